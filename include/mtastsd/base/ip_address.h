@@ -1,0 +1,34 @@
+#pragma once
+
+#include <netinet/in.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mtastsd {
+
+// An IPv4 or IPv6 address without a port. Small, copied freely.
+class IpAddress {
+ public:
+  static std::optional<IpAddress> parse(std::string_view text);  // "192.0.2.1", "2001:db8::1"
+  static IpAddress v4(const in_addr& address);
+  static IpAddress v6(const in6_addr& address);
+
+  bool is_v6() const { return v6_; }
+  std::string str() const;  // IPv6 without brackets
+
+  // Loopback, link-local, multicast, unspecified ("this network" 0.0.0.0/8 and broadcast
+  // included), and the same as IPv4-mapped IPv6: never the address of a public policy host.
+  bool is_local() const;
+
+  friend bool operator==(const IpAddress&, const IpAddress&) = default;
+
+ private:
+  IpAddress() = default;
+  bool v6_ = false;
+  std::array<unsigned char, 16> bytes_{};  // IPv4 in the first four
+};
+
+}  // namespace mtastsd
