@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace mtastsd::mtasts {
+
+// Why a TXT record or a policy body is not valid, and at which byte (offset from its
+// beginning). `detail` is for people; remote text in it is escaped and cut short.
+struct ParseError {
+  std::size_t offset = 0;
+  std::string detail;
+};
+
+}  // namespace mtastsd::mtasts

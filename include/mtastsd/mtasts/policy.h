@@ -1,0 +1,46 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/base/result.h"
+#include "mtastsd/mtasts/parse_error.h"
+
+namespace mtastsd::mtasts {
+
+enum class Mode : unsigned char { None = 0, Testing = 1, Enforce = 2 };
+
+std::string_view to_string(Mode mode);
+
+// One "mx" value: a domain name, or "*." and a domain name (RFC 8461 sections 3.2, 4.1).
+struct MxPattern {
+  bool wildcard = false;
+  DomainName domain;
+
+  static std::optional<MxPattern> parse(std::string_view text);
+  std::string str() const;  // "mail.example.com" or "*.example.com"
+  friend bool operator==(const MxPattern&, const MxPattern&) = default;
+};
+
+// A valid policy. `mx` is in the order of the file, lower case, without repeats; it is empty
+// only in mode none.
+struct Policy {
+  Mode mode = Mode::None;
+  Seconds max_age{0};  // at most kMaxMaxAge
+  std::vector<MxPattern> mx;
+  friend bool operator==(const Policy&, const Policy&) = default;
+};
+
+inline constexpr Seconds kMaxMaxAge{31557600};
+inline constexpr std::size_t kMaxPolicyBytes = 64 * 1024;
+
+// Parses a policy body (RFC 8461 section 3.2). Pure; work linear in the body
+// but for sorting the patterns. Where the RFC is silent the choices are listed at the head of
+// policy.cc.
+Result<Policy, ParseError> parse_policy(std::string_view body);
+
+}  // namespace mtastsd::mtasts

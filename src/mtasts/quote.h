@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace mtastsd::mtasts {
+
+// Remote text for an error's detail: in double quotes, everything but printable ASCII as
+// \xHH, cut short.
+std::string quoted(std::string_view text);
+
+}  // namespace mtastsd::mtasts
