@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/result.h"
+#include "mtastsd/mtasts/policy.h"
+
+namespace mtastsd::cache {
+
+// A policy as its domain published it, with the id of the TXT record that led to it.
+struct StoredPolicy {
+  std::string id;
+  mtasts::Policy policy;
+  std::string text;     // the body as fetched
+  WallTime fetched_at;  // of the last successful fetch: max_age counts from here
+
+  // RFC 8461 section 3.2: the policy is good before this moment.
+  WallTime expires_at() const { return fetched_at + policy.max_age; }
+};
+
+// Why there is no newer policy, by the names of RFC 8460 section 4.3.
+enum class FailureType : std::uint8_t { FetchError = 1, PolicyInvalid = 2, WebpkiInvalid = 3 };
+std::string_view to_string(FailureType type);
+
+// Fetches that failed since the last good one.
+struct Failure {
+  std::string id;  // of the TXT record for which the fetch failed
+  FailureType type = FailureType::FetchError;
+  std::string detail;    // for people, cut at kMaxFailureDetail
+  WallTime first_at;     // of this run of failures
+  WallTime retry_at;     // RFC 8461 section 3.3: not again before this for the same id
+  WallTime warned_at{};  // the operator was last told; epoch: not yet
+  std::uint16_t count = 0;
+};
+inline constexpr std::size_t kMaxFailureDetail = 200;
+
+// What is known about one policy domain. Without a policy it is a "no policy" result that
+// holds until recheck_at.
+struct Entry {
+  std::optional<StoredPolicy> policy;
+  std::optional<Failure> failure;
+  WallTime txt_checked_at{};
+  WallTime recheck_at{};    // when the TXT record is to be looked at again
+  WallTime last_used_at{};  // last query, to about a day
+  WallTime due_at{};        // with a policy: when the refresher looks at it again
+};
+
+// The part of an entry that answering decides on, from an Entry or straight from its record.
+struct EntryFacts {
+  bool has_policy = false;
+  mtasts::Mode mode = mtasts::Mode::None;
+  Seconds max_age{0};
+  WallTime fetched_at{};
+  WallTime txt_checked_at{};
+  WallTime recheck_at{};
+  WallTime last_used_at{};
+};
+EntryFacts facts_of(const Entry& entry);
+
+// The stored form: little-endian, versioned, with a checksum over all of it. Format 1.
+inline constexpr std::uint8_t kRecordFormat = 1;
+std::string encode(const Entry& entry);
+
+enum class RecordError { Truncated, Checksum, UnknownFormat, Malformed };
+std::string_view to_string(RecordError error);
+
+// A record read in place: the views point into it. Decoding allocates nothing.
+class RecordView {
+ public:
+  static Result<RecordView, RecordError> decode(std::string_view record);
+
+  const EntryFacts& facts() const { return facts_; }
+  WallTime due_at() const { return due_at_; }
+  std::string_view policy_id() const { return id_; }
+  // Clears `patterns` and fills it with the MX patterns in their stored form.
+  void mx_patterns(std::vector<std::string_view>& patterns) const;
+
+ private:
+  friend Result<Entry, RecordError> decode_entry(std::string_view record);
+
+  EntryFacts facts_;
+  WallTime due_at_{};
+  std::string_view id_;
+  std::string_view mx_;  // each: one byte of length, then the pattern
+  std::string_view text_;
+  std::string_view failure_;  // fixed part, id, detail; empty without a failure
+};
+
+Result<Entry, RecordError> decode_entry(std::string_view record);
+
+}  // namespace mtastsd::cache

@@ -1,0 +1,156 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "mtastsd/base/result.h"
+#include "mtastsd/cache/store.h"
+#include "mtastsd/observability/counters.h"
+
+struct MDB_txn;
+
+namespace mtastsd {
+class Log;
+}
+
+namespace mtastsd::cache {
+
+class LmdbEnv;
+
+// Whether a domain may have a record that is not committed yet, readable by any thread
+// without a lock. False means: what LMDB has is the newest.
+class UnsavedFilter {
+ public:
+  bool may_hold(const DomainName& domain) const {
+    return slot(domain).load(std::memory_order_acquire) != 0;
+  }
+  void add(const DomainName& domain) { slot(domain).fetch_add(1, std::memory_order_release); }
+  void remove(const DomainName& domain) { slot(domain).fetch_sub(1, std::memory_order_release); }
+
+ private:
+  static constexpr std::size_t kSlots = 4096;
+  const std::atomic<std::uint32_t>& slot(const DomainName& domain) const {
+    return slots_[std::hash<DomainName>{}(domain) % kSlots];
+  }
+  std::atomic<std::uint32_t>& slot(const DomainName& domain) {
+    return slots_[std::hash<DomainName>{}(domain) % kSlots];
+  }
+  std::array<std::atomic<std::uint32_t>, kSlots> slots_{};
+};
+
+// Reads committed records, without locks and without copying. One a thread; outlives none of
+// its snapshots and is outlived by the store.
+class Reader {
+ public:
+  // A view of the cache at one moment. What find() returns is valid until it is destroyed:
+  // keep it short, it pins old pages.
+  class Snapshot {
+   public:
+    explicit Snapshot(Reader& reader);
+    ~Snapshot();
+    Snapshot(const Snapshot&) = delete;
+    Snapshot& operator=(const Snapshot&) = delete;
+    std::string_view find(const DomainName& domain) const;  // empty: not there, or unreadable
+
+   private:
+    friend class LmdbStore;
+    MDB_txn* txn_;
+    const LmdbEnv* env_;
+  };
+
+  explicit Reader(const LmdbEnv* env) : env_(env) {}  // null: a cache that is always empty
+  ~Reader();
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+ private:
+  const LmdbEnv* env_;
+  MDB_txn* txn_ = nullptr;  // between snapshots: reset, to be renewed
+};
+
+struct StoreOptions {
+  std::string directory;
+  std::size_t max_size = std::size_t{1} << 30;
+  std::size_t max_negative = 100000;
+};
+
+// The cache in LMDB, with a writer thread that commits what the resolver puts, in batches.
+// Records that wait for their commit are held in memory, bounded, and found by find(). When the
+// directory cannot be written, what is there is still read and new records live in memory.
+class LmdbStore final : public Store {
+ public:
+  // Fails only where going on would be wrong: another daemon at work, a newer format. Anything
+  // else is logged and lived with. Says in one sentence what is wrong.
+  static Result<std::unique_ptr<LmdbStore>, std::string> open(const StoreOptions& options,
+                                                              Log& log);
+  // Commits what waits, within a bounded time.
+  ~LmdbStore() override;
+
+  std::optional<Entry> find(const DomainName& domain) override;
+  void put(const DomainName& domain, const Entry& entry) override;
+  void erase(const DomainName& domain) override;
+  std::vector<DomainName> due(WallTime now, std::size_t max) override;
+
+  std::unique_ptr<Reader> make_reader() const;
+  const UnsavedFilter& unsaved() const { return unsaved_; }
+  const StoreCounters& counters() const { return counters_; }
+  bool writable() const { return writable_; }
+
+  // Waits until everything put so far is committed, or the time is over: whether it is.
+  bool flush(Milliseconds limit);
+
+ private:
+  struct Pending {
+    std::string record;  // empty: erase
+    bool negative = false;
+    std::uint64_t sequence = 0;
+  };
+  struct Change {
+    DomainName domain;
+    Pending pending;
+  };
+
+  LmdbStore(const StoreOptions& options, Log& log);
+  void remember(const DomainName& domain, Pending pending);
+  bool make_room(bool for_negative);
+  void forget_index(std::string_view key);
+  void write_loop();
+  std::vector<Change> take_batch();
+  std::vector<std::string> take_stale_index();
+  int commit(const std::vector<Change>& batch, const std::vector<std::string>& stale_index);
+  int apply(MDB_txn* txn, const Change& change);
+  int trim(MDB_txn* txn);
+  void finish(const std::vector<Change>& batch);
+  void note_commit_result(int rc, std::size_t changes);
+
+  const StoreOptions options_;
+  Log& log_;
+  bool writable_ = false;
+  std::unique_ptr<LmdbEnv> env_;    // null: nothing on disk can be read
+  std::unique_ptr<Reader> reader_;  // depends-on: env_; of the resolver's thread
+  UnsavedFilter unsaved_;
+  StoreCounters counters_;
+  bool failing_ = false;  // of the writer's thread
+
+  std::mutex mutex_;
+  std::condition_variable wake_;                     // for the writer: work or stop
+  std::condition_variable drained_;                  // for flush()
+  std::unordered_map<DomainName, Pending> pending_;  // guarded by mutex_
+  std::size_t pending_negative_ = 0;                 // guarded by mutex_
+  std::vector<std::string> stale_index_;             // guarded by mutex_
+  std::uint64_t sequence_ = 0;                       // guarded by mutex_
+  std::uint64_t failed_attempts_ = 0;                // guarded by mutex_
+  bool stop_ = false;                                // guarded by mutex_
+  std::thread writer_;                               // depends-on: all above
+};
+
+}  // namespace mtastsd::cache

@@ -1,0 +1,202 @@
+#include "cache/lmdb_env.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <system_error>
+
+namespace mtastsd::cache {
+namespace {
+
+constexpr std::uint32_t kCacheFormat = 1;
+constexpr std::string_view kFormatKey = "format";
+constexpr char kDataFile[] = "/data.mdb";
+constexpr char kLockFile[] = "/mtastsd.lock";
+
+LmdbEnv::OpenProblem classify(int rc) {
+  switch (rc) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ENOSPC:
+    case EDQUOT:
+    case ENOTDIR:
+      return LmdbEnv::OpenProblem::NotWritable;
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_PANIC:
+    case MDB_BAD_DBI:
+    case MDB_INCOMPATIBLE:
+      return LmdbEnv::OpenProblem::Damaged;
+    default:
+      return LmdbEnv::OpenProblem::Other;
+  }
+}
+
+LmdbEnv::OpenError error_of(const std::string& directory, int rc) {
+  return {classify(rc), "cache " + directory + ": " + mdb_strerror(rc)};
+}
+
+}  // namespace
+
+Result<Txn, int> Txn::begin(MDB_env* env, unsigned flags) {
+  MDB_txn* txn = nullptr;
+  if (const int rc = mdb_txn_begin(env, nullptr, flags, &txn); rc != 0) {
+    return failure(int{rc});
+  }
+  return Txn(txn);
+}
+
+LmdbEnv::~LmdbEnv() {
+  if (env_ != nullptr) {
+    mdb_env_close(env_);
+  }
+  if (lock_fd_ >= 0) {
+    ::close(lock_fd_);
+  }
+}
+
+Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::string& directory,
+                                                                   std::size_t map_size,
+                                                                   Access access) {
+  auto self = std::unique_ptr<LmdbEnv>(new LmdbEnv);
+  unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
+  if (access == Access::ReadWrite) {
+    std::error_code ec;
+    std::filesystem::create_directories(directory, ec);
+    if (ec) {
+      return failure(error_of(directory, ec.value()));
+    }
+    self->lock_fd_ = ::open((directory + kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (self->lock_fd_ < 0) {
+      return failure(error_of(directory, errno));
+    }
+    if (::flock(self->lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+      return failure(OpenError{OpenProblem::Busy,
+                               "cache " + directory +
+                                   " is in use by another mtastsd: stop that one, or give this "
+                                   "one another [cache] directory"});
+    }
+    // A commit that is lost with the machine's power loses seconds of work, never the file.
+    flags |= MDB_NOMETASYNC;
+  } else {
+    flags |= MDB_RDONLY;
+  }
+
+  if (const int rc = mdb_env_create(&self->env_); rc != 0) {
+    return failure(error_of(directory, rc));
+  }
+  mdb_env_set_maxdbs(self->env_, 8);
+  mdb_env_set_maxreaders(self->env_, 256);
+  if (access == Access::ReadWrite) {
+    mdb_env_set_mapsize(self->env_, map_size);
+  }
+  int rc = mdb_env_open(self->env_, directory.c_str(), flags, 0640);
+  if (rc != 0 && access == Access::ReadOnly && (rc == EACCES || rc == EROFS || rc == ENOSPC)) {
+    // The lock file cannot be made either: nobody can be writing.
+    mdb_env_close(self->env_);
+    mdb_env_create(&self->env_);
+    mdb_env_set_maxdbs(self->env_, 8);
+    rc = mdb_env_open(self->env_, directory.c_str(), flags | MDB_NOLOCK, 0640);
+  }
+  if (rc != 0) {
+    return failure(error_of(directory, rc));
+  }
+  if (self->shorter_than_it_says(directory)) {
+    return failure(
+        OpenError{OpenProblem::Damaged, "cache " + directory + ": the data file is cut short"});
+  }
+  int dead = 0;
+  mdb_reader_check(self->env_, &dead);
+  if (auto opened = self->open_tables(directory, access); !opened) {
+    return failure(std::move(opened.error()));
+  }
+  return self;
+}
+
+// Reading a mapped page behind the end of the file would be a SIGBUS.
+bool LmdbEnv::shorter_than_it_says(const std::string& directory) const {
+  MDB_envinfo info;
+  MDB_stat stat;
+  struct ::stat file;
+  if (mdb_env_info(env_, &info) != 0 || mdb_env_stat(env_, &stat) != 0 ||
+      ::stat((directory + kDataFile).c_str(), &file) != 0) {
+    return false;
+  }
+  const std::size_t needed = (info.me_last_pgno + 1) * stat.ms_psize;
+  return file.st_size > 0 && static_cast<std::size_t>(file.st_size) < needed;
+}
+
+Result<void, LmdbEnv::OpenError> LmdbEnv::open_tables(const std::string& directory, Access access) {
+  const bool writing = access == Access::ReadWrite;
+  auto txn = Txn::begin(env_, writing ? 0 : MDB_RDONLY);
+  if (!txn) {
+    return failure(error_of(directory, txn.error()));
+  }
+  const unsigned create = writing ? MDB_CREATE : 0;
+  for (const auto& [name, table] : {std::pair{"meta", &meta_}, std::pair{"entries", &entries_},
+                                    std::pair{"due", &due_}, std::pair{"negative", &negative_}}) {
+    if (const int rc = mdb_dbi_open(txn->get(), name, create, table); rc != 0) {
+      return failure(error_of(directory, rc));
+    }
+  }
+  MDB_val key = to_val(kFormatKey);
+  MDB_val value;
+  std::uint32_t format = kCacheFormat;
+  const int found = mdb_get(txn->get(), meta_, &key, &value);
+  if (found == 0) {
+    if (value.mv_size != sizeof(format)) {
+      return failure(OpenError{OpenProblem::Damaged, "cache " + directory + ": no format number"});
+    }
+    std::memcpy(&format, value.mv_data, sizeof(format));
+  }
+  if (format > kCacheFormat) {
+    return failure(
+        OpenError{OpenProblem::Newer,
+                  "cache " + directory + " was written by a newer mtastsd (cache format " +
+                      std::to_string(format) + ", this one knows " + std::to_string(kCacheFormat) +
+                      "): run that version, or give this one another [cache] directory"});
+  }
+  if (writing && found == MDB_NOTFOUND) {
+    value = MDB_val{sizeof(format), &format};
+    if (const int rc = mdb_put(txn->get(), meta_, &key, &value, 0); rc != 0) {
+      return failure(error_of(directory, rc));
+    }
+  }
+  if (const int rc = txn->commit(); rc != 0) {
+    return failure(error_of(directory, rc));
+  }
+  return {};
+}
+
+std::size_t LmdbEnv::used_bytes(MDB_txn* txn) const {
+  std::size_t pages = 0;
+  MDB_stat stat{};
+  for (const MDB_dbi table : {entries_, due_, negative_}) {
+    if (mdb_stat(txn, table, &stat) == 0) {
+      pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+    }
+  }
+  return pages * stat.ms_psize;
+}
+
+std::string set_aside(const std::string& directory) {
+  const std::string from = directory + kDataFile;
+  const std::string to = from + ".damaged-" + std::to_string(std::time(nullptr));
+  if (std::rename(from.c_str(), to.c_str()) != 0) {
+    return {};
+  }
+  std::remove((directory + "/lock.mdb").c_str());
+  return to;
+}
+
+}  // namespace mtastsd::cache

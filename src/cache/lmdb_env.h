@@ -1,0 +1,83 @@
+#pragma once
+
+#include <lmdb.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/base/result.h"
+
+namespace mtastsd::cache {
+
+inline MDB_val to_val(std::string_view bytes) {
+  return MDB_val{bytes.size(), const_cast<char*>(bytes.data())};
+}
+inline std::string_view from_val(const MDB_val& val) {
+  return {static_cast<const char*>(val.mv_data), val.mv_size};
+}
+
+// A transaction that is aborted unless committed.
+class Txn {
+ public:
+  static Result<Txn, int> begin(MDB_env* env, unsigned flags);
+  Txn(Txn&& other) noexcept : txn_(std::exchange(other.txn_, nullptr)) {}
+  Txn& operator=(Txn&&) = delete;
+  ~Txn() {
+    if (txn_ != nullptr) {
+      mdb_txn_abort(txn_);
+    }
+  }
+  MDB_txn* get() const { return txn_; }
+  int commit() { return mdb_txn_commit(std::exchange(txn_, nullptr)); }
+
+ private:
+  explicit Txn(MDB_txn* txn) : txn_(txn) {}
+  MDB_txn* txn_;
+};
+
+// An open cache directory: one LMDB environment with its tables. Never opened twice in one
+// process (an LMDB rule); the directory's lock keeps other daemons away.
+class LmdbEnv {
+ public:
+  enum class Access { ReadWrite, ReadOnly };
+  enum class OpenProblem { NotWritable, Damaged, Newer, Busy, Other };
+  struct OpenError {
+    OpenProblem problem;
+    std::string message;
+  };
+
+  static Result<std::unique_ptr<LmdbEnv>, OpenError> open(const std::string& directory,
+                                                          std::size_t map_size, Access access);
+  ~LmdbEnv();
+  LmdbEnv(const LmdbEnv&) = delete;
+  LmdbEnv& operator=(const LmdbEnv&) = delete;
+
+  MDB_env* env() const { return env_; }
+  MDB_dbi entries() const { return entries_; }    // policy domain -> record
+  MDB_dbi due() const { return due_; }            // due_at, domain -> nothing: with a policy
+  MDB_dbi negative() const { return negative_; }  // recheck_at, domain -> nothing: without one
+
+  // Bytes in use by data, of the map: what a write transaction sees.
+  std::size_t used_bytes(MDB_txn* txn) const;
+
+ private:
+  LmdbEnv() = default;
+  Result<void, OpenError> open_tables(const std::string& directory, Access access);
+  bool shorter_than_it_says(const std::string& directory) const;
+
+  int lock_fd_ = -1;
+  MDB_env* env_ = nullptr;
+  MDB_dbi meta_ = 0;
+  MDB_dbi entries_ = 0;
+  MDB_dbi due_ = 0;
+  MDB_dbi negative_ = 0;
+};
+
+// Moves a cache file that cannot be used out of the way, so that nothing is lost that
+// somebody might want to look at. Returns its new name, or empty when that failed.
+std::string set_aside(const std::string& directory);
+
+}  // namespace mtastsd::cache

@@ -1,0 +1,456 @@
+// Logs: "cache not writable" (warn), "cache set aside" (error), "commit failed" and "commits work
+// again" (error, once each way), "record dropped" (warn).
+//
+// Known limits: a page of the file that is damaged in a way LMDB does not notice is found by the
+// checksum of the records on it, not before.
+
+#include "mtastsd/cache/lmdb_store.h"
+
+#include <lmdb.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "cache/lmdb_env.h"
+#include "mtastsd/observability/log.h"
+
+namespace mtastsd::cache {
+namespace {
+
+using std::chrono::steady_clock;
+
+// The map is larger than max_size so that the deletes that make room have pages to work with.
+constexpr std::size_t map_size_for(std::size_t max_size) {
+  return max_size + max_size / 4 + (std::size_t{16} << 20);
+}
+
+constexpr std::size_t kMaxBatch = 2000;
+constexpr std::size_t kMaxPending = 20000;
+constexpr std::size_t kEvictAtOnce = 1000;
+constexpr Milliseconds kCommitSpacing{200};
+constexpr Milliseconds kRetrySpacing{2000};
+constexpr Milliseconds kDrainLimit{5000};
+
+std::string index_key(WallTime time, const DomainName& domain) {
+  std::string key;
+  key.reserve(8 + domain.size());
+  const auto seconds = static_cast<std::uint64_t>(time.time_since_epoch().count());
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    key.push_back(static_cast<char>(seconds >> shift & 0xff));
+  }
+  key += domain.view();
+  return key;
+}
+
+WallTime index_time(std::string_view key) {
+  std::uint64_t seconds = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    seconds = seconds << 8 | static_cast<unsigned char>(key[i]);
+  }
+  return WallTime(Seconds(static_cast<std::int64_t>(seconds)));
+}
+
+struct CursorClose {
+  void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
+};
+using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
+
+Cursor open_cursor(MDB_txn* txn, MDB_dbi table) {
+  MDB_cursor* cursor = nullptr;
+  return Cursor(mdb_cursor_open(txn, table, &cursor) == 0 ? cursor : nullptr);
+}
+
+}  // namespace
+
+// --- Reader -----------------------------------------------------------------------------------
+
+Reader::~Reader() {
+  if (txn_ != nullptr) {
+    mdb_txn_abort(txn_);
+  }
+}
+
+Reader::Snapshot::Snapshot(Reader& reader) : txn_(nullptr), env_(reader.env_) {
+  if (env_ == nullptr) {
+    return;
+  }
+  if (reader.txn_ == nullptr) {
+    if (mdb_txn_begin(env_->env(), nullptr, MDB_RDONLY, &reader.txn_) != 0) {
+      reader.txn_ = nullptr;
+      return;
+    }
+  } else if (mdb_txn_renew(reader.txn_) != 0) {
+    mdb_txn_abort(reader.txn_);
+    reader.txn_ = nullptr;
+    return;
+  }
+  txn_ = reader.txn_;
+}
+
+Reader::Snapshot::~Snapshot() {
+  if (txn_ != nullptr) {
+    mdb_txn_reset(txn_);
+  }
+}
+
+std::string_view Reader::Snapshot::find(const DomainName& domain) const {
+  if (txn_ == nullptr) {
+    return {};
+  }
+  MDB_val key = to_val(domain.view());
+  MDB_val value;
+  return mdb_get(txn_, env_->entries(), &key, &value) == 0 ? from_val(value) : std::string_view{};
+}
+
+// --- opening and closing ----------------------------------------------------------------------
+
+LmdbStore::LmdbStore(const StoreOptions& options, Log& log) : options_(options), log_(log) {}
+
+Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptions& options,
+                                                                Log& log) {
+  using Problem = LmdbEnv::OpenProblem;
+  auto self = std::unique_ptr<LmdbStore>(new LmdbStore(options, log));
+  const std::size_t map_size = map_size_for(options.max_size);
+  auto env = LmdbEnv::open(options.directory, map_size, LmdbEnv::Access::ReadWrite);
+  if (!env && env.error().problem == Problem::Damaged) {
+    const std::string kept = set_aside(options.directory);
+    log.error("cache set aside: it is damaged, its policies will be fetched again",
+              {{"reason", env.error().message}, {"kept_as", kept}});
+    env = LmdbEnv::open(options.directory, map_size, LmdbEnv::Access::ReadWrite);
+  }
+  if (env) {
+    self->env_ = std::move(*env);
+    self->writable_ = true;
+  } else {
+    if (env.error().problem == Problem::Busy || env.error().problem == Problem::Newer) {
+      return failure(std::move(env.error().message));
+    }
+    log.warn("cache not writable: new policies are kept in memory only until it is",
+             {{"reason", env.error().message}});
+    auto read_only = LmdbEnv::open(options.directory, map_size, LmdbEnv::Access::ReadOnly);
+    if (read_only) {
+      self->env_ = std::move(*read_only);
+    } else if (read_only.error().problem == Problem::Newer) {
+      return failure(std::move(read_only.error().message));
+    }
+  }
+  self->reader_ = self->make_reader();
+  if (self->writable_) {
+    self->writer_ = std::thread([store = self.get()] { store->write_loop(); });
+  }
+  return self;
+}
+
+LmdbStore::~LmdbStore() {
+  if (!writer_.joinable()) {
+    return;
+  }
+  flush(kDrainLimit);
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  writer_.join();
+}
+
+std::unique_ptr<Reader> LmdbStore::make_reader() const {
+  return std::make_unique<Reader>(env_.get());
+}
+
+// --- the resolver's side ----------------------------------------------------------------------
+
+std::optional<Entry> LmdbStore::find(const DomainName& domain) {
+  std::string record;
+  bool pending = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = pending_.find(domain); it != pending_.end()) {
+      record = it->second.record;
+      pending = true;
+    }
+  }
+  Result<Entry, RecordError> entry = failure(RecordError::Truncated);
+  if (pending) {
+    if (record.empty()) {
+      return std::nullopt;
+    }
+    entry = decode_entry(record);
+  } else {
+    const Reader::Snapshot snapshot(*reader_);
+    const std::string_view committed = snapshot.find(domain);
+    if (committed.empty()) {
+      return std::nullopt;
+    }
+    entry = decode_entry(committed);
+  }
+  if (!entry) {
+    log_.warn("record dropped: it cannot be read, the policy will be fetched again",
+              {{"domain", domain.view()}, {"reason", to_string(entry.error())}});
+    erase(domain);
+    return std::nullopt;
+  }
+  return std::move(*entry);
+}
+
+void LmdbStore::put(const DomainName& domain, const Entry& entry) {
+  remember(domain, {encode(entry), !entry.policy.has_value(), 0});
+}
+
+void LmdbStore::erase(const DomainName& domain) {
+  remember(domain, {std::string(), true, 0});
+}
+
+void LmdbStore::remember(const DomainName& domain, Pending pending) {
+  const std::lock_guard lock(mutex_);
+  const auto it = pending_.find(domain);
+  if (it == pending_.end()) {
+    if (pending_.size() >= kMaxPending && !make_room(pending.negative)) {
+      counters_.not_kept.add();
+      return;
+    }
+    unsaved_.add(domain);
+  } else {
+    pending_negative_ -= it->second.negative ? 1 : 0;
+  }
+  pending_negative_ += pending.negative ? 1 : 0;
+  pending.sequence = ++sequence_;
+  pending_.insert_or_assign(domain, std::move(pending));
+  wake_.notify_one();
+}
+
+// With mutex_ held: a "no policy" result that waits gives way to a policy, to another one never.
+bool LmdbStore::make_room(bool for_negative) {
+  if (for_negative || pending_negative_ == 0) {
+    return false;
+  }
+  const auto victim = std::find_if(pending_.begin(), pending_.end(),
+                                   [](const auto& item) { return item.second.negative; });
+  unsaved_.remove(victim->first);
+  pending_.erase(victim);
+  --pending_negative_;
+  return true;
+}
+
+std::vector<DomainName> LmdbStore::due(WallTime now, std::size_t max) {
+  std::vector<DomainName> domains;
+  const Reader::Snapshot snapshot(*reader_);
+  if (snapshot.txn_ == nullptr) {
+    return domains;
+  }
+  const Cursor cursor = open_cursor(snapshot.txn_, env_->due());
+  MDB_val key;
+  MDB_val value;
+  std::size_t looked_at = 0;
+  for (int rc = cursor ? mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) : MDB_NOTFOUND;
+       rc == 0 && domains.size() < max && looked_at < max + kMaxPending;
+       rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT), ++looked_at) {
+    const std::string_view bytes = from_val(key);
+    if (bytes.size() < 8 || index_time(bytes) > now) {
+      break;
+    }
+    const auto domain = DomainName::parse(bytes.substr(8));
+    if (domain && unsaved_.may_hold(*domain)) {
+      continue;  // what waits for its commit has a newer due time than this
+    }
+    const auto record =
+        domain ? RecordView::decode(snapshot.find(*domain)) : failure(RecordError::Malformed);
+    if (record && record->facts().has_policy && record->due_at() == index_time(bytes)) {
+      domains.push_back(*domain);
+    } else {
+      forget_index(bytes);
+    }
+  }
+  return domains;
+}
+
+// An index key whose record is gone or damaged would come up as due for ever.
+void LmdbStore::forget_index(std::string_view key) {
+  const std::lock_guard lock(mutex_);
+  if (stale_index_.size() < kMaxBatch) {
+    stale_index_.emplace_back(key);
+    wake_.notify_one();
+  }
+}
+
+bool LmdbStore::flush(Milliseconds limit) {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t failed_before = failed_attempts_;
+  wake_.notify_one();
+  drained_.wait_for(lock, limit,
+                    [&] { return pending_.empty() || failed_attempts_ != failed_before; });
+  return pending_.empty();
+}
+
+// --- the writer's side ------------------------------------------------------------------------
+
+void LmdbStore::write_loop() {
+  auto next_commit = steady_clock::now();
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return stop_ || !pending_.empty() || !stale_index_.empty(); });
+      wake_.wait_until(lock, next_commit, [&] { return stop_; });
+      if (stop_) {
+        return;
+      }
+    }
+    const std::vector<Change> batch = take_batch();
+    const int rc = commit(batch, take_stale_index());
+    note_commit_result(rc, batch.size());
+    if (rc == 0) {
+      finish(batch);
+    }
+    next_commit = steady_clock::now() + (rc == 0 ? kCommitSpacing : kRetrySpacing);
+  }
+}
+
+std::vector<LmdbStore::Change> LmdbStore::take_batch() {
+  std::vector<Change> batch;
+  const std::lock_guard lock(mutex_);
+  batch.reserve(std::min(pending_.size(), kMaxBatch));
+  for (const auto& [domain, pending] : pending_) {
+    if (batch.size() == kMaxBatch) {
+      break;
+    }
+    batch.push_back({domain, pending});
+  }
+  return batch;
+}
+
+std::vector<std::string> LmdbStore::take_stale_index() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(stale_index_, {});
+}
+
+int LmdbStore::commit(const std::vector<Change>& batch,
+                      const std::vector<std::string>& stale_index) {
+  auto txn = Txn::begin(env_->env(), 0);
+  if (!txn) {
+    return txn.error();
+  }
+  for (const Change& change : batch) {
+    if (const int rc = apply(txn->get(), change); rc != 0) {
+      return rc;
+    }
+  }
+  for (const std::string& index_entry : stale_index) {
+    MDB_val key = to_val(index_entry);
+    if (const int rc = mdb_del(txn->get(), env_->due(), &key, nullptr);
+        rc != 0 && rc != MDB_NOTFOUND) {
+      return rc;
+    }
+  }
+  if (const int rc = trim(txn->get()); rc != 0) {
+    return rc;
+  }
+  return txn->commit();
+}
+
+int LmdbStore::apply(MDB_txn* txn, const Change& change) {
+  MDB_val key = to_val(change.domain.view());
+  MDB_val value;
+  const int found = mdb_get(txn, env_->entries(), &key, &value);
+  if (found == 0) {
+    if (const auto old = RecordView::decode(from_val(value))) {
+      const bool policy = old->facts().has_policy;
+      const std::string old_index =
+          index_key(policy ? old->due_at() : old->facts().recheck_at, change.domain);
+      MDB_val index = to_val(old_index);
+      const int rc = mdb_del(txn, policy ? env_->due() : env_->negative(), &index, nullptr);
+      if (rc != 0 && rc != MDB_NOTFOUND) {
+        return rc;
+      }
+    }
+  } else if (found != MDB_NOTFOUND) {
+    return found;
+  }
+  if (change.pending.record.empty()) {
+    return found == 0 ? mdb_del(txn, env_->entries(), &key, nullptr) : 0;
+  }
+  const auto record = RecordView::decode(change.pending.record);
+  if (!record) {
+    return MDB_BAD_VALSIZE;
+  }
+  value = to_val(change.pending.record);
+  if (const int rc = mdb_put(txn, env_->entries(), &key, &value, 0); rc != 0) {
+    return rc;
+  }
+  const bool policy = record->facts().has_policy;
+  const std::string new_index =
+      index_key(policy ? record->due_at() : record->facts().recheck_at, change.domain);
+  MDB_val index = to_val(new_index);
+  value = MDB_val{0, nullptr};
+  return mdb_put(txn, policy ? env_->due() : env_->negative(), &index, &value, 0);
+}
+
+// Keeps "no policy" results within their number, and makes room with them when the file is full:
+// they cost a DNS query each to find again, a policy can be a loss.
+int LmdbStore::trim(MDB_txn* txn) {
+  MDB_stat stat;
+  if (const int rc = mdb_stat(txn, env_->negative(), &stat); rc != 0) {
+    return rc;
+  }
+  std::size_t surplus =
+      stat.ms_entries > options_.max_negative ? stat.ms_entries - options_.max_negative : 0;
+  if (env_->used_bytes(txn) > options_.max_size) {
+    surplus = std::max(surplus, kEvictAtOnce);
+  }
+  if (surplus == 0) {
+    return 0;
+  }
+  const Cursor cursor = open_cursor(txn, env_->negative());
+  MDB_val key;
+  MDB_val value;
+  while (surplus-- > 0 && cursor && mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) == 0) {
+    MDB_val domain = to_val(from_val(key).substr(8));
+    const int rc = mdb_del(txn, env_->entries(), &domain, nullptr);
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+      return rc;
+    }
+    if (const int removed = mdb_cursor_del(cursor.get(), 0); removed != 0) {
+      return removed;
+    }
+    counters_.evicted.add();
+  }
+  return 0;
+}
+
+void LmdbStore::finish(const std::vector<Change>& batch) {
+  const std::lock_guard lock(mutex_);
+  for (const Change& change : batch) {
+    const auto it = pending_.find(change.domain);
+    if (it != pending_.end() && it->second.sequence == change.pending.sequence) {
+      pending_negative_ -= it->second.negative ? 1 : 0;
+      pending_.erase(it);
+      unsaved_.remove(change.domain);
+    }
+  }
+  if (pending_.empty()) {
+    drained_.notify_all();
+  }
+}
+
+void LmdbStore::note_commit_result(int rc, std::size_t changes) {
+  if (rc == 0) {
+    counters_.commits.add();
+    if (failing_) {
+      log_.error("commits work again", {{"directory", options_.directory}});
+    }
+    failing_ = false;
+    return;
+  }
+  counters_.failed_commits.add();
+  if (!failing_) {
+    log_.error(
+        "commit failed: policies are kept in memory and tried again",
+        {{"directory", options_.directory}, {"reason", mdb_strerror(rc)}, {"waiting", changes}});
+  }
+  failing_ = true;
+  const std::lock_guard lock(mutex_);
+  ++failed_attempts_;
+  drained_.notify_all();
+}
+
+}  // namespace mtastsd::cache

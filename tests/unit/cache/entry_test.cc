@@ -1,0 +1,165 @@
+#include "mtastsd/cache/entry.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "mtastsd/base/checksum.h"
+
+namespace mtastsd::cache {
+namespace {
+
+WallTime at(std::int64_t seconds) {
+  return WallTime(Seconds(seconds));
+}
+
+Entry full_entry() {
+  Entry entry;
+  StoredPolicy policy;
+  policy.id = "20260101T000000Z";
+  policy.policy.mode = mtasts::Mode::Enforce;
+  policy.policy.max_age = Seconds(604800);
+  policy.policy.mx = {*mtasts::MxPattern::parse("mail.example.com"),
+                      *mtasts::MxPattern::parse("*.example.net")};
+  policy.text = "version: STSv1\nmode: enforce\n";
+  policy.fetched_at = at(1'700'000'000);
+  entry.policy = policy;
+  Failure failed;
+  failed.id = "next";
+  failed.type = FailureType::WebpkiInvalid;
+  failed.detail = "certificate has expired";
+  failed.first_at = at(1'700'000'100);
+  failed.retry_at = at(1'700'000'400);
+  failed.warned_at = at(1'700'000'101);
+  failed.count = 3;
+  entry.failure = failed;
+  entry.txt_checked_at = at(1'700'000'099);
+  entry.recheck_at = at(1'700'000'159);
+  entry.last_used_at = at(1'700'000'098);
+  entry.due_at = at(1'700'000'400);
+  return entry;
+}
+
+TEST(Crc32c, IsTheCastagnoliChecksum) {
+  // The check value that catalogues of CRCs give for CRC-32C.
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
+  EXPECT_EQ(crc32c(""), 0U);
+  EXPECT_NE(crc32c("12345678"), crc32c("12345679"));
+}
+
+TEST(Record, KeepsEveryField) {
+  const Entry entry = full_entry();
+  const auto back = decode_entry(encode(entry));
+  ASSERT_TRUE(back);
+  ASSERT_TRUE(back->policy && back->failure);
+  EXPECT_EQ(back->policy->id, entry.policy->id);
+  EXPECT_EQ(back->policy->policy, entry.policy->policy);
+  EXPECT_EQ(back->policy->text, entry.policy->text);
+  EXPECT_EQ(back->policy->fetched_at, entry.policy->fetched_at);
+  EXPECT_EQ(back->failure->id, entry.failure->id);
+  EXPECT_EQ(back->failure->type, entry.failure->type);
+  EXPECT_EQ(back->failure->detail, entry.failure->detail);
+  EXPECT_EQ(back->failure->first_at, entry.failure->first_at);
+  EXPECT_EQ(back->failure->retry_at, entry.failure->retry_at);
+  EXPECT_EQ(back->failure->warned_at, entry.failure->warned_at);
+  EXPECT_EQ(back->failure->count, entry.failure->count);
+  EXPECT_EQ(back->txt_checked_at, entry.txt_checked_at);
+  EXPECT_EQ(back->recheck_at, entry.recheck_at);
+  EXPECT_EQ(back->last_used_at, entry.last_used_at);
+  EXPECT_EQ(back->due_at, entry.due_at);
+}
+
+TEST(Record, HoldsAnEntryWithoutPolicy) {
+  Entry entry;
+  entry.recheck_at = at(5);
+  const auto back = decode_entry(encode(entry));
+  ASSERT_TRUE(back);
+  EXPECT_FALSE(back->policy);
+  EXPECT_FALSE(back->failure);
+  EXPECT_EQ(back->recheck_at, at(5));
+}
+
+TEST(Record, HoldsYearsWithoutOverflow) {
+  Entry entry = full_entry();
+  entry.policy->policy.max_age = mtasts::kMaxMaxAge;
+  entry.policy->fetched_at = at(4'102'444'800);  // the year 2100
+  const auto back = decode_entry(encode(entry));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->policy->expires_at(), at(4'102'444'800 + 31'557'600));
+}
+
+TEST(Record, ViewGivesThePatternsInTheirStoredForm) {
+  const std::string record = encode(full_entry());
+  const auto view = RecordView::decode(record);
+  ASSERT_TRUE(view);
+  std::vector<std::string_view> patterns;
+  view->mx_patterns(patterns);
+  EXPECT_EQ(patterns, (std::vector<std::string_view>{"mail.example.com", "*.example.net"}));
+}
+
+TEST(Record, AnyDamagedBitIsFound) {
+  const std::string record = encode(full_entry());
+  for (std::size_t i = 0; i < record.size(); ++i) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = record;
+      damaged[i] = static_cast<char>(damaged[i] ^ (1 << bit));
+      EXPECT_FALSE(RecordView::decode(damaged)) << "byte " << i << " bit " << bit;
+    }
+  }
+}
+
+TEST(Record, AnyMissingByteIsFound) {
+  const std::string record = encode(full_entry());
+  for (std::size_t size = 0; size < record.size(); ++size) {
+    const std::vector<char> exact(record.begin(), record.begin() + static_cast<long>(size));
+    EXPECT_FALSE(RecordView::decode({exact.data(), exact.size()})) << size;
+  }
+}
+
+// Changes one byte and makes the checksum right again: what a wrong program might have written.
+std::string with_byte(std::string record, std::size_t offset, char value) {
+  record[offset] = value;
+  const std::uint32_t crc = crc32c(std::string_view(record).substr(4));
+  for (std::size_t i = 0; i < 4; ++i) {
+    record[i] = static_cast<char>(crc >> (8 * i) & 0xff);
+  }
+  return record;
+}
+
+TEST(Record, LengthsThatDoNotFitAreMalformedWhateverTheChecksum) {
+  const std::string record = encode(full_entry());
+  for (std::size_t offset = 4; offset < record.size(); ++offset) {
+    for (const int value : {0x00, 0x01, 0x7f, 0xff}) {
+      const std::string changed = with_byte(record, offset, static_cast<char>(value));
+      const std::vector<char> exact(changed.begin(), changed.end());
+      const auto entry = decode_entry({exact.data(), exact.size()});
+      if (entry && entry->policy) {
+        for (const auto& pattern : entry->policy->policy.mx) {
+          EXPECT_TRUE(mtasts::MxPattern::parse(pattern.str()));
+        }
+      }
+    }
+  }
+}
+
+TEST(Record, AFormatOfTheFutureIsNotGuessedAt) {
+  const auto view = RecordView::decode(with_byte(encode(full_entry()), 4, 2));
+  ASSERT_FALSE(view);
+  EXPECT_EQ(view.error(), RecordError::UnknownFormat);
+}
+
+TEST(Record, AnEnforcedPolicyWithoutPatternsIsMalformed) {
+  Entry entry = full_entry();
+  entry.policy->policy.mx.clear();
+  EXPECT_FALSE(RecordView::decode(encode(entry)));
+  entry.policy->policy.mode = mtasts::Mode::None;
+  EXPECT_TRUE(RecordView::decode(encode(entry)));
+}
+
+TEST(Record, ATypicalPolicyIsSmall) {
+  EXPECT_LT(encode(full_entry()).size(), 300U);
+}
+
+}  // namespace
+}  // namespace mtastsd::cache

@@ -1,0 +1,288 @@
+#include "mtastsd/cache/lmdb_store.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <lmdb.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "fakes/temp_dir.h"
+#include "mtastsd/observability/log.h"
+
+namespace mtastsd::cache {
+namespace {
+
+constexpr Milliseconds kPatience{20000};
+
+WallTime at(std::int64_t seconds) {
+  return WallTime(Seconds(seconds));
+}
+DomainName name(const std::string& text) {
+  return *DomainName::parse(text);
+}
+
+Entry policy_entry(std::int64_t due, const std::string& id = "a") {
+  Entry entry;
+  entry.policy = StoredPolicy{
+      id,
+      {mtasts::Mode::Enforce, Seconds(604800), {*mtasts::MxPattern::parse("mx.example")}},
+      "text",
+      at(1000)};
+  entry.recheck_at = at(1060);
+  entry.due_at = at(due);
+  return entry;
+}
+
+Entry negative_entry(std::int64_t until) {
+  Entry entry;
+  entry.recheck_at = at(until);
+  return entry;
+}
+
+class LmdbStoreTest : public testing::Test {
+ protected:
+  std::unique_ptr<LmdbStore> open(StoreOptions options) {
+    options.directory = dir_.path();
+    auto store = LmdbStore::open(options, log_);
+    EXPECT_TRUE(store) << store.error();
+    return std::move(*store);
+  }
+  std::unique_ptr<LmdbStore> open() { return open(StoreOptions{}); }
+  std::string data_file() const { return dir_.path() + "/data.mdb"; }
+
+  static std::string committed(Reader& reader, const DomainName& domain) {
+    const Reader::Snapshot snapshot(reader);
+    return std::string(snapshot.find(domain));
+  }
+
+  test::TempDir dir_;
+  Log log_ = Log::null();
+};
+
+TEST_F(LmdbStoreTest, WhatWasPutIsFoundAtOnceAndSurvivesARestart) {
+  auto store = open();
+  store->put(name("a.example"), policy_entry(5000));
+  ASSERT_TRUE(store->find(name("a.example")));
+  store.reset();
+  store = open();
+  const auto entry = store->find(name("a.example"));
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(entry->policy->id, "a");
+}
+
+TEST_F(LmdbStoreTest, ReadersSeeItOnceCommittedAndTheFilterSaysSo) {
+  auto store = open();
+  const auto reader = store->make_reader();
+  const DomainName domain = name("a.example");
+  EXPECT_FALSE(store->unsaved().may_hold(domain));
+  store->put(domain, policy_entry(5000));
+  // Whenever the filter says no, the reader must see the newest record.
+  while (store->unsaved().may_hold(domain)) {
+    usleep(1000);
+  }
+  EXPECT_FALSE(committed(*reader, domain).empty());
+  store->erase(domain);
+  EXPECT_FALSE(store->find(domain));
+  while (store->unsaved().may_hold(domain)) {
+    usleep(1000);
+  }
+  EXPECT_TRUE(committed(*reader, domain).empty());
+}
+
+TEST_F(LmdbStoreTest, CommittedRecordsSurviveAKill) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    Log log = Log::null();
+    StoreOptions options;
+    options.directory = dir_.path();
+    auto store = LmdbStore::open(options, log);
+    (*store)->put(name("a.example"), policy_entry(5000));
+    if (!(*store)->flush(kPatience)) {
+      _exit(1);
+    }
+    kill(getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_TRUE(open()->find(name("a.example")));
+}
+
+TEST_F(LmdbStoreTest, DueGivesPoliciesInTheOrderOfTheirTime) {
+  auto store = open();
+  store->put(name("late.example"), policy_entry(3000));
+  store->put(name("early.example"), policy_entry(2000));
+  store->put(name("future.example"), policy_entry(9000));
+  store->put(name("none.example"), negative_entry(100));
+  ASSERT_TRUE(store->flush(kPatience));
+  EXPECT_EQ(store->due(at(5000), 10),
+            (std::vector<DomainName>{name("early.example"), name("late.example")}));
+  EXPECT_EQ(store->due(at(5000), 1), (std::vector<DomainName>{name("early.example")}));
+
+  store->put(name("early.example"), policy_entry(8000));
+  ASSERT_TRUE(store->flush(kPatience));
+  EXPECT_EQ(store->due(at(5000), 10), (std::vector<DomainName>{name("late.example")}));
+}
+
+TEST_F(LmdbStoreTest, NoPolicyResultsAreBoundedAndPoliciesAreNot) {
+  StoreOptions options;
+  options.max_negative = 10;
+  auto store = open(options);
+  for (int i = 0; i < 50; ++i) {
+    store->put(name("n" + std::to_string(i) + ".example"), negative_entry(1000 + i));
+    store->put(name("p" + std::to_string(i) + ".example"), policy_entry(5000));
+  }
+  ASSERT_TRUE(store->flush(kPatience));
+  int negative = 0;
+  int policies = 0;
+  for (int i = 0; i < 50; ++i) {
+    negative += store->find(name("n" + std::to_string(i) + ".example")) ? 1 : 0;
+    policies += store->find(name("p" + std::to_string(i) + ".example")) ? 1 : 0;
+  }
+  EXPECT_EQ(negative, 10);
+  EXPECT_EQ(policies, 50);
+  // Those that end first go first.
+  EXPECT_TRUE(store->find(name("n49.example")));
+  EXPECT_FALSE(store->find(name("n0.example")));
+}
+
+// Writes into the open file as a wrong program would.
+void overwrite(const std::string& dir, const std::string& key, std::string value,
+               const char* table = "entries") {
+  MDB_env* env = nullptr;
+  mdb_env_create(&env);
+  mdb_env_set_maxdbs(env, 8);
+  ASSERT_EQ(mdb_env_open(env, dir.c_str(), 0, 0640), 0);
+  MDB_txn* txn = nullptr;
+  ASSERT_EQ(mdb_txn_begin(env, nullptr, 0, &txn), 0);
+  MDB_dbi dbi = 0;
+  ASSERT_EQ(mdb_dbi_open(txn, table, 0, &dbi), 0);
+  MDB_val k{key.size(), const_cast<char*>(key.data())};
+  MDB_val v{value.size(), value.data()};
+  ASSERT_EQ(mdb_put(txn, dbi, &k, &v, 0), 0);
+  ASSERT_EQ(mdb_txn_commit(txn), 0);
+  mdb_env_close(env);
+}
+
+TEST_F(LmdbStoreTest, ARecordThatCannotBeReadIsDroppedNotTrusted) {
+  {
+    auto store = open();
+    store->put(name("a.example"), policy_entry(2000));
+    store->put(name("b.example"), policy_entry(3000));
+    ASSERT_TRUE(store->flush(kPatience));
+  }
+  overwrite(dir_.path(), "a.example", "rubbish");
+  auto store = open();
+  EXPECT_FALSE(store->find(name("a.example")));
+  EXPECT_TRUE(store->find(name("b.example")));
+  // Its place in the schedule does not hold up the others.
+  EXPECT_EQ(store->due(at(5000), 10), (std::vector<DomainName>{name("b.example")}));
+  ASSERT_TRUE(store->flush(kPatience));
+  const auto reader = store->make_reader();
+  EXPECT_TRUE(committed(*reader, name("a.example")).empty());
+}
+
+TEST_F(LmdbStoreTest, ANewerCacheIsRefusedWithAClearMessage) {
+  { auto store = open(); }
+  const std::uint32_t format = 7;
+  overwrite(dir_.path(), "format", std::string(reinterpret_cast<const char*>(&format), 4), "meta");
+  StoreOptions options;
+  options.directory = dir_.path();
+  const auto store = LmdbStore::open(options, log_);
+  ASSERT_FALSE(store);
+  EXPECT_NE(store.error().find("newer mtastsd (cache format 7, this one knows 1)"),
+            std::string::npos)
+      << store.error();
+  EXPECT_TRUE(std::filesystem::exists(data_file()));
+}
+
+TEST_F(LmdbStoreTest, ASecondDaemonOnTheSameDirectoryIsRefused) {
+  const auto store = open();
+  StoreOptions options;
+  options.directory = dir_.path();
+  const pid_t child = fork();  // LMDB may be opened once in a process
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    Log log = Log::null();
+    const auto second = LmdbStore::open(options, log);
+    _exit(!second && second.error().find("in use by another mtastsd") != std::string::npos ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(LmdbStoreTest, RubbishInPlaceOfTheFileIsSetAside) {
+  std::ofstream(data_file()) << std::string(100000, 'x');
+  auto store = open();
+  EXPECT_TRUE(store->writable());
+  store->put(name("a.example"), policy_entry(5000));
+  EXPECT_TRUE(store->flush(kPatience));
+  int kept = 0;
+  for (const auto& file : std::filesystem::directory_iterator(dir_.path())) {
+    kept += file.path().filename().string().starts_with("data.mdb.damaged-") ? 1 : 0;
+  }
+  EXPECT_EQ(kept, 1);
+}
+
+TEST_F(LmdbStoreTest, AnEmptyFileIsANewCache) {
+  std::ofstream(data_file()).flush();
+  auto store = open();
+  store->put(name("a.example"), policy_entry(5000));
+  EXPECT_TRUE(store->flush(kPatience));
+}
+
+TEST_F(LmdbStoreTest, ATruncatedFileIsSetAsideInsteadOfCrashing) {
+  {
+    auto store = open();
+    for (int i = 0; i < 500; ++i) {
+      store->put(name("p" + std::to_string(i) + ".example"), policy_entry(5000));
+    }
+    ASSERT_TRUE(store->flush(kPatience));
+  }
+  std::filesystem::resize_file(data_file(), std::filesystem::file_size(data_file()) / 2);
+  auto store = open();
+  EXPECT_TRUE(store->writable());
+  EXPECT_FALSE(store->find(name("p499.example")));
+}
+
+TEST_F(LmdbStoreTest, ADirectoryThatCannotBeMadeLeavesACacheInMemory) {
+  std::ofstream(dir_.path() + "/file").flush();
+  StoreOptions options;
+  options.directory = dir_.path() + "/file/cache";
+  auto store = LmdbStore::open(options, log_);
+  ASSERT_TRUE(store) << store.error();
+  EXPECT_FALSE((*store)->writable());
+  (*store)->put(name("a.example"), policy_entry(5000));
+  EXPECT_TRUE((*store)->find(name("a.example")));
+  EXPECT_TRUE((*store)->unsaved().may_hold(name("a.example")));
+}
+
+TEST_F(LmdbStoreTest, AFullCacheDropsNoPolicyResultsAndKeepsPolicies) {
+  StoreOptions options;
+  options.max_size = 1 << 20;
+  auto store = open(options);
+  for (int i = 0; i < 8000; ++i) {
+    store->put(name("n" + std::to_string(i) + ".example"), negative_entry(1000 + i));
+  }
+  ASSERT_TRUE(store->flush(kPatience));
+  for (int i = 0; i < 2000; ++i) {
+    store->put(name("p" + std::to_string(i) + ".example"), policy_entry(5000));
+  }
+  ASSERT_TRUE(store->flush(kPatience));
+  for (int i = 0; i < 2000; ++i) {
+    ASSERT_TRUE(store->find(name("p" + std::to_string(i) + ".example"))) << i;
+  }
+  EXPECT_GT(store->counters().evicted.value(), 0U);
+  EXPECT_EQ(store->counters().failed_commits.value(), 0U);
+}
+
+}  // namespace
+}  // namespace mtastsd::cache
