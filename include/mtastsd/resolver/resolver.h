@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/observability/counters.h"
+#include "mtastsd/resolver/decide.h"
+
+namespace mtastsd {
+class Log;
+namespace cache {
+class Store;
+}
+namespace dns {
+class DnsClient;
+}
+namespace event {
+class Timers;
+}
+namespace https {
+class PolicyFetcher;
+}
+}  // namespace mtastsd
+
+namespace mtastsd::resolver {
+
+// What a query that had to wait is answered from.
+struct Answer {
+  std::string record;  // as cache::encode() makes it
+  bool fresh = false;  // fetched for this very query: it counts even with a max_age of 0
+};
+
+// Gets the answer, or null when the domain could not be taken on (overload). Called once, on the
+// resolver's thread, possibly before ask() returns.
+using Waiter = std::function<void(std::shared_ptr<const Answer>)>;
+
+struct Options {
+  Limits limits;
+  Milliseconds fetch_timeout{60000};  // addresses of the policy host included
+  bool allow_local_addresses = false;
+  std::size_t max_discovering = 256;  // domains whose TXT record is being asked at once
+  std::size_t max_fetching = 256;     // policies being fetched at once
+  std::size_t max_domains = 20000;    // domains at work or waiting for it, in all
+};
+
+// Everything it needs from outside, owned by the caller and outliving it.
+struct Services {
+  const Clock& clock;
+  event::Timers& timers;
+  dns::DnsClient& dns;
+  https::PolicyFetcher& fetcher;
+  cache::Store& store;
+  Log& log;
+  std::function<double()> jitter;  // in [0, 1)
+  std::function<bool()> has_ipv6;  // whether AAAA records of policy hosts are of use
+};
+
+// Finds out: one resolution for a domain at a time, however many ask, and keeps policies
+// fresh. All on one thread, that of its timers and clients; bounded in everything. It asks
+// DNS and HTTPS only for domains that somebody asked for.
+//
+// A domain in use whose policy is cached has its TXT record checked once more when that falls
+// due, whether or not a query comes: the mail that was deferred because its owner is changing
+// the policy finds the new one at its first retry (RFC 8461 section 5.1).
+class Resolver {
+ public:
+  Resolver(Services services, Options options);
+  ~Resolver();  // waiters of running resolutions are dropped
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  // A query came for this domain. Without a waiter: it was answered already, but a check or a
+  // note of its use has come due.
+  void ask(const DomainName& domain, Waiter waiter);
+
+  // Fetches the domain's policy again whatever its TXT record says (RFC 8461 section 10.2).
+  void refresh(const DomainName& domain);
+
+  // Looks for policies that have come due (refresh, expiry) now, instead of at the next pass.
+  void run_due();
+
+  void set_options(const Options& options);
+  const ResolverCounters& counters() const;
+  std::size_t domains_at_work() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mtastsd::resolver

@@ -1,0 +1,230 @@
+#include "mtastsd/resolver/decide.h"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace mtastsd::resolver {
+namespace {
+
+using cache::Entry;
+using cache::EntryFacts;
+using cache::Failure;
+using cache::StoredPolicy;
+
+// RFC 8461 section 3.2: a policy lives max_age seconds from its last successful fetch. A fetch
+// time in the future (the clock was set back) does not drop it: it is fetched again.
+bool alive(const EntryFacts& facts, WallTime now) {
+  return facts.has_policy && now < facts.fetched_at + facts.max_age;
+}
+
+bool alive(const Entry& entry, WallTime now) {
+  return alive(facts_of(entry), now);
+}
+
+Seconds scaled(Seconds span, double factor) {
+  return Seconds(static_cast<std::int64_t>(static_cast<double>(span.count()) * factor));
+}
+
+// RFC 8461 section 3.3: no new attempt for the same id within five minutes of a failed one.
+bool held_back(const Entry& entry, const std::string& id, WallTime now) {
+  return entry.failure && entry.failure->id == id && now < entry.failure->retry_at;
+}
+
+// Two fetches in a row for a policy that had ended when it was asked for again.
+bool fetched_just_now(const Entry& entry, const std::string& id, WallTime now) {
+  return entry.policy && entry.policy->id == id && entry.policy->fetched_at <= now &&
+         now < entry.policy->fetched_at + kMinFetchSpacing;
+}
+
+// When a good policy is fetched again without being asked for (RFC 8461 section 10.2): about
+// daily, and by half of its life at the latest. A life too short for that is renewed by the
+// query that finds it over.
+WallTime next_refresh(const StoredPolicy& policy, const Limits& limits, double jitter) {
+  if (policy.policy.max_age < kMinRefreshAge) {
+    return policy.expires_at();
+  }
+  const Seconds most = std::min(limits.refresh_interval, policy.policy.max_age / 2);
+  return policy.fetched_at + scaled(most, 0.85 + 0.15 * jitter);
+}
+
+// RFC 8461 section 10.2: the administrator hears of a failing refresh at the first failure, at
+// half of the policy's life, then daily; never for mode none.
+bool alarm_due(const StoredPolicy& policy, const Failure& failure, WallTime now) {
+  if (policy.policy.mode == mtasts::Mode::None) {
+    return false;
+  }
+  if (failure.warned_at == WallTime{}) {
+    return true;
+  }
+  const WallTime half_life = policy.fetched_at + policy.policy.max_age / 2;
+  const bool half_life_passed = failure.warned_at < half_life && now >= half_life;
+  return half_life_passed || now >= failure.warned_at + Seconds(86400);
+}
+
+Failure next_failure(const Entry& before, const std::string& id, const FetchFailure& why,
+                     WallTime now, const Limits& limits, double jitter) {
+  Failure next;
+  if (before.failure) {
+    next = *before.failure;
+  }
+  // A new id starts its own back-off; the run of failures that the operator hears of goes on.
+  const bool same_id = before.failure && before.failure->id == id;
+  next.count = static_cast<std::uint16_t>(same_id ? std::min(next.count + 1, 1000) : 1);
+  if (!before.failure) {
+    next.first_at = now;
+  }
+  next.id = id;
+  next.type = why.type;
+  next.detail = why.detail;
+  const int doublings = std::min<int>(next.count - 1, 8);
+  const Seconds grown = std::min(limits.retry_interval * (1 << doublings),
+                                 std::max(kRetryMax, limits.retry_interval));
+  next.retry_at = now + grown + scaled(grown, 0.1 * jitter);
+  return next;
+}
+
+AfterFetch failed(const Entry& before, const std::string& id, const FetchFailure& why, WallTime now,
+                  const Limits& limits, double jitter) {
+  AfterFetch after;
+  after.entry = before;
+  after.entry.failure = next_failure(before, id, why, now, limits, jitter);
+  if (alive(before, now)) {
+    // RFC 8461 section 3.3: the cached policy is applied.
+    after.alarm = alarm_due(*before.policy, *after.entry.failure, now);
+    if (after.alarm) {
+      after.entry.failure->warned_at = now;
+    }
+    after.entry.due_at = std::min(after.entry.failure->retry_at, before.policy->expires_at());
+  } else {
+    // RFC 8461 section 5.1: go on as if the domain had no MTA-STS, until the record is looked
+    // at again: a new id may be fetched at once.
+    after.entry.policy.reset();
+  }
+  return after;
+}
+
+Change change_between(const std::optional<StoredPolicy>& before, const StoredPolicy& now) {
+  if (!before) {
+    return Change::New;
+  }
+  if (before->id != now.id) {
+    return Change::Replaced;
+  }
+  return before->policy == now.policy ? Change::None : Change::Drifted;
+}
+
+}  // namespace
+
+bool recheck_due(const EntryFacts& facts, WallTime now) {
+  // Checked in the future: the clock was set back, so the time of the check means nothing.
+  return now >= facts.recheck_at || now < facts.txt_checked_at;
+}
+
+Look look(const EntryFacts& facts, WallTime now) {
+  Look result;
+  if (alive(facts, now)) {
+    result.standing =
+        facts.mode == mtasts::Mode::Enforce ? Standing::Enforced : Standing::NotEnforced;
+    result.attention = recheck_due(facts, now) || now >= facts.last_used_at + kUseResolution;
+  } else if (!facts.has_policy && !recheck_due(facts, now)) {
+    result.standing = Standing::NoPolicy;
+  }
+  return result;
+}
+
+AfterTxt after_txt(const std::optional<Entry>& known, const TxtOutcome& txt, bool refresh,
+                   WallTime now, const Limits& limits) {
+  AfterTxt after;
+  after.entry = known.value_or(Entry{});
+  Entry& entry = after.entry;
+  const bool valid = alive(entry, now);
+  // The age of a policy from the future is not known: have it fetched anew.
+  const bool from_future = valid && entry.policy->fetched_at > now;
+  const bool must_fetch = (refresh || from_future) && valid;
+  entry.txt_checked_at = now;
+
+  switch (txt.status) {
+    case TxtStatus::Found: {
+      entry.recheck_at = now + std::clamp(txt.ttl, limits.recheck_min, limits.recheck_max);
+      // RFC 8461 section 5.1: an unchanged id means that the cached policy is current.
+      const bool current = valid && entry.policy->id == txt.id;
+      if (must_fetch || (!current && !held_back(entry, txt.id, now))) {
+        after.fetch = true;
+      }
+      if (!valid && fetched_just_now(entry, txt.id, now)) {
+        after.fetch = false;
+        entry.recheck_at = entry.policy->fetched_at + kMinFetchSpacing;
+      }
+      break;
+    }
+    case TxtStatus::NoRecord:
+      // RFC 8461 section 3.3: a record that is gone does not remove a cached policy.
+      entry.recheck_at =
+          now + (valid ? std::clamp(txt.ttl, limits.recheck_min, limits.recheck_max)
+                       : std::clamp(txt.ttl, limits.negative_min, limits.negative_max));
+      after.fetch = must_fetch;
+      break;
+    case TxtStatus::Failed:
+      entry.recheck_at =
+          now + (valid ? limits.recheck_min : std::min(kDnsFailureHold, limits.negative_max));
+      after.fetch = must_fetch;
+      break;
+  }
+  if (!after.fetch && !valid) {
+    entry.policy.reset();  // its time is over
+  }
+  return after;
+}
+
+AfterFetch after_fetch(const Entry& before, const std::string& id,
+                       const Result<Fetched, FetchFailure>& outcome, WallTime now,
+                       const Limits& limits, double jitter) {
+  const bool valid = alive(before, now);
+  // A refresh without a record keeps the id that the policy came with.
+  const std::string& used_id = id.empty() && before.policy ? before.policy->id : id;
+  if (!outcome) {
+    return failed(before, used_id, outcome.error(), now, limits, jitter);
+  }
+  AfterFetch after;
+  after.entry = before;
+  after.entry.policy = StoredPolicy{used_id, outcome->policy, outcome->text, now};
+  after.entry.failure.reset();
+  after.entry.due_at = next_refresh(*after.entry.policy, limits, jitter);
+  const auto& previous = valid ? before.policy : std::nullopt;
+  after.change = change_between(previous, *after.entry.policy);
+  after.weaker = previous && previous->policy.mode == mtasts::Mode::Enforce &&
+                 outcome->policy.mode != mtasts::Mode::Enforce;
+  return after;
+}
+
+AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits) {
+  AfterDue after;
+  if (!entry.policy) {
+    return after;
+  }
+  const bool clock_was_set_back = entry.policy->fetched_at > now;
+  if (now < entry.due_at && !clock_was_set_back) {
+    return after;
+  }
+  after.entry = entry;
+  if (!alive(entry, now)) {
+    if (now < entry.policy->fetched_at + kMinFetchSpacing) {
+      return after;
+    }
+    // The back-off of a failing policy host outlives the policy.
+    const bool remember = entry.failure && now < entry.failure->retry_at;
+    after.action = remember ? DueAction::Store : DueAction::Drop;
+    after.entry.policy.reset();
+    after.entry.recheck_at = now;
+    return after;
+  }
+  if (now >= entry.last_used_at + limits.idle_after) {
+    after.action = DueAction::Store;
+    after.entry.due_at = entry.policy->expires_at();
+    return after;
+  }
+  after.action = DueAction::Refresh;
+  return after;
+}
+
+}  // namespace mtastsd::resolver

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mtastsd/base/ip_address.h"
+#include "mtastsd/cache/entry.h"
+#include "mtastsd/dns/dns_client.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/https/policy_fetcher.h"
+#include "mtastsd/resolver/decide.h"
+#include "mtastsd/resolver/resolver.h"
+
+namespace mtastsd::resolver {
+
+// How a resolution ended, for who waits, the store and the log.
+struct Outcome {
+  cache::Entry entry;
+  bool fetched = false;  // a good policy came in now
+  Change change = Change::None;
+  bool weaker = false;
+  bool alarm = false;
+  bool fetch_failed = false;
+  bool dns_failed = false;
+  std::string detail;  // why there is no usable record or policy, for people
+};
+
+class Resolution;
+
+// What a resolution needs of its owner.
+class ResolutionOwner {
+ public:
+  virtual ~ResolutionOwner() = default;
+  // The TXT record wants a fetch: the owner calls begin_fetch(), at once or when one of the
+  // bounded places is free.
+  virtual void wants_fetch(Resolution& resolution) = 0;
+  // Destroys the resolution.
+  virtual void finished(Resolution& resolution, Outcome outcome) = 0;
+};
+
+// Finds out about one domain, once: TXT record, addresses of the policy host, policy. What each
+// step means is decide's business.
+class Resolution {
+ public:
+  enum class Phase { Queued, Discovering, WaitingToFetch, Fetching };
+  enum class Line { None, Background, Urgent };
+
+  Resolution(const DomainName& domain, Services& services, const Options& options,
+             ResolutionOwner& owner, ResolverCounters& counters);
+
+  void begin();
+  void begin_fetch();
+
+  const DomainName& domain() const { return domain_; }
+  Phase phase() const { return phase_; }
+  SteadyTime started() const { return started_; }
+
+  std::vector<Waiter> waiters;
+  Line line = Line::None;  // where it was put while queued
+  bool refresh = false;    // fetch whatever the record says
+  bool for_query = false;  // somebody sends mail there now
+
+ private:
+  void on_txt(dns::TxtAnswer answer);
+  void on_addresses(bool v6, dns::AddressAnswer answer);
+  void addresses_complete();
+  void on_fetched(https::FetchResult result);
+  void fail_fetch(cache::FailureType type, std::string detail);
+  void finish_fetch(const Result<Fetched, FetchFailure>& outcome);
+  std::vector<IpAddress> vetted(std::string& refused) const;
+
+  const DomainName domain_;
+  Services& services_;
+  const Options& options_;
+  ResolutionOwner& owner_;
+  ResolverCounters& counters_;
+
+  Phase phase_ = Phase::Queued;
+  SteadyTime started_{};
+  SteadyTime fetch_started_{};
+  std::string id_;  // of the TXT record found
+  std::string detail_;
+  bool dns_failed_ = false;
+  cache::Entry entry_;  // what the fetch starts from
+
+  std::vector<IpAddress> v4_;
+  std::vector<IpAddress> v6_;
+  std::string address_error_;
+  std::unique_ptr<event::Timer> grace_;
+  dns::Handle txt_;
+  dns::Handle a_;
+  dns::Handle aaaa_;
+  https::Handle fetch_;
+};
+
+}  // namespace mtastsd::resolver

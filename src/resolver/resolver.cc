@@ -1,0 +1,393 @@
+// Logs, at info: "policy stored", "fetch failed"; "checked" and "no policy" at debug. At warn:
+// "policy weakened", "policy refresh fails", "too many domains at once" (once a minute).
+
+#include "mtastsd/resolver/resolver.h"
+
+#include <deque>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include "mtastsd/cache/store.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/observability/log.h"
+#include "resolver/resolution.h"
+
+namespace mtastsd::resolver {
+namespace {
+
+constexpr std::size_t kMaxFollowUps = 20000;
+constexpr Milliseconds kDuePass{15000};
+constexpr std::size_t kDueAtOnce = 64;
+constexpr std::chrono::minutes kOverloadWarning{1};
+
+std::string_view name_of(Change change) {
+  switch (change) {
+    case Change::None:
+      return "none";
+    case Change::New:
+      return "new";
+    case Change::Replaced:
+      return "replaced";
+    case Change::Drifted:
+      return "drifted";
+  }
+  return "none";
+}
+
+}  // namespace
+
+class Resolver::Impl final : public ResolutionOwner {
+ public:
+  Impl(Services services, Options options)
+      : services_(std::move(services)),
+        options_(options),
+        follow_up_timer_(services_.timers.make_timer([this] { run_follow_ups(); })),
+        due_timer_(services_.timers.make_timer([this] {
+          run_due();
+          due_timer_->arm(kDuePass);
+        })) {
+    due_timer_->arm(kDuePass);
+  }
+
+  void ask(const DomainName& domain, Waiter waiter);
+  void refresh(const DomainName& domain);
+  void run_due();
+  void wants_fetch(Resolution& resolution) override;
+  void finished(Resolution& resolution, Outcome outcome) override;
+
+  Services services_;
+  Options options_;
+  ResolverCounters counters_;
+  std::unordered_map<DomainName, std::unique_ptr<Resolution>> running_;
+
+ private:
+  Resolution* join_or_create(const DomainName& domain);
+  void schedule(Resolution& resolution);
+  void start_queued();
+  Resolution* next_queued(std::deque<DomainName>& queue, Resolution::Phase phase);
+  void start_fetches();
+  void note_use(const DomainName& domain, cache::Entry& entry, WallTime now);
+  void plan_follow_up(const DomainName& domain, const cache::Entry& entry);
+  void run_follow_ups();
+  void arm_follow_up_timer();
+  void log_outcome(const Resolution& resolution, const Outcome& outcome);
+  void warn_overload();
+
+  std::size_t discovering_ = 0;
+  std::size_t fetching_ = 0;
+  std::deque<DomainName> urgent_;      // queued, somebody waits
+  std::deque<DomainName> background_;  // queued, nobody does
+  std::deque<DomainName> fetch_urgent_;
+  std::deque<DomainName> fetch_background_;
+  std::multimap<SteadyTime, DomainName> follow_ups_;
+  SteadyTime last_overload_warning_{};
+  std::unique_ptr<event::Timer> follow_up_timer_;
+  std::unique_ptr<event::Timer> due_timer_;
+};
+
+void Resolver::Impl::ask(const DomainName& domain, Waiter waiter) {
+  const WallTime now = services_.clock.wall();
+  if (auto entry = services_.store.find(domain)) {
+    note_use(domain, *entry, now);
+    const Look known = look(facts_of(*entry), now);
+    if (known.standing != Standing::Unknown) {
+      if (waiter) {
+        waiter(std::make_shared<const Answer>(Answer{cache::encode(*entry), false}));
+        waiter = nullptr;
+      }
+      if (!recheck_due(facts_of(*entry), now)) {
+        return;
+      }
+    }
+  }
+  Resolution* resolution = join_or_create(domain);
+  if (resolution == nullptr) {
+    if (waiter) {
+      waiter(nullptr);
+    }
+    return;
+  }
+  resolution->for_query = true;
+  if (waiter) {
+    resolution->waiters.push_back(std::move(waiter));
+  }
+  schedule(*resolution);
+}
+
+void Resolver::Impl::refresh(const DomainName& domain) {
+  Resolution* resolution = join_or_create(domain);
+  if (resolution != nullptr) {
+    counters_.refreshes.add();
+    resolution->refresh = true;
+    schedule(*resolution);
+  }
+}
+
+// The running resolution of the domain, a new one, or null beyond max_domains.
+Resolution* Resolver::Impl::join_or_create(const DomainName& domain) {
+  if (const auto it = running_.find(domain); it != running_.end()) {
+    counters_.coalesced.add();
+    return it->second.get();
+  }
+  if (running_.size() >= options_.max_domains) {
+    counters_.overload.add();
+    warn_overload();
+    return nullptr;
+  }
+  auto resolution = std::make_unique<Resolution>(domain, services_, options_, *this, counters_);
+  return running_.emplace(domain, std::move(resolution)).first->second.get();
+}
+
+// Puts a resolution in line, or in the line of those that somebody waits for. One that stands in
+// both has begun by its second turn, which then passes.
+void Resolver::Impl::schedule(Resolution& resolution) {
+  const auto line =
+      resolution.waiters.empty() ? Resolution::Line::Background : Resolution::Line::Urgent;
+  if (resolution.phase() != Resolution::Phase::Queued || line <= resolution.line) {
+    return;
+  }
+  resolution.line = line;
+  (line == Resolution::Line::Urgent ? urgent_ : background_).push_back(resolution.domain());
+  start_queued();
+}
+
+Resolution* Resolver::Impl::next_queued(std::deque<DomainName>& queue, Resolution::Phase phase) {
+  while (!queue.empty()) {
+    const auto it = running_.find(queue.front());
+    queue.pop_front();
+    if (it != running_.end() && it->second->phase() == phase) {
+      return it->second.get();
+    }
+  }
+  return nullptr;
+}
+
+void Resolver::Impl::start_queued() {
+  while (discovering_ < options_.max_discovering) {
+    Resolution* next = next_queued(urgent_, Resolution::Phase::Queued);
+    if (next == nullptr) {
+      next = next_queued(background_, Resolution::Phase::Queued);
+    }
+    if (next == nullptr) {
+      return;
+    }
+    ++discovering_;
+    next->begin();
+  }
+}
+
+void Resolver::Impl::wants_fetch(Resolution& resolution) {
+  --discovering_;
+  (resolution.waiters.empty() ? fetch_background_ : fetch_urgent_).push_back(resolution.domain());
+  start_fetches();
+  start_queued();
+}
+
+void Resolver::Impl::start_fetches() {
+  while (fetching_ < options_.max_fetching) {
+    Resolution* next = next_queued(fetch_urgent_, Resolution::Phase::WaitingToFetch);
+    if (next == nullptr) {
+      next = next_queued(fetch_background_, Resolution::Phase::WaitingToFetch);
+    }
+    if (next == nullptr) {
+      return;
+    }
+    ++fetching_;
+    next->begin_fetch();
+  }
+}
+
+void Resolver::Impl::finished(Resolution& resolution, Outcome outcome) {
+  const DomainName domain = resolution.domain();
+  if (resolution.phase() == Resolution::Phase::Fetching) {
+    --fetching_;
+  } else {
+    --discovering_;
+  }
+  const bool for_query = resolution.for_query;
+  if (for_query) {
+    outcome.entry.last_used_at = services_.clock.wall();
+  }
+  services_.store.put(domain, outcome.entry);
+  log_outcome(resolution, outcome);
+
+  const std::vector<Waiter> waiters = std::move(resolution.waiters);
+  running_.erase(domain);  // destroys the resolution
+  if (!waiters.empty()) {
+    const auto answer =
+        std::make_shared<const Answer>(Answer{cache::encode(outcome.entry), outcome.fetched});
+    for (const Waiter& waiter : waiters) {
+      waiter(answer);
+    }
+  }
+  if (for_query) {
+    plan_follow_up(domain, outcome.entry);
+  }
+  start_fetches();
+  start_queued();
+}
+
+// Keeps the day of the last use, and brings a policy that was let go to its end back among those
+// that are refreshed.
+void Resolver::Impl::note_use(const DomainName& domain, cache::Entry& entry, WallTime now) {
+  if (!entry.policy || now < entry.last_used_at + kUseResolution) {
+    return;
+  }
+  if (now >= entry.last_used_at + options_.limits.idle_after) {
+    entry.due_at = now;
+  }
+  entry.last_used_at = now;
+  services_.store.put(domain, entry);
+}
+
+// --- follow-ups -------------------------------------------------------------------------------
+
+void Resolver::Impl::plan_follow_up(const DomainName& domain, const cache::Entry& entry) {
+  const WallTime now = services_.clock.wall();
+  if (!entry.policy || entry.recheck_at >= entry.policy->expires_at() ||
+      follow_ups_.size() >= kMaxFollowUps) {
+    return;
+  }
+  const Seconds wait = std::max(entry.recheck_at - now, Seconds(0));
+  follow_ups_.emplace(services_.clock.steady() + wait + Milliseconds(1), domain);
+  arm_follow_up_timer();
+}
+
+void Resolver::Impl::arm_follow_up_timer() {
+  if (follow_ups_.empty()) {
+    return;
+  }
+  const auto wait =
+      std::chrono::ceil<Milliseconds>(follow_ups_.begin()->first - services_.clock.steady());
+  follow_up_timer_->arm(std::max(wait, Milliseconds(0)));
+}
+
+void Resolver::Impl::run_follow_ups() {
+  const SteadyTime until = services_.clock.steady();
+  while (!follow_ups_.empty() && follow_ups_.begin()->first <= until) {
+    const DomainName domain = follow_ups_.begin()->second;
+    follow_ups_.erase(follow_ups_.begin());
+    const auto entry = services_.store.find(domain);
+    if (!entry || !entry->policy || !recheck_due(facts_of(*entry), services_.clock.wall())) {
+      continue;
+    }
+    if (Resolution* resolution = join_or_create(domain)) {
+      schedule(*resolution);
+    }
+  }
+  arm_follow_up_timer();
+}
+
+// --- refreshing -------------------------------------------------------------------------------
+
+void Resolver::Impl::run_due() {
+  const WallTime now = services_.clock.wall();
+  // Half of the places stay free for domains that mail waits for.
+  const std::size_t most = std::min(kDueAtOnce, options_.max_fetching / 2);
+  for (const DomainName& domain : services_.store.due(now, most)) {
+    const auto entry = services_.store.find(domain);
+    if (!entry || running_.contains(domain)) {
+      continue;
+    }
+    const AfterDue after = when_due(*entry, now, options_.limits);
+    switch (after.action) {
+      case DueAction::Nothing:
+        break;
+      case DueAction::Refresh:
+        refresh(domain);
+        break;
+      case DueAction::Drop:
+        services_.log.info("policy expired", {{"domain", domain.view()}});
+        services_.store.erase(domain);
+        break;
+      case DueAction::Store:
+        services_.store.put(domain, after.entry);
+        break;
+    }
+  }
+}
+
+// --- log --------------------------------------------------------------------------------------
+
+void Resolver::Impl::warn_overload() {
+  const SteadyTime now = services_.clock.steady();
+  if (last_overload_warning_ != SteadyTime{} && now - last_overload_warning_ < kOverloadWarning) {
+    return;
+  }
+  last_overload_warning_ = now;
+  services_.log.warn(
+      "too many domains at once: some are answered as if they had no policy",
+      {{"at_work", running_.size()}, {"refused_so_far", counters_.overload.value()}});
+}
+
+void Resolver::Impl::log_outcome(const Resolution& resolution, const Outcome& outcome) {
+  Log& log = services_.log;
+  const std::string_view domain = resolution.domain().view();
+  const auto took =
+      std::chrono::duration_cast<Milliseconds>(services_.clock.steady() - resolution.started())
+          .count();
+  const auto& policy = outcome.entry.policy;
+  if (outcome.fetched) {
+    log.info("policy stored", {{"domain", domain},
+                               {"mode", to_string(policy->policy.mode)},
+                               {"id", policy->id},
+                               {"max_age", policy->policy.max_age.count()},
+                               {"change", name_of(outcome.change)},
+                               {"took_ms", took}});
+  } else if (outcome.fetch_failed) {
+    log.info("fetch failed", {{"domain", domain},
+                              {"result", to_string(outcome.entry.failure->type)},
+                              {"cached", policy ? to_string(policy->policy.mode) : "no"},
+                              {"reason", outcome.detail},
+                              {"took_ms", took}});
+  } else if (outcome.dns_failed) {
+    log.info("TXT look-up failed", {{"domain", domain},
+                                    {"cached", policy ? to_string(policy->policy.mode) : "no"},
+                                    {"reason", outcome.detail},
+                                    {"took_ms", took}});
+  } else {
+    log.debug(policy ? "checked" : "no policy",
+              {{"domain", domain}, {"reason", outcome.detail}, {"took_ms", took}});
+  }
+  if (outcome.weaker) {
+    log.warn("policy weakened: its domain does not ask for enforcement any more",
+             {{"domain", domain}, {"mode", to_string(policy->policy.mode)}, {"id", policy->id}});
+  }
+  if (outcome.alarm) {
+    const auto left = policy->expires_at() - services_.clock.wall();
+    log.warn("policy refresh fails: the cached policy is applied until it expires",
+             {{"domain", domain},
+              {"result", to_string(outcome.entry.failure->type)},
+              {"reason", outcome.entry.failure->detail},
+              {"failures", outcome.entry.failure->count},
+              {"expires_in_s", left.count()}});
+  }
+}
+
+// --- the public class -------------------------------------------------------------------------
+
+Resolver::Resolver(Services services, Options options)
+    : impl_(std::make_unique<Impl>(std::move(services), options)) {}
+Resolver::~Resolver() = default;
+
+void Resolver::ask(const DomainName& domain, Waiter waiter) {
+  impl_->ask(domain, std::move(waiter));
+}
+void Resolver::refresh(const DomainName& domain) {
+  impl_->refresh(domain);
+}
+void Resolver::run_due() {
+  impl_->run_due();
+}
+void Resolver::set_options(const Options& options) {
+  impl_->options_ = options;
+}
+const ResolverCounters& Resolver::counters() const {
+  return impl_->counters_;
+}
+std::size_t Resolver::domains_at_work() const {
+  return impl_->running_.size();
+}
+
+}  // namespace mtastsd::resolver

@@ -1,0 +1,336 @@
+#include "mtastsd/resolver/decide.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+namespace mtastsd::resolver {
+namespace {
+
+using cache::Entry;
+using cache::FailureType;
+using mtasts::Mode;
+
+const WallTime kNow{Seconds(1'700'000'000)};
+const Limits kLimits;
+
+mtasts::Policy policy(Mode mode, Seconds max_age) {
+  return {mode, max_age, {*mtasts::MxPattern::parse("mail.example.com")}};
+}
+
+Entry cached(const std::string& id, Seconds age, Seconds max_age = Seconds(604800),
+             Mode mode = Mode::Enforce) {
+  Entry entry;
+  entry.policy = cache::StoredPolicy{id, policy(mode, max_age), "text", kNow - age};
+  entry.txt_checked_at = kNow - age;
+  entry.recheck_at = kNow - age + Seconds(60);
+  entry.last_used_at = kNow - age;
+  return entry;
+}
+
+TxtOutcome found(const std::string& id, Seconds ttl = Seconds(300)) {
+  return {TxtStatus::Found, id, ttl};
+}
+TxtOutcome no_record(Seconds ttl = Seconds(300)) {
+  return {TxtStatus::NoRecord, "", ttl};
+}
+TxtOutcome dns_failed() {
+  return {TxtStatus::Failed, "", Seconds(0)};
+}
+
+Result<Fetched, FetchFailure> good(Mode mode = Mode::Enforce, Seconds max_age = Seconds(604800)) {
+  return Fetched{policy(mode, max_age), "text"};
+}
+Result<Fetched, FetchFailure> bad(FailureType type = FailureType::FetchError) {
+  return failure(FetchFailure{type, "scripted"});
+}
+
+Standing standing(const Entry& entry, WallTime now = kNow) {
+  return look(facts_of(entry), now).standing;
+}
+
+// --- look -------------------------------------------------------------------------------------
+
+// RFC 8461 section 3.2 (C1): max_age seconds from the fetch, not one more.
+TEST(Look, APolicyLivesUntilMaxAgeIsOver) {
+  const Entry entry = cached("a", Seconds(0), Seconds(100));
+  EXPECT_EQ(standing(entry, kNow + Seconds(99)), Standing::Enforced);
+  EXPECT_EQ(standing(entry, kNow + Seconds(100)), Standing::Unknown);
+}
+
+// RFC 8461 section 5 (A2, A3).
+TEST(Look, TestingAndNoneAreNotEnforced) {
+  EXPECT_EQ(standing(cached("a", Seconds(0), Seconds(100), Mode::Testing)), Standing::NotEnforced);
+  EXPECT_EQ(standing(cached("a", Seconds(0), Seconds(100), Mode::None)), Standing::NotEnforced);
+}
+
+TEST(Look, NoPolicyHoldsUntilItsRecheck) {
+  Entry entry;
+  entry.txt_checked_at = kNow;
+  entry.recheck_at = kNow + Seconds(60);
+  EXPECT_EQ(standing(entry, kNow + Seconds(59)), Standing::NoPolicy);
+  EXPECT_EQ(standing(entry, kNow + Seconds(60)), Standing::Unknown);
+}
+
+TEST(Look, ASetBackClockNeitherDropsAPolicyNorKeepsAnAbsence) {
+  const Entry policy_of_tomorrow = cached("a", Seconds(-86400));
+  EXPECT_EQ(standing(policy_of_tomorrow), Standing::Enforced);
+  EXPECT_TRUE(look(facts_of(policy_of_tomorrow), kNow).attention);
+  Entry absence;
+  absence.txt_checked_at = kNow + Seconds(86400);
+  absence.recheck_at = kNow + Seconds(86460);
+  EXPECT_EQ(standing(absence), Standing::Unknown);
+}
+
+TEST(Look, AsksForAttentionWhenTheRecordIsDueOrTheUseIsOld) {
+  Entry entry = cached("a", Seconds(10));
+  EXPECT_FALSE(look(facts_of(entry), kNow).attention);
+  EXPECT_TRUE(look(facts_of(entry), kNow + Seconds(50)).attention);
+  entry.recheck_at = kNow + Seconds(200000);
+  EXPECT_FALSE(look(facts_of(entry), kNow + Seconds(80000)).attention);
+  EXPECT_TRUE(look(facts_of(entry), kNow + Seconds(86400)).attention);
+}
+
+// --- after_txt --------------------------------------------------------------------------------
+
+TEST(AfterTxt, TheFirstRecordOfADomainIsFetched) {
+  EXPECT_TRUE(after_txt(std::nullopt, found("a"), false, kNow, kLimits).fetch);
+}
+
+// RFC 8461 section 5.1 (C4).
+TEST(AfterTxt, AnUnchangedIdIsNotFetchedAndLengthensNoLife) {
+  const Entry before = cached("a", Seconds(500));
+  const AfterTxt after = after_txt(before, found("a"), false, kNow, kLimits);
+  EXPECT_FALSE(after.fetch);
+  EXPECT_EQ(after.entry.policy->fetched_at, before.policy->fetched_at);
+  EXPECT_EQ(after.entry.txt_checked_at, kNow);
+  EXPECT_EQ(after.entry.recheck_at, kNow + Seconds(300));
+}
+
+TEST(AfterTxt, AChangedIdIsFetchedAtOnce) {
+  EXPECT_TRUE(after_txt(cached("a", Seconds(5)), found("b"), false, kNow, kLimits).fetch);
+}
+
+TEST(AfterTxt, TheTtlIsTakenWithinTheRecheckBounds) {
+  const auto recheck = [](Seconds ttl) {
+    const Entry before = cached("a", Seconds(500));
+    return after_txt(before, found("a", ttl), false, kNow, kLimits).entry.recheck_at - kNow;
+  };
+  EXPECT_EQ(recheck(Seconds(1)), kLimits.recheck_min);
+  EXPECT_EQ(recheck(Seconds(120)), Seconds(120));
+  EXPECT_EQ(recheck(Seconds(86400)), kLimits.recheck_max);
+}
+
+// RFC 8461 section 3.3 (C2): neither absence nor failure of the record removes a policy.
+TEST(AfterTxt, AValidPolicySurvivesWhateverDnsSays) {
+  for (const TxtOutcome& txt : {no_record(), dns_failed()}) {
+    const AfterTxt after = after_txt(cached("a", Seconds(500)), txt, false, kNow, kLimits);
+    EXPECT_FALSE(after.fetch);
+    EXPECT_EQ(standing(after.entry), Standing::Enforced);
+  }
+}
+
+TEST(AfterTxt, AnExpiredPolicyIsNotKeptWithoutARecord) {
+  for (const TxtOutcome& txt : {no_record(), dns_failed()}) {
+    const Entry expired = cached("a", Seconds(200), Seconds(100));
+    const AfterTxt after = after_txt(expired, txt, false, kNow, kLimits);
+    EXPECT_FALSE(after.fetch);
+    EXPECT_FALSE(after.entry.policy);
+    EXPECT_EQ(standing(after.entry), Standing::NoPolicy);
+  }
+}
+
+TEST(AfterTxt, AnAbsenceHoldsForItsNegativeTtlWithinBounds) {
+  const auto holds = [](const TxtOutcome& txt) {
+    return after_txt(std::nullopt, txt, false, kNow, kLimits).entry.recheck_at - kNow;
+  };
+  EXPECT_EQ(holds(no_record(Seconds(300))), Seconds(300));
+  EXPECT_EQ(holds(no_record(Seconds(0))), kLimits.negative_min);
+  EXPECT_EQ(holds(no_record(Seconds(999999))), kLimits.negative_max);
+}
+
+// A failed look-up is no absence: it holds for seconds.
+TEST(AfterTxt, AFailedLookUpIsForgottenInSeconds) {
+  const AfterTxt after = after_txt(std::nullopt, dns_failed(), false, kNow, kLimits);
+  EXPECT_EQ(after.entry.recheck_at, kNow + kDnsFailureHold);
+}
+
+// RFC 8461 section 3.3 (F6).
+TEST(AfterTxt, AFailedFetchIsNotRepeatedForTheSameIdWithinFiveMinutes) {
+  const AfterFetch failed = after_fetch(Entry{}, "a", bad(), kNow, kLimits, 0.0);
+  const auto later = [&](const std::string& id, Seconds after) {
+    return after_txt(failed.entry, found(id), false, kNow + after, kLimits).fetch;
+  };
+  EXPECT_FALSE(later("a", Seconds(299)));
+  EXPECT_TRUE(later("a", Seconds(300)));
+  EXPECT_TRUE(later("b", Seconds(1)));  // a new id may go at once
+}
+
+// RFC 8461 section 10.2 (C5): a refresh fetches whatever the record says.
+TEST(AfterTxt, ARefreshFetchesAnUnchangedIdAMissingRecordAndOnDnsFailure) {
+  const Entry before = cached("a", Seconds(80000));
+  for (const TxtOutcome& txt : {found("a"), no_record(), dns_failed()}) {
+    EXPECT_TRUE(after_txt(before, txt, true, kNow, kLimits).fetch);
+  }
+}
+
+TEST(AfterTxt, ARefreshWithoutAValidPolicyNeedsARecord) {
+  const Entry expired = cached("a", Seconds(200), Seconds(100));
+  EXPECT_FALSE(after_txt(expired, no_record(), true, kNow, kLimits).fetch);
+  EXPECT_TRUE(after_txt(expired, found("a"), true, kNow, kLimits).fetch);
+}
+
+TEST(AfterTxt, APolicyFromTheFutureIsFetchedAnew) {
+  EXPECT_TRUE(after_txt(cached("a", Seconds(-5000)), found("a"), false, kNow, kLimits).fetch);
+}
+
+TEST(AfterTxt, AMaxAgeOfZeroIsNotFetchedForEachQuery) {
+  const Entry just_now = cached("a", Seconds(0), Seconds(0));
+  const AfterTxt after = after_txt(just_now, found("a"), false, kNow + Seconds(1), kLimits);
+  EXPECT_FALSE(after.fetch);
+  EXPECT_EQ(standing(after.entry, kNow + Seconds(1)), Standing::NoPolicy);
+  EXPECT_EQ(standing(after.entry, kNow + kMinFetchSpacing), Standing::Unknown);
+  EXPECT_TRUE(after_txt(just_now, found("a"), false, kNow + kMinFetchSpacing, kLimits).fetch);
+  EXPECT_TRUE(after_txt(just_now, found("b"), false, kNow, kLimits).fetch);
+}
+
+// --- after_fetch ------------------------------------------------------------------------------
+
+TEST(AfterFetch, AGoodFetchIsStoredUnderTheIdAndCountsFromNow) {
+  const AfterFetch after = after_fetch(Entry{}, "a", good(), kNow, kLimits, 0.5);
+  EXPECT_EQ(after.change, Change::New);
+  EXPECT_EQ(after.entry.policy->id, "a");
+  EXPECT_EQ(after.entry.policy->fetched_at, kNow);
+  EXPECT_FALSE(after.entry.failure);
+}
+
+// RFC 8461 section 3.3 (C2).
+TEST(AfterFetch, AFailedFetchKeepsAValidPolicy) {
+  for (const FailureType type :
+       {FailureType::FetchError, FailureType::PolicyInvalid, FailureType::WebpkiInvalid}) {
+    const Entry before = cached("a", Seconds(500));
+    const AfterFetch after = after_fetch(before, "b", bad(type), kNow, kLimits, 0.0);
+    EXPECT_EQ(standing(after.entry), Standing::Enforced);
+    EXPECT_EQ(after.entry.policy->id, "a");
+    EXPECT_EQ(after.entry.policy->fetched_at, before.policy->fetched_at);
+    EXPECT_EQ(after.entry.failure->type, type);
+  }
+}
+
+// RFC 8461 section 5.1 (C3).
+TEST(AfterFetch, AFailedFetchWithoutAValidPolicyIsAsIfThereWereNone) {
+  const Entry expired = cached("a", Seconds(200), Seconds(100));
+  Entry before = after_txt(expired, found("a"), false, kNow, kLimits).entry;
+  const AfterFetch after = after_fetch(before, "a", bad(), kNow, kLimits, 0.0);
+  EXPECT_FALSE(after.entry.policy);
+  EXPECT_EQ(standing(after.entry), Standing::NoPolicy);
+}
+
+// RFC 8461 section 8.3 (C8).
+TEST(AfterFetch, AFetchedNoneReplacesAnEnforcedPolicy) {
+  const AfterFetch after =
+      after_fetch(cached("a", Seconds(500)), "b", good(Mode::None), kNow, kLimits, 0.0);
+  EXPECT_EQ(standing(after.entry), Standing::NotEnforced);
+  EXPECT_EQ(after.change, Change::Replaced);
+  EXPECT_TRUE(after.weaker);
+}
+
+TEST(AfterFetch, AShorterNewMaxAgeRules) {
+  const AfterFetch after = after_fetch(cached("a", Seconds(500)), "b",
+                                       good(Mode::Enforce, Seconds(3600)), kNow, kLimits, 0.0);
+  EXPECT_EQ(after.entry.policy->expires_at(), kNow + Seconds(3600));
+}
+
+TEST(AfterFetch, AnotherPolicyUnderTheSameIdIsTakenAsDrift) {
+  const AfterFetch after = after_fetch(cached("a", Seconds(500)), "a",
+                                       good(Mode::Enforce, Seconds(1000)), kNow, kLimits, 0.0);
+  EXPECT_EQ(after.change, Change::Drifted);
+  EXPECT_EQ(after.entry.policy->policy.max_age, Seconds(1000));
+}
+
+TEST(AfterFetch, ARefreshWithoutARecordKeepsTheId) {
+  const AfterFetch after = after_fetch(cached("a", Seconds(500)), "", good(), kNow, kLimits, 0.0);
+  EXPECT_EQ(after.entry.policy->id, "a");
+  EXPECT_EQ(after.change, Change::None);
+}
+
+TEST(AfterFetch, FailuresBackOffToAnHourForTheSameId) {
+  Entry entry;
+  Seconds last{0};
+  for (int i = 0; i < 40; ++i) {
+    entry = after_fetch(entry, "a", bad(), kNow, kLimits, 0.0).entry;
+    const Seconds wait = entry.failure->retry_at - kNow;
+    EXPECT_GE(wait, last);
+    last = wait;
+  }
+  EXPECT_EQ(last, kRetryMax);
+  entry = after_fetch(entry, "b", bad(), kNow, kLimits, 0.0).entry;
+  EXPECT_EQ(entry.failure->retry_at, kNow + kLimits.retry_interval);
+}
+
+// RFC 8461 section 10.2 (C5): daily, and well before the end of a short life.
+TEST(AfterFetch, TheNextRefreshIsDailyOrByHalfOfTheLife) {
+  const auto refresh_after = [](Seconds max_age) {
+    const auto outcome = good(Mode::Enforce, max_age);
+    return after_fetch(Entry{}, "a", outcome, kNow, kLimits, 1.0).entry.due_at - kNow;
+  };
+  EXPECT_EQ(refresh_after(Seconds(604800)), Seconds(86400));
+  EXPECT_EQ(refresh_after(Seconds(86400)), Seconds(43200));
+  EXPECT_EQ(refresh_after(Seconds(600)), Seconds(300));
+  EXPECT_EQ(refresh_after(Seconds(30)), Seconds(30));  // renewed by the query that needs it
+}
+
+// RFC 8461 section 10.2 (C6).
+TEST(AfterFetch, TheOperatorIsWarnedAtFirstAtHalfLifeAndDaily) {
+  Entry entry = cached("a", Seconds(0), Seconds(1'000'000));
+  const auto alarm_at = [&](std::int64_t seconds) {
+    const AfterFetch after = after_fetch(entry, "a", bad(), kNow + Seconds(seconds), kLimits, 0.0);
+    entry = after.entry;
+    return after.alarm;
+  };
+  EXPECT_TRUE(alarm_at(100));
+  EXPECT_FALSE(alarm_at(1000));
+  EXPECT_TRUE(alarm_at(100 + 86400));
+  EXPECT_FALSE(alarm_at(100000));
+  EXPECT_TRUE(alarm_at(499999));
+  EXPECT_FALSE(alarm_at(499999));
+  EXPECT_TRUE(alarm_at(500000));
+}
+
+TEST(AfterFetch, NobodyIsWarnedOfModeNone) {
+  const Entry none = cached("a", Seconds(0), Seconds(1'000'000), Mode::None);
+  EXPECT_FALSE(after_fetch(none, "a", bad(), kNow + Seconds(10), kLimits, 0.0).alarm);
+}
+
+// --- when_due ---------------------------------------------------------------------------------
+
+TEST(WhenDue, RefreshesWhatIsInUse) {
+  Entry entry = cached("a", Seconds(80000));
+  entry.due_at = kNow;
+  EXPECT_EQ(when_due(entry, kNow - Seconds(1), kLimits).action, DueAction::Nothing);
+  EXPECT_EQ(when_due(entry, kNow, kLimits).action, DueAction::Refresh);
+}
+
+TEST(WhenDue, LetsWhatIsNotUsedGoToItsEnd) {
+  Entry entry = cached("a", Seconds(40 * 86400), mtasts::kMaxMaxAge);
+  entry.due_at = kNow;
+  const AfterDue after = when_due(entry, kNow, kLimits);
+  EXPECT_EQ(after.action, DueAction::Store);
+  EXPECT_EQ(after.entry.due_at, entry.policy->expires_at());
+  EXPECT_EQ(standing(after.entry), Standing::Enforced);
+}
+
+TEST(WhenDue, DropsWhatHasExpiredButNotItsBackOff) {
+  Entry entry = cached("a", Seconds(200), Seconds(100));
+  entry.due_at = kNow - Seconds(100);
+  EXPECT_EQ(when_due(entry, kNow, kLimits).action, DueAction::Drop);
+  entry.failure = cache::Failure{"b", FailureType::FetchError, "", kNow, kNow + Seconds(50)};
+  const AfterDue after = when_due(entry, kNow, kLimits);
+  EXPECT_EQ(after.action, DueAction::Store);
+  EXPECT_FALSE(after.entry.policy);
+  EXPECT_TRUE(after.entry.failure);
+}
+
+}  // namespace
+}  // namespace mtastsd::resolver

@@ -1,0 +1,314 @@
+#include "mtastsd/resolver/resolver.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fakes/fake_dns.h"
+#include "fakes/fake_fetcher.h"
+#include "fakes/fake_loop.h"
+#include "fakes/memory_store.h"
+#include "mtastsd/cache/entry.h"
+#include "mtastsd/observability/log.h"
+
+namespace mtastsd::resolver {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+
+std::string body(const std::string& mode, const std::string& mx, int max_age = 604800) {
+  return "version: STSv1\nmode: " + mode + "\nmx: " + mx + "\nmax_age: " + std::to_string(max_age) +
+         "\n";
+}
+
+DomainName name(const std::string& text) {
+  return *DomainName::parse(text);
+}
+
+// The real resolver on virtual time, with scripted DNS and HTTPS and a map for a cache.
+class ResolverTest : public testing::Test {
+ protected:
+  ResolverTest() { restart(); }
+
+  void restart() {
+    resolver_ = std::make_unique<Resolver>(Services{loop_, loop_, dns_, fetcher_, store_, log_,
+                                                    [] { return 0.5; }, [this] { return ipv6_; }},
+                                           options_);
+  }
+
+  void publish(const std::string& domain, const std::string& id, const std::string& policy,
+               Seconds ttl = Seconds(60)) {
+    dns_.set_txt(domain, "v=STSv1; id=" + id + ";", ttl);
+    dns_.set_a("mta-sts." + domain, "192.0.2.1");
+    fetcher_.set_policy(domain, policy);
+  }
+
+  // Asks as an answering thread does, and gives the standing and the first pattern.
+  std::string ask(const std::string& domain) {
+    std::string result = "no answer";
+    resolver_->ask(name(domain), [&](const std::shared_ptr<const Answer>& answer) {
+      result = answer ? describe(*answer) : "refused";
+    });
+    for (int i = 0; i < 100 && result == "no answer"; ++i) {
+      loop_.advance(Milliseconds(1000));
+    }
+    return result;
+  }
+
+  std::string describe(const Answer& answer) const {
+    const auto entry = cache::decode_entry(answer.record);
+    if (!entry) {
+      return "unreadable";
+    }
+    const Standing known = look(facts_of(*entry), loop_.wall()).standing;
+    const bool enforced = entry->policy && entry->policy->policy.mode == mtasts::Mode::Enforce &&
+                          (answer.fresh || known == Standing::Enforced);
+    return enforced ? entry->policy->policy.mx.front().str() : "NOTFOUND";
+  }
+
+  test::FakeLoop loop_;
+  test::FakeDns dns_{loop_};
+  test::FakeFetcher fetcher_{loop_};
+  test::MemoryStore store_;
+  Log log_ = Log::null();
+  Options options_;
+  bool ipv6_ = false;
+  std::unique_ptr<Resolver> resolver_;
+};
+
+TEST_F(ResolverTest, ANewDomainIsDiscoveredAndItsPolicyFetched) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+  EXPECT_EQ(dns_.asked,
+            (std::vector<std::string>{"TXT _mta-sts.example.com", "A mta-sts.example.com"}));
+  EXPECT_EQ(fetcher_.fetched, (std::vector<std::string>{"mta-sts.example.com"}));
+}
+
+TEST_F(ResolverTest, AllWhoAskForADomainShareOneResolution) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  int answered = 0;
+  for (int i = 0; i < 50; ++i) {
+    resolver_->ask(name("example.com"), [&](const std::shared_ptr<const Answer>& answer) {
+      answered += describe(*answer) == "mail.example.com" ? 1 : 0;
+    });
+  }
+  loop_.advance(Milliseconds(1000));
+  EXPECT_EQ(answered, 50);
+  EXPECT_EQ(fetcher_.fetched.size(), 1U);
+  EXPECT_EQ(dns_.asked.size(), 2U);
+}
+
+TEST_F(ResolverTest, ADomainWithoutRecordCostsOneQuestionUntilItsNegativeTtlIsOver) {
+  EXPECT_EQ(ask("plain.example"), "NOTFOUND");
+  loop_.advance(minutes(4));
+  EXPECT_EQ(ask("plain.example"), "NOTFOUND");
+  EXPECT_EQ(dns_.asked.size(), 1U);
+  loop_.advance(minutes(2));
+  EXPECT_EQ(ask("plain.example"), "NOTFOUND");
+  EXPECT_EQ(dns_.asked.size(), 2U);
+  EXPECT_TRUE(fetcher_.fetched.empty());
+}
+
+// RFC 8461 section 3.3 (C2), and the case "txt-lost": absence, failure and faults of DNS and
+// HTTPS leave a policy in force until its max_age is over, also over a restart.
+TEST_F(ResolverTest, AnEnforcedPolicyOutlivesAllFaultsUntilItExpires) {
+  publish("example.com", "1", body("enforce", "mail.example.com", 86400));
+  ASSERT_EQ(ask("example.com"), "mail.example.com");
+  const WallTime end = loop_.wall() + hours(24) - Seconds(5);
+  fetcher_.fail("example.com", https::ErrorKind::Connect);
+  const std::vector<std::function<void()>> faults = {
+      [&] { dns_.remove_txt("example.com"); },
+      [&] { dns_.fail_txt("example.com", dns::ErrorKind::ServFail); },
+      [&] { dns_.fail_txt("example.com", dns::ErrorKind::Timeout); },
+      [&] { dns_.set_txt("example.com", "v=STSv1; bogus", Seconds(60)); },
+      [&] { dns_.set_txt("example.com", "v=STSv1; id=2;", Seconds(60)); },
+      [&] { restart(); },
+  };
+  for (std::size_t i = 0; loop_.wall() + minutes(10) < end; ++i) {
+    faults[i % faults.size()]();
+    loop_.advance(minutes(7));
+    ASSERT_EQ(ask("example.com"), "mail.example.com") << "fault " << i % faults.size();
+  }
+  loop_.advance(minutes(20));
+  EXPECT_EQ(ask("example.com"), "NOTFOUND");
+}
+
+TEST_F(ResolverTest, AnUnchangedIdIsCheckedButNotFetchedAgain) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  ask("example.com");
+  for (int i = 0; i < 30; ++i) {
+    loop_.advance(minutes(2));
+    EXPECT_EQ(ask("example.com"), "mail.example.com");
+  }
+  EXPECT_EQ(fetcher_.fetched.size(), 1U);
+  EXPECT_GT(dns_.asked.size(), 25U);
+}
+
+// RFC 8461 section 5.1 (C7): a deferred mail's next retry sees the new policy.
+TEST_F(ResolverTest, ANewIdIsSeenWithinTheRecheckTimeEvenWithoutAQueryInBetween) {
+  publish("example.com", "1", body("testing", "mail.example.com"), Seconds(1));
+  EXPECT_EQ(ask("example.com"), "NOTFOUND");
+  publish("example.com", "2", body("enforce", "new.example.com"), Seconds(1));
+  loop_.advance(Seconds(70));
+  EXPECT_EQ(ask("example.com"), "new.example.com");
+}
+
+TEST_F(ResolverTest, AFollowUpCheckIsMadeOnceNotForEver) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  ask("example.com");
+  const std::size_t before = dns_.asked.size();
+  loop_.advance(hours(10));
+  EXPECT_EQ(dns_.asked.size(), before + 1);
+}
+
+TEST_F(ResolverTest, AFailedFetchIsNotRepeatedForTheSameIdButANewOneGoesAtOnce) {
+  publish("example.com", "1", body("enforce", "mail.example.com"), Seconds(1));
+  fetcher_.fail("example.com", https::ErrorKind::Certificate);
+  EXPECT_EQ(ask("example.com"), "NOTFOUND");
+  for (int i = 0; i < 3; ++i) {
+    loop_.advance(Seconds(70));
+    EXPECT_EQ(ask("example.com"), "NOTFOUND");
+  }
+  EXPECT_EQ(fetcher_.fetched.size(), 1U);
+  publish("example.com", "2", body("enforce", "mail.example.com"), Seconds(1));
+  loop_.advance(Seconds(70));
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+}
+
+TEST_F(ResolverTest, AnInvalidPolicyIsNoOptOut) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  ask("example.com");
+  publish("example.com", "2", "version: STSv1\nmode: None\nmax_age: 86400\n");
+  loop_.advance(hours(20));
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+}
+
+// RFC 8461 section 10.2 (C5): with no mail in between, the policy is fetched again daily.
+TEST_F(ResolverTest, PoliciesAreRefreshedDailyWithoutQueries) {
+  publish("example.com", "1", body("enforce", "mail.example.com", 172800));
+  ask("example.com");
+  loop_.advance(Seconds(170000));
+  EXPECT_GE(fetcher_.fetched.size(), 2U);
+  dns_.fail_txt("example.com", dns::ErrorKind::Timeout);
+  fetcher_.fail("example.com", https::ErrorKind::Connect);
+  loop_.advance(Seconds(30000));
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+}
+
+TEST_F(ResolverTest, UnusedPoliciesAreNotRefreshedAndGoWhenTheyExpire) {
+  publish("example.com", "1", body("enforce", "mail.example.com", 604800));
+  ask("example.com");
+  loop_.advance(hours(24 * 31));
+  const std::size_t fetched = fetcher_.fetched.size();
+  EXPECT_GE(fetched, 28U);
+  EXPECT_LE(fetched, 40U);
+  loop_.advance(hours(24 * 9));
+  EXPECT_LE(fetcher_.fetched.size(), fetched + 1);
+  EXPECT_TRUE(store_.records.empty());
+}
+
+TEST_F(ResolverTest, AShortMaxAgeMakesNoStreamOfFetches) {
+  publish("example.com", "1", body("enforce", "mail.example.com", 30), Seconds(1));
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(ask("example.com"), "mail.example.com");
+    loop_.advance(Seconds(1));
+  }
+  EXPECT_LE(fetcher_.fetched.size(), 12U);
+}
+
+TEST_F(ResolverTest, AMaxAgeOfZeroIsGoodForTheDeliveryAtHand) {
+  publish("example.com", "1", body("enforce", "mail.example.com", 0));
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+}
+
+TEST_F(ResolverTest, ASlowPolicyHostHoldsUpNobodyElse) {
+  publish("slow.example", "1", body("enforce", "mail.slow.example"));
+  fetcher_.silent["mta-sts.slow.example"] = true;
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  bool slow_answered = false;
+  resolver_->ask(name("slow.example"),
+                 [&](const std::shared_ptr<const Answer>&) { slow_answered = true; });
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+  EXPECT_FALSE(slow_answered);
+  loop_.advance(Seconds(61));
+  EXPECT_TRUE(slow_answered);
+}
+
+TEST_F(ResolverTest, PolicyHostsOnLocalAddressesAreRefused) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  for (const char* address : {"127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1"}) {
+    dns_.set_a("mta-sts.example.com", address);
+    store_.records.clear();
+    EXPECT_EQ(ask("example.com"), "NOTFOUND") << address;
+  }
+  EXPECT_TRUE(fetcher_.fetched.empty());
+}
+
+TEST_F(ResolverTest, AaaaIsAskedWhereThereIsIpv6AndNotWaitedForLong) {
+  ipv6_ = true;
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+  EXPECT_EQ(dns_.asked.size(), 3U);
+}
+
+TEST_F(ResolverTest, WithAProxyThePolicyHostIsNotLookedUp) {
+  fetcher_.proxy = true;
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+  EXPECT_EQ(dns_.asked.size(), 1U);
+}
+
+TEST_F(ResolverTest, MoreDomainsThanItTakesAreRefusedAtOnceAndTheRestIsServed) {
+  options_.max_domains = 100;
+  options_.max_discovering = 10;
+  options_.max_fetching = 5;
+  restart();
+  int served = 0;
+  int refused = 0;
+  for (int i = 0; i < 150; ++i) {
+    const std::string domain = "d" + std::to_string(i) + ".example";
+    publish(domain, "1", body("enforce", "mail." + domain));
+    resolver_->ask(name(domain), [&](const std::shared_ptr<const Answer>& answer) {
+      (answer ? served : refused) += 1;
+    });
+  }
+  EXPECT_EQ(refused, 50);
+  loop_.advance(Seconds(60));
+  EXPECT_EQ(served, 100);
+  EXPECT_LE(fetcher_.most_running, 5U);
+  EXPECT_EQ(resolver_->domains_at_work(), 0U);
+}
+
+TEST_F(ResolverTest, WhatSomebodyWaitsForGoesBeforeBackgroundWork) {
+  options_.max_discovering = 1;
+  restart();
+  for (int i = 0; i < 20; ++i) {
+    resolver_->ask(name("background" + std::to_string(i) + ".example"), nullptr);
+  }
+  bool answered = false;
+  resolver_->ask(name("urgent.example"),
+                 [&](const std::shared_ptr<const Answer>&) { answered = true; });
+  loop_.advance(Milliseconds(3));
+  EXPECT_TRUE(answered);
+  EXPECT_LT(dns_.asked.size(), 5U);
+}
+
+TEST_F(ResolverTest, ItCanBeDestroyedAtAnyMoment) {
+  for (int ms = 0; ms < 12; ++ms) {
+    store_.records.clear();
+    publish("example.com", "1", body("enforce", "mail.example.com"));
+    bool answered = false;
+    resolver_->ask(name("example.com"),
+                   [&](const std::shared_ptr<const Answer>&) { answered = true; });
+    loop_.advance(Milliseconds(ms));
+    resolver_.reset();
+    loop_.advance(Seconds(100));
+    restart();
+  }
+}
+
+}  // namespace
+}  // namespace mtastsd::resolver
