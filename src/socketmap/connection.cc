@@ -1,0 +1,182 @@
+#include "socketmap/connection.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "mtastsd/socketmap/netstring.h"
+
+namespace mtastsd::socketmap {
+namespace {
+
+constexpr std::size_t kReadSize = 16 * 1024;
+constexpr std::size_t kMaxWaiting = 256;        // pipelined requests without a reply
+constexpr std::size_t kMaxOutput = 256 * 1024;  // unwritten replies before reading stops
+
+}  // namespace
+
+Connection::Connection(Server& server, std::uint64_t id, int fd)
+    : server_(server), id_(id), fd_(fd), last_activity_(server.activity_) {
+  watch_ = server_.loop_.watch(fd_, event::Interest::Read,
+                               [this](event::Interest ready) { on_ready(ready); });
+}
+
+Connection::~Connection() {
+  watch_.reset();
+  ::close(fd_);
+}
+
+void Connection::on_ready(event::Interest ready) {
+  last_activity_ = ++server_.activity_;
+  if (event::wants_write(ready) && !(flush() && resume())) {
+    server_.close(id_);  // Nothing may follow: it destroys *this.
+    return;
+  }
+  if (event::wants_read(ready) && may_read() && !read_some()) {
+    server_.close(id_);  // Nothing may follow: it destroys *this.
+    return;
+  }
+  update_interest();
+}
+
+bool Connection::may_read() const {
+  return !stopping_ && waiting_.size() < kMaxWaiting && output_.size() < kMaxOutput;
+}
+
+// The functions below return false when the connection is to be closed.
+
+bool Connection::read_some() {
+  std::string& buffer = server_.input_;
+  buffer.resize(kReadSize);
+  const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
+  if (got == 0) {
+    // The client may have closed only its sending side: what it asked for is still answered.
+    stopping_ = true;
+    input_.clear();
+    return !idle();
+  }
+  if (got < 0) {
+    return errno == EAGAIN || errno == EINTR;
+  }
+  const std::string_view fresh(buffer.data(), static_cast<std::size_t>(got));
+  if (input_.empty()) {
+    return process(fresh);
+  }
+  std::string joined = std::exchange(input_, {});
+  joined.append(fresh);
+  return process(joined);
+}
+
+bool Connection::process(std::string_view bytes) {
+  while (!bytes.empty() && may_read()) {
+    const Netstring next = read_netstring(bytes, kMaxRequestBytes);
+    if (next.status == NetstringStatus::Incomplete) {
+      break;
+    }
+    if (next.status != NetstringStatus::Complete) {
+      server_.counters_.malformed.add();
+      return false;
+    }
+    if (!take_request(next.payload)) {
+      return false;
+    }
+    bytes.remove_prefix(next.consumed);
+  }
+  input_.assign(bytes);
+  return flush();
+}
+
+bool Connection::take_request(std::string_view request) {
+  std::string& reply = server_.reply_;
+  reply.clear();
+  const Ticket ticket{id_, first_waiting_ + waiting_.size()};
+  const bool answered = server_.handler_.handle(request, ticket, reply);
+  if (answered && waiting_.empty()) {
+    // The number of a request answered at once is used again: nobody holds its ticket.
+    append_netstring(server_.output_, reply);
+    return true;
+  }
+  waiting_.push_back(answered ? Slot{true, reply} : Slot{});
+  return true;
+}
+
+void Connection::reply(std::uint64_t request, std::string_view text) {
+  if (request < first_waiting_ || request - first_waiting_ >= waiting_.size()) {
+    return;
+  }
+  last_activity_ = ++server_.activity_;
+  Slot& slot = waiting_[request - first_waiting_];
+  slot.answered = true;
+  slot.reply = text;
+  while (!waiting_.empty() && waiting_.front().answered) {
+    append_netstring(server_.output_, waiting_.front().reply);
+    waiting_.pop_front();
+    ++first_waiting_;
+  }
+  if (!(flush() && resume())) {
+    server_.close(id_);  // Nothing may follow: it destroys *this.
+    return;
+  }
+  update_interest();
+}
+
+// Goes on with what was read before reading had to stop.
+bool Connection::resume() {
+  if (input_.empty() || !may_read()) {
+    return !(stopping_ && idle());
+  }
+  const std::string rest = std::exchange(input_, {});
+  return process(rest);
+}
+
+bool Connection::flush() {
+  std::string& fresh = server_.output_;
+  if (!output_.empty()) {
+    output_ += fresh;
+    fresh.clear();
+  }
+  const std::string_view bytes = output_.empty() ? fresh : output_;
+  if (bytes.empty()) {
+    return true;
+  }
+  const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+    fresh.clear();
+    return false;
+  }
+  const auto written = static_cast<std::size_t>(sent < 0 ? 0 : sent);
+  if (output_.empty()) {
+    output_.assign(fresh, written);
+    fresh.clear();
+  } else {
+    output_.erase(0, written);
+  }
+  if (output_.empty() && output_.capacity() > kReadSize) {
+    output_.shrink_to_fit();
+  }
+  return true;
+}
+
+void Connection::drain() {
+  stopping_ = true;
+  input_.clear();
+  if (idle()) {
+    server_.close(id_);  // Nothing may follow: it destroys *this.
+    return;
+  }
+  update_interest();
+}
+
+void Connection::update_interest() {
+  const unsigned wanted = (may_read() ? static_cast<unsigned>(event::Interest::Read) : 0U) |
+                          (output_.empty() ? 0U : static_cast<unsigned>(event::Interest::Write));
+  const auto interest = static_cast<event::Interest>(wanted);
+  if (interest != interest_) {
+    interest_ = interest;
+    watch_->set(interest);
+  }
+}
+
+}  // namespace mtastsd::socketmap

@@ -1,0 +1,305 @@
+#include "mtastsd/socketmap/server.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "mtastsd/event/loop.h"
+#include "mtastsd/socketmap/netstring.h"
+
+namespace mtastsd::socketmap {
+namespace {
+
+constexpr int kPatienceMs = 10000;
+
+// Answers "echo X" with X at once; keeps everything else until the test replies.
+class ScriptedHandler final : public RequestHandler {
+ public:
+  bool handle(std::string_view request, const Ticket& ticket, std::string& reply) override {
+    ++handled;
+    if (request.starts_with("echo ")) {
+      reply = request.substr(5);
+      return true;
+    }
+    kept[std::string(request)] = ticket;
+    return false;
+  }
+  std::atomic<int> handled{0};
+  std::map<std::string, Ticket> kept;  // of the loop's thread
+};
+
+class Client {
+ public:
+  explicit Client(int fd) : fd_(fd) {}
+  ~Client() { close(); }
+  void close() {
+    if (fd_ >= 0) {
+      ::close(fd_);
+    }
+    fd_ = -1;
+  }
+  void send(const std::string& bytes) const {
+    ASSERT_EQ(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  void shut_down_sending() const { ::shutdown(fd_, SHUT_WR); }
+  // The payload of the next reply; "closed" or "nothing" when there is none.
+  std::string receive(int patience_ms = kPatienceMs) {
+    while (true) {
+      const Netstring next = read_netstring(buffer_, 200000);
+      if (next.status == NetstringStatus::Complete) {
+        const std::string payload(next.payload);
+        buffer_.erase(0, next.consumed);
+        return payload;
+      }
+      pollfd ready{fd_, POLLIN, 0};
+      if (::poll(&ready, 1, patience_ms) <= 0) {
+        return "nothing";
+      }
+      char bytes[65536];
+      const ssize_t got = ::recv(fd_, bytes, sizeof(bytes), 0);
+      if (got <= 0) {
+        return "closed";
+      }
+      buffer_.append(bytes, static_cast<std::size_t>(got));
+    }
+  }
+
+ private:
+  int fd_;
+  std::string buffer_;
+};
+
+std::string netstring(const std::string& payload) {
+  std::string framed;
+  append_netstring(framed, payload);
+  return framed;
+}
+
+class ServerTest : public testing::Test {
+ protected:
+  ~ServerTest() override { stop(); }
+
+  void start(std::size_t max_connections = 100) {
+    server_ = std::make_unique<Server>(loop_, handler_, counters_, open_, max_connections);
+    thread_ = std::thread([this] { loop_.run(); });
+  }
+  void stop() {
+    if (thread_.joinable()) {
+      loop_.stop();
+      thread_.join();
+    }
+    server_.reset();
+  }
+  // Runs `work` on the loop's thread and waits for it.
+  void on_loop(std::function<void()> work) {
+    std::promise<void> done;
+    loop_.post([&] {
+      work();
+      done.set_value();
+    });
+    ASSERT_EQ(done.get_future().wait_for(std::chrono::milliseconds(kPatienceMs)),
+              std::future_status::ready);
+  }
+  std::unique_ptr<Client> connect() {
+    int ends[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    EXPECT_EQ(::fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    on_loop([&] { server_->add(ends[0]); });
+    return std::make_unique<Client>(ends[1]);
+  }
+  void reply_to(const std::string& request, const std::string& text) {
+    on_loop([&] { server_->reply(handler_.kept.at(request), text); });
+  }
+  void wait_handled(int count) {
+    for (int i = 0; i < kPatienceMs && handler_.handled < count; ++i) {
+      usleep(1000);
+    }
+    ASSERT_GE(handler_.handled, count);
+  }
+
+  event::Loop loop_;
+  ScriptedHandler handler_;
+  AnswerCounters counters_;
+  std::atomic<std::size_t> open_{0};
+  std::unique_ptr<Server> server_;
+  std::thread thread_;
+};
+
+TEST_F(ServerTest, RequestsMayBeSplitAtAnyByte) {
+  start();
+  const auto client = connect();
+  const std::string request = netstring("echo hello");
+  for (std::size_t cut = 1; cut < request.size(); ++cut) {
+    client->send(request.substr(0, cut));
+    usleep(200);
+    client->send(request.substr(cut));
+    ASSERT_EQ(client->receive(), "hello") << cut;
+  }
+}
+
+TEST_F(ServerTest, RequestsMayBeJoinedAndAreAnsweredInOrder) {
+  start();
+  const auto client = connect();
+  std::string all;
+  for (int i = 0; i < 2000; ++i) {
+    all += netstring("echo " + std::to_string(i));
+  }
+  client->send(all);
+  for (int i = 0; i < 2000; ++i) {
+    ASSERT_EQ(client->receive(), std::to_string(i));
+  }
+}
+
+TEST_F(ServerTest, ALateReplyHoldsBackTheLaterOnesOfItsConnectionOnly) {
+  start();
+  const auto client = connect();
+  const auto other = connect();
+  client->send(netstring("slow one") + netstring("echo two") + netstring("slow three") +
+               netstring("echo four"));
+  wait_handled(4);
+  other->send(netstring("echo other"));
+  EXPECT_EQ(other->receive(), "other");
+  reply_to("slow three", "three");
+  EXPECT_EQ(client->receive(50), "nothing");
+  reply_to("slow one", "one");
+  for (const char* expected : {"one", "two", "three", "four"}) {
+    EXPECT_EQ(client->receive(), expected);
+  }
+}
+
+TEST_F(ServerTest, PipeliningIsBoundedAndGoesOnAfterwards) {
+  start();
+  const auto client = connect();
+  std::string all;
+  for (int i = 0; i < 1000; ++i) {
+    all += netstring("slow " + std::to_string(i));
+  }
+  client->send(all);
+  wait_handled(256);
+  usleep(20000);
+  EXPECT_EQ(handler_.handled, 256);
+  for (int i = 0; i < 1000; ++i) {
+    wait_handled(i + 1);
+    reply_to("slow " + std::to_string(i), std::to_string(i));
+    ASSERT_EQ(client->receive(), std::to_string(i));
+  }
+}
+
+TEST_F(ServerTest, AClientThatDoesNotReadIsNotReadFrom) {
+  start();
+  const auto client = connect();
+  const std::string big(50000, 'x');
+  std::string all;
+  for (int i = 0; i < 4; ++i) {
+    all += netstring("echo " + big);
+  }
+  std::thread sender([&] {
+    for (int i = 0; i < 50; ++i) {
+      client->send(all);
+    }
+  });
+  usleep(100000);
+  EXPECT_LT(handler_.handled, 100);
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(client->receive().size(), big.size()) << i;
+  }
+  sender.join();
+}
+
+TEST_F(ServerTest, RubbishEndsTheConnectionWithoutHarmToOthers) {
+  start();
+  for (const std::string& rubbish :
+       {std::string("GET / HTTP/1.1\r\n\r\n"), std::string("3:abcX"), std::string("99999999999:x"),
+        std::string("70000:"), std::string("\0\0\0", 3), std::string(":"), std::string("-1:,")}) {
+    const auto good = connect();
+    const auto bad = connect();
+    bad->send(rubbish);
+    EXPECT_EQ(bad->receive(), "closed") << rubbish;
+    good->send(netstring("echo fine"));
+    EXPECT_EQ(good->receive(), "fine");
+  }
+  EXPECT_EQ(counters_.malformed.value(), 7U);
+}
+
+TEST_F(ServerTest, AReplyForAConnectionThatIsGoneIsDropped) {
+  start();
+  auto client = connect();
+  client->send(netstring("slow one"));
+  wait_handled(1);
+  client->close();
+  on_loop([&] { loop_.post([] {}); });
+  reply_to("slow one", "one");
+  reply_to("slow one", "again");
+  const auto next = connect();
+  next->send(netstring("echo fine"));
+  EXPECT_EQ(next->receive(), "fine");
+}
+
+TEST_F(ServerTest, AClientThatClosedItsSendingSideStillGetsItsReply) {
+  start();
+  const auto client = connect();
+  client->send(netstring("slow one"));
+  client->shut_down_sending();
+  wait_handled(1);
+  reply_to("slow one", "one");
+  EXPECT_EQ(client->receive(), "one");
+  EXPECT_EQ(client->receive(), "closed");
+}
+
+TEST_F(ServerTest, OverTheLimitTheLongestIdleConnectionMakesRoom) {
+  start(3);
+  const auto first = connect();
+  const auto second = connect();
+  const auto third = connect();
+  first->send(netstring("echo x"));
+  EXPECT_EQ(first->receive(), "x");
+  const auto fourth = connect();
+  EXPECT_EQ(second->receive(), "closed");
+  for (Client* alive : {first.get(), third.get(), fourth.get()}) {
+    alive->send(netstring("echo y"));
+    EXPECT_EQ(alive->receive(), "y");
+  }
+  EXPECT_EQ(open_, 3U);
+}
+
+TEST_F(ServerTest, OverTheLimitABusyConnectionIsNotClosedForANewOne) {
+  start(1);
+  const auto busy = connect();
+  busy->send(netstring("slow one"));
+  wait_handled(1);
+  const auto refused = connect();
+  EXPECT_EQ(refused->receive(), "closed");
+  reply_to("slow one", "one");
+  EXPECT_EQ(busy->receive(), "one");
+}
+
+TEST_F(ServerTest, DrainingAnswersWhatIsInFlightAndClosesTheRest) {
+  start();
+  const auto idle = connect();
+  const auto waiting = connect();
+  waiting->send(netstring("slow one"));
+  wait_handled(1);
+  std::promise<void> drained;
+  on_loop([&] { server_->drain([&] { drained.set_value(); }); });
+  EXPECT_EQ(idle->receive(), "closed");
+  reply_to("slow one", "one");
+  EXPECT_EQ(waiting->receive(), "one");
+  EXPECT_EQ(waiting->receive(), "closed");
+  EXPECT_EQ(drained.get_future().wait_for(std::chrono::milliseconds(kPatienceMs)),
+            std::future_status::ready);
+  EXPECT_EQ(open_, 0U);
+}
+
+}  // namespace
+}  // namespace mtastsd::socketmap
