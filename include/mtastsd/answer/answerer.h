@@ -1,0 +1,111 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/observability/counters.h"
+#include "mtastsd/resolver/resolver.h"
+#include "mtastsd/socketmap/profile.h"
+#include "mtastsd/socketmap/server.h"
+
+namespace mtastsd {
+class Log;
+}
+
+namespace mtastsd::answer {
+
+using Profiles = std::map<std::string, socketmap::Profile, std::less<>>;
+
+inline constexpr std::string_view kDefaultMap = "postfix";
+
+struct AnswerOptions {
+  Profiles profiles;  // holds kDefaultMap
+  Milliseconds answer_timeout{20000};
+};
+
+// How the answering thread speaks to the resolver's: a message each way.
+class Asker {
+ public:
+  virtual ~Asker() = default;
+  // Tells the resolver of a query. `question` 0: nobody waits. Otherwise the answer comes by
+  // Answerer::on_answer() with the same number, or never.
+  virtual void ask(const DomainName& domain, std::uint64_t question) = 0;
+};
+
+// What one answering thread knows: reads the cache, else asks the resolver and answers within
+// answer_timeout whatever becomes of it (RFC 8461 section 5.1: as if there were no policy, where
+// none is known). What the cache knows is answered at once, without a lock, an allocation or a
+// system call.
+class Answerer final : public socketmap::RequestHandler {
+ public:
+  using Reply = std::function<void(const socketmap::Ticket&, std::string_view text)>;
+
+  Answerer(const Clock& clock, event::Timers& timers, const cache::LmdbStore& store, Asker& asker,
+           Log& log, AnswerCounters& counters, AnswerOptions options);
+
+  // Where replies go that were not given at once.
+  void set_reply(Reply reply) { reply_ = std::move(reply); }
+  void set_options(AnswerOptions options) { options_ = std::move(options); }
+
+  bool handle(std::string_view request, const socketmap::Ticket& ticket,
+              std::string& reply) override;
+  void on_answer(std::uint64_t question, const std::shared_ptr<const resolver::Answer>& answer);
+
+  // Answers all that wait with what is known now: the daemon stops.
+  void answer_all_now();
+  std::size_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Waiting {
+    socketmap::Ticket ticket;
+    DomainName domain;
+    socketmap::Profile profile;
+  };
+
+  const socketmap::Profile& profile_of(std::string_view map);
+  bool from_cache(const DomainName& domain, const socketmap::Profile& profile, bool& attention,
+                  std::string& reply);
+  bool from_record(std::string_view record, bool fresh, const DomainName& domain,
+                   const socketmap::Profile& profile, bool& attention, std::string& reply);
+  void tell_resolver(const DomainName& domain);
+  void answer_from_cache(const Waiting& waiting);
+  void on_deadline();
+  void arm_deadline();
+
+  const Clock& clock_;
+  const cache::LmdbStore& store_;
+  Asker& asker_;
+  Log& log_;
+  AnswerCounters& counters_;
+  AnswerOptions options_;
+  Reply reply_;
+  std::unique_ptr<cache::Reader> reader_;
+  std::vector<std::string_view> patterns_;  // of the record being answered from
+  std::vector<std::string> warned_maps_;
+
+  // Domains that the resolver was told of lately, so that a busy domain costs one message.
+  struct Told {
+    std::size_t hash = 0;
+    WallTime at{};
+  };
+  std::array<Told, 1024> told_{};
+
+  std::uint64_t next_question_ = 1;
+  std::unordered_map<std::uint64_t, Waiting> waiting_;
+  std::deque<std::pair<SteadyTime, std::uint64_t>> deadlines_;  // in order; some answered already
+  std::unique_ptr<event::Timer> deadline_timer_;
+};
+
+}  // namespace mtastsd::answer

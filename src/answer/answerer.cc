@@ -1,0 +1,195 @@
+// Logs: "unknown map name" (warn, once a name).
+
+#include "mtastsd/answer/answerer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mtastsd/cache/entry.h"
+#include "mtastsd/observability/log.h"
+#include "mtastsd/resolver/decide.h"
+#include "mtastsd/socketmap/postfix_policy.h"
+#include "mtastsd/socketmap/request.h"
+
+namespace mtastsd::answer {
+namespace {
+
+using resolver::Standing;
+
+constexpr Seconds kTellAgainAfter{5};
+constexpr std::size_t kMaxWarnedMaps = 32;
+
+}  // namespace
+
+Answerer::Answerer(const Clock& clock, event::Timers& timers, const cache::LmdbStore& store,
+                   Asker& asker, Log& log, AnswerCounters& counters, AnswerOptions options)
+    : clock_(clock),
+      store_(store),
+      asker_(asker),
+      log_(log),
+      counters_(counters),
+      options_(std::move(options)),
+      reader_(store.make_reader()),
+      deadline_timer_(timers.make_timer([this] { on_deadline(); })) {}
+
+bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
+                      std::string& reply) {
+  counters_.queries.add();
+  const socketmap::Request parts = socketmap::split_request(request);
+  const socketmap::Profile& profile = profile_of(parts.map);
+  const auto domain = socketmap::policy_domain_of(parts.key);
+  if (!domain) {
+    counters_.no_domain.add();
+    reply = socketmap::kNotFound;
+    return true;
+  }
+  bool attention = false;
+  // What waits for its commit only the resolver can tell.
+  if (!store_.unsaved().may_hold(*domain) && from_cache(*domain, profile, attention, reply)) {
+    if (attention) {
+      tell_resolver(*domain);
+    }
+    return true;
+  }
+  counters_.asked.add();
+  const std::uint64_t question = next_question_++;
+  waiting_.emplace(question, Waiting{ticket, *domain, profile});
+  deadlines_.emplace_back(clock_.steady() + options_.answer_timeout, question);
+  arm_deadline();
+  asker_.ask(*domain, question);
+  return false;
+}
+
+const socketmap::Profile& Answerer::profile_of(std::string_view map) {
+  if (const auto it = options_.profiles.find(map); it != options_.profiles.end()) {
+    return it->second;
+  }
+  const socketmap::Profile& fallback = options_.profiles.find(kDefaultMap)->second;
+  if (warned_maps_.size() < kMaxWarnedMaps &&
+      std::find(warned_maps_.begin(), warned_maps_.end(), map) == warned_maps_.end()) {
+    warned_maps_.emplace_back(map);
+    log_.warn(
+        "unknown map name: answered as the map \"postfix\"; a [maps.NAME] section gives it "
+        "a profile of its own",
+        {{"map", map}});
+  }
+  return fallback;
+}
+
+bool Answerer::from_cache(const DomainName& domain, const socketmap::Profile& profile,
+                          bool& attention, std::string& reply) {
+  const cache::Reader::Snapshot snapshot(*reader_);
+  const std::string_view record = snapshot.find(domain);
+  return !record.empty() && from_record(record, false, domain, profile, attention, reply);
+}
+
+// Answers from a record if it says what holds now. `fresh`: it was fetched for this very query.
+bool Answerer::from_record(std::string_view record, bool fresh, const DomainName& domain,
+                           const socketmap::Profile& profile, bool& attention, std::string& reply) {
+  const auto view = cache::RecordView::decode(record);
+  if (!view) {
+    counters_.bad_records.add();
+    return false;
+  }
+  const cache::EntryFacts& facts = view->facts();
+  const resolver::Look known =
+      fresh && facts.has_policy
+          ? resolver::Look{facts.mode == mtasts::Mode::Enforce ? Standing::Enforced
+                                                               : Standing::NotEnforced,
+                           false}
+          : resolver::look(facts, clock_.wall());
+  attention = known.attention;
+  switch (known.standing) {
+    case Standing::Unknown:
+      return false;
+    case Standing::NoPolicy:
+      counters_.no_policy.add();
+      reply = socketmap::kNotFound;
+      return true;
+    case Standing::NotEnforced:
+      if (!(profile.enforce_testing && facts.mode == mtasts::Mode::Testing)) {
+        counters_.not_enforced.add();
+        reply = socketmap::kNotFound;
+        return true;
+      }
+      break;
+    case Standing::Enforced:
+      break;
+  }
+  counters_.enforced.add();
+  view->mx_patterns(patterns_);
+  socketmap::append_secure_reply(reply, {domain.view(), facts.mode, facts.max_age, patterns_},
+                                 profile);
+  return true;
+}
+
+void Answerer::tell_resolver(const DomainName& domain) {
+  const std::size_t hash = std::hash<DomainName>{}(domain);
+  Told& told = told_[hash % told_.size()];
+  const WallTime now = clock_.wall();
+  if (told.hash == hash && now >= told.at && now < told.at + kTellAgainAfter) {
+    return;
+  }
+  told = {hash, now};
+  asker_.ask(domain, 0);
+}
+
+void Answerer::on_answer(std::uint64_t question,
+                         const std::shared_ptr<const resolver::Answer>& answer) {
+  const auto it = waiting_.find(question);
+  if (it == waiting_.end()) {
+    return;  // answered by its deadline
+  }
+  const Waiting waiting = it->second;
+  waiting_.erase(it);
+  std::string reply;
+  bool attention = false;
+  if (answer == nullptr || !from_record(answer->record, answer->fresh, waiting.domain,
+                                        waiting.profile, attention, reply)) {
+    reply = socketmap::kNotFound;
+  }
+  reply_(waiting.ticket, reply);
+}
+
+// The best that is known: a cached policy, else as if there were none.
+void Answerer::answer_from_cache(const Waiting& waiting) {
+  std::string reply;
+  bool attention = false;
+  if (!from_cache(waiting.domain, waiting.profile, attention, reply)) {
+    reply = socketmap::kNotFound;
+  }
+  reply_(waiting.ticket, reply);
+}
+
+void Answerer::on_deadline() {
+  const SteadyTime now = clock_.steady();
+  while (!deadlines_.empty() && deadlines_.front().first <= now) {
+    const std::uint64_t question = deadlines_.front().second;
+    deadlines_.pop_front();
+    if (auto node = waiting_.extract(question)) {
+      counters_.timed_out.add();
+      answer_from_cache(node.mapped());
+    }
+  }
+  arm_deadline();
+}
+
+void Answerer::arm_deadline() {
+  while (!deadlines_.empty() && !waiting_.contains(deadlines_.front().second)) {
+    deadlines_.pop_front();
+  }
+  if (deadlines_.empty() || deadline_timer_->armed()) {
+    return;
+  }
+  const auto wait = std::chrono::ceil<Milliseconds>(deadlines_.front().first - clock_.steady());
+  deadline_timer_->arm(std::max(wait, Milliseconds(0)));
+}
+
+void Answerer::answer_all_now() {
+  deadlines_.clear();
+  for (const auto& [question, waiting] : std::exchange(waiting_, {})) {
+    answer_from_cache(waiting);
+  }
+}
+
+}  // namespace mtastsd::answer

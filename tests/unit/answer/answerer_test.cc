@@ -1,0 +1,265 @@
+#include "mtastsd/answer/answerer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fakes/fake_loop.h"
+#include "fakes/temp_dir.h"
+#include "mtastsd/observability/log.h"
+
+// Counts what the answer path allocates; sanitizers keep their own operators.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define MTASTSD_COUNTS_ALLOCATIONS 1
+namespace {
+thread_local bool counting = false;
+thread_local int allocations = 0;
+}  // namespace
+
+void* operator new(std::size_t size) {
+  allocations += counting ? 1 : 0;
+  void* p = std::malloc(size == 0 ? 1 : size);
+  if (p == nullptr) {
+    throw std::bad_alloc();
+  }
+  return p;
+}
+void operator delete(void* p) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
+#endif
+
+namespace mtastsd::answer {
+namespace {
+
+using socketmap::Profile;
+using socketmap::Ticket;
+
+DomainName name(const std::string& text) {
+  return *DomainName::parse(text);
+}
+
+class RecordingAsker final : public Asker {
+ public:
+  void ask(const DomainName& domain, std::uint64_t question) override {
+    asked.emplace_back(domain.str(), question);
+  }
+  std::vector<std::pair<std::string, std::uint64_t>> asked;
+};
+
+class AnswererTest : public testing::Test {
+ protected:
+  AnswererTest() {
+    cache::StoreOptions options;
+    options.directory = dir_.path();
+    store_ = std::move(*cache::LmdbStore::open(options, log_));
+    AnswerOptions answer;
+    answer.profiles = {{"postfix", Profile{}},
+                       {"QUERYwithTLSRPT", Profile{true, true, false}},
+                       {"strict", Profile{false, true, true}}};
+    answerer_ = std::make_unique<Answerer>(loop_, loop_, *store_, asker_, log_, counters_, answer);
+    answerer_->set_reply([this](const Ticket& ticket, std::string_view text) {
+      late_.emplace_back(ticket.request, text);
+    });
+  }
+
+  cache::Entry entry(mtasts::Mode mode, Seconds max_age = Seconds(604800)) const {
+    cache::Entry entry;
+    entry.policy = cache::StoredPolicy{
+        "a",
+        {mode,
+         max_age,
+         {*mtasts::MxPattern::parse("mail.example.com"), *mtasts::MxPattern::parse("*.b.example")}},
+        "text",
+        loop_.wall()};
+    entry.txt_checked_at = loop_.wall();
+    entry.recheck_at = loop_.wall() + Seconds(60);
+    entry.last_used_at = loop_.wall();
+    return entry;
+  }
+  void store(const std::string& domain, const cache::Entry& e) {
+    store_->put(name(domain), e);
+    ASSERT_TRUE(store_->flush(Milliseconds(20000)));
+    while (store_->unsaved().may_hold(name(domain))) {
+      usleep(1000);
+    }
+  }
+  // The reply given at once, or "later".
+  std::string ask(const std::string& request, std::uint64_t number = 1) {
+    std::string reply;
+    return answerer_->handle(request, Ticket{1, number}, reply) ? reply : "later";
+  }
+  std::shared_ptr<const resolver::Answer> answer(const cache::Entry& e, bool fresh = false) {
+    return std::make_shared<const resolver::Answer>(resolver::Answer{cache::encode(e), fresh});
+  }
+
+  test::TempDir dir_;
+  test::FakeLoop loop_;
+  Log log_ = Log::null();
+  RecordingAsker asker_;
+  AnswerCounters counters_;
+  std::unique_ptr<cache::LmdbStore> store_;
+  std::unique_ptr<Answerer> answerer_;
+  std::vector<std::pair<std::uint64_t, std::string>> late_;
+};
+
+TEST_F(AnswererTest, ACachedPolicyIsAnsweredAtOnceByTheProfileOfTheMap) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  const std::string plain = "OK secure match=mail.example.com:.b.example servername=hostname";
+  EXPECT_EQ(ask("postfix example.com"), plain);
+  EXPECT_EQ(ask("postfix [Example.COM.]:587"), plain);
+  EXPECT_EQ(ask("unknown example.com"), plain);
+  EXPECT_EQ(ask("QUERYwithTLSRPT example.com"),
+            plain +
+                " policy_type=sts policy_domain=example.com"
+                " { policy_string = version: STSv1 } { policy_string = mode: enforce }"
+                " { policy_string = mx: mail.example.com } { policy_string = mx: *.b.example }"
+                " { policy_string = max_age: 604800 }"
+                " mx_host_pattern=mail.example.com mx_host_pattern=*.b.example");
+  EXPECT_TRUE(asker_.asked.empty());
+}
+
+TEST_F(AnswererTest, KeysThatNameNoDomainAskNobody) {
+  for (const char* key :
+       {".example.com", "[192.0.2.1]:25", "192.0.2.1", "com", "", "a b.example"}) {
+    EXPECT_EQ(ask(std::string("postfix ") + key), "NOTFOUND ") << key;
+  }
+  EXPECT_EQ(ask("postfix"), "NOTFOUND ");
+  EXPECT_EQ(ask(""), "NOTFOUND ");
+  EXPECT_TRUE(asker_.asked.empty());
+}
+
+TEST_F(AnswererTest, ModeTestingIsEnforcedOnlyWhereTheProfileSaysSo) {
+  store("testing.example", entry(mtasts::Mode::Testing));
+  store("none.example", entry(mtasts::Mode::None));
+  EXPECT_EQ(ask("postfix testing.example"), "NOTFOUND ");
+  EXPECT_TRUE(ask("strict testing.example").starts_with("OK secure match="));
+  EXPECT_EQ(ask("strict none.example"), "NOTFOUND ");
+}
+
+TEST_F(AnswererTest, AnUnknownDomainWaitsForTheResolver) {
+  EXPECT_EQ(ask("postfix example.com", 7), "later");
+  ASSERT_EQ(asker_.asked.size(), 1U);
+  answerer_->on_answer(asker_.asked[0].second, answer(entry(mtasts::Mode::Enforce)));
+  ASSERT_EQ(late_.size(), 1U);
+  EXPECT_EQ(late_[0].first, 7U);
+  EXPECT_TRUE(late_[0].second.starts_with("OK secure match="));
+}
+
+TEST_F(AnswererTest, AFreshPolicyOfNoLengthIsGoodForWhoWaitedForIt) {
+  ask("postfix example.com");
+  answerer_->on_answer(asker_.asked[0].second,
+                       answer(entry(mtasts::Mode::Enforce, Seconds(0)), true));
+  EXPECT_TRUE(late_[0].second.starts_with("OK secure match="));
+}
+
+TEST_F(AnswererTest, OverloadIsNotFound) {
+  ask("postfix example.com");
+  answerer_->on_answer(asker_.asked[0].second, nullptr);
+  EXPECT_EQ(late_[0].second, "NOTFOUND ");
+}
+
+// RFC 8461 section 5.1: mail is not held up for a policy that cannot be had.
+TEST_F(AnswererTest, AfterTheTimeoutTheBestThatIsKnownIsTheAnswer) {
+  ask("postfix slow.example", 1);
+  ask("postfix cached.example", 2);
+  store("cached.example", entry(mtasts::Mode::Enforce));
+  loop_.advance(Milliseconds(19999));
+  EXPECT_TRUE(late_.empty());
+  loop_.advance(Milliseconds(1));
+  ASSERT_EQ(late_.size(), 2U);
+  EXPECT_EQ(late_[0], (std::pair<std::uint64_t, std::string>{1, "NOTFOUND "}));
+  EXPECT_TRUE(late_[1].second.starts_with("OK secure match="));
+  // What the resolver says now comes too late, and is dropped.
+  answerer_->on_answer(asker_.asked[0].second, answer(entry(mtasts::Mode::Enforce)));
+  EXPECT_EQ(late_.size(), 2U);
+  EXPECT_EQ(answerer_->waiting(), 0U);
+  EXPECT_EQ(counters_.timed_out.value(), 2U);
+}
+
+TEST_F(AnswererTest, EachQuestionHasADeadlineOfItsOwn) {
+  ask("postfix one.example", 1);
+  loop_.advance(Seconds(5));
+  ask("postfix two.example", 2);
+  answerer_->on_answer(asker_.asked[0].second, nullptr);
+  late_.clear();
+  loop_.advance(Seconds(19));
+  EXPECT_TRUE(late_.empty());
+  loop_.advance(Seconds(1));
+  ASSERT_EQ(late_.size(), 1U);
+  EXPECT_EQ(late_[0].first, 2U);
+}
+
+TEST_F(AnswererTest, ADueCheckIsToldToTheResolverOnceAndDelaysNothing) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  loop_.advance(Seconds(61));
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(ask("postfix example.com").starts_with("OK secure"));
+  }
+  ASSERT_EQ(asker_.asked.size(), 1U);
+  EXPECT_EQ(asker_.asked[0].second, 0U);  // nobody waits
+  loop_.advance(Seconds(5));
+  ask("postfix example.com");
+  EXPECT_EQ(asker_.asked.size(), 2U);
+}
+
+TEST_F(AnswererTest, AnExpiredPolicyIsNotServed) {
+  store("example.com", entry(mtasts::Mode::Enforce, Seconds(100)));
+  loop_.advance(Seconds(99));
+  EXPECT_TRUE(ask("postfix example.com").starts_with("OK secure"));
+  loop_.advance(Seconds(1));
+  EXPECT_EQ(ask("postfix example.com"), "later");
+}
+
+TEST_F(AnswererTest, ANewerRecordThatWaitsForItsCommitIsNotPassedOver) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  store_->put(name("example.com"), entry(mtasts::Mode::None));
+  EXPECT_EQ(ask("postfix example.com"), "later");
+}
+
+TEST_F(AnswererTest, AtAStopAllWhoWaitAreAnswered) {
+  ask("postfix one.example", 1);
+  ask("postfix two.example", 2);
+  answerer_->answer_all_now();
+  EXPECT_EQ(late_.size(), 2U);
+  loop_.advance(Seconds(100));
+  EXPECT_EQ(late_.size(), 2U);
+}
+
+#ifdef MTASTSD_COUNTS_ALLOCATIONS
+TEST_F(AnswererTest, WhatIsKnownIsAnsweredWithoutAllocating) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  cache::Entry absent;
+  absent.txt_checked_at = loop_.wall();
+  absent.recheck_at = loop_.wall() + Seconds(600);
+  store("plain.example", absent);
+  std::string reply;
+  for (const char* request :
+       {"postfix example.com", "QUERYwithTLSRPT example.com", "postfix plain.example",
+        "postfix [relay.Example.COM]:587", "postfix .example.com", "unknown example.com"}) {
+    if (std::string_view(request).find("relay") != std::string_view::npos) {
+      store("relay.example.com", entry(mtasts::Mode::Enforce));
+    }
+    for (int round = 0; round < 3; ++round) {
+      reply.clear();
+      allocations = 0;
+      counting = round > 0;  // the first one makes the buffers
+      const bool known = answerer_->handle(request, Ticket{}, reply);
+      counting = false;
+      EXPECT_TRUE(known) << request;
+      EXPECT_EQ(allocations, 0) << request;
+    }
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace mtastsd::answer
