@@ -1,0 +1,98 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+
+struct event;
+struct event_base;
+
+namespace mtastsd::event {
+
+using Callback = std::function<void()>;
+
+// A one-shot timer. Destroying it, cancel() and arm() again all end what was armed; its
+// callback may destroy it. Belongs to the thread of its loop.
+class Timer {
+ public:
+  virtual ~Timer() = default;
+  virtual void arm(Milliseconds after) = 0;  // 0: on the next turn of the loop
+  virtual void cancel() = 0;
+  virtual bool armed() const = 0;
+};
+
+// Where timers come from: the loop, or in tests a FakeLoop whose time moves by call.
+class Timers {
+ public:
+  virtual ~Timers() = default;
+  virtual std::unique_ptr<Timer> make_timer(Callback callback) = 0;
+};
+
+enum class Interest : unsigned char { None = 0, Read = 1, Write = 2, ReadWrite = 3 };
+constexpr bool wants_read(Interest i) {
+  return (static_cast<unsigned>(i) & 1U) != 0;
+}
+constexpr bool wants_write(Interest i) {
+  return (static_cast<unsigned>(i) & 2U) != 0;
+}
+
+// Watches a file descriptor (not owned), level-triggered. The callback gets what is ready
+// and may destroy the watch. Destroy or set(None) before closing the descriptor.
+class FdWatch {
+ public:
+  virtual ~FdWatch() = default;
+  virtual void set(Interest interest) = 0;
+};
+
+// One event loop (libevent), used by the thread that runs it; only post() and stop() may be
+// called from others.
+class Loop final : public Timers {
+ public:
+  Loop();
+  ~Loop() override;
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Runs until stop(). What was posted before stop() still runs.
+  void run();
+  void stop();
+
+  // Queues work for the loop's thread, in order, from any thread. Runs outside the lock. What
+  // is still queued when the loop is destroyed is dropped.
+  void post(Callback callback);
+
+  // Destroys `object` on a later turn, for what must not die inside its own callback.
+  template <typename T>
+  void defer_delete(std::unique_ptr<T> object) {
+    garbage_.push_back(std::shared_ptr<void>(std::move(object)));
+    schedule_garbage();
+  }
+
+  std::unique_ptr<Timer> make_timer(Callback callback) override;
+  std::unique_ptr<FdWatch> watch(int fd, Interest interest, std::function<void(Interest)> callback);
+  // Watches a signal of the process (one loop only may do so).
+  std::unique_ptr<FdWatch> watch_signal(int signal_number, Callback callback);
+
+ private:
+  void drain();
+  void schedule_garbage();
+
+  struct EventFree {
+    void operator()(::event* e) const;
+  };
+  struct BaseFree {
+    void operator()(event_base* b) const;
+  };
+
+  std::unique_ptr<event_base, BaseFree> base_;
+  int wake_fd_ = -1;
+  std::unique_ptr<::event, EventFree> wake_event_;  // depends-on: base_, wake_fd_
+  std::mutex mutex_;
+  std::vector<Callback> posted_;  // guarded by mutex_
+  std::vector<std::shared_ptr<void>> garbage_;
+};
+
+}  // namespace mtastsd::event
