@@ -1,0 +1,50 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/dns/dns_client.h"
+
+namespace mtastsd {
+class Log;
+namespace event {
+class Loop;
+}
+}  // namespace mtastsd
+
+namespace mtastsd::dns {
+
+struct AresOptions {
+  // "addr", "addr:port", "[v6]:port". Empty: those of resolv_conf, read again when it changes.
+  std::vector<std::string> servers;
+  std::string resolv_conf = "/etc/resolv.conf";
+  Milliseconds timeout{10000};  // for one question in all, servers and retries included
+  std::size_t max_in_flight = 1024;
+};
+
+// Checks one entry of AresOptions::servers.
+bool valid_server(const std::string& text);
+
+// DnsClient over c-ares on the loop. All servers are tried; answers cut short over UDP are
+// asked again over TCP. One for a loop; destroy it before the loop.
+class AresClient final : public DnsClient {
+ public:
+  AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOptions options);
+  ~AresClient() override;
+
+  Handle txt(const std::string& name, std::function<void(TxtAnswer)> callback) override;
+  Handle a(const std::string& name, std::function<void(AddressAnswer)> callback) override;
+  Handle aaaa(const std::string& name, std::function<void(AddressAnswer)> callback) override;
+
+  // The servers in use, as "addr:port".
+  std::vector<std::string> servers() const;
+  // Takes new options for all questions asked from now on; those under way run on.
+  void reconfigure(AresOptions options);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mtastsd::dns

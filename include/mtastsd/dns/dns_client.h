@@ -1,0 +1,73 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/base/ip_address.h"
+#include "mtastsd/base/result.h"
+
+namespace mtastsd::dns {
+
+// DNS could not be asked or did not say: never to be taken for "there is no record".
+enum class ErrorKind {
+  Timeout,    // no answer from any server in time
+  ServFail,   // SERVFAIL from the last server asked
+  Refused,    // REFUSED, NOTIMP and other codes that are no answer
+  Malformed,  // an answer that cannot be read, or a CNAME loop
+  NoServer,   // no server reachable (connection refused, no network)
+  TooMany,    // our own bound on questions in flight
+};
+
+struct Error {
+  ErrorKind kind = ErrorKind::Timeout;
+  std::string detail;
+};
+
+// TXT: one entry a record, its strings joined without spaces (RFC 8461 section 3.1; T1).
+struct TxtRecords {
+  std::vector<std::string> records;
+  Seconds ttl{0};  // smallest TTL of the records and the CNAMEs that led to them
+};
+
+struct Addresses {
+  std::vector<IpAddress> addresses;
+  Seconds ttl{0};
+};
+
+// The name or the type does not exist (NXDOMAIN, NODATA).
+struct NoSuchRecord {
+  Seconds negative_ttl{0};  // RFC 2308 section 5, min(SOA TTL, SOA minimum); 0 without a SOA
+};
+
+template <typename T>
+using Answer = Result<std::variant<T, NoSuchRecord>, Error>;
+
+using TxtAnswer = Answer<TxtRecords>;
+using AddressAnswer = Answer<Addresses>;
+
+// A question under way. Dropping it cancels: after that the callback never runs.
+class Query {
+ public:
+  virtual ~Query() = default;
+};
+using Handle = std::unique_ptr<Query>;
+
+// Asks the configured recursive servers. A callback runs at most once, on the loop's thread,
+// never before the call that started it has returned and never from a destructor; it may
+// drop its own handle. Names are asked as they are, without a search list; CNAMEs are
+// followed (bounded).
+class DnsClient {
+ public:
+  virtual ~DnsClient() = default;
+  virtual Handle txt(const std::string& name, std::function<void(TxtAnswer)> callback) = 0;
+  virtual Handle a(const std::string& name, std::function<void(AddressAnswer)> callback) = 0;
+  virtual Handle aaaa(const std::string& name, std::function<void(AddressAnswer)> callback) = 0;
+};
+
+}  // namespace mtastsd::dns

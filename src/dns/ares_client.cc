@@ -1,0 +1,486 @@
+// Which server is asked when, and what came of it. Each server has a c-ares channel of its
+// own (channel.h). A question goes to the first server; after kNextServerAfter of silence, or
+// at once after an error, to the next one as well, while answers of the earlier ones still
+// count. The first good answer wins. A server that stayed silent where another one answered is
+// asked last for kSuspectFor.
+//
+// New servers mean a new generation of channels; the old one is destroyed when its last
+// attempt has ended, which c-ares bounds by about the timeout of a question.
+//
+// Lifetimes: a Question is owned by the caller, through the Handle, and known here by
+// pointer; whichever of the two dies first unhooks the other. c-ares owns the attempts.
+// Callbacks run from deliver() only, never inside a call of c-ares.
+//
+// Logs: "dns servers" at start and on change, "dns resolv.conf unreadable" once per change.
+
+#include "mtastsd/dns/ares_client.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <limits>
+#include <list>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <sys/stat.h>
+
+#include "dns/channel.h"
+#include "dns/message.h"
+#include "dns/servers.h"
+#include "event/self_guard.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/observability/log.h"
+
+namespace mtastsd::dns {
+
+namespace {
+
+constexpr Milliseconds kNextServerAfter{1500};
+constexpr Milliseconds kSuspectFor{30000};
+constexpr Milliseconds kLookAtResolvConfEvery{1000};
+constexpr std::size_t kMaxWaiting = 10000;
+constexpr int kMaxHops = 8;  // CNAMEs whose targets have to be asked for
+
+template <typename T>
+Answer<T> answer_from(Reading&& reading) {
+  if (!reading) return failure(std::move(reading.error()));
+  if (auto* records = std::get_if<T>(&*reading)) return std::move(*records);
+  return std::get<NoSuchRecord>(*reading);
+}
+
+struct FileMark {
+  std::int64_t seconds = 0;
+  std::int64_t nanoseconds = 0;
+  std::int64_t size = 0;
+  std::uint64_t inode = 0;
+  friend bool operator==(const FileMark&, const FileMark&) = default;
+};
+
+std::optional<FileMark> mark_of(const std::string& path) {
+  struct stat st {};
+  if (stat(path.c_str(), &st) != 0) return std::nullopt;
+  return FileMark{st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_size, st.st_ino};
+}
+
+std::vector<Server> parse_all(const std::vector<std::string>& texts) {
+  std::vector<Server> servers;
+  for (const auto& text : texts) {
+    if (const auto server = parse_server(text)) servers.push_back(*server);
+  }
+  return servers;
+}
+
+}  // namespace
+
+class AresClient::Impl final : public Channel::Owner {
+ public:
+  Impl(event::Loop& loop, const Clock& clock, Log& log, AresOptions options)
+      : loop_(loop), clock_(clock), log_(log), delivery_(loop.make_timer([this] { deliver(); })) {
+    reconfigure(std::move(options));
+  }
+  ~Impl() override;
+
+  Handle ask(const std::string& name, RecordType type, std::function<void(Reading)> callback);
+  const std::vector<Server>& servers() const { return servers_; }
+  void reconfigure(AresOptions options);
+  void after_call() override { deliver(); }
+
+ private:
+  class Question;
+  using Questions = std::list<Question*>;
+
+  // One channel for each of servers_; nullptr where c-ares could not be set up.
+  struct Generation {
+    std::uint64_t questions = 0;
+    std::vector<std::unique_ptr<Channel>> channels;
+    bool idle() const {
+      return std::all_of(channels.begin(), channels.end(),
+                         [](const auto& channel) { return !channel || channel->idle(); });
+    }
+  };
+
+  void look_at_resolv_conf();
+  void use_servers(std::vector<Server> servers);
+  void new_generation();
+  void sweep();
+
+  void start(Question& question);
+  void admit();
+  bool has_place() const {
+    return running_.size() < std::max<std::size_t>(1, options_.max_in_flight);
+  }
+  void ready(Question& question);
+  void deliver();
+  void forget(Question& question);
+
+  event::Loop& loop_;
+  const Clock& clock_;
+  Log& log_;
+  AresOptions options_;
+
+  std::vector<Server> servers_;
+  std::vector<SteadyTime> suspect_until_;  // one for each server
+  std::uint64_t servers_version_ = 0;
+  std::optional<FileMark> resolv_conf_;  // as last read
+  bool resolv_conf_read_ = false;
+  SteadyTime resolv_conf_look_at_{};
+
+  event::SelfGuard guard_;
+  std::unique_ptr<event::Timer> delivery_;
+  Questions running_;
+  Questions waiting_;                  // for a place in flight, oldest first
+  Questions ready_;                    // with something to work on or to deliver
+  std::list<Generation> generations_;  // the last one is in use, the others drain
+};
+
+// One question, from the call to its callback.
+class AresClient::Impl::Question final : public Query, public Channel::Asker {
+ public:
+  Question(Impl& impl, std::string name, RecordType type, std::function<void(Reading)> callback)
+      : impl_(&impl),
+        name_(std::move(name)),
+        type_(type),
+        callback_(std::move(callback)),
+        deadline_(impl.clock_.steady() + impl.options_.timeout),
+        timer_(impl.loop_.make_timer([this] { on_timer(); })) {}
+  ~Question() override {
+    if (impl_ != nullptr) impl_->forget(*this);
+  }
+
+  // Asks the next server, if there is one, and waits.
+  void ask_next_server();
+  void arm_timer();
+  // Goes on with what was noted; may call back.
+  void proceed();
+  void fail(ErrorKind kind, std::string detail) {
+    outcome_ = failure(Error{kind, std::move(detail)});
+  }
+  void note(Channel::Attempt& attempt, Reading outcome) override;
+
+ private:
+  friend class Impl;
+
+  void on_timer();
+  void choose_order();
+  void take(Reading reading);
+  void drop_attempts();
+  void mark_suspects(const Channel::Attempt& answered);
+
+  Impl* impl_;  // nullptr once there is nothing left to do
+  std::string name_;
+  RecordType type_;
+  std::function<void(Reading)> callback_;
+  SteadyTime deadline_;
+  std::unique_ptr<event::Timer> timer_;
+
+  Questions* list_ = nullptr;  // impl_'s running_ or waiting_
+  Questions::iterator place_;
+  bool is_ready_ = false;
+  Questions::iterator ready_place_;
+
+  int hops_ = 0;
+  Seconds ttl_limit_{std::numeric_limits<std::int32_t>::max()};
+  std::uint64_t servers_version_ = 0;
+  std::vector<std::size_t> order_;  // of the servers of that version
+  std::size_t asked_ = 0;           // how many of them were asked
+  SteadyTime next_server_at_{};
+  std::vector<Channel::Attempt*> attempts_;  // under way, in the order of their start
+  std::optional<Reading> noted_;             // from a server, not an error
+  std::optional<Error> last_error_;
+  std::optional<Reading> outcome_;  // for the callback
+};
+
+void AresClient::Impl::Question::choose_order() {
+  if (servers_version_ == impl_->servers_version_) return;
+  servers_version_ = impl_->servers_version_;
+  asked_ = 0;
+  order_.resize(impl_->servers_.size());
+  for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = i;
+  const SteadyTime now = impl_->clock_.steady();
+  std::stable_partition(order_.begin(), order_.end(),
+                        [&](std::size_t i) { return impl_->suspect_until_[i] <= now; });
+}
+
+void AresClient::Impl::Question::ask_next_server() {
+  choose_order();
+  auto& generation = impl_->generations_.back();
+  while (asked_ < order_.size()) {
+    const std::size_t server = order_[asked_++];
+    Channel* channel = generation.channels[server].get();
+    if (channel == nullptr) {
+      last_error_ = Error{ErrorKind::NoServer, "c-ares cannot be set up"};
+      continue;
+    }
+    ++generation.questions;
+    next_server_at_ = impl_->clock_.steady() + kNextServerAfter;
+    auto attempt = std::make_unique<Channel::Attempt>();
+    attempt->asker = this;
+    attempt->name = name_;
+    attempt->type = type_;
+    attempts_.push_back(attempt.get());
+    channel->ask(std::move(attempt));
+    arm_timer();
+    return;
+  }
+  // Every server has been asked; an attempt still under way may yet bring the answer.
+  if (attempts_.empty() && !noted_) {
+    outcome_ = failure(last_error_.value_or(Error{ErrorKind::NoServer, "there is no server"}));
+    impl_->ready(*this);
+  }
+}
+
+void AresClient::Impl::Question::arm_timer() {
+  SteadyTime next = deadline_;
+  if (list_ == &impl_->running_ && asked_ < order_.size()) next = std::min(next, next_server_at_);
+  timer_->arm(std::chrono::ceil<Milliseconds>(next - impl_->clock_.steady()));
+}
+
+void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome) {
+  std::erase(attempts_, &attempt);
+  if (!outcome) {
+    last_error_ = std::move(outcome.error());
+    last_error_->detail += " from " + attempt.channel->server();
+  } else if (!noted_) {
+    mark_suspects(attempt);
+    noted_ = std::move(outcome);
+  }
+  impl_->ready(*this);
+}
+
+void AresClient::Impl::Question::mark_suspects(const Channel::Attempt& answered) {
+  for (const auto* silent : attempts_) {
+    // The servers may have changed since it was asked.
+    for (std::size_t i = 0; i < impl_->servers_.size(); ++i) {
+      const std::string server = impl_->servers_[i].str();
+      if (server == silent->channel->server() && server != answered.channel->server()) {
+        impl_->suspect_until_[i] = impl_->clock_.steady() + kSuspectFor;
+      }
+    }
+  }
+}
+
+void AresClient::Impl::Question::on_timer() {
+  if (impl_->clock_.steady() < deadline_) {
+    if (asked_ < order_.size() && impl_->clock_.steady() >= next_server_at_) ask_next_server();
+    arm_timer();
+  } else if (!outcome_ && !noted_) {
+    outcome_ =
+        failure(last_error_.value_or(Error{ErrorKind::Timeout, "no answer from any server"}));
+    impl_->ready(*this);
+  }
+  impl_->deliver();  // Nothing may follow: it can destroy *this.
+}
+
+void AresClient::Impl::Question::proceed() {
+  if (!outcome_ && noted_) {
+    Reading reading = std::move(*noted_);
+    noted_.reset();
+    take(std::move(reading));
+  } else if (!outcome_ && list_ == &impl_->running_) {
+    ask_next_server();  // after an error
+  }
+  if (!outcome_) return;
+  impl_->forget(*this);
+  const auto callback = std::move(callback_);
+  callback(std::move(*outcome_));  // Nothing may follow: it can destroy *this.
+}
+
+void AresClient::Impl::Question::take(Reading reading) {
+  drop_attempts();
+  const auto limited = [this](Seconds ttl) { return std::min(ttl, ttl_limit_); };
+  if (auto* alias = std::get_if<Alias>(&*reading)) {
+    if (++hops_ > kMaxHops) return fail(ErrorKind::Malformed, "too long a chain of CNAMEs");
+    // c-ares 1.18 cannot ask for a name with escapes.
+    if (alias->target.empty() || alias->target.find('\\') != std::string::npos) {
+      return fail(ErrorKind::Malformed, "a CNAME to what is not a host name");
+    }
+    ttl_limit_ = limited(alias->ttl);
+    name_ = std::move(alias->target);
+    servers_version_ = 0;  // all servers again
+    ask_next_server();
+    return;
+  }
+  if (auto* texts = std::get_if<TxtRecords>(&*reading)) texts->ttl = limited(texts->ttl);
+  if (auto* addresses = std::get_if<Addresses>(&*reading)) addresses->ttl = limited(addresses->ttl);
+  if (auto* none = std::get_if<NoSuchRecord>(&*reading)) {
+    none->negative_ttl = limited(none->negative_ttl);
+  }
+  outcome_ = std::move(reading);
+}
+
+void AresClient::Impl::Question::drop_attempts() {
+  for (auto* attempt : attempts_) attempt->asker = nullptr;
+  attempts_.clear();
+}
+
+AresClient::Impl::~Impl() {
+  Questions all;
+  all.splice(all.end(), running_);
+  all.splice(all.end(), waiting_);
+  all.insert(all.end(), ready_.begin(), ready_.end());  // some for the second time
+  for (auto* question : all) {
+    question->drop_attempts();
+    question->impl_ = nullptr;
+    question->timer_.reset();
+  }
+}
+
+Handle AresClient::Impl::ask(const std::string& name, RecordType type,
+                             std::function<void(Reading)> callback) {
+  look_at_resolv_conf();
+  auto question = std::make_unique<Question>(*this, name, type, std::move(callback));
+  if (waiting_.empty() && has_place()) {
+    start(*question);
+  } else if (waiting_.size() < kMaxWaiting) {
+    question->list_ = &waiting_;
+    question->place_ = waiting_.insert(waiting_.end(), question.get());
+    question->arm_timer();
+  } else {
+    question->fail(ErrorKind::TooMany, "too many DNS questions are under way");
+    ready(*question);
+  }
+  if (!ready_.empty()) delivery_->arm(Milliseconds(0));
+  return question;
+}
+
+void AresClient::Impl::start(Question& question) {
+  if (generations_.back().questions >= Channel::questions_per_channel()) new_generation();
+  question.list_ = &running_;
+  question.place_ = running_.insert(running_.end(), &question);
+  question.ask_next_server();
+}
+
+void AresClient::Impl::admit() {
+  while (!waiting_.empty() && has_place()) {
+    Question& question = *waiting_.front();
+    waiting_.pop_front();
+    start(question);
+  }
+}
+
+void AresClient::Impl::ready(Question& question) {
+  if (question.is_ready_) return;
+  question.is_ready_ = true;
+  question.ready_place_ = ready_.insert(ready_.end(), &question);
+}
+
+// Each question that is ready when the call begins gets one step; the rest waits a turn, so
+// that questions asked by callbacks cannot hold the loop.
+void AresClient::Impl::deliver() {
+  event::SelfGuard::Watch watch(guard_);
+  for (std::size_t left = ready_.size(); left > 0 && !ready_.empty(); --left) {
+    Question& question = *ready_.front();
+    ready_.pop_front();
+    question.is_ready_ = false;
+    question.proceed();
+    if (watch.destroyed()) return;
+  }
+  admit();
+  sweep();
+  if (!ready_.empty()) delivery_->arm(Milliseconds(0));
+}
+
+void AresClient::Impl::forget(Question& question) {
+  question.drop_attempts();
+  question.impl_ = nullptr;
+  question.timer_->cancel();
+  if (question.list_ != nullptr) question.list_->erase(question.place_);
+  if (question.is_ready_) ready_.erase(question.ready_place_);
+  if (!waiting_.empty() && has_place()) delivery_->arm(Milliseconds(0));
+}
+
+void AresClient::Impl::reconfigure(AresOptions options) {
+  options_ = std::move(options);
+  resolv_conf_read_ = false;
+  resolv_conf_look_at_ = {};
+  servers_.clear();
+  if (options_.servers.empty()) {
+    look_at_resolv_conf();
+  } else {
+    use_servers(parse_all(options_.servers));
+  }
+}
+
+void AresClient::Impl::look_at_resolv_conf() {
+  const SteadyTime now = clock_.steady();
+  if (!options_.servers.empty() || now < resolv_conf_look_at_) return;
+  resolv_conf_look_at_ = now + kLookAtResolvConfEvery;
+  const auto mark = mark_of(options_.resolv_conf);
+  if (resolv_conf_read_ && mark == resolv_conf_) return;
+  resolv_conf_read_ = true;
+  resolv_conf_ = mark;
+  std::ifstream file(options_.resolv_conf);
+  if (!file) {
+    log_.warn("dns resolv.conf unreadable", {{"path", options_.resolv_conf}});
+    // The servers of before are the better guess; at the start it is the one on this host.
+    if (servers_.empty()) use_servers(parse_resolv_conf(""));
+    return;
+  }
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  auto servers = parse_resolv_conf(text);
+  if (servers != servers_) use_servers(std::move(servers));
+}
+
+void AresClient::Impl::use_servers(std::vector<Server> servers) {
+  servers_ = std::move(servers);
+  suspect_until_.assign(servers_.size(), SteadyTime{});
+  ++servers_version_;
+  std::string text;
+  for (const auto& server : servers_) text += (text.empty() ? "" : " ") + server.str();
+  log_.info("dns servers", {{"servers", text}});
+  new_generation();
+}
+
+void AresClient::Impl::new_generation() {
+  Generation generation;
+  for (const auto& server : servers_) {
+    generation.channels.push_back(Channel::make(loop_, *this, server, options_.timeout));
+  }
+  generations_.push_back(std::move(generation));
+  sweep();
+}
+
+void AresClient::Impl::sweep() {
+  for (auto old = generations_.begin(); old != std::prev(generations_.end());) {
+    old = old->idle() ? generations_.erase(old) : std::next(old);
+  }
+}
+
+AresClient::AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOptions options)
+    : impl_(std::make_unique<Impl>(loop, clock, log, std::move(options))) {}
+
+AresClient::~AresClient() = default;
+
+Handle AresClient::txt(const std::string& name, std::function<void(TxtAnswer)> callback) {
+  return impl_->ask(name, RecordType::Txt, [callback = std::move(callback)](Reading reading) {
+    callback(answer_from<TxtRecords>(std::move(reading)));
+  });
+}
+
+Handle AresClient::a(const std::string& name, std::function<void(AddressAnswer)> callback) {
+  return impl_->ask(name, RecordType::A, [callback = std::move(callback)](Reading reading) {
+    callback(answer_from<Addresses>(std::move(reading)));
+  });
+}
+
+Handle AresClient::aaaa(const std::string& name, std::function<void(AddressAnswer)> callback) {
+  return impl_->ask(name, RecordType::Aaaa, [callback = std::move(callback)](Reading reading) {
+    callback(answer_from<Addresses>(std::move(reading)));
+  });
+}
+
+std::vector<std::string> AresClient::servers() const {
+  std::vector<std::string> texts;
+  for (const auto& server : impl_->servers()) texts.push_back(server.str());
+  return texts;
+}
+
+void AresClient::reconfigure(AresOptions options) {
+  impl_->reconfigure(std::move(options));
+}
+
+}  // namespace mtastsd::dns

@@ -1,0 +1,255 @@
+// The message is taken apart by libresolv (<arpa/nameser.h>). Records are visited in order,
+// section by section, which keeps libresolv's access linear; the answer section is visited
+// twice, for the CNAMEs and then for the records at the end of their chain, so that no index
+// over a section of unknown size is needed.
+
+#include "dns/message.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <arpa/nameser.h>
+#include <netinet/in.h>
+
+namespace mtastsd::dns {
+
+namespace {
+
+struct Cname {
+  std::string owner;
+  std::string target;
+  Seconds ttl{0};
+};
+
+struct Chain {
+  std::string name;  // where it ends
+  Seconds ttl{std::numeric_limits<std::int32_t>::max()};
+  std::size_t length = 0;
+};
+
+struct Authority {
+  bool has_soa = false;
+  bool has_ns = false;
+  Seconds negative_ttl{0};
+};
+
+tl::unexpected<Error> malformed(std::string detail) {
+  return failure(Error{ErrorKind::Malformed, std::move(detail)});
+}
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower(x) == lower(y); });
+}
+
+// RFC 2181 section 8: a TTL with the top bit set counts as zero.
+Seconds ttl_of(std::uint32_t ttl) {
+  return Seconds(ttl > 0x7fffffffU ? 0 : ttl);
+}
+
+std::span<const unsigned char> rdata_of(const ns_rr& rr) {
+  return {ns_rr_rdata(rr), static_cast<std::size_t>(ns_rr_rdlen(rr))};
+}
+
+class Reader {
+ public:
+  Reader(std::span<const unsigned char> message, std::string_view name, RecordType type)
+      : message_(message), name_(name), type_(type) {
+    if (name_.size() > 1 && name_.ends_with('.')) name_.remove_suffix(1);
+  }
+
+  Reading read() {
+    if (ns_initparse(message_.data(), static_cast<int>(message_.size()), &handle_) != 0) {
+      return malformed("the message cannot be taken apart");
+    }
+    if (auto error = check_header()) return failure(std::move(*error));
+    auto chain = follow_chain();
+    if (!chain) return failure(std::move(chain.error()));
+    auto records = collect(*chain);
+    if (!records) return failure(std::move(records.error()));
+    if (*records) return std::move(**records);
+    return nothing_found(*chain);
+  }
+
+ private:
+  std::optional<Error> check_header() {
+    if (ns_msg_getflag(handle_, ns_f_qr) == 0 ||
+        ns_msg_getflag(handle_, ns_f_opcode) != ns_o_query) {
+      return Error{ErrorKind::Malformed, "the message is not a response to a query"};
+    }
+    ns_rr question;
+    if (ns_msg_count(handle_, ns_s_qd) != 1 || ns_parserr(&handle_, ns_s_qd, 0, &question) != 0 ||
+        !same_name(ns_rr_name(question), name_) ||
+        ns_rr_type(question) != static_cast<unsigned>(type_) || ns_rr_class(question) != ns_c_in) {
+      return Error{ErrorKind::Malformed, "the response is to another question"};
+    }
+    switch (ns_msg_getflag(handle_, ns_f_rcode)) {
+      case ns_r_noerror:
+      case ns_r_nxdomain:
+        break;
+      case ns_r_servfail:
+        return Error{ErrorKind::ServFail, "SERVFAIL"};
+      case ns_r_formerr:
+        return Error{ErrorKind::Refused, "FORMERR"};
+      case ns_r_notimpl:
+        return Error{ErrorKind::Refused, "NOTIMP"};
+      case ns_r_refused:
+        return Error{ErrorKind::Refused, "REFUSED"};
+      default:
+        return Error{ErrorKind::Refused,
+                     "rcode " + std::to_string(ns_msg_getflag(handle_, ns_f_rcode))};
+    }
+    // What was cut off could be the second TXT record that makes the first one void.
+    if (ns_msg_getflag(handle_, ns_f_tc) != 0) {
+      return Error{ErrorKind::Malformed, "the response is cut short"};
+    }
+    return std::nullopt;
+  }
+
+  Result<Chain, Error> follow_chain() {
+    std::vector<Cname> cnames;
+    for (int i = 0; i < ns_msg_count(handle_, ns_s_an); ++i) {
+      ns_rr rr;
+      if (ns_parserr(&handle_, ns_s_an, i, &rr) != 0) return malformed("bad record in the answer");
+      if (ns_rr_type(rr) != ns_t_cname || ns_rr_class(rr) != ns_c_in) continue;
+      if (cnames.size() == kMaxChain) return malformed("more CNAMEs than a chain may have");
+      char target[NS_MAXDNAME];
+      if (ns_name_uncompress(ns_msg_base(handle_), ns_msg_end(handle_), ns_rr_rdata(rr), target,
+                             sizeof target) < 0) {
+        return malformed("bad CNAME");
+      }
+      cnames.push_back({ns_rr_name(rr), target, ttl_of(ns_rr_ttl(rr))});
+    }
+    Chain chain{.name = std::string(name_)};
+    for (;;) {
+      const auto next = std::find_if(cnames.begin(), cnames.end(), [&](const Cname& c) {
+        return same_name(c.owner, chain.name);
+      });
+      if (next == cnames.end()) return chain;
+      if (++chain.length > cnames.size()) return malformed("CNAME loop");
+      chain.name = next->target;
+      chain.ttl = std::min(chain.ttl, next->ttl);
+    }
+  }
+
+  // The records of the wanted type at the end of the chain; nullopt when there are none.
+  Result<std::optional<std::variant<TxtRecords, Addresses, NoSuchRecord, Alias>>, Error> collect(
+      const Chain& chain) {
+    TxtRecords texts;
+    Addresses addresses;
+    Seconds ttl = chain.ttl;
+    bool found = false;
+    for (int i = 0; i < ns_msg_count(handle_, ns_s_an); ++i) {
+      ns_rr rr;
+      if (ns_parserr(&handle_, ns_s_an, i, &rr) != 0) return malformed("bad record in the answer");
+      if (ns_rr_type(rr) != static_cast<unsigned>(type_) || ns_rr_class(rr) != ns_c_in ||
+          !same_name(ns_rr_name(rr), chain.name)) {
+        continue;
+      }
+      found = true;
+      ttl = std::min(ttl, ttl_of(ns_rr_ttl(rr)));
+      const bool good = type_ == RecordType::Txt ? add_text(rdata_of(rr), texts)
+                                                 : add_address(rdata_of(rr), addresses);
+      if (!good) return malformed("bad record data in the answer");
+    }
+    if (!found) return std::nullopt;
+    texts.ttl = ttl;
+    addresses.ttl = ttl;
+    if (type_ == RecordType::Txt) return texts;
+    return addresses;
+  }
+
+  // RFC 8461 section 3.1: the strings of one record are joined without spaces.
+  static bool add_text(std::span<const unsigned char> rdata, TxtRecords& texts) {
+    std::string joined;
+    joined.reserve(rdata.size());
+    while (!rdata.empty()) {
+      const std::size_t length = rdata[0];
+      if (length >= rdata.size()) return false;
+      joined.append(reinterpret_cast<const char*>(rdata.data()) + 1, length);
+      rdata = rdata.subspan(1 + length);
+    }
+    texts.records.push_back(std::move(joined));
+    return true;
+  }
+
+  bool add_address(std::span<const unsigned char> rdata, Addresses& addresses) const {
+    if (type_ == RecordType::A) {
+      in_addr address;
+      if (rdata.size() != sizeof address) return false;
+      std::memcpy(&address, rdata.data(), sizeof address);
+      addresses.addresses.push_back(IpAddress::v4(address));
+    } else {
+      in6_addr address;
+      if (rdata.size() != sizeof address) return false;
+      std::memcpy(&address, rdata.data(), sizeof address);
+      addresses.addresses.push_back(IpAddress::v6(address));
+    }
+    return true;
+  }
+
+  Reading nothing_found(const Chain& chain) {
+    const auto authority = read_authority();
+    if (!authority) return failure(authority.error());
+    const NoSuchRecord no_such{std::min(authority->negative_ttl, chain.ttl)};
+    // RFC 2308 section 2.1: with a CNAME in the answer, NXDOMAIN is about its last target.
+    if (ns_msg_getflag(handle_, ns_f_rcode) == ns_r_nxdomain || authority->has_soa) return no_such;
+    if (chain.length > 0) return Alias{chain.name, chain.ttl};
+    // RFC 2308 section 2.2: name servers without a SOA are a referral, not "no such record".
+    if (authority->has_ns) {
+      return failure(Error{ErrorKind::Refused, "a referral: the server does not recurse"});
+    }
+    return no_such;
+  }
+
+  Result<Authority, Error> read_authority() {
+    Authority authority;
+    for (int i = 0; i < ns_msg_count(handle_, ns_s_ns); ++i) {
+      ns_rr rr;
+      if (ns_parserr(&handle_, ns_s_ns, i, &rr) != 0) return malformed("bad authority record");
+      if (ns_rr_class(rr) != ns_c_in) continue;
+      if (ns_rr_type(rr) == ns_t_ns) authority.has_ns = true;
+      if (ns_rr_type(rr) != ns_t_soa || authority.has_soa) continue;
+      const auto minimum = soa_minimum(rdata_of(rr));
+      if (!minimum) return malformed("bad SOA");
+      authority.has_soa = true;
+      // RFC 2308 section 5: the smaller of the SOA's own TTL and its MINIMUM field.
+      authority.negative_ttl = std::min(ttl_of(ns_rr_ttl(rr)), *minimum);
+    }
+    return authority;
+  }
+
+  // Two names, then five numbers of 32 bits; MINIMUM is the last (RFC 1035 section 3.3.13).
+  static std::optional<Seconds> soa_minimum(std::span<const unsigned char> rdata) {
+    const unsigned char* at = rdata.data();
+    const unsigned char* const end = at + rdata.size();
+    if (ns_name_skip(&at, end) != 0 || ns_name_skip(&at, end) != 0 || end - at != 5 * NS_INT32SZ) {
+      return std::nullopt;
+    }
+    return ttl_of(static_cast<std::uint32_t>(ns_get32(end - NS_INT32SZ)));
+  }
+
+  std::span<const unsigned char> message_;
+  std::string_view name_;
+  RecordType type_;
+  ns_msg handle_{};
+};
+
+}  // namespace
+
+Reading read_message(std::span<const unsigned char> message, std::string_view name,
+                     RecordType type) {
+  if (message.size() > NS_MAXMSG) return malformed("the message is too long");
+  return Reader(message, name, type).read();
+}
+
+}  // namespace mtastsd::dns
