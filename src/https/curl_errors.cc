@@ -1,0 +1,64 @@
+#include "https/curl_errors.h"
+
+#include <curl/curl.h>
+
+namespace mtastsd::https {
+
+namespace {
+
+ErrorKind kind_of_timeout(const Progress& progress) {
+  // The time for connecting is shorter than that for all of it.
+  return progress.limit_over || progress.connected ? ErrorKind::Timeout : ErrorKind::Connect;
+}
+
+ErrorKind kind_of(CURLcode code, const Progress& progress) {
+  switch (code) {
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_INTERFACE_FAILED:
+    case CURLE_PROXY:
+    case CURLE_NO_CONNECTION_AVAILABLE:
+      return ErrorKind::Connect;
+    case CURLE_OPERATION_TIMEDOUT:
+      return kind_of_timeout(progress);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+      return ErrorKind::Certificate;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ENGINE_SETFAILED:
+    case CURLE_SSL_SHUTDOWN_FAILED:
+    case CURLE_SSL_CLIENTCERT:
+    case CURLE_USE_SSL_FAILED:
+      return ErrorKind::Tls;
+    case CURLE_FILESIZE_EXCEEDED:
+    case CURLE_OUT_OF_MEMORY:  // curl's own bound on one header line is reported so
+      return ErrorKind::TooLarge;
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_GOT_NOTHING:
+      return progress.handshaken ? ErrorKind::Protocol : ErrorKind::Tls;
+    default:  // the list grows with every release of curl; what is new there is about protocol
+      return ErrorKind::Protocol;
+  }
+}
+
+}  // namespace
+
+Error error_from_curl(int code, const std::string& text, const std::string& host,
+                      const Progress& progress) {
+  const auto curl_code = static_cast<CURLcode>(code);
+  const ErrorKind kind = kind_of(curl_code, progress);
+  std::string detail = text.empty() ? curl_easy_strerror(curl_code) : text;
+  if (kind == ErrorKind::Certificate) detail = "certificate of " + host + ": " + detail;
+  return Error{kind, std::move(detail)};
+}
+
+}  // namespace mtastsd::https

@@ -1,0 +1,493 @@
+// One libcurl multi handle on the loop. It lives as long as the fetcher because the parsed CA
+// bundle is kept with it; connections, TLS sessions and names are not kept.
+//
+// Lifetimes: a Transfer is owned by the caller, through the Handle, and known here by pointer;
+// whichever of the two dies first unhooks the other. curl's callbacks only take note. Handles
+// leave the multi handle, and callbacks of callers run, from deliver() and destructors only,
+// which are never inside a call of curl.
+//
+// Limits: a proxy is asked over plain HTTP or SOCKS; "https://" proxies are refused by the
+// check of the policy host's name. curl resolves the proxy's name in a thread of its own.
+
+// For curl_multi_socket_all.
+#define CURL_DISABLE_DEPRECATION
+
+#include "mtastsd/https/curl_fetcher.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+#include <curl/curl.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "event/self_guard.h"
+#include "https/curl_errors.h"
+#include "https/response_rules.h"
+#include "mtastsd/base/version.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/observability/log.h"
+
+namespace mtastsd::https {
+
+namespace {
+
+// With several addresses curl gives each half of what is left of this, so that one silent
+// address costs half of it. TLS handshakes have to be done within it as well.
+constexpr Milliseconds kConnectLimit{15000};
+// curl 7.88 arms no timer for the turn of the next address: it is made to look.
+constexpr Milliseconds kLookEvery{250};
+constexpr long kCaCacheSeconds = 3600;  // how soon an updated CA bundle is in use
+constexpr char kPath[] = "/.well-known/mta-sts.txt";
+
+struct EasyDeleter {
+  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+struct MultiDeleter {
+  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+};
+struct ListDeleter {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using ListPtr = std::unique_ptr<curl_slist, ListDeleter>;
+
+// Where an SSL_CTX keeps the Transfer it belongs to.
+int transfer_index() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+void append(ListPtr& list, const std::string& text) {
+  curl_slist* longer = curl_slist_append(list.get(), text.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  static_cast<void>(list.release());
+  list.reset(longer);
+}
+
+}  // namespace
+
+class CurlFetcher::Impl {
+ public:
+  Impl(event::Loop& loop, Log& log, CurlOptions options);
+  ~Impl();
+
+  Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
+               Milliseconds limit, std::function<void(FetchResult)> callback);
+  bool uses_proxy() const { return !options_.proxy.empty(); }
+
+ private:
+  class Transfer;
+  using Transfers = std::list<Transfer*>;
+
+  void socket_changed(curl_socket_t fd, int what);
+  void timer_changed(long after_ms);
+  void act(curl_socket_t fd, int ready);
+  void look_at_connecting();
+  void collect();
+  void deliver();
+  void forget(Transfer& transfer);
+  ListPtr resolve_list(const std::string& name_and_port, std::span<const IpAddress> addresses);
+
+  event::Loop& loop_;
+  Log& log_;
+  CurlOptions options_;
+  event::SelfGuard guard_;
+  std::unique_ptr<event::Timer> timer_;     // curl's
+  std::unique_ptr<event::Timer> look_;      // while there may be a next address to try
+  std::unique_ptr<event::Timer> delivery_;  // for what is known before curl is asked
+  std::map<curl_socket_t, std::unique_ptr<event::FdWatch>> watches_;
+  Transfers transfers_;
+  Transfers done_;
+  // "host:port" whose addresses are still in the multi handle's list of names.
+  std::vector<std::string> stale_names_;
+  std::unique_ptr<CURLM, MultiDeleter> multi_;  // depends-on: timer_, watches_
+};
+
+// One fetch, from the call to its callback.
+class CurlFetcher::Impl::Transfer final : public Fetch {
+ public:
+  Transfer(Impl& impl, std::string host, Milliseconds limit,
+           std::function<void(FetchResult)> callback)
+      : impl_(&impl), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {}
+  ~Transfer() override {
+    if (impl_ != nullptr) impl_->forget(*this);
+  }
+
+  void set_up(ListPtr resolve);
+  void finished(CURLcode code);
+  void deliver();
+
+ private:
+  friend class Impl;
+
+  template <typename T>
+  void set(CURLoption option, T value) {
+    curl_easy_setopt(easy_.get(), option, value);
+  }
+  void set_network_options();
+  void set_tls_options();
+  void set_http_options();
+
+  std::size_t on_header(std::string_view line);
+  std::size_t on_body(std::string_view data);
+  CURLcode on_ssl_context(SSL_CTX* context);
+  static void on_ssl_event(const SSL* ssl, int where, int value);
+  Progress progress() const;
+
+  Impl* impl_;  // nullptr once there is nothing left to do
+  std::string host_;
+  Milliseconds limit_;
+  std::function<void(FetchResult)> callback_;
+  Transfers::iterator place_;
+  bool is_done_ = false;
+  Transfers::iterator done_place_;
+
+  bool has_alternatives_ = false;  // more addresses than one
+  std::string name_and_port_;
+  ListPtr resolve_;
+  ListPtr headers_;
+  std::array<char, CURL_ERROR_SIZE> curl_text_{};
+  ResponseHead head_;
+  std::string body_;
+  std::optional<Error> refused_;  // by a callback of ours
+  bool close_notified_ = false;
+  std::optional<FetchResult> result_;
+  std::unique_ptr<CURL, EasyDeleter> easy_;  // depends-on: all above
+};
+
+void CurlFetcher::Impl::Transfer::set_up(ListPtr resolve) {
+  easy_.reset(curl_easy_init());
+  if (!easy_) throw std::bad_alloc();
+  resolve_ = std::move(resolve);
+  set_network_options();
+  set_tls_options();
+  set_http_options();
+}
+
+void CurlFetcher::Impl::Transfer::set_network_options() {
+  const auto& options = impl_->options_;
+  set(CURLOPT_PRIVATE, this);
+  set(CURLOPT_ERRORBUFFER, curl_text_.data());
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<Milliseconds::rep>(1, limit_.count())));
+  set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(kConnectLimit.count()));
+  set(CURLOPT_FRESH_CONNECT, 1L);
+  set(CURLOPT_FORBID_REUSE, 1L);
+  set(CURLOPT_RESOLVE, resolve_.get());
+  set(CURLOPT_PROXY, options.proxy.c_str());  // "" also turns off the environment's
+  set(CURLOPT_NOPROXY, "");
+  set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+}
+
+void CurlFetcher::Impl::Transfer::set_tls_options() {
+  set(CURLOPT_SSL_VERIFYPEER, 1L);
+  set(CURLOPT_SSL_VERIFYHOST, 2L);
+  // RFC 8461 section 7.2. SNI (section 7.1) is the host of the URL.
+  set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  set(CURLOPT_CAINFO, impl_->options_.ca_file.c_str());
+  set(CURLOPT_CAPATH, nullptr);  // with a path curl parses the bundle anew for each fetch
+  set(CURLOPT_CA_CACHE_TIMEOUT, kCaCacheSeconds);
+  set(CURLOPT_SSL_SESSIONID_CACHE, 0L);
+  set(CURLOPT_SSL_CTX_DATA, this);
+  curl_easy_setopt(
+      easy_.get(), CURLOPT_SSL_CTX_FUNCTION, +[](CURL*, void* context, void* self) noexcept {
+        return static_cast<Transfer*>(self)->on_ssl_context(static_cast<SSL_CTX*>(context));
+      });
+}
+
+void CurlFetcher::Impl::Transfer::set_http_options() {
+  const std::string url = "https://" + host_ + ":" + std::to_string(impl_->options_.port) + kPath;
+  set(CURLOPT_URL, url.c_str());
+  set(CURLOPT_PROTOCOLS_STR, "https");
+  set(CURLOPT_HTTPGET, 1L);
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  set(CURLOPT_HTTP09_ALLOWED, 0L);
+  set(CURLOPT_FOLLOWLOCATION, 0L);  // RFC 8461 section 3.3
+  set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+  set(CURLOPT_ACCEPT_ENCODING, nullptr);
+  set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
+  set(CURLOPT_USERAGENT, (std::string("mtastsd/") + kVersion).c_str());
+  append(headers_, "Accept: text/plain");
+  set(CURLOPT_HTTPHEADER, headers_.get());
+  // Lets curl refuse an announced size, one that overflows included, before it comes.
+  set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(kMaxBodyBytes));
+  set(CURLOPT_HEADERDATA, this);
+  curl_easy_setopt(
+      easy_.get(), CURLOPT_HEADERFUNCTION,
+      +[](char* data, std::size_t, std::size_t size, void* self) noexcept {
+        return static_cast<Transfer*>(self)->on_header({data, size});
+      });
+  set(CURLOPT_WRITEDATA, this);
+  curl_easy_setopt(
+      easy_.get(), CURLOPT_WRITEFUNCTION,
+      +[](char* data, std::size_t, std::size_t size, void* self) noexcept {
+        return static_cast<Transfer*>(self)->on_body({data, size});
+      });
+}
+
+CURLcode CurlFetcher::Impl::Transfer::on_ssl_context(SSL_CTX* context) {
+  // RFC 8461 section 3.3: only DNS-IDs count, and "*" stands for a whole label. curl's own
+  // check, which comes on top, would take the CN of a certificate without them.
+  X509_VERIFY_PARAM* parameters = SSL_CTX_get0_param(context);
+  X509_VERIFY_PARAM_set_hostflags(
+      parameters, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  if (X509_VERIFY_PARAM_set1_host(parameters, host_.data(), host_.size()) != 1) {
+    return CURLE_SSL_CERTPROBLEM;
+  }
+  SSL_CTX_clear_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
+  if (SSL_CTX_set_ex_data(context, transfer_index(), this) != 1) return CURLE_SSL_CERTPROBLEM;
+  SSL_CTX_set_info_callback(context, &Transfer::on_ssl_event);
+  return CURLE_OK;
+}
+
+// curl 7.88 takes the end of a connection for the end of the body whether or not close_notify
+// came before it.
+void CurlFetcher::Impl::Transfer::on_ssl_event(const SSL* ssl, int where, int value) {
+  if (where != SSL_CB_READ_ALERT || (value & 0xff) != SSL_AD_CLOSE_NOTIFY) return;
+  void* self = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), transfer_index());
+  if (self != nullptr) static_cast<Transfer*>(self)->close_notified_ = true;
+}
+
+std::size_t CurlFetcher::Impl::Transfer::on_header(std::string_view line) {
+  if (refused_) return 0;
+  if (head_.add_line(line) == ResponseHead::State::Refused) {
+    refused_ = head_.error();
+    return 0;
+  }
+  return line.size();
+}
+
+std::size_t CurlFetcher::Impl::Transfer::on_body(std::string_view data) {
+  if (data.size() > kMaxBodyBytes - body_.size()) {
+    refused_ =
+        Error{ErrorKind::TooLarge, "more than " + std::to_string(kMaxBodyBytes) + " bytes of body"};
+    return CURL_WRITEFUNC_ERROR;
+  }
+  body_.append(data);
+  return data.size();
+}
+
+Progress CurlFetcher::Impl::Transfer::progress() const {
+  curl_off_t connect = 0;
+  curl_off_t handshake = 0;
+  curl_off_t total = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_CONNECT_TIME_T, &connect);
+  curl_easy_getinfo(easy_.get(), CURLINFO_APPCONNECT_TIME_T, &handshake);
+  curl_easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME_T, &total);
+  return {.connected = connect > 0,
+          .handshaken = handshake > 0,
+          .limit_over = total >= std::chrono::microseconds(limit_).count()};
+}
+
+void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
+  if (refused_) {
+    result_ = failure(*std::move(refused_));
+  } else if (code != CURLE_OK) {
+    result_ = failure(error_from_curl(code, curl_text_.data(), host_, progress()));
+  } else if (!head_.complete()) {
+    result_ = failure(Error{ErrorKind::Protocol, "not a complete HTTP response"});
+  } else if (head_.body_ends_with_connection() && !close_notified_) {
+    // RFC 9112 section 9.8: whoever sits in between could have cut it anywhere.
+    result_ = failure(Error{ErrorKind::Protocol, "the connection ended without close_notify"});
+  } else {
+    result_ = PolicyBody{std::move(body_)};
+  }
+}
+
+void CurlFetcher::Impl::Transfer::deliver() {
+  impl_->forget(*this);
+  const auto callback = std::move(callback_);
+  callback(*std::move(result_));  // Nothing may follow: it can destroy *this.
+}
+
+CurlFetcher::Impl::Impl(event::Loop& loop, Log& log, CurlOptions options)
+    : loop_(loop),
+      log_(log),
+      options_(std::move(options)),
+      timer_(loop.make_timer([this] { act(CURL_SOCKET_TIMEOUT, 0); })),
+      look_(loop.make_timer([this] { look_at_connecting(); })),
+      delivery_(loop.make_timer([this] { deliver(); })),
+      multi_(curl_multi_init()) {
+  if (!multi_) throw std::runtime_error("cannot set up libcurl");
+  if (options_.ca_file.empty() || access(options_.ca_file.c_str(), R_OK) != 0) {
+    log_.error("no CA bundle", {{"path", options_.ca_file}});
+  }
+  CURLM* multi = multi_.get();
+  curl_multi_setopt(multi, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
+  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, this);
+  curl_multi_setopt(
+      multi, CURLMOPT_SOCKETFUNCTION,
+      +[](CURL*, curl_socket_t fd, int what, void* self, void*) noexcept {
+        static_cast<Impl*>(self)->socket_changed(fd, what);
+        return 0;
+      });
+  curl_multi_setopt(multi, CURLMOPT_TIMERDATA, this);
+  curl_multi_setopt(
+      multi, CURLMOPT_TIMERFUNCTION, +[](CURLM*, long after_ms, void* self) noexcept {
+        static_cast<Impl*>(self)->timer_changed(after_ms);
+        return 0;
+      });
+}
+
+CurlFetcher::Impl::~Impl() {
+  for (auto* transfer : transfers_) {
+    transfer->impl_ = nullptr;
+    if (!transfer->easy_) continue;
+    curl_multi_remove_handle(multi_.get(), transfer->easy_.get());
+    transfer->easy_.reset();
+  }
+  multi_.reset();  // still calls for its last sockets
+}
+
+// Entries of earlier fetches are taken out again: the multi handle's list of names would grow
+// with every domain.
+ListPtr CurlFetcher::Impl::resolve_list(const std::string& name_and_port,
+                                        std::span<const IpAddress> addresses) {
+  ListPtr list;
+  for (const auto& stale : stale_names_) append(list, "-" + stale);
+  stale_names_.clear();
+  if (addresses.empty()) return list;
+  std::string entry = "+" + name_and_port + ":";
+  for (const auto& address : addresses) {
+    if (&address != addresses.data()) entry += ",";
+    entry += address.is_v6() ? "[" + address.str() + "]" : address.str();
+  }
+  append(list, entry);
+  return list;
+}
+
+Handle CurlFetcher::Impl::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
+                                Milliseconds limit, std::function<void(FetchResult)> callback) {
+  auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), limit, std::move(callback));
+  transfer->place_ = transfers_.insert(transfers_.end(), transfer.get());
+  if (addresses.empty() && !uses_proxy()) {
+    transfer->result_ = failure(Error{ErrorKind::Connect, "the policy host has no address"});
+    transfer->is_done_ = true;
+    transfer->done_place_ = done_.insert(done_.end(), transfer.get());
+    delivery_->arm(Milliseconds(0));
+    return transfer;
+  }
+  transfer->name_and_port_ = transfer->host_ + ":" + std::to_string(options_.port);
+  transfer->set_up(resolve_list(transfer->name_and_port_, addresses));
+  // Starts nothing yet: curl asks for a timer, and begins when that comes.
+  curl_multi_add_handle(multi_.get(), transfer->easy_.get());
+  transfer->has_alternatives_ = addresses.size() > 1;
+  if (transfer->has_alternatives_ && !look_->armed()) look_->arm(kLookEvery);
+  return transfer;
+}
+
+void CurlFetcher::Impl::forget(Transfer& transfer) {
+  transfer.impl_ = nullptr;
+  transfers_.erase(transfer.place_);
+  if (transfer.is_done_) done_.erase(transfer.done_place_);
+  transfer.is_done_ = false;
+  if (!transfer.easy_) return;
+  curl_multi_remove_handle(multi_.get(), transfer.easy_.get());
+  transfer.easy_.reset();
+  stale_names_.push_back(std::move(transfer.name_and_port_));
+}
+
+void CurlFetcher::Impl::socket_changed(curl_socket_t fd, int what) {
+  if (what == CURL_POLL_REMOVE) {
+    watches_.erase(fd);
+    return;
+  }
+  const auto interest = static_cast<event::Interest>(((what & CURL_POLL_IN) != 0 ? 1U : 0U) |
+                                                     ((what & CURL_POLL_OUT) != 0 ? 2U : 0U));
+  auto& watch = watches_[fd];
+  if (watch) {
+    watch->set(interest);
+    return;
+  }
+  watch = loop_.watch(fd, interest, [this, fd](event::Interest ready) {
+    act(fd, (event::wants_read(ready) ? CURL_CSELECT_IN : 0) |
+                (event::wants_write(ready) ? CURL_CSELECT_OUT : 0));
+  });
+}
+
+void CurlFetcher::Impl::timer_changed(long after_ms) {
+  if (after_ms < 0) {
+    timer_->cancel();
+  } else {
+    timer_->arm(Milliseconds(after_ms));
+  }
+}
+
+void CurlFetcher::Impl::act(curl_socket_t fd, int ready) {
+  int running = 0;
+  curl_multi_socket_action(multi_.get(), fd, ready, &running);
+  collect();
+  deliver();  // Nothing may follow: it can destroy *this.
+}
+
+void CurlFetcher::Impl::look_at_connecting() {
+  const bool any = std::any_of(transfers_.begin(), transfers_.end(), [](const Transfer* t) {
+    return t->has_alternatives_ && t->easy_ && !t->progress().connected;
+  });
+  if (!any) return;
+  look_->arm(kLookEvery);
+  // Between two addresses a transfer has no socket that could be named instead.
+  int running = 0;
+  curl_multi_socket_all(multi_.get(), &running);
+  collect();
+  deliver();  // Nothing may follow: it can destroy *this.
+}
+
+void CurlFetcher::Impl::collect() {
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    const CURLcode code = message->data.result;
+    char* self = nullptr;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &self);
+    auto* transfer = reinterpret_cast<Transfer*>(self);
+    if (transfer->is_done_) continue;
+    transfer->finished(code);
+    transfer->is_done_ = true;
+    transfer->done_place_ = done_.insert(done_.end(), transfer);
+  }
+}
+
+void CurlFetcher::Impl::deliver() {
+  event::SelfGuard::Watch watch(guard_);
+  for (std::size_t left = done_.size(); left > 0 && !done_.empty(); --left) {
+    done_.front()->deliver();
+    if (watch.destroyed()) return;
+  }
+  // What callbacks have added waits a turn, so that they cannot hold the loop.
+  if (!done_.empty()) delivery_->arm(Milliseconds(0));
+}
+
+CurlFetcher::CurlFetcher(event::Loop& loop, Log& log, CurlOptions options)
+    : impl_(std::make_unique<Impl>(loop, log, std::move(options))) {}
+
+CurlFetcher::~CurlFetcher() = default;
+
+Handle CurlFetcher::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
+                          Milliseconds limit, std::function<void(FetchResult)> callback) {
+  return impl_->fetch(policy_host, addresses, limit, std::move(callback));
+}
+
+bool CurlFetcher::uses_proxy() const {
+  return impl_->uses_proxy();
+}
+
+std::string system_ca_file() {
+  for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                           "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
+    if (access(path, R_OK) == 0) return path;
+  }
+  return "";
+}
+
+}  // namespace mtastsd::https

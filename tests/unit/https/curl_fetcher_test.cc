@@ -1,0 +1,615 @@
+#include "mtastsd/https/curl_fetcher.h"
+
+#include <curl/curl.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+
+#include "mtastsd/event/loop.h"
+#include "mtastsd/observability/log.h"
+#include "tls_server.h"
+
+namespace mtastsd::https {
+namespace {
+
+using std::chrono::steady_clock;
+using test::CertSpec;
+using test::Connection;
+using test::Identity;
+using test::make_identity;
+using test::Script;
+using test::TlsServer;
+
+constexpr char kHost[] = "mta-sts.example.com";
+const std::string kPolicy =
+    "version: STSv1\r\nmode: enforce\r\nmx: mail.example.com\r\nmax_age: 604800\r\n";
+
+std::string response(const std::string& body, const std::string& more = "") {
+  return "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n" + more +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+Script says(std::string text) {
+  return [text = std::move(text)](Connection& c) { c.send(text); };
+}
+
+// Takes what arrives and never answers a SYN: its queue of connections is full.
+class Blackhole {
+ public:
+  Blackhole(const char* address, std::uint16_t port) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    inet_pton(AF_INET, address, &to.sin_addr);
+    const auto* generic = reinterpret_cast<const sockaddr*>(&to);
+    fds_.push_back(socket(AF_INET, SOCK_STREAM, 0));
+    EXPECT_EQ(bind(fds_[0], generic, sizeof to), 0);
+    EXPECT_EQ(listen(fds_[0], 0), 0);
+    for (int i = 0; i < 4; ++i) {
+      fds_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+      static_cast<void>(connect(fds_.back(), generic, sizeof to));
+    }
+    std::this_thread::sleep_for(Milliseconds(50));
+  }
+  ~Blackhole() {
+    for (const int fd : fds_) close(fd);
+  }
+
+ private:
+  std::vector<int> fds_;
+};
+
+class CurlFetcherTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL's sockets in the test's server raise it
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    root_ = new Identity(test::make_root("test root"));
+    other_root_ = new Identity(test::make_root("another root"));
+    ca_file_ = new std::string(testing::TempDir() + "mtastsd_ca_" + std::to_string(getpid()));
+    test::write_pem(*ca_file_, root_->cert.get());
+    good_ = new Identity(make_identity({.cn = kHost, .dns_names = {kHost}}, root_));
+  }
+  static void TearDownTestSuite() {
+    std::remove(ca_file_->c_str());
+    delete root_;
+    delete other_root_;
+    delete good_;
+    delete ca_file_;
+    curl_global_cleanup();
+  }
+
+  CurlFetcher& fetcher(std::uint16_t port, std::string proxy = "") {
+    fetcher_.emplace(loop_, log_, CurlOptions{*ca_file_, port, std::move(proxy)});
+    return *fetcher_;
+  }
+
+  static std::vector<IpAddress> addresses(std::initializer_list<const char*> texts) {
+    std::vector<IpAddress> list;
+    for (const char* text : texts) list.push_back(*IpAddress::parse(text));
+    return list;
+  }
+
+  FetchResult fetch(const char* host = kHost, Milliseconds limit = Milliseconds(10000),
+                    const std::vector<IpAddress>& to = addresses({"127.0.0.1"})) {
+    std::optional<FetchResult> result;
+    const Handle handle =
+        fetcher_->fetch(*DomainName::parse(host), to, limit, [&](FetchResult got) {
+          result = std::move(got);
+          loop_.stop();
+        });
+    EXPECT_FALSE(result) << "called back before the start had returned";
+    run();
+    if (!result) {
+      ADD_FAILURE() << "no result";
+      return failure(Error{});
+    }
+    return *std::move(result);
+  }
+
+  // One fetch from a server of its own.
+  FetchResult fetch_from(const Identity& leaf, Script script, TlsServer::Options options = {},
+                         const char* host = kHost) {
+    TlsServer server(leaf, std::move(script), std::move(options));
+    fetcher(server.port());
+    auto result = fetch(host);
+    fetcher_.reset();
+    return result;
+  }
+  FetchResult fetch_from(Script script) { return fetch_from(*good_, std::move(script)); }
+  FetchResult fetch_with(const CertSpec& spec, const char* host = kHost) {
+    return fetch_from(make_identity(spec, root_), says(response(kPolicy)), {}, host);
+  }
+
+  void run(Milliseconds limit = Milliseconds(30000)) {
+    auto timer = loop_.make_timer([&] { loop_.stop(); });
+    timer->arm(limit);
+    loop_.run();
+  }
+
+  static std::string body(const FetchResult& result) {
+    return result ? result->body : "error: " + result.error().detail;
+  }
+  static ErrorKind error(const FetchResult& result) {
+    EXPECT_FALSE(result) << "a policy was taken";
+    if (result) return ErrorKind::Connect;
+    EXPECT_FALSE(result.error().detail.empty());
+    return result.error().kind;
+  }
+
+  static Identity* root_;
+  static Identity* other_root_;
+  static Identity* good_;
+  static std::string* ca_file_;
+  Log log_ = Log::null();
+  event::Loop loop_;
+  std::optional<CurlFetcher> fetcher_;
+};
+
+Identity* CurlFetcherTest::root_;
+Identity* CurlFetcherTest::other_root_;
+Identity* CurlFetcherTest::good_;
+std::string* CurlFetcherTest::ca_file_;
+
+TEST_F(CurlFetcherTest, GetsThePolicyFromTheWellKnownPath) {  // RFC 8461 section 3.3
+  std::string request;
+  std::string sni;
+  TlsServer server(*good_, [&](Connection& c) {
+    request = c.request();
+    sni = c.sni();
+    c.send(response(kPolicy));
+  });
+  fetcher(server.port());
+  EXPECT_EQ(body(fetch()), kPolicy);
+  EXPECT_TRUE(request.starts_with("GET /.well-known/mta-sts.txt HTTP/1.1\r\n")) << request;
+  EXPECT_NE(request.find("\r\nHost: mta-sts.example.com"), std::string::npos);
+  EXPECT_NE(request.find("\r\nUser-Agent: mtastsd/"), std::string::npos);
+  EXPECT_NE(request.find("\r\nAccept: text/plain\r\n"), std::string::npos);
+  EXPECT_EQ(request.find("Accept-Encoding"), std::string::npos);
+  EXPECT_EQ(request.find("Cookie"), std::string::npos);
+  EXPECT_EQ(request.find("Authorization"), std::string::npos);
+  EXPECT_EQ(sni, kHost);  // RFC 8461 section 7.1
+}
+
+// Certificates: RFC 8461 section 3.3.
+
+TEST_F(CurlFetcherTest, CertificateOfAnUnknownRootIsRefused) {
+  const auto leaf = make_identity({.cn = kHost, .dns_names = {kHost}}, other_root_);
+  const auto result = fetch_from(leaf, says(response(kPolicy)));
+  EXPECT_EQ(error(result), ErrorKind::Certificate);
+  EXPECT_NE(result.error().detail.find(kHost), std::string::npos) << result.error().detail;
+}
+
+TEST_F(CurlFetcherTest, SelfSignedCertificateIsRefused) {
+  const auto leaf = make_identity({.cn = kHost, .dns_names = {kHost}}, nullptr);
+  EXPECT_EQ(error(fetch_from(leaf, says(response(kPolicy)))), ErrorKind::Certificate);
+}
+
+TEST_F(CurlFetcherTest, ExpiredAndFutureCertificatesAreRefused) {
+  const auto expired =
+      fetch_with({.cn = kHost, .dns_names = {kHost}, .not_before = -9000, .not_after = -3600});
+  EXPECT_EQ(error(expired), ErrorKind::Certificate);
+  EXPECT_NE(expired.error().detail.find("expired"), std::string::npos) << expired.error().detail;
+  EXPECT_EQ(error(fetch_with({.cn = kHost, .dns_names = {kHost}, .not_before = 3600})),
+            ErrorKind::Certificate);
+}
+
+TEST_F(CurlFetcherTest, CommonNameAloneIsRefused) {
+  const auto result = fetch_with({.cn = kHost});
+  EXPECT_EQ(error(result), ErrorKind::Certificate);
+  EXPECT_EQ(error(fetch_with({.cn = kHost, .dns_names = {"other.example"}})),
+            ErrorKind::Certificate);
+}
+
+TEST_F(CurlFetcherTest, SubjectDoesNotMatterWhenTheDnsIdIsRight) {
+  EXPECT_EQ(body(fetch_with({.cn = "else.example", .dns_names = {kHost}})), kPolicy);
+  EXPECT_EQ(body(fetch_with({.dns_names = {"a.example", "MTA-STS.Example.COM"}})), kPolicy);
+}
+
+TEST_F(CurlFetcherTest, WildcardStandsForExactlyOneWholeLabel) {
+  EXPECT_EQ(body(fetch_with({.dns_names = {"*.example.com"}})), kPolicy);
+  for (const char* name :
+       {"mta-*.example.com", "*-sts.example.com", "m*s.example.com", "*.com", "*", "mta-sts.*.com",
+        "*.*.com", "*example.com", "example.com", "mta-sts.example.com.evil.example"}) {
+    EXPECT_EQ(error(fetch_with({.dns_names = {name}})), ErrorKind::Certificate) << name;
+  }
+  EXPECT_EQ(error(fetch_with({.dns_names = {"*.example.com"}}, "mta-sts.sub.example.com")),
+            ErrorKind::Certificate);
+}
+
+TEST_F(CurlFetcherTest, ZeroByteInADnsIdIsRefused) {
+  const std::string name = std::string(kHost) + '\0' + ".evil.example";
+  EXPECT_EQ(error(fetch_with({.dns_names = {name}})), ErrorKind::Certificate);
+}
+
+TEST_F(CurlFetcherTest, CertificateForClientsOnlyIsRefused) {
+  EXPECT_EQ(error(fetch_with({.dns_names = {kHost}, .extended_usage = "clientAuth"})),
+            ErrorKind::Certificate);
+}
+
+TEST_F(CurlFetcherTest, Sha1SignatureIsRefused) {  // RFC 8461 section 7.2
+  const auto result = fetch_with({.dns_names = {kHost}, .sha1 = true});
+  EXPECT_FALSE(result);
+}
+
+TEST_F(CurlFetcherTest, ChainOverAnIntermediateMustBeCompleteAndWithinItsConstraints) {
+  const auto intermediate = make_identity({.cn = "intermediate", .is_ca = true}, root_);
+  const auto leaf = make_identity({.dns_names = {kHost}}, &intermediate);
+  EXPECT_EQ(body(fetch_from(leaf, says(response(kPolicy)), {.chain_rest = {&intermediate}})),
+            kPolicy);
+  EXPECT_EQ(body(fetch_from(leaf, says(response(kPolicy)),
+                            {.chain_rest = {&intermediate, root_, other_root_}})),
+            kPolicy);
+  EXPECT_EQ(error(fetch_from(leaf, says(response(kPolicy)))), ErrorKind::Certificate);
+
+  const auto constrained = make_identity(
+      {.cn = "constrained", .is_ca = true, .name_constraints = "permitted;DNS:example.net"}, root_);
+  const auto outside = make_identity({.dns_names = {kHost}}, &constrained);
+  EXPECT_EQ(error(fetch_from(outside, says(response(kPolicy)), {.chain_rest = {&constrained}})),
+            ErrorKind::Certificate);
+
+  const auto last = make_identity(
+      {.cn = "last", .is_ca = true, .basic_constraints = "critical,CA:TRUE,pathlen:0"}, root_);
+  const auto below = make_identity({.cn = "below", .is_ca = true}, &last);
+  const auto too_deep = make_identity({.dns_names = {kHost}}, &below);
+  EXPECT_EQ(error(fetch_from(too_deep, says(response(kPolicy)), {.chain_rest = {&below, &last}})),
+            ErrorKind::Certificate);
+}
+
+// TLS.
+
+TEST_F(CurlFetcherTest, TlsBelowVersion12IsRefused) {  // RFC 8461 section 7.2
+  EXPECT_EQ(error(fetch_from(*good_, says(response(kPolicy)), {.max_version = TLS1_1_VERSION})),
+            ErrorKind::Tls);
+  EXPECT_EQ(body(fetch_from(*good_, says(response(kPolicy)), {.max_version = TLS1_2_VERSION})),
+            kPolicy);
+}
+
+TEST_F(CurlFetcherTest, ServerWithoutTlsIsATlsError) {
+  EXPECT_EQ(error(fetch_from(*good_, {}, {.plain_text = true})), ErrorKind::Tls);
+  EXPECT_EQ(error(fetch_from(*good_, {}, {.hang_up_early = true})), ErrorKind::Tls);
+}
+
+TEST_F(CurlFetcherTest, ProtocolThatWasNotOfferedIsRefused) {  // RFC 7301 section 3.2
+  EXPECT_EQ(error(fetch_from(*good_, says(response(kPolicy)), {.alpn = "foo/1"})), ErrorKind::Tls);
+  EXPECT_EQ(body(fetch_from(*good_, says(response(kPolicy)), {.alpn = "http/1.1"})), kPolicy);
+}
+
+// The response.
+
+TEST_F(CurlFetcherTest, OnlyStatus200AndNoRedirectIsFollowed) {  // RFC 8461 section 3.3
+  TlsServer server(*good_, says("HTTP/1.1 302 Found\r\nContent-Type: text/plain\r\n"
+                                "Location: /policy.txt\r\nContent-Length: 0\r\n\r\n"));
+  fetcher(server.port());
+  EXPECT_EQ(error(fetch()), ErrorKind::Status);
+  EXPECT_EQ(server.requests(), 1);
+  for (const char* status : {"202 Accepted", "204 No Content", "404 Not Found", "503 Busy"}) {
+    EXPECT_EQ(error(fetch_from(says(std::string("HTTP/1.1 ") + status +
+                                    "\r\nContent-Type: text/plain\r\nContent-Length: 84\r\n\r\n" +
+                                    kPolicy))),
+              ErrorKind::Status)
+        << status;
+  }
+}
+
+TEST_F(CurlFetcherTest, OnlyTextPlain) {
+  EXPECT_EQ(error(fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + kPolicy))),
+            ErrorKind::MediaType);
+}
+
+TEST_F(CurlFetcherTest, WhatIsNotHttpIsAProtocolError) {
+  EXPECT_EQ(error(fetch_from(says(kPolicy))), ErrorKind::Protocol);  // HTTP/0.9
+  EXPECT_EQ(error(fetch_from(says("HTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + kPolicy))),
+            ErrorKind::Protocol);
+  EXPECT_EQ(
+      error(fetch_from(says("HTTP/1.1 1000 X\r\nContent-Type: text/plain\r\n\r\n" + kPolicy))),
+      ErrorKind::Protocol);
+  EXPECT_EQ(error(fetch_from([](Connection&) {})), ErrorKind::Protocol);
+}
+
+TEST_F(CurlFetcherTest, InterimResponsesAreSkipped) {  // RFC 9110 section 15.2
+  EXPECT_EQ(body(fetch_from(says("HTTP/1.1 100 Continue\r\n\r\n"
+                                 "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" +
+                                 response(kPolicy)))),
+            kPolicy);
+}
+
+TEST_F(CurlFetcherTest, BodyEndingWithTheConnectionNeedsCloseNotify) {  // RFC 9112 section 9.8
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
+  EXPECT_EQ(body(fetch_from(says(head + kPolicy))), kPolicy);
+  EXPECT_EQ(body(fetch_from(says("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n" + kPolicy))),
+            kPolicy);
+  EXPECT_EQ(error(fetch_from([&](Connection& c) {
+              c.send(head + kPolicy);
+              c.close_without_notify();
+            })),
+            ErrorKind::Protocol);
+}
+
+TEST_F(CurlFetcherTest, BodyOfTheAnnouncedLengthNeedsNoCloseNotify) {
+  EXPECT_EQ(body(fetch_from([&](Connection& c) {
+              c.send(response(kPolicy));
+              c.close_without_notify();
+            })),
+            kPolicy);
+}
+
+TEST_F(CurlFetcherTest, BodyCutShortIsAnError) {  // RFC 9112 section 8
+  EXPECT_EQ(error(fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                                  "Content-Length: 200\r\n\r\n" +
+                                  kPolicy))),
+            ErrorKind::Protocol);
+  EXPECT_EQ(error(fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                                  "Transfer-Encoding: chunked\r\n\r\n4\r\nvers\r\n"))),
+            ErrorKind::Protocol);
+  EXPECT_EQ(error(fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                                  "Transfer-Encoding: chunked\r\n\r\nzz\r\nvers\r\n"))),
+            ErrorKind::Protocol);
+}
+
+TEST_F(CurlFetcherTest, ChunkedBodyIsPutTogether) {
+  EXPECT_EQ(body(fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                                 "Transfer-Encoding: chunked\r\n\r\n"
+                                 "4\r\nvers\r\n3\r\nion\r\n0\r\nX-Trailer: text/html\r\n\r\n"))),
+            "version");
+}
+
+TEST_F(CurlFetcherTest, ContradictoryLengthsAreRefused) {  // RFC 9112 section 6.3
+  EXPECT_EQ(error(fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                                  "Content-Length: 84\r\nContent-Length: 40\r\n\r\n" +
+                                  kPolicy))),
+            ErrorKind::Protocol);
+  EXPECT_FALSE(
+      fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                      "Content-Length: 99999999999999999999\r\n\r\n" +
+                      kPolicy)));
+}
+
+TEST_F(CurlFetcherTest, FoldedFieldIsTaken) {
+  EXPECT_EQ(body(fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain;\r\n"
+                                 " charset=utf-8\r\nContent-Length: " +
+                                 std::to_string(kPolicy.size()) + "\r\n\r\n" + kPolicy))),
+            kPolicy);
+}
+
+TEST_F(CurlFetcherTest, CodedBodyIsRefused) {
+  EXPECT_EQ(error(fetch_from(says(response(kPolicy, "Content-Encoding: gzip\r\n")))),
+            ErrorKind::Protocol);
+}
+
+TEST_F(CurlFetcherTest, BodyOf64KiBIsTakenAndOneByteMoreIsNot) {  // RFC 8461 section 3.3
+  const std::string most(65536, 'a');
+  EXPECT_EQ(body(fetch_from(says(response(most)))), most);
+  EXPECT_EQ(error(fetch_from(says(response(most + "a")))), ErrorKind::TooLarge);
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
+  EXPECT_EQ(body(fetch_from(says(head + most))), most);
+  EXPECT_EQ(error(fetch_from(says(head + most + "a"))), ErrorKind::TooLarge);
+}
+
+TEST_F(CurlFetcherTest, EndlessBodyIsCutOff) {
+  const auto start = steady_clock::now();
+  EXPECT_EQ(error(fetch_from([](Connection& c) {
+              c.send(
+                  "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                  "Transfer-Encoding: chunked\r\n\r\n");
+              const std::string chunk = "400\r\n" + std::string(1024, 'a') + "\r\n";
+              while (c.send(chunk)) {
+              }
+            })),
+            ErrorKind::TooLarge);
+  EXPECT_LT(steady_clock::now() - start, Milliseconds(5000));
+}
+
+TEST_F(CurlFetcherTest, HeadersAreBounded) {
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
+  std::string fifty = head;
+  for (int i = 0; i < 50; ++i) fifty += "X-Field-" + std::to_string(i) + ": value\r\n";
+  EXPECT_EQ(body(fetch_from(says(fifty + "Content-Length: 1\r\n\r\nx"))), "x");
+  EXPECT_EQ(error(fetch_from(says(head + "X-Pad: " + std::string(1 << 20, 'x') + "\r\n\r\n"))),
+            ErrorKind::TooLarge);
+  EXPECT_EQ(error(fetch_from([&](Connection& c) {
+              c.send(head);
+              while (c.send("X-Field: value\r\n")) {
+              }
+            })),
+            ErrorKind::TooLarge);
+  EXPECT_EQ(error(fetch_from([&](Connection& c) {
+              while (c.send("HTTP/1.1 100 Continue\r\n\r\n")) {
+              }
+            })),
+            ErrorKind::TooLarge);
+}
+
+// Time and addresses.
+
+TEST_F(CurlFetcherTest, TheLimitIsForAllOfItHoweverTheBytesDrip) {  // RFC 8461 section 3.3
+  TlsServer server(*good_, [](Connection& c) {
+    c.send("HTTP/1.1 200 OK\r\nX-Drip: ");
+    while (c.send("x") && c.wait(Milliseconds(50))) {
+    }
+  });
+  fetcher(server.port());
+  const auto start = steady_clock::now();
+  EXPECT_EQ(error(fetch(kHost, Milliseconds(400))), ErrorKind::Timeout);
+  EXPECT_LT(steady_clock::now() - start, Milliseconds(1500));
+}
+
+TEST_F(CurlFetcherTest, RefusedConnectionIsAConnectError) {
+  std::uint16_t port = 0;
+  {
+    TlsServer gone(*good_, {});
+    port = gone.port();
+  }
+  fetcher(port);
+  EXPECT_EQ(error(fetch()), ErrorKind::Connect);
+}
+
+TEST_F(CurlFetcherTest, WithoutAddressesItIsAConnectError) {
+  fetcher(443);
+  EXPECT_EQ(error(fetch(kHost, Milliseconds(1000), {})), ErrorKind::Connect);
+}
+
+TEST_F(CurlFetcherTest, AddressThatRefusesIsPassedOver) {
+  TlsServer server(*good_, says(response(kPolicy)));
+  fetcher(server.port());
+  EXPECT_EQ(body(fetch(kHost, Milliseconds(10000), addresses({"127.0.0.9", "127.0.0.1"}))),
+            kPolicy);
+}
+
+TEST_F(CurlFetcherTest, SilentAddressIsPassedOverInTime) {
+  TlsServer server(*good_, says(response(kPolicy)));
+  const Blackhole silent("127.0.0.8", server.port());
+  fetcher(server.port());
+  const auto start = steady_clock::now();
+  EXPECT_EQ(body(fetch(kHost, Milliseconds(60000), addresses({"127.0.0.8", "127.0.0.1"}))),
+            kPolicy);
+  EXPECT_GT(steady_clock::now() - start, Milliseconds(1000)) << "the first one was not silent";
+  EXPECT_LT(steady_clock::now() - start, Milliseconds(10000));
+}
+
+TEST_F(CurlFetcherTest, OneSilentAddressAloneIsAnErrorWithinTheLimit) {
+  TlsServer server(*good_, {});
+  const Blackhole silent("127.0.0.8", server.port());
+  fetcher(server.port());
+  const auto start = steady_clock::now();
+  EXPECT_EQ(error(fetch(kHost, Milliseconds(500), addresses({"127.0.0.8"}))), ErrorKind::Timeout);
+  EXPECT_LT(steady_clock::now() - start, Milliseconds(1500));
+}
+
+TEST_F(CurlFetcherTest, AddressesOfAnEarlierFetchAreNotUsed) {
+  TlsServer server(*good_, says(response(kPolicy)));
+  fetcher(server.port());
+  EXPECT_EQ(body(fetch()), kPolicy);
+  EXPECT_EQ(error(fetch(kHost, Milliseconds(5000), addresses({"127.0.0.9"}))), ErrorKind::Connect);
+  EXPECT_EQ(body(fetch()), kPolicy);
+}
+
+TEST_F(CurlFetcherTest, EachFetchIsAConnectionOfItsOwn) {
+  TlsServer server(*good_, [](Connection& c) {
+    c.send(response(kPolicy));
+    c.wait(Milliseconds(50));
+  });
+  fetcher(server.port());
+  EXPECT_TRUE(fetch());
+  EXPECT_TRUE(fetch());
+  EXPECT_EQ(server.connections(), 2);
+}
+
+TEST_F(CurlFetcherTest, EnvironmentsProxyIsNotUsed) {
+  setenv("https_proxy", "http://127.0.0.9:1", 1);
+  setenv("ALL_PROXY", "http://127.0.0.9:1", 1);
+  EXPECT_EQ(body(fetch_from(says(response(kPolicy)))), kPolicy);
+  unsetenv("https_proxy");
+  unsetenv("ALL_PROXY");
+}
+
+TEST_F(CurlFetcherTest, ConfiguredProxyIsAskedWithoutAddresses) {
+  TlsServer nobody(*good_, {}, {.plain_text = true});
+  fetcher(443, "http://127.0.0.1:" + std::to_string(nobody.port()));
+  EXPECT_TRUE(fetcher_->uses_proxy());
+  EXPECT_FALSE(fetch(kHost, Milliseconds(2000), {}));
+  EXPECT_EQ(nobody.connections(), 1);
+}
+
+// Lifetimes.
+
+TEST_F(CurlFetcherTest, DroppedHandleIsNeverCalledBack) {
+  TlsServer server(*good_, [](Connection& c) {
+    c.wait(Milliseconds(30));
+    c.send(response(kPolicy));
+  });
+  fetcher(server.port());
+  auto token = std::make_shared<int>();
+  const auto to = addresses({"127.0.0.1"});
+  for (const int after_ms : {0, 5, 20}) {
+    Handle handle = fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000),
+                                    [token](FetchResult) { FAIL() << "called back"; });
+    if (after_ms > 0) run(Milliseconds(after_ms));
+    handle.reset();
+    EXPECT_EQ(token.use_count(), 1);
+  }
+  run(Milliseconds(100));
+}
+
+TEST_F(CurlFetcherTest, CallbackMayDropHandlesAndFetchAgain) {
+  TlsServer server(*good_, says(response(kPolicy)));
+  fetcher(server.port());
+  const auto to = addresses({"127.0.0.1"});
+  Handle first;
+  Handle second;
+  bool done = false;
+  first = fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000), [&](FetchResult) {
+    first.reset();
+    second =
+        fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000), [&](FetchResult result) {
+          EXPECT_EQ(body(result), kPolicy);
+          done = true;
+          loop_.stop();
+        });
+    EXPECT_FALSE(done);
+  });
+  run();
+  EXPECT_TRUE(done);
+}
+
+TEST_F(CurlFetcherTest, CallbackMayDestroyTheFetcher) {
+  TlsServer server(*good_, says(response(kPolicy)));
+  fetcher(server.port());
+  const auto to = addresses({"127.0.0.1"});
+  std::vector<Handle> handles;
+  for (int i = 0; i < 5; ++i) {
+    handles.push_back(
+        fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000), [&](FetchResult) {
+          ASSERT_TRUE(fetcher_);
+          fetcher_.reset();
+          loop_.stop();
+        }));
+  }
+  run();
+  EXPECT_FALSE(fetcher_);
+}
+
+TEST_F(CurlFetcherTest, DestroyingTheFetcherIsSilentAndHandlesMayLiveOn) {
+  TlsServer server(*good_, [](Connection& c) { c.wait(Milliseconds(200)); });
+  fetcher(server.port());
+  const auto to = addresses({"127.0.0.1"});
+  std::vector<Handle> handles;
+  for (int i = 0; i < 5; ++i) {
+    handles.push_back(fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000),
+                                      [](FetchResult) { FAIL() << "called back"; }));
+  }
+  run(Milliseconds(30));
+  fetcher_.reset();
+  run(Milliseconds(30));
+}
+
+TEST_F(CurlFetcherTest, ManyFetchesAtOnceAllSucceed) {
+  const auto leaf = make_identity({.dns_names = {"*.example.com"}}, root_);
+  TlsServer server(leaf, [](Connection& c) { c.send(response(c.sni())); });
+  fetcher(server.port());
+  const auto to = addresses({"127.0.0.1"});
+  std::vector<Handle> handles;
+  int done = 0;
+  constexpr int kCount = 60;
+  for (int i = 0; i < kCount; ++i) {
+    const std::string host = "h" + std::to_string(i) + ".example.com";
+    handles.push_back(fetcher_->fetch(*DomainName::parse(host), to, Milliseconds(20000),
+                                      [&, host](FetchResult result) {
+                                        EXPECT_EQ(body(result), host);
+                                        if (++done == kCount) loop_.stop();
+                                      }));
+  }
+  run();
+  EXPECT_EQ(done, kCount);
+}
+
+}  // namespace
+}  // namespace mtastsd::https
