@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/result.h"
+#include "mtastsd/observability/log.h"
+#include "mtastsd/socketmap/profile.h"
+
+namespace mtastsd::config {
+
+// Where to listen: "inet:HOST:PORT" ("inet:[::1]:8461") or "unix:/absolute/path".
+struct ListenAddress {
+  enum class Kind { Inet, Unix };
+  Kind kind = Kind::Inet;
+  std::string host;  // Inet: IPv4 or IPv6 address or host name, without brackets
+  std::uint16_t port = 0;
+  std::string path;         // Unix
+  std::string str() const;  // as in the file
+  friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
+};
+
+struct Socketmap {
+  std::vector<ListenAddress> listen;    // default: inet:127.0.0.1:8461
+  unsigned threads = 1;                 // 1 to 64
+  std::size_t max_connections = 10000;  // over all listeners
+  unsigned socket_mode = 0660;          // octal text in the file: "0660"
+  std::string socket_owner;             // user name; empty: the daemon's
+  std::string socket_group;             // group name; empty: the daemon's
+  friend bool operator==(const Socketmap&, const Socketmap&) = default;
+};
+
+struct Dns {
+  std::vector<std::string> servers;  // empty: the system's
+  std::string resolv_conf = "/etc/resolv.conf";
+  Milliseconds timeout{10000};
+  friend bool operator==(const Dns&, const Dns&) = default;
+};
+
+struct Https {
+  std::string ca_file;  // empty: the system's
+  Milliseconds timeout{60000};
+  std::uint16_t port = 443;
+  std::string proxy;
+  bool allow_local_addresses = false;
+  friend bool operator==(const Https&, const Https&) = default;
+};
+
+struct Resolver {
+  Milliseconds answer_timeout{20000};  // below Postfix's 100 s
+  Seconds recheck_min{60};
+  Seconds recheck_max{3600};
+  Seconds negative_min{60};
+  Seconds negative_max{3600};
+  Seconds retry_interval{300};  // after a failed fetch, for the same id
+  Seconds refresh_interval{86400};
+  Seconds idle_after{30 * 86400};  // unused longer than this: refreshed no more
+  friend bool operator==(const Resolver&, const Resolver&) = default;
+};
+
+struct Cache {
+  std::string directory;  // empty: the first writable of the usual places
+  std::size_t max_size = std::size_t{1} << 30;
+  std::size_t max_negative = 100000;  // "no policy" results kept
+  friend bool operator==(const Cache&, const Cache&) = default;
+};
+
+struct Config {
+  Socketmap socketmap;
+  // Built in: "postfix", "QUERY", "QUERYwithTLSRPT"; [maps.NAME] adds to them or replaces one.
+  std::map<std::string, socketmap::Profile, std::less<>> maps;
+  Dns dns;
+  Https https;
+  Resolver resolver;
+  Cache cache;
+  LogOptions log;
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+// One sentence a line for each thing that is wrong, in the order of the file, and with its
+// place: "FILE:LINE: ...".
+struct ConfigError {
+  std::string message;
+};
+
+// What the daemon runs with when there is no file.
+Config defaults();
+
+// Parses and checks TOML text; `name` is the file's name for messages. Unknown keys, wrong
+// types, values out of range and contradictions (recheck_min above recheck_max) are errors.
+Result<Config, ConfigError> parse(const std::string& text, const std::string& name);
+
+Result<Config, ConfigError> load(const std::string& path);
+
+// "90s", "5m", "24h", "30d", "500ms"; a bare number is an error.
+Result<Milliseconds, std::string> parse_duration(std::string_view text);
+// "512KiB", "64MiB", "1GiB", "1000B", also "kB", "MB", "GB".
+Result<std::size_t, std::string> parse_size(std::string_view text);
+Result<ListenAddress, std::string> parse_listen(std::string_view text);
+
+}  // namespace mtastsd::config

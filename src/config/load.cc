@@ -1,0 +1,84 @@
+// The defaults, and the file as bytes.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include "mtastsd/config/config.h"
+
+namespace mtastsd::config {
+namespace {
+
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+Result<std::string, std::string> read_file(const std::string& path) {
+  // Without O_NONBLOCK a pipe without a writer would hold up the start for ever.
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (fd.get() < 0) return failure("cannot be opened: " + reason(errno));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return failure("cannot be read: " + reason(errno));
+  if (S_ISDIR(info.st_mode)) {
+    return failure(std::string("is a directory; name the configuration file in it"));
+  }
+  // /dev/null is a way to ask for the defaults.
+  if (!S_ISREG(info.st_mode) && !S_ISCHR(info.st_mode)) {
+    return failure(std::string("is not a regular file"));
+  }
+  std::string text;
+  std::array<char, 16384> buffer;
+  while (text.size() <= kMaxFileBytes) {
+    const ssize_t size = ::read(fd.get(), buffer.data(), buffer.size());
+    if (size == 0) return text;
+    if (size > 0) {
+      text.append(buffer.data(), static_cast<std::size_t>(size));
+    } else if (errno != EINTR) {
+      return failure("cannot be read: " + reason(errno));
+    }
+  }
+  return failure(std::string("is larger than 1MiB, which no configuration file is"));
+}
+
+}  // namespace
+
+Config defaults() {
+  Config config;
+  ListenAddress listen;
+  listen.kind = ListenAddress::Kind::Inet;
+  listen.host = "127.0.0.1";
+  listen.port = 8461;
+  config.socketmap.listen = {listen};
+  config.maps["postfix"] = {};
+  config.maps["QUERY"] = {};
+  config.maps["QUERYwithTLSRPT"].report_attributes = true;
+  return config;
+}
+
+Result<Config, ConfigError> load(const std::string& path) {
+  const auto text = read_file(path);
+  if (!text) return failure(ConfigError{path + ": " + text.error()});
+  return parse(*text, path);
+}
+
+}  // namespace mtastsd::config

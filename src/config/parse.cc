@@ -1,0 +1,350 @@
+// From TOML text to a Config: one row a key in kKeys and kMapKeys says what it may be.
+// Not here: whether files, users and addresses exist; the daemon finds out when it uses them.
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/keys.h"
+#include "config/value.h"
+#include "config/values.h"
+#include "mtastsd/config/config.h"
+
+namespace mtastsd::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Seconds kYear{366 * 86400};
+
+void read_listen(Value& value, Config& config) {
+  std::vector<ListenAddress> listen;
+  const auto add = [&](const std::string& text) -> std::optional<std::string> {
+    auto address = parse_listen(text);
+    if (!address) return address.error();
+    const bool twice = std::any_of(listen.begin(), listen.end(), [&](const ListenAddress& other) {
+      return same_place(*address, other);
+    });
+    if (twice) return "is listed twice";
+    listen.push_back(std::move(*address));
+    return std::nullopt;
+  };
+  value.items_with("inet:127.0.0.1:8461", add);
+  if (value.is_empty_list()) {
+    value.wrong("must name at least one address, for example \"inet:127.0.0.1:8461\"");
+  }
+  config.socketmap.listen = std::move(listen);
+}
+
+void read_servers(Value& value, Config& config) {
+  config.dns.servers.clear();
+  value.items_with("127.0.0.1", [&](const std::string& text) -> std::optional<std::string> {
+    if (auto checked = check_dns_server(text); !checked) return checked.error();
+    config.dns.servers.push_back(text);
+    return std::nullopt;
+  });
+}
+
+void read_socket_mode(Value& value, Config& config) {
+  value.text_with("0660", [&](const std::string& text) -> std::optional<std::string> {
+    const auto mode = parse_socket_mode(text);
+    if (!mode) return mode.error();
+    config.socketmap.socket_mode = *mode;
+    return std::nullopt;
+  });
+}
+
+void read_proxy(Value& value, Config& config) {
+  value.secret_with("http://proxy:3128",
+                    [&](const std::string& text) -> std::optional<std::string> {
+                      if (auto checked = check_proxy(text); !checked) return checked.error();
+                      config.https.proxy = text;
+                      return std::nullopt;
+                    });
+}
+
+struct Key {
+  std::string_view section;
+  std::string_view name;
+  void (*read)(Value& value, Config& config);
+};
+
+const std::vector<Key>& keys() {
+  static const std::vector<Key> kKeys = {
+      {"socketmap", "listen", read_listen},
+      {"socketmap", "threads", [](Value& v, Config& c) { v.number(c.socketmap.threads, 1, 64); }},
+      {"socketmap", "max_connections",
+       [](Value& v, Config& c) { v.number(c.socketmap.max_connections, 1, 1'000'000); }},
+      {"socketmap", "socket_mode", read_socket_mode},
+      {"socketmap", "socket_owner", [](Value& v, Config& c) { v.text(c.socketmap.socket_owner); }},
+      {"socketmap", "socket_group", [](Value& v, Config& c) { v.text(c.socketmap.socket_group); }},
+
+      {"dns", "servers", read_servers},
+      {"dns", "resolv_conf",
+       [](Value& v, Config& c) { v.absolute_path(c.dns.resolv_conf, false); }},
+      {"dns", "timeout", [](Value& v, Config& c) { v.duration(c.dns.timeout, 100ms, 60s); }},
+
+      {"https", "ca_file", [](Value& v, Config& c) { v.text(c.https.ca_file); }},
+      // RFC 8461 section 3.3 suggests one minute in all.
+      {"https", "timeout", [](Value& v, Config& c) { v.duration(c.https.timeout, 1s, 60s); }},
+      {"https", "port", [](Value& v, Config& c) { v.number(c.https.port, 1, 65535); }},
+      {"https", "proxy", read_proxy},
+      {"https", "allow_local_addresses",
+       [](Value& v, Config& c) { v.flag(c.https.allow_local_addresses); }},
+
+      {"resolver", "answer_timeout",
+       [](Value& v, Config& c) {
+         v.duration(c.resolver.answer_timeout, 100ms, 95s, "because Postfix gives up after 100s");
+       }},
+      {"resolver", "recheck_min",
+       [](Value& v, Config& c) { v.duration(c.resolver.recheck_min, 1s, kYear); }},
+      {"resolver", "recheck_max",
+       [](Value& v, Config& c) { v.duration(c.resolver.recheck_max, 1s, kYear); }},
+      {"resolver", "negative_min",
+       [](Value& v, Config& c) { v.duration(c.resolver.negative_min, 1s, kYear); }},
+      {"resolver", "negative_max",
+       [](Value& v, Config& c) { v.duration(c.resolver.negative_max, 1s, kYear); }},
+      {"resolver", "retry_interval",
+       [](Value& v, Config& c) { v.duration(c.resolver.retry_interval, 1s, kYear); }},
+      {"resolver", "refresh_interval",
+       [](Value& v, Config& c) { v.duration(c.resolver.refresh_interval, 1s, kYear); }},
+      {"resolver", "idle_after",
+       [](Value& v, Config& c) { v.duration(c.resolver.idle_after, 1s, 10 * kYear); }},
+
+      {"cache", "directory", [](Value& v, Config& c) { v.absolute_path(c.cache.directory, true); }},
+      {"cache", "max_size",
+       [](Value& v, Config& c) {
+         v.size(c.cache.max_size, std::size_t{1} << 20, std::size_t{1} << 40);
+       }},
+      {"cache", "max_negative",
+       [](Value& v, Config& c) { v.number(c.cache.max_negative, 0, 1'000'000'000); }},
+
+      {"log", "level",
+       [](Value& v, Config& c) {
+         v.one_of<LogLevel>(c.log.level, {{"debug", LogLevel::Debug},
+                                          {"info", LogLevel::Info},
+                                          {"warn", LogLevel::Warn},
+                                          {"error", LogLevel::Error}});
+       }},
+      {"log", "format",
+       [](Value& v, Config& c) {
+         v.one_of<LogFormat>(c.log.format,
+                             {{"logfmt", LogFormat::Logfmt}, {"json", LogFormat::Json}});
+       }},
+      {"log", "target",
+       [](Value& v, Config& c) {
+         v.one_of<LogTarget>(c.log.target,
+                             {{"stderr", LogTarget::Stderr}, {"syslog", LogTarget::Syslog}});
+       }},
+  };
+  return kKeys;
+}
+
+struct MapKey {
+  std::string_view name;
+  void (*read)(Value& value, socketmap::Profile& profile);
+};
+
+void read_postfix_version(Value& value, socketmap::Profile& profile) {
+  value.text_with("3.7", [&](const std::string& text) -> std::optional<std::string> {
+    auto found = socketmap::profile_for_postfix(text);
+    if (!found) return "must be a Postfix version from \"2.10\" on, for example \"3.7\"";
+    found->enforce_testing = profile.enforce_testing;
+    profile = *found;
+    return std::nullopt;
+  });
+}
+
+const std::vector<MapKey>& map_keys() {
+  static const std::vector<MapKey> kMapKeys = {
+      {"postfix_version", read_postfix_version},
+      {"enforce_testing",
+       [](Value& v, socketmap::Profile& profile) { v.flag(profile.enforce_testing); }},
+  };
+  return kMapKeys;
+}
+
+constexpr std::string_view kMaps = "maps";
+
+std::vector<std::string> section_names() {
+  std::vector<std::string> names = {std::string(kMaps)};
+  for (const Key& key : keys()) {
+    if (names.back() != key.section) names.emplace_back(key.section);
+  }
+  return names;
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
+                         std::string_view open, std::string_view close) {
+  const auto found = nearest(word, candidates);
+  if (!found) return "";
+  return "; did you mean " + std::string(open) + *found + std::string(close) + "?";
+}
+
+// Goes through one document. Tables come sorted by key, so errors are put in order at the end.
+class Reader {
+ public:
+  Reader(Config& config, Errors& errors) : config_(config), errors_(errors) {}
+
+  void read(const toml::table& document) {
+    const std::vector<std::string> sections = section_names();
+    for (const auto& [key, node] : document) {
+      const std::string name(key.str());
+      if (std::find(sections.begin(), sections.end(), name) == sections.end()) {
+        unknown_at_top(key, node, sections);
+      } else if (const toml::table* table = as_section(key, node, name)) {
+        if (name == kMaps) {
+          read_maps(*table);
+        } else {
+          read_section(name, *table);
+        }
+      }
+    }
+    if (errors_.empty()) check_contradictions();
+  }
+
+ private:
+  static std::size_t line_of(const toml::key& key, const toml::node& node) {
+    const auto line = key.source().begin.line;
+    return line != 0 ? line : node.source().begin.line;
+  }
+
+  // The node as a table, or an error that says how its section is written.
+  const toml::table* as_section(const toml::key& key, const toml::node& node,
+                                const std::string& section) {
+    if (const toml::table* table = node.as_table()) return table;
+    const std::string header = section == kMaps ? "maps.NAME" : section;
+    errors_.add(line_of(key, node),
+                in_quotes(key.str()) + " must be a section, begun once by a line [" + header + "]");
+    return nullptr;
+  }
+
+  void unknown_at_top(const toml::key& key, const toml::node& node,
+                      const std::vector<std::string>& sections) {
+    const std::string name(key.str());
+    if (node.is_table() || node.is_array_of_tables()) {
+      errors_.add(line_of(key, node),
+                  "unknown section " + in_quotes(name) + did_you_mean(name, sections, "[", "]"));
+    } else {
+      errors_.add(line_of(key, node), "the key " + in_quotes(name) + " is in no section" +
+                                          home_of(name, "; it belongs in "));
+    }
+  }
+
+  // Where a key that is in the wrong place is known.
+  static std::string home_of(std::string_view name, std::string_view lead) {
+    std::string homes;
+    for (const Key& key : keys()) {
+      if (key.name != name) continue;
+      homes += (homes.empty() ? "[" : " or [") + std::string(key.section) + "]";
+    }
+    return homes.empty() ? "" : std::string(lead) + homes;
+  }
+
+  void read_section(const std::string& section, const toml::table& table) {
+    std::vector<std::string> names;
+    for (const Key& key : keys()) {
+      if (key.section == section) names.emplace_back(key.name);
+    }
+    for (const auto& [key, node] : table) {
+      const std::string_view name = key.str();
+      const auto row = std::find_if(keys().begin(), keys().end(), [&](const Key& candidate) {
+        return candidate.section == section && candidate.name == name;
+      });
+      if (row == keys().end()) {
+        std::string hint = did_you_mean(name, names, "\"", "\"");
+        if (hint.empty()) hint = home_of(name, "; there is one in ");
+        errors_.add(line_of(key, node),
+                    "unknown key " + in_quotes(name) + " in [" + section + "]" + hint);
+        continue;
+      }
+      const std::string full = section + "." + std::string(name);
+      lines_[full] = line_of(key, node);
+      Value value(node, full, line_of(key, node), errors_);
+      row->read(value, config_);
+    }
+  }
+
+  void read_maps(const toml::table& table) {
+    for (const auto& [key, node] : table) {
+      const std::string name(key.str());
+      if (auto checked = check_map_name(name); !checked) {
+        errors_.add(line_of(key, node), "[maps." + in_quotes(name) + "]: " + checked.error());
+      } else if (const toml::table* map = as_section(key, node, std::string(kMaps))) {
+        read_map(name, *map);
+      }
+    }
+  }
+
+  // A built-in map keeps what its section does not say.
+  void read_map(const std::string& map, const toml::table& table) {
+    socketmap::Profile& profile = config_.maps[map];
+    std::vector<std::string> names;
+    for (const MapKey& key : map_keys()) names.emplace_back(key.name);
+    for (const auto& [key, node] : table) {
+      const std::string_view name = key.str();
+      const auto row =
+          std::find_if(map_keys().begin(), map_keys().end(),
+                       [&](const MapKey& candidate) { return candidate.name == name; });
+      if (row == map_keys().end()) {
+        errors_.add(line_of(key, node), "unknown key " + in_quotes(name) + " in [maps." + map +
+                                            "]" + did_you_mean(name, names, "\"", "\""));
+        continue;
+      }
+      Value value(node, "maps." + map + "." + std::string(name), line_of(key, node), errors_);
+      row->read(value, profile);
+    }
+  }
+
+  void check_contradictions() {
+    const Resolver& resolver = config_.resolver;
+    check_order("resolver.recheck_min", resolver.recheck_min, "resolver.recheck_max",
+                resolver.recheck_max);
+    check_order("resolver.negative_min", resolver.negative_min, "resolver.negative_max",
+                resolver.negative_max);
+  }
+
+  void check_order(const std::string& low_name, Seconds low, const std::string& high_name,
+                   Seconds high) {
+    if (low <= high) return;
+    errors_.add(std::max(lines_[low_name], lines_[high_name]),
+                described(low_name, low) + " must not be more than " + described(high_name, high));
+  }
+
+  std::string described(const std::string& name, Seconds value) {
+    return name + " (" + format_duration(value) + (lines_[name] == 0 ? ", the default)" : ")");
+  }
+
+  Config& config_;
+  Errors& errors_;
+  std::map<std::string, std::size_t> lines_;  // of the keys in the file; 0 for others
+};
+
+}  // namespace
+
+std::vector<std::string> known_keys() {
+  std::vector<std::string> names;
+  for (const Key& key : keys()) {
+    names.push_back(std::string(key.section) + "." + std::string(key.name));
+  }
+  for (const MapKey& key : map_keys()) names.push_back("maps.NAME." + std::string(key.name));
+  return names;
+}
+
+Result<Config, ConfigError> parse(const std::string& text, const std::string& name) {
+  Config config = defaults();
+  Errors errors;
+  try {
+    const toml::table document = toml::parse(text, name);
+    Reader(config, errors).read(document);
+  } catch (const toml::parse_error& error) {
+    errors.add(error.source().begin.line, "not valid TOML: " + std::string(error.description()));
+  }
+  if (!errors.empty()) return failure(ConfigError{errors.joined(name)});
+  return config;
+}
+
+}  // namespace mtastsd::config

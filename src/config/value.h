@@ -1,0 +1,94 @@
+#pragma once
+
+#include <toml++/toml.h>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/values.h"
+
+namespace mtastsd::config {
+
+// What is wrong with a file, collected so that all of it can be said at once.
+class Errors {
+ public:
+  void add(std::size_t line, std::string sentence);
+  bool empty() const { return errors_.empty(); }
+  // "NAME:LINE: sentence" for each, in the order of lines, joined by line ends.
+  std::string joined(const std::string& name) const;
+
+ private:
+  struct Error {
+    std::size_t line;
+    std::string sentence;
+  };
+  std::vector<Error> errors_;
+};
+
+// One key's value, to be read as what it has to be. A call stores the value if it is right, and
+// otherwise adds an error and leaves the target alone.
+class Value {
+ public:
+  Value(const toml::node& node, std::string name, std::size_t line, Errors& errors)
+      : node_(node), name_(std::move(name)), line_(line), errors_(errors) {}
+
+  void flag(bool& target);
+  void text(std::string& target);
+  void absolute_path(std::string& target, bool may_be_empty);
+  // `why` ends the sentence about the range.
+  void duration(Milliseconds& target, Milliseconds min, Milliseconds max,
+                std::string_view why = {});
+  void duration(Seconds& target, Seconds min, Seconds max);
+  void size(std::size_t& target, std::size_t min, std::size_t max);
+  template <std::integral T>
+  void number(T& target, std::int64_t min, std::int64_t max) {
+    if (const auto value = whole_number(min, max)) target = static_cast<T>(*value);
+  }
+
+  // Text that `read` takes, returning what is wrong with it or nothing.
+  using ReadText = std::function<std::optional<std::string>(const std::string&)>;
+  void text_with(std::string_view example, const ReadText& read);
+  // The same for each item of an array of texts; one text counts as an array of it.
+  void items_with(std::string_view example, const ReadText& read);
+  // Whether it is an array without items.
+  bool is_empty_list() const { return node_.is_array() && node_.as_array()->empty(); }
+  void wrong(const std::string& what) { errors_.add(line_, name_ + shown() + ": " + what); }
+  // For text that messages must not show.
+  void secret_with(std::string_view example, const ReadText& read);
+  template <typename T>
+  void one_of(T& target, const std::vector<std::pair<std::string, T>>& choices) {
+    std::string names;
+    for (const auto& [name, value] : choices) {
+      names += (names.empty() ? "" : ", ") + in_quotes(name);
+    }
+    text_with(choices.front().first, [&](const std::string& text) -> std::optional<std::string> {
+      for (const auto& [name, value] : choices) {
+        if (text == name) {
+          target = value;
+          return std::nullopt;
+        }
+      }
+      return "must be one of " + names;
+    });
+  }
+
+ private:
+  void read_text(const toml::node& node, std::string_view example, bool secret,
+                 const ReadText& read);
+  std::optional<std::int64_t> whole_number(std::int64_t min, std::int64_t max);
+  std::string shown() const;
+
+  const toml::node& node_;
+  std::string name_;  // "resolver.answer_timeout"
+  std::size_t line_;
+  Errors& errors_;
+};
+
+}  // namespace mtastsd::config

@@ -1,0 +1,353 @@
+#include "config/values.h"
+
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <limits>
+
+#include "mtastsd/base/ascii.h"
+#include "mtastsd/base/ip_address.h"
+
+namespace mtastsd::config {
+namespace {
+
+constexpr std::size_t kMaxShownBytes = 60;
+constexpr std::size_t kMaxMapName = 64;
+constexpr std::size_t kMaxHostName = 253;
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t factor;
+};
+
+constexpr std::array<Unit, 5> kDurationUnits = {
+    {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
+
+constexpr std::array<Unit, 9> kSizeUnits = {{{"B", 1},
+                                             {"kB", 1000},
+                                             {"MB", 1'000'000},
+                                             {"GB", 1'000'000'000},
+                                             {"TB", 1'000'000'000'000},
+                                             {"KiB", std::uint64_t{1} << 10},
+                                             {"MiB", std::uint64_t{1} << 20},
+                                             {"GiB", std::uint64_t{1} << 30},
+                                             {"TiB", std::uint64_t{1} << 40}}};
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+// Nothing for anything but digits, and for numbers above the limit.
+std::optional<std::uint64_t> parse_number(std::string_view digits, std::uint64_t limit) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc() || end != digits.data() + digits.size() || number > limit) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+// What a quantity is called in messages, and how one is written.
+struct Quantity {
+  std::string_view noun;
+  std::string_view example;
+  std::string_view unit;  // of the example
+  std::string_view units;
+};
+
+// A number and one of the units, as a multiple of the smallest. `limit` bounds the result.
+template <std::size_t N>
+Result<std::uint64_t, std::string> parse_quantity(std::string_view text,
+                                                  const std::array<Unit, N>& units,
+                                                  const Quantity& quantity, std::uint64_t limit) {
+  const auto* const after = std::find_if_not(text.begin(), text.end(), is_digit);
+  const std::string_view digits(text.begin(), static_cast<std::size_t>(after - text.begin()));
+  const std::string_view name = text.substr(digits.size());
+  const std::string noun(quantity.noun);
+  const std::string example = in_quotes(quantity.example);
+  if (digits.empty()) return failure("is not a " + noun + "; write for example " + example);
+  if (name.empty()) {
+    const std::string same(digits.substr(0, 20));
+    return failure("a " + noun + " needs a unit, for example " +
+                   in_quotes(same + std::string(quantity.unit)));
+  }
+  const auto unit = std::find_if(units.begin(), units.end(),
+                                 [&](const Unit& candidate) { return candidate.name == name; });
+  if (unit == units.end()) {
+    return failure("a " + noun + " is one number with one unit (" + std::string(quantity.units) +
+                   "), for example " + example);
+  }
+  const auto number = parse_number(digits, limit / unit->factor);
+  if (!number) return failure(std::string("is too large"));
+  return *number * unit->factor;
+}
+
+// The largest unit that gives a whole number.
+template <std::size_t N>
+std::string format_quantity(std::uint64_t value, const std::array<Unit, N>& units,
+                            std::size_t first) {
+  const Unit* best = &units[0];
+  for (std::size_t i = first; i < N; ++i) {
+    if (value >= units[i].factor && value % units[i].factor == 0) best = &units[i];
+  }
+  return std::to_string(value / best->factor) + std::string(best->name);
+}
+
+bool is_host_name(std::string_view host) {
+  if (host.empty() || host.size() > kMaxHostName || host.front() == '.') return false;
+  if (host.find("..") != std::string_view::npos) return false;
+  // A last label of digits is an IPv4 address gone wrong, never a name.
+  const std::string_view last = host.substr(host.rfind('.') + 1);
+  if (all_digits(last)) return false;
+  return std::all_of(host.begin(), host.end(),
+                     [](char c) { return is_alnum(c) || c == '-' || c == '.' || c == '_'; });
+}
+
+bool is_v6(std::string_view text) {
+  const auto address = IpAddress::parse(text);
+  return address && address->is_v6();
+}
+
+struct HostPort {
+  std::string_view host;  // without brackets
+  std::string_view port;
+  bool bracketed = false;
+  bool has_port = false;
+};
+
+// Splits "host:port" and "[v6]:port"; nothing when the brackets do not fit.
+std::optional<HostPort> split(std::string_view text) {
+  if (text.starts_with('[')) {
+    const auto close = text.find(']');
+    if (close == std::string_view::npos) return std::nullopt;
+    const std::string_view rest = text.substr(close + 1);
+    if (!rest.empty() && rest.front() != ':') return std::nullopt;
+    return HostPort{text.substr(1, close - 1), rest.empty() ? rest : rest.substr(1), true,
+                    !rest.empty()};
+  }
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return HostPort{text, {}, false, false};
+  return HostPort{text.substr(0, colon), text.substr(colon + 1), false, true};
+}
+
+Result<ListenAddress, std::string> parse_inet(std::string_view text) {
+  const auto parts = split(text);
+  if (!parts || (parts->bracketed && !is_v6(parts->host))) {
+    return failure(std::string("between brackets stands an IPv6 address: \"inet:[::1]:8461\""));
+  }
+  if (!parts->bracketed && is_v6(text)) {
+    return failure("an IPv6 address stands in brackets, followed by the port: \"inet:[" +
+                   std::string(text) + "]:8461\"");
+  }
+  if (!parts->bracketed && is_v6(parts->host)) {
+    return failure("an IPv6 address stands in brackets: \"inet:[" + std::string(parts->host) +
+                   "]:" + std::string(parts->port) + "\"");
+  }
+  if (!parts->has_port) {
+    return failure(std::string("has no port; write for example \"inet:127.0.0.1:8461\""));
+  }
+  if (!parts->bracketed && !IpAddress::parse(parts->host) && !is_host_name(parts->host)) {
+    return failure(parts->host.empty()
+                       ? "has no address; write for example \"inet:127.0.0.1:8461\""
+                       : in_quotes(parts->host) + " is no address and no host name");
+  }
+  const auto port = parse_number(parts->port, 65535);
+  if (!port) return failure("the port " + in_quotes(parts->port) + " must be a number up to 65535");
+  ListenAddress address;
+  address.kind = ListenAddress::Kind::Inet;
+  address.host = std::string(parts->host);
+  address.port = static_cast<std::uint16_t>(*port);
+  return address;
+}
+
+Result<ListenAddress, std::string> parse_unix(std::string_view path) {
+  constexpr std::size_t kMaxPath = sizeof(sockaddr_un::sun_path) - 1;
+  if (!path.starts_with('/')) {
+    return failure(
+        std::string("the path must be absolute, for example \"unix:/run/mtastsd/socketmap\""));
+  }
+  if (path.ends_with('/')) return failure(std::string("the path must name a socket"));
+  if (path.size() > kMaxPath) {
+    return failure("the path has " + std::to_string(path.size()) + " bytes, a unix socket's has " +
+                   std::to_string(kMaxPath) + " at most");
+  }
+  if (std::any_of(path.begin(), path.end(), is_control)) {
+    return failure(std::string("the path must not have control characters"));
+  }
+  ListenAddress address;
+  address.kind = ListenAddress::Kind::Unix;
+  address.path = std::string(path);
+  return address;
+}
+
+// Optimal string alignment: insert, delete, replace, or swap two neighbours.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        cost[i][j] = i + j;
+        continue;
+      }
+      const std::size_t replace = cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      cost[i][j] = std::min({replace, cost[i - 1][j] + 1, cost[i][j - 1] + 1});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return cost[a.size()][b.size()];
+}
+
+}  // namespace
+
+Result<Milliseconds, std::string> parse_duration(std::string_view text) {
+  constexpr auto kLimit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  return parse_quantity(text, kDurationUnits, {"duration", "20s", "s", "ms, s, m, h or d"}, kLimit)
+      .map([](std::uint64_t value) { return Milliseconds(value); });
+}
+
+Result<std::size_t, std::string> parse_size(std::string_view text) {
+  constexpr auto kLimit = std::uint64_t{std::numeric_limits<std::size_t>::max()};
+  return parse_quantity(text, kSizeUnits, {"size", "64MiB", "B", "B, KiB, MiB, GiB, TiB"}, kLimit)
+      .map([](std::uint64_t value) { return static_cast<std::size_t>(value); });
+}
+
+Result<ListenAddress, std::string> parse_listen(std::string_view text) {
+  constexpr std::string_view kInet = "inet:";
+  constexpr std::string_view kUnix = "unix:";
+  if (text.starts_with(kInet)) return parse_inet(text.substr(kInet.size()));
+  if (text.starts_with(kUnix)) return parse_unix(text.substr(kUnix.size()));
+  return failure(
+      std::string("must be \"inet:HOST:PORT\" or \"unix:/absolute/path\", for example "
+                  "\"inet:127.0.0.1:8461\""));
+}
+
+std::string ListenAddress::str() const {
+  if (kind == Kind::Unix) return "unix:" + path;
+  const bool v6 = host.find(':') != std::string::npos;
+  return "inet:" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+bool same_place(const ListenAddress& a, const ListenAddress& b) {
+  if (a.kind != b.kind) return false;
+  if (a.kind == ListenAddress::Kind::Unix) return a.path == b.path;
+  // With port 0 each gets a port of its own.
+  if (a.port != b.port || a.port == 0) return false;
+  const auto left = IpAddress::parse(a.host);
+  return a.host == b.host || (left && left == IpAddress::parse(b.host));
+}
+
+Check check_dns_server(std::string_view text) {
+  if (is_v6(text)) return {};
+  const auto parts = split(text);
+  const auto address = parts ? IpAddress::parse(parts->host) : std::nullopt;
+  if (!address || address->is_v6() != parts->bracketed) {
+    return failure(
+        std::string("must be an IP address, with a port if it is not 53: \"192.0.2.53\", "
+                    "\"127.0.0.1:5353\", \"[2001:db8::53]:53\""));
+  }
+  if (parts->has_port && parse_number(parts->port, 65535).value_or(0) == 0) {
+    return failure("the port " + in_quotes(parts->port) + " must be a number from 1 to 65535");
+  }
+  return {};
+}
+
+Check check_proxy(std::string_view text) {
+  if (text.empty()) return {};
+  // TLS to the proxy itself is not offered: the rules for the policy host's certificate would
+  // apply to the proxy's too. The fetch inside is TLS from end to end in any case.
+  constexpr std::string_view kScheme = "http://";
+  if (!text.starts_with(kScheme)) {
+    return failure(std::string("must be a URL that begins with \"http://\""));
+  }
+  std::string_view authority = text.substr(kScheme.size());
+  if (authority.ends_with('/')) authority.remove_suffix(1);
+  if (authority.find_first_of("/?# \t") != std::string_view::npos) {
+    return failure(std::string("must end after host and port, for example \"http://proxy:3128\""));
+  }
+  const auto at = authority.rfind('@');
+  const auto parts = split(at == std::string_view::npos ? authority : authority.substr(at + 1));
+  const bool host_ok = parts && (parts->bracketed ? is_v6(parts->host)
+                                                  : IpAddress::parse(parts->host).has_value() ||
+                                                        is_host_name(parts->host));
+  if (!host_ok || (!parts->bracketed && is_v6(parts->host))) {
+    return failure(
+        std::string("has no valid host; write for example \"http://proxy:3128\" or "
+                    "\"http://[::1]:3128\""));
+  }
+  if (parts->has_port && parse_number(parts->port, 65535).value_or(0) == 0) {
+    return failure(std::string("the port must be a number from 1 to 65535"));
+  }
+  return {};
+}
+
+Check check_map_name(std::string_view text) {
+  if (text.empty() || text.size() > kMaxMapName) {
+    return failure("a map's name has 1 to " + std::to_string(kMaxMapName) + " bytes");
+  }
+  if (std::any_of(text.begin(), text.end(),
+                  [](char c) { return c == ' ' || c == ':' || is_control(c); })) {
+    return failure(std::string("a map's name has no white space and no colon"));
+  }
+  return {};
+}
+
+Result<unsigned, std::string> parse_socket_mode(std::string_view text) {
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc() || end != text.data() + text.size() || text.size() < 3 || mode > 0777) {
+    return failure(
+        std::string("must be an octal file mode from \"0000\" to \"0777\", for example \"0660\""));
+  }
+  return mode;
+}
+
+std::string format_duration(Milliseconds duration) {
+  return format_quantity(static_cast<std::uint64_t>(duration.count()), kDurationUnits, 1);
+}
+
+std::string format_size(std::size_t size) {
+  return format_quantity(size, kSizeUnits, 5);  // from KiB on: binary units only
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::size_t end = std::min(text.size(), kMaxShownBytes);
+  if (end < text.size()) {
+    // Not inside a character of UTF-8.
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  }
+  std::string out = "\"";
+  for (const char c : text.substr(0, end)) {
+    if (is_control(c)) {
+      out += "\\x";
+      out += kHex[static_cast<unsigned char>(c) >> 4];
+      out += kHex[static_cast<unsigned char>(c) & 0xf];
+    } else {
+      out += c;
+    }
+  }
+  return out + (end < text.size() ? "...\"" : "\"");
+}
+
+std::optional<std::string> nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates) {
+  constexpr std::size_t kMaxWord = 64;
+  if (word.size() > kMaxWord) return std::nullopt;
+  std::size_t best = std::clamp<std::size_t>(word.size() / 3, 1, 3) + 1;
+  std::optional<std::string> found;
+  for (const std::string& candidate : candidates) {
+    const std::size_t away = distance(word, candidate);
+    if (away < best) {
+      best = away;
+      found = candidate;
+    }
+  }
+  return found;
+}
+
+}  // namespace mtastsd::config

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/result.h"
+#include "mtastsd/config/config.h"
+
+// What single values may be, apart from TOML; parse_duration and its like are here too. An
+// error is the end of a sentence about the value: "must be ...".
+namespace mtastsd::config {
+
+using Check = Result<void, std::string>;
+
+// "addr", "addr:port", "[v6]:port" or a bare IPv6 address.
+Check check_dns_server(std::string_view text);
+// "" for none, else http:// or https:// with host and perhaps port. The sentence never repeats
+// the value: it can hold a password.
+Check check_proxy(std::string_view text);
+// A socketmap name: 1 to 64 bytes without white space, control characters and colons.
+Check check_map_name(std::string_view text);
+Result<unsigned, std::string> parse_socket_mode(std::string_view text);
+
+// Whether binding both would fail: the same place, however it is written.
+bool same_place(const ListenAddress& a, const ListenAddress& b);
+
+// In the units that parse_duration and parse_size read: "95s", "1MiB".
+std::string format_duration(Milliseconds duration);
+std::string format_size(std::size_t size);
+
+// For messages: in quotes, control characters escaped, cut when long.
+std::string in_quotes(std::string_view text);
+
+// The candidate that was probably meant, if one is near.
+std::optional<std::string> nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates);
+
+}  // namespace mtastsd::config

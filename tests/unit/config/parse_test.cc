@@ -1,0 +1,380 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <regex>
+#include <sstream>
+#include <string>
+
+#include "config/keys.h"
+#include "mtastsd/config/config.h"
+
+namespace mtastsd::config {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+std::string errors_in(const std::string& text) {
+  const auto parsed = parse(text, "mtastsd.toml");
+  return parsed ? "no error" : parsed.error().message;
+}
+
+Config parsed(const std::string& text) {
+  auto config = parse(text, "mtastsd.toml");
+  EXPECT_TRUE(config) << config.error().message;
+  return config.value_or(Config());
+}
+
+TEST(Parse, EmptyTextIsTheDefaults) {
+  EXPECT_EQ(parsed(""), defaults());
+  EXPECT_EQ(parsed("# nothing\n[socketmap]\n[maps]\n[log]\n"), defaults());
+  EXPECT_EQ(parsed("\xef\xbb\xbf"), defaults());
+}
+
+TEST(Defaults, AreTheOnesPromised) {
+  const Config config = defaults();
+  ASSERT_EQ(config.socketmap.listen.size(), 1u);
+  EXPECT_EQ(config.socketmap.listen[0].str(), "inet:127.0.0.1:8461");
+  ASSERT_EQ(config.maps.size(), 3u);
+  EXPECT_EQ(config.maps.at("postfix"), socketmap::Profile{});
+  EXPECT_EQ(config.maps.at("QUERY"), socketmap::Profile{});
+  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), (socketmap::Profile{true, true, false}));
+}
+
+TEST(Parse, ReadsEveryKey) {
+  const Config config = parsed(R"(
+[socketmap]
+listen = ["inet:[::1]:0", "unix:/run/mtastsd/s"]
+threads = 64
+max_connections = 5
+socket_mode = "0600"
+socket_owner = "mtastsd"
+socket_group = "postfix"
+[maps.old]
+postfix_version = "3.3.1"
+[maps.new]
+postfix_version = "3.10"
+enforce_testing = true
+[dns]
+servers = ["127.0.0.1:5353", "::1"]
+resolv_conf = "/tmp/resolv.conf"
+timeout = "100ms"
+[https]
+ca_file = "/tmp/ca.pem"
+timeout = "1s"
+port = 65535
+proxy = "http://proxy:3128"
+allow_local_addresses = true
+[resolver]
+answer_timeout = "95s"
+recheck_min = "1s"
+recheck_max = "2s"
+negative_min = "3s"
+negative_max = "4s"
+retry_interval = "5s"
+refresh_interval = "6h"
+idle_after = "7d"
+[cache]
+directory = "/var/tmp/c"
+max_size = "1MiB"
+max_negative = 0
+[log]
+level = "debug"
+format = "json"
+target = "syslog"
+)");
+  Config expected = defaults();
+  expected.socketmap = {{*parse_listen("inet:[::1]:0"), *parse_listen("unix:/run/mtastsd/s")},
+                        64,
+                        5,
+                        0600,
+                        "mtastsd",
+                        "postfix"};
+  expected.maps["old"] = {false, false, false};
+  expected.maps["new"] = {true, true, true};
+  expected.dns = {{"127.0.0.1:5353", "::1"}, "/tmp/resolv.conf", 100ms};
+  expected.https = {"/tmp/ca.pem", 1s, 65535, "http://proxy:3128", true};
+  expected.resolver = {95s, 1s, 2s, 3s, 4s, 5s, 6h, 168h};
+  expected.cache = {"/var/tmp/c", 1 << 20, 0};
+  expected.log = {LogLevel::Debug, LogFormat::Json, LogTarget::Syslog};
+  EXPECT_EQ(config, expected);
+}
+
+TEST(Parse, OneTextStandsForAListOfOne) {
+  EXPECT_EQ(parsed("socketmap.listen = \"unix:/s\"").socketmap.listen[0].path, "/s");
+  EXPECT_EQ(parsed("[dns]\nservers = \"::1\"").dns.servers, std::vector<std::string>{"::1"});
+}
+
+TEST(Parse, ASectionForABuiltInMapChangesOnlyWhatItSays) {
+  const Config config = parsed(
+      "[maps.QUERYwithTLSRPT]\nenforce_testing = true\n"
+      "[maps.QUERY]\npostfix_version = \"2.11\"\n");
+  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), (socketmap::Profile{true, true, true}));
+  EXPECT_EQ(config.maps.at("QUERY"), (socketmap::Profile{false, false, false}));
+  EXPECT_EQ(config.maps.at("postfix"), socketmap::Profile{});
+}
+
+struct BadRow {
+  std::string text;
+  std::string error;
+};
+
+TEST(Parse, SaysWhereAndWhatIsWrong) {
+  const BadRow rows[] = {
+      {"\n\n[resolver]\nanswer_timout = \"20s\"\n",
+       R"(mtastsd.toml:4: unknown key "answer_timout" in [resolver]; did you mean "answer_timeout"?)"},
+      {"[resolver]\nanswer_timeout = \"20\"\n",
+       R"(mtastsd.toml:2: resolver.answer_timeout = "20": a duration needs a unit, for example "20s")"},
+      {"[resolver]\nanswer_timeout = 20\n",
+       R"(mtastsd.toml:2: resolver.answer_timeout = 20: must be text in quotes, for example "20s")"},
+      {"[resolver]\nanswer_timeout = \"96s\"\n",
+       R"(mtastsd.toml:2: resolver.answer_timeout = "96s": must be from 100ms to 95s, because )"
+       R"(Postfix gives up after 100s)"},
+      {"[resolver]\nanswer_timeout = \"99ms\"\n",
+       R"(mtastsd.toml:2: resolver.answer_timeout = "99ms": must be from 100ms to 95s, because )"
+       R"(Postfix gives up after 100s)"},
+      {"[resolver]\nrecheck_min = \"1500ms\"\n",
+       R"(mtastsd.toml:2: resolver.recheck_min = "1500ms": must be a whole number of seconds)"},
+      {"[resolver]\nretry_interval = \"0s\"\n",
+       R"(mtastsd.toml:2: resolver.retry_interval = "0s": must be from 1s to 366d)"},
+      {"[resolver]\ncolour = 1\n", R"(mtastsd.toml:2: unknown key "colour" in [resolver])"},
+      {"[resolver]\ntimeout = \"1s\"\n",
+       R"(mtastsd.toml:2: unknown key "timeout" in [resolver]; there is one in [dns] or [https])"},
+      {"[https]\ntimeout = \"61s\"\n",
+       R"(mtastsd.toml:2: https.timeout = "61s": must be from 1s to 1m)"},
+      {"[https]\nport = 0\n", "mtastsd.toml:2: https.port = 0: must be from 1 to 65535"},
+      {"[https]\nport = \"443\"\n",
+       R"(mtastsd.toml:2: https.port = "443": must be a whole number, without quotes)"},
+      {"[https]\nport = 443.0\n",
+       "mtastsd.toml:2: https.port: must be a whole number, without quotes"},
+      {"[https]\nproxy = \"me:secret@proxy\"\n",
+       R"(mtastsd.toml:2: https.proxy: must be a URL that begins with "http://")"},
+      {"[https]\nallow_local_addresses = \"yes\"\n",
+       R"(mtastsd.toml:2: https.allow_local_addresses = "yes": must be true or false, without quotes)"},
+      {"[socketmap]\nthreads = 65\n",
+       "mtastsd.toml:2: socketmap.threads = 65: must be from 1 to 64"},
+      {"[socketmap]\nthreads = -1\n",
+       "mtastsd.toml:2: socketmap.threads = -1: must be from 1 to 64"},
+      {"[socketmap]\nsocket_mode = 0o660\n",
+       R"(mtastsd.toml:2: socketmap.socket_mode = 432: must be text in quotes, for example "0660")"},
+      {"[socketmap]\nsocket_mode = \"rw\"\n",
+       R"(mtastsd.toml:2: socketmap.socket_mode = "rw": must be an octal file mode from "0000" to )"
+       R"("0777", for example "0660")"},
+      {"[socketmap]\nsocket_owner = \"a\\u0000b\"\n",
+       R"(mtastsd.toml:2: socketmap.socket_owner = "a\x00b": must not have control characters)"},
+      {"[socketmap]\nlisten = []\n",
+       R"(mtastsd.toml:2: socketmap.listen: must name at least one address, for example )"
+       R"("inet:127.0.0.1:8461")"},
+      {"[socketmap]\nlisten = [\n \"unix:/a\",\n 5,\n]\n",
+       R"(mtastsd.toml:4: socketmap.listen: must be text in quotes, for example "inet:127.0.0.1:8461")"},
+      {"[socketmap]\nlisten = [\n \"unix:/a\",\n \"inet:[::1]:25\",\n \"inet:[0::1]:25\"]\n",
+       R"(mtastsd.toml:5: socketmap.listen = "inet:[0::1]:25": is listed twice)"},
+      {"[socketmap]\nlisten = \"inet:127.0.0.1:70000\"\n",
+       R"(mtastsd.toml:2: socketmap.listen = "inet:127.0.0.1:70000": the port "70000" must be a )"
+       R"(number up to 65535)"},
+      {"[dns]\nservers = [\"127.0.0.1\", \"dns.example\"]\n",
+       R"(mtastsd.toml:2: dns.servers = "dns.example": must be an IP address, with a port if it is )"
+       R"(not 53: "192.0.2.53", "127.0.0.1:5353", "[2001:db8::53]:53")"},
+      {"[dns]\nresolv_conf = \"resolv.conf\"\n",
+       R"(mtastsd.toml:2: dns.resolv_conf = "resolv.conf": must be an absolute path)"},
+      {"[dns]\nresolv_conf = \"\"\n",
+       R"(mtastsd.toml:2: dns.resolv_conf = "": must be an absolute path)"},
+      {"[cache]\nmax_size = \"1000kB\"\n",
+       R"(mtastsd.toml:2: cache.max_size = "1000kB": must be from 1MiB to 1TiB)"},
+      {"[cache]\nmax_size = 1000\n",
+       R"(mtastsd.toml:2: cache.max_size = 1000: must be text in quotes, for example "1GiB")"},
+      {"[cache]\ndirectory = \"cache\"\n",
+       R"(mtastsd.toml:2: cache.directory = "cache": must be an absolute path)"},
+      {"[log]\nlevel = \"warning\"\n",
+       R"(mtastsd.toml:2: log.level = "warning": must be one of "debug", "info", "warn", "error")"},
+      {"[log]\nformat = [\"json\"]\n",
+       R"(mtastsd.toml:2: log.format: must be text in quotes, for example "logfmt")"},
+      {"[maps.x]\npostfix_version = \"2.9\"\n",
+       R"(mtastsd.toml:2: maps.x.postfix_version = "2.9": must be a Postfix version from "2.10" on, )"
+       R"(for example "3.7")"},
+      {"[maps.x]\npostfix_version = 3.10\n",
+       R"(mtastsd.toml:2: maps.x.postfix_version: must be text in quotes, for example "3.7")"},
+      {"[maps.x]\npostfix = \"3.7\"\n", R"(mtastsd.toml:2: unknown key "postfix" in [maps.x])"},
+      {"[maps.x]\nenforce_testin = true\n",
+       R"(mtastsd.toml:2: unknown key "enforce_testin" in [maps.x]; did you mean "enforce_testing"?)"},
+      {"\n[maps.\"a:b\"]\n",
+       R"(mtastsd.toml:2: [maps."a:b"]: a map's name has no white space and no colon)"},
+      {"[maps]\nx = \"3.7\"\n",
+       R"(mtastsd.toml:2: "x" must be a section, begun once by a line [maps.NAME])"},
+      {"\n[resolvr]\nx = 1\n",
+       R"(mtastsd.toml:2: unknown section "resolvr"; did you mean [resolver]?)"},
+      {"\n[web]\n", R"(mtastsd.toml:2: unknown section "web")"},
+      {"\n[[dns]]\n", R"(mtastsd.toml:2: "dns" must be a section, begun once by a line [dns])"},
+      {"\ndns = 5\n", R"(mtastsd.toml:2: "dns" must be a section, begun once by a line [dns])"},
+      {"\nthreads = 1\n",
+       R"(mtastsd.toml:2: the key "threads" is in no section; it belongs in [socketmap])"},
+      {"\ncolour = 1\n", R"(mtastsd.toml:2: the key "colour" is in no section)"},
+  };
+  for (const auto& [text, error] : rows) EXPECT_EQ(errors_in(text), error) << text;
+}
+
+TEST(Parse, LimitsMustNotCrossEachOther) {
+  EXPECT_EQ(errors_in("[resolver]\nrecheck_min = \"2h\"\n"),
+            "mtastsd.toml:2: resolver.recheck_min (2h) must not be more than resolver.recheck_max "
+            "(1h, the default)");
+  EXPECT_EQ(errors_in("[resolver]\nnegative_max = \"2s\"\n\nnegative_min = \"3s\"\n"),
+            "mtastsd.toml:4: resolver.negative_min (3s) must not be more than "
+            "resolver.negative_max (2s)");
+  EXPECT_EQ(errors_in("[resolver]\nrecheck_min = \"2h\"\nrecheck_max = \"2h\"\n"), "no error");
+}
+
+TEST(Parse, SaysAllThatIsWrongInTheOrderOfTheFile) {
+  EXPECT_EQ(errors_in("[socketmap]\nthreads = 0\nlisten = [\"x\", \"unix:y\"]\n"
+                      "[cache]\nsize = 1\n[dns]\ntimeout = \"1\"\n"),
+            "mtastsd.toml:2: socketmap.threads = 0: must be from 1 to 64\n"
+            "mtastsd.toml:3: socketmap.listen = \"x\": must be \"inet:HOST:PORT\" or "
+            "\"unix:/absolute/path\", for example \"inet:127.0.0.1:8461\"\n"
+            "mtastsd.toml:3: socketmap.listen = \"unix:y\": the path must be absolute, for example "
+            "\"unix:/run/mtastsd/socketmap\"\n"
+            "mtastsd.toml:5: unknown key \"size\" in [cache]\n"
+            "mtastsd.toml:7: dns.timeout = \"1\": a duration needs a unit, for example \"1s\"");
+}
+
+TEST(Parse, SyntaxErrorsHaveTheirLine) {
+  for (const char* text : {"\n\n[dns\n", "\n\ntimeout = \n", "\n\n[dns]]\n", "\n\na = \"x\n",
+                           "[a]\n\n[a]\n", "\n\na = 1\n\xff\n", "\n\na = \x01\n"}) {
+    const std::string error = errors_in(text);
+    EXPECT_TRUE(std::regex_search(error, std::regex(R"(^mtastsd\.toml:[34]: not valid TOML: .)")))
+        << error;
+    EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+  }
+}
+
+TEST(Parse, SurvivesDamage) {
+  std::ifstream in(MTASTSD_SOURCE_DIR "/conf/mtastsd.toml");
+  std::stringstream whole;
+  whole << in.rdbuf();
+  const std::string good = std::regex_replace(whole.str(), std::regex("\n#([a-z_[])"), "\n$1");
+  std::mt19937 random(8461);
+  for (int round = 0; round < 2000; ++round) {
+    std::string text = good.substr(0, random() % good.size());
+    for (int i = 0; i < 5 && !text.empty(); ++i) {
+      text[random() % text.size()] = static_cast<char>(random());
+    }
+    const auto config = parse(text, "f");
+    ASSERT_TRUE(config || config.error().message.starts_with("f:"));
+  }
+  EXPECT_FALSE(parse(std::string(100000, '['), "f"));
+  EXPECT_FALSE(parse("a = " + std::string(100000, '['), "f"));
+}
+
+class LoadTest : public testing::Test {
+ protected:
+  LoadTest() {
+    std::string name = "/tmp/mtastsd-config-XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+    path_ = directory_ + "/mtastsd.toml";
+  }
+  ~LoadTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string error() {
+    const auto config = load(path_);
+    return config ? "no error" : config.error().message;
+  }
+
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(LoadTest, ReadsAFile) {
+  std::ofstream(path_) << "[socketmap]\nthreads = 3\n";
+  const auto config = load(path_);
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->socketmap.threads, 3u);
+}
+
+TEST_F(LoadTest, ErrorsNameThePath) {
+  std::ofstream(path_) << "\nx = 1\n";
+  EXPECT_EQ(error(), path_ + ":2: the key \"x\" is in no section");
+}
+
+TEST_F(LoadTest, SaysWhyAFileCannotBeRead) {
+  EXPECT_EQ(error(), path_ + ": cannot be opened: No such file or directory");
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_EQ(error(), path_ + ": is not a regular file");
+  path_ = directory_;
+  EXPECT_EQ(error(), path_ + ": is a directory; name the configuration file in it");
+}
+
+TEST_F(LoadTest, AnUnreadableFileIsAnError) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
+  std::ofstream(path_) << "";
+  std::filesystem::permissions(path_, std::filesystem::perms::none);
+  EXPECT_EQ(error(), path_ + ": cannot be opened: Permission denied");
+}
+
+TEST_F(LoadTest, FilesHaveALimit) {
+  std::ofstream(path_) << std::string(1 << 20, '\n');
+  EXPECT_EQ(error(), "no error");
+  std::ofstream(path_, std::ios::app) << '\n';
+  EXPECT_EQ(error(), path_ + ": is larger than 1MiB, which no configuration file is");
+  path_ = "/dev/zero";
+  EXPECT_EQ(error(), path_ + ": is larger than 1MiB, which no configuration file is");
+}
+
+TEST_F(LoadTest, DevNullIsTheDefaults) {
+  const auto config = load("/dev/null");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(*config, defaults());
+}
+
+// The file that is installed as documentation.
+class ExampleFile : public testing::Test {
+ protected:
+  ExampleFile() {
+    std::ifstream in(MTASTSD_SOURCE_DIR "/conf/mtastsd.toml");
+    const std::regex setting(R"(#((?:[a-z_]+ = |\[).*))");
+    for (std::string line; std::getline(in, line);) {
+      text_ += line + "\n";
+      std::smatch match;
+      active_ += (std::regex_match(line, match, setting) ? match[1].str() : line) + "\n";
+    }
+  }
+  std::string text_;
+  std::string active_;  // with every setting uncommented
+};
+
+TEST_F(ExampleFile, IsTheDefaults) {
+  ASSERT_FALSE(text_.empty());
+  EXPECT_EQ(parsed(text_), defaults());
+}
+
+TEST_F(ExampleFile, ShowsTheDefaultOfEveryKey) {
+  Config config = parsed(active_);
+  EXPECT_EQ(config.maps["outgoing"], socketmap::Profile{});
+  config.maps.erase("outgoing");
+  EXPECT_EQ(config, defaults());
+}
+
+TEST_F(ExampleFile, HasEveryKeyOnceInItsSection) {
+  std::vector<std::string> found;
+  std::string section;
+  std::istringstream lines(active_);
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch match;
+    if (std::regex_match(line, match, std::regex(R"(\[(.*)\])"))) {
+      section = match[1].str() == "maps.outgoing" ? "maps.NAME" : match[1].str();
+    } else if (std::regex_search(line, match, std::regex("^([a-z_]+) = "))) {
+      found.push_back(section + "." + match[1].str());
+    }
+  }
+  auto expected = known_keys();
+  std::sort(expected.begin(), expected.end());
+  std::sort(found.begin(), found.end());
+  EXPECT_EQ(found, expected);
+}
+
+}  // namespace
+}  // namespace mtastsd::config
