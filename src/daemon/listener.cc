@@ -1,0 +1,185 @@
+#include "daemon/listener.h"
+
+#include <grp.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace mtastsd::daemon {
+namespace {
+
+constexpr int kBacklog = 1024;
+
+std::string errno_text() {
+  return std::strerror(errno);
+}
+
+struct AddrInfoFree {
+  void operator()(addrinfo* list) const { freeaddrinfo(list); }
+};
+
+std::string bound_name(int fd, const config::ListenAddress& asked) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  config::ListenAddress bound = asked;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
+    bound.port =
+        ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                            : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+  }
+  return bound.str();
+}
+
+// Whether somebody accepts connections on the unix socket at `address`.
+bool somebody_listens(const sockaddr_un& address) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int rc = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  const bool live = rc == 0 || errno == EAGAIN;
+  ::close(fd);
+  return live;
+}
+
+}  // namespace
+
+Result<SocketOwner, std::string> socket_owner(const config::Socketmap& options) {
+  SocketOwner owner;
+  if (!options.socket_owner.empty()) {
+    const passwd* user = getpwnam(options.socket_owner.c_str());
+    if (user == nullptr) {
+      return failure("socketmap.socket_owner: there is no user \"" + options.socket_owner + "\"");
+    }
+    owner.user = user->pw_uid;
+  }
+  if (!options.socket_group.empty()) {
+    const group* group = getgrnam(options.socket_group.c_str());
+    if (group == nullptr) {
+      return failure("socketmap.socket_group: there is no group \"" + options.socket_group + "\"");
+    }
+    owner.group = group->gr_gid;
+  }
+  return owner;
+}
+
+Result<std::unique_ptr<Listener>, std::string> Listener::open(const config::ListenAddress& address,
+                                                              const config::Socketmap& options) {
+  auto listener = std::unique_ptr<Listener>(new Listener);
+  auto opened = address.kind == config::ListenAddress::Kind::Inet
+                    ? listener->open_inet(address)
+                    : listener->open_unix(address, options);
+  if (!opened) {
+    return failure("cannot listen on " + address.str() + ": " + opened.error());
+  }
+  if (::listen(listener->fd_, kBacklog) != 0) {
+    return failure("cannot listen on " + address.str() + ": " + errno_text());
+  }
+  return listener;
+}
+
+Listener::~Listener() {
+  if (fd_ >= 0) {
+    ::close(fd_);
+  }
+  struct ::stat now {};
+  if (inode_ != 0 && ::lstat(path_.c_str(), &now) == 0 && now.st_dev == device_ &&
+      now.st_ino == inode_) {
+    ::unlink(path_.c_str());
+  }
+}
+
+Result<void, std::string> Listener::open_inet(const config::ListenAddress& address) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (const int rc =
+          getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
+      rc != 0) {
+    return failure("host \"" + address.host + "\": " + gai_strerror(rc));
+  }
+  const std::unique_ptr<addrinfo, AddrInfoFree> list(found);
+  fd_ = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd_ < 0) {
+    return failure(errno_text());
+  }
+  const int on = 1;
+  setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (found->ai_family == AF_INET6) {
+    setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+  }
+  // Connections take the option over.
+  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  if (::bind(fd_, found->ai_addr, found->ai_addrlen) != 0) {
+    const bool taken = errno == EADDRINUSE;
+    return failure(errno_text() +
+                   (taken ? ": is another mtastsd running? stop it, or change [socketmap] listen"
+                          : std::string()));
+  }
+  name_ = bound_name(fd_, address);
+  return {};
+}
+
+Result<void, std::string> Listener::open_unix(const config::ListenAddress& address,
+                                              const config::Socketmap& options) {
+  sockaddr_un where{};
+  where.sun_family = AF_UNIX;
+  if (address.path.size() >= sizeof(where.sun_path)) {
+    return failure(std::string("the path is longer than a unix socket's may be"));
+  }
+  address.path.copy(where.sun_path, address.path.size());
+
+  struct ::stat old {};
+  if (::lstat(address.path.c_str(), &old) == 0) {
+    if (!S_ISSOCK(old.st_mode)) {
+      return failure(std::string("a file that is no socket is there: move it away"));
+    }
+    if (somebody_listens(where)) {
+      return failure(
+          std::string("another server answers there: stop it, or change [socketmap] listen"));
+    }
+    ::unlink(address.path.c_str());
+  }
+  const auto owner = socket_owner(options);
+  if (!owner) {
+    return failure(owner.error());
+  }
+  fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd_ < 0) {
+    return failure(errno_text());
+  }
+  // /run is empty after a boot.
+  ::mkdir(address.path.substr(0, address.path.rfind('/')).c_str(), 0755);
+  // Closed to everybody until owner and mode are what was asked for.
+  const mode_t mask = ::umask(0777);
+  const int rc = ::bind(fd_, reinterpret_cast<const sockaddr*>(&where), sizeof(where));
+  const int bind_errno = errno;
+  ::umask(mask);
+  if (rc != 0) {
+    return failure(std::string(std::strerror(bind_errno)) +
+                   (bind_errno == ENOENT ? ": create its directory first" : ""));
+  }
+  path_ = address.path;
+  name_ = address.str();
+  struct ::stat made {};
+  if (::lstat(path_.c_str(), &made) == 0) {
+    device_ = made.st_dev;
+    inode_ = made.st_ino;
+  }
+  if (::lchown(path_.c_str(), owner->user, owner->group) != 0) {
+    return failure("cannot set owner and group: " + errno_text() +
+                   " (run as root, or as a member of the group)");
+  }
+  if (::chmod(path_.c_str(), options.socket_mode) != 0) {
+    return failure("cannot set the mode: " + errno_text());
+  }
+  return {};
+}
+
+}  // namespace mtastsd::daemon

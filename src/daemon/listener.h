@@ -1,0 +1,51 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <memory>
+#include <string>
+
+#include "mtastsd/base/result.h"
+#include "mtastsd/config/config.h"
+
+namespace mtastsd::daemon {
+
+// A bound, listening, non-blocking socket. A unix socket's file is removed with it, if it is
+// still the one that was made here.
+class Listener {
+ public:
+  // A stale socket file (nobody accepts on it) is replaced; one with a live server behind it, or
+  // a file of another kind, is an error. Errors are one sentence.
+  static Result<std::unique_ptr<Listener>, std::string> open(const config::ListenAddress& address,
+                                                             const config::Socketmap& options);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  int fd() const { return fd_; }
+  bool is_inet() const { return path_.empty(); }
+  // As bound: with the port that the system chose for port 0.
+  const std::string& name() const { return name_; }
+
+ private:
+  Listener() = default;
+  Result<void, std::string> open_inet(const config::ListenAddress& address);
+  Result<void, std::string> open_unix(const config::ListenAddress& address,
+                                      const config::Socketmap& options);
+
+  int fd_ = -1;
+  std::string path_;
+  std::string name_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+// The numeric ids of [socketmap] socket_owner and socket_group; -1 where not set. Errors name the
+// one that does not exist.
+struct SocketOwner {
+  uid_t user = static_cast<uid_t>(-1);
+  gid_t group = static_cast<gid_t>(-1);
+};
+Result<SocketOwner, std::string> socket_owner(const config::Socketmap& options);
+
+}  // namespace mtastsd::daemon
