@@ -72,7 +72,7 @@ struct Cache {
 
 struct Config {
   Socketmap socketmap;
-  // Built in: "postfix", "QUERY", "QUERYwithTLSRPT"; [maps.NAME] adds to them or replaces one.
+  // Built in: "postfix", "QUERY", "QUERYwithTLSRPT"; [maps.NAME] adds to them or changes one.
   std::map<std::string, socketmap::Profile, std::less<>> maps;
   Dns dns;
   Https https;

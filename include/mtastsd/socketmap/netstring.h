@@ -11,9 +11,9 @@ enum class NetstringStatus { Complete, Incomplete, Malformed, TooLong };
 
 struct Netstring {
   NetstringStatus status = NetstringStatus::Incomplete;
-  std::string_view payload;     // when Complete; points into the input
-  std::size_t consumed = 0;     // when Complete: bytes of input used, frame included
-  std::size_t total = 0;        // when Incomplete and known: size of the whole frame, else 0
+  std::string_view payload;  // when Complete; points into the input
+  std::size_t consumed = 0;  // when Complete: bytes of input used, frame included
+  std::size_t total = 0;     // when Incomplete and known: size of the whole frame, else 0
 };
 
 // Reads the first netstring of `input`, which may hold any part of one or several.
