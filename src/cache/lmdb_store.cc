@@ -136,7 +136,7 @@ Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptio
     }
   }
   self->reader_ = self->make_reader();
-  if (self->writable_) {
+  if (self->writable_ && options.background_writer) {
     self->writer_ = std::thread([store = self.get()] { store->write_loop(); });
   }
   return self;
@@ -296,13 +296,32 @@ void LmdbStore::write_loop() {
         return;
       }
     }
-    const std::vector<Change> batch = take_batch();
-    const int rc = commit(batch, take_stale_index());
-    note_commit_result(rc, batch.size());
-    if (rc == 0) {
-      finish(batch);
+    const bool good = write_batch();
+    next_commit = steady_clock::now() + (good ? kCommitSpacing : kRetrySpacing);
+  }
+}
+
+bool LmdbStore::write_batch() {
+  const std::vector<Change> batch = take_batch();
+  const int rc = commit(batch, take_stale_index());
+  note_commit_result(rc, batch.size());
+  if (rc == 0) {
+    finish(batch);
+  }
+  return rc == 0;
+}
+
+bool LmdbStore::commit_now() {
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (pending_.empty() && stale_index_.empty()) {
+        return true;
+      }
     }
-    next_commit = steady_clock::now() + (rc == 0 ? kCommitSpacing : kRetrySpacing);
+    if (!writable_ || !write_batch()) {
+      return false;
+    }
   }
 }
 

@@ -81,6 +81,8 @@ struct StoreOptions {
   std::string directory;
   std::size_t max_size = std::size_t{1} << 30;
   std::size_t max_negative = 100000;
+  // False: nothing is committed but by commit_now(). For tests that decide when a crash comes.
+  bool background_writer = true;
 };
 
 // The cache in LMDB, with a writer thread that commits what the resolver puts, in batches.
@@ -108,6 +110,9 @@ class LmdbStore final : public Store {
   // Waits until everything put so far is committed, or the time is over: whether it is.
   bool flush(Milliseconds limit);
 
+  // Without a background writer: commits what waits, on the caller's thread. Whether all of it is.
+  bool commit_now();
+
  private:
   struct Pending {
     std::string record;  // empty: erase
@@ -124,6 +129,7 @@ class LmdbStore final : public Store {
   bool make_room(bool for_negative);
   void forget_index(std::string_view key);
   void write_loop();
+  bool write_batch();
   std::vector<Change> take_batch();
   std::vector<std::string> take_stale_index();
   int commit(const std::vector<Change>& batch, const std::vector<std::string>& stale_index);
