@@ -270,7 +270,8 @@ class Daemon::Impl {
   SystemClock clock_;
   std::atomic<std::size_t> open_connections_{0};
   std::atomic<std::size_t> next_thread_{0};
-  event::Loop loop_;  // signals
+  event::Loop loop_;                                      // signals
+  std::vector<std::unique_ptr<event::FdWatch>> signals_;  // depends-on: loop_
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<ResolverThread> resolver_;              // depends-on: store_
   std::vector<std::unique_ptr<AnswerThread>> answering_;  // depends-on: store_, resolver_
@@ -293,6 +294,11 @@ Result<void, std::string> check_environment(const config::Config& config) {
 }
 
 Result<void, std::string> Daemon::Impl::start() {
+  // Before anything is there to be lost: one that comes early waits for run().
+  const auto stop = [this] { loop_.stop(); };
+  signals_.push_back(loop_.watch_signal(SIGTERM, stop));
+  signals_.push_back(loop_.watch_signal(SIGINT, stop));
+  signals_.push_back(loop_.watch_signal(SIGHUP, [this] { reload(); }));
   if (auto checked = check_environment(config_); !checked) {
     return checked;
   }
@@ -341,10 +347,6 @@ Result<void, std::string> Daemon::Impl::start() {
 }
 
 void Daemon::Impl::run() {
-  const auto stop = [this] { loop_.stop(); };
-  const auto on_term = loop_.watch_signal(SIGTERM, stop);
-  const auto on_int = loop_.watch_signal(SIGINT, stop);
-  const auto on_hup = loop_.watch_signal(SIGHUP, [this] { reload(); });
   sd_notify(0, "READY=1");
   loop_.run();
   sd_notify(0, "STOPPING=1");

@@ -77,6 +77,7 @@ bool Connection::process(std::string_view bytes) {
     }
     if (next.status != NetstringStatus::Complete) {
       server_.counters_.malformed.add();
+      flush();  // what was asked before the rubbish has its replies
       return false;
     }
     if (!take_request(next.payload)) {

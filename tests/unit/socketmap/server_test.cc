@@ -232,6 +232,14 @@ TEST_F(ServerTest, RubbishEndsTheConnectionWithoutHarmToOthers) {
   EXPECT_EQ(counters_.malformed.value(), 7U);
 }
 
+TEST_F(ServerTest, WhatWasAskedBeforeRubbishIsAnswered) {
+  start();
+  const auto client = connect();
+  client->send(netstring("echo fine") + "\n");
+  EXPECT_EQ(client->receive(), "fine");
+  EXPECT_EQ(client->receive(), "closed");
+}
+
 TEST_F(ServerTest, AReplyForAConnectionThatIsGoneIsDropped) {
   start();
   auto client = connect();
