@@ -1,5 +1,6 @@
 // Logs: "cache not writable" (warn), "cache set aside" (error), "commit failed" and "commits work
-// again" (error, once each way), "record dropped" (warn).
+// again" (error, once each way), "record dropped" (warn), "cache full" (warn, when policies that
+// are enforced had to go).
 //
 // Known limits: a page of the file that is damaged in a way LMDB does not notice is found by the
 // checksum of the records on it, not before.
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <utility>
 
+#include "cache/eviction.h"
 #include "cache/lmdb_env.h"
 #include "mtastsd/observability/log.h"
 
@@ -26,11 +28,14 @@ constexpr std::size_t map_size_for(std::size_t max_size) {
 }
 
 constexpr std::size_t kMaxBatch = 2000;
+constexpr std::size_t kMaxBatchBytes = std::size_t{2} << 20;  // the map has room for many of them
 constexpr std::size_t kMaxPending = 20000;
-constexpr std::size_t kEvictAtOnce = 1000;
+constexpr std::size_t kEvictAtOnce = 20000;
 constexpr Milliseconds kCommitSpacing{200};
 constexpr Milliseconds kRetrySpacing{2000};
 constexpr Milliseconds kDrainLimit{5000};
+
+const SystemClock kSystemClock;
 
 std::string index_key(WallTime time, const DomainName& domain) {
   std::string key;
@@ -105,7 +110,10 @@ std::string_view Reader::Snapshot::find(const DomainName& domain) const {
 
 // --- opening and closing ----------------------------------------------------------------------
 
-LmdbStore::LmdbStore(const StoreOptions& options, Log& log) : options_(options), log_(log) {}
+LmdbStore::LmdbStore(const StoreOptions& options, Log& log)
+    : options_(options),
+      clock_(options.clock != nullptr ? *options.clock : kSystemClock),
+      log_(log) {}
 
 Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptions& options,
                                                                 Log& log) {
@@ -329,10 +337,12 @@ std::vector<LmdbStore::Change> LmdbStore::take_batch() {
   std::vector<Change> batch;
   const std::lock_guard lock(mutex_);
   batch.reserve(std::min(pending_.size(), kMaxBatch));
+  std::size_t bytes = 0;
   for (const auto& [domain, pending] : pending_) {
-    if (batch.size() == kMaxBatch) {
+    if (batch.size() == kMaxBatch || bytes > kMaxBatchBytes) {
       break;
     }
+    bytes += pending.record.size();
     batch.push_back({domain, pending});
   }
   return batch;
@@ -404,25 +414,37 @@ int LmdbStore::apply(MDB_txn* txn, const Change& change) {
   return mdb_put(txn, policy ? env_->due() : env_->negative(), &index, &value, 0);
 }
 
-// Keeps "no policy" results within their number, and makes room with them when the file is full:
-// they cost a DNS query each to find again, a policy can be a loss.
+// Keeps "no policy" results within their number and the file within its size.
 int LmdbStore::trim(MDB_txn* txn) {
   MDB_stat stat;
   if (const int rc = mdb_stat(txn, env_->negative(), &stat); rc != 0) {
     return rc;
   }
-  std::size_t surplus =
+  const std::size_t surplus =
       stat.ms_entries > options_.max_negative ? stat.ms_entries - options_.max_negative : 0;
-  if (env_->used_bytes(txn) > options_.max_size) {
-    surplus = std::max(surplus, kEvictAtOnce);
+  if (const int rc = drop_negative(txn, surplus); rc != 0) {
+    return rc;
   }
-  if (surplus == 0) {
-    return 0;
+  // Down to a little below, so that not every commit has to look for victims.
+  const std::size_t target = options_.max_size - options_.max_size / 20;
+  for (std::size_t used = env_->used_bytes(txn); used > options_.max_size;) {
+    if (const int rc = evict(txn, target); rc != 0) {
+      return rc;
+    }
+    const std::size_t left = env_->used_bytes(txn);
+    if (left >= used) {
+      break;  // nothing more to be had
+    }
+    used = left;
   }
+  return 0;
+}
+
+int LmdbStore::drop_negative(MDB_txn* txn, std::size_t count) {
   const Cursor cursor = open_cursor(txn, env_->negative());
   MDB_val key;
   MDB_val value;
-  while (surplus-- > 0 && cursor && mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) == 0) {
+  while (count-- > 0 && cursor && mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) == 0) {
     MDB_val domain = to_val(from_val(key).substr(8));
     const int rc = mdb_del(txn, env_->entries(), &domain, nullptr);
     if (rc != 0 && rc != MDB_NOTFOUND) {
@@ -432,6 +454,41 @@ int LmdbStore::trim(MDB_txn* txn) {
       return removed;
     }
     counters_.evicted.add();
+  }
+  return 0;
+}
+
+// Looks at all records, and drops the least valuable until `target` bytes are in use.
+int LmdbStore::evict(MDB_txn* txn, std::size_t target) {
+  const WallTime now = clock_.wall();
+  Victims victims(kEvictAtOnce);
+  {
+    const Cursor cursor = open_cursor(txn, env_->entries());
+    MDB_val key;
+    MDB_val value;
+    for (int rc = cursor ? mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) : MDB_NOTFOUND;
+         rc == 0; rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
+      const auto domain = DomainName::parse(from_val(key));
+      const auto record = RecordView::decode(from_val(value));
+      if (domain) {
+        victims.consider(*domain, record ? record->facts() : EntryFacts{}, now);
+      }
+    }
+  }
+  std::size_t enforced = 0;
+  for (const Victims::Victim& victim : victims.take()) {
+    if (env_->used_bytes(txn) <= target) {
+      break;
+    }
+    if (const int rc = apply(txn, {victim.domain, {}}); rc != 0) {
+      return rc;
+    }
+    counters_.evicted.add();
+    enforced += victim.worth == Worth::Enforced ? 1 : 0;
+  }
+  if (enforced > 0) {
+    log_.warn("cache full: enforced policies were dropped; raise [cache] max_size",
+              {{"dropped", enforced}, {"max_size", options_.max_size}});
   }
   return 0;
 }

@@ -83,6 +83,7 @@ struct StoreOptions {
   std::size_t max_negative = 100000;
   // False: nothing is committed but by commit_now(). For tests that decide when a crash comes.
   bool background_writer = true;
+  const Clock* clock = nullptr;  // says what has expired; null: the system's
 };
 
 // The cache in LMDB, with a writer thread that commits what the resolver puts, in batches.
@@ -135,10 +136,13 @@ class LmdbStore final : public Store {
   int commit(const std::vector<Change>& batch, const std::vector<std::string>& stale_index);
   int apply(MDB_txn* txn, const Change& change);
   int trim(MDB_txn* txn);
+  int drop_negative(MDB_txn* txn, std::size_t count);
+  int evict(MDB_txn* txn, std::size_t target);
   void finish(const std::vector<Change>& batch);
   void note_commit_result(int rc, std::size_t changes);
 
   const StoreOptions options_;
+  const Clock& clock_;
   Log& log_;
   bool writable_ = false;
   std::unique_ptr<LmdbEnv> env_;    // null: nothing on disk can be read

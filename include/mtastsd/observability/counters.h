@@ -47,7 +47,7 @@ struct ResolverCounters {
 struct StoreCounters {
   Counter commits;
   Counter failed_commits;
-  Counter evicted;   // "no policy" results dropped to make room
+  Counter evicted;   // entries dropped to make room
   Counter not_kept;  // new results refused: too many wait for a disk that cannot be written
 };
 

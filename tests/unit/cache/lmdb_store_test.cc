@@ -265,22 +265,67 @@ TEST_F(LmdbStoreTest, ADirectoryThatCannotBeMadeLeavesACacheInMemory) {
   EXPECT_TRUE((*store)->unsaved().may_hold(name("a.example")));
 }
 
-TEST_F(LmdbStoreTest, AFullCacheDropsNoPolicyResultsAndKeepsPolicies) {
+class FixedClock final : public Clock {
+ public:
+  WallTime wall() const override { return at(2000); }
+  SteadyTime steady() const override { return {}; }
+};
+
+Entry policy_used_at(std::int64_t time, mtasts::Mode mode = mtasts::Mode::Enforce) {
+  Entry entry = policy_entry(9000);
+  entry.policy->policy.mode = mode;
+  entry.last_used_at = at(time);
+  return entry;
+}
+
+TEST_F(LmdbStoreTest, AFullCacheGivesUpTheLeastValuableAndStaysWithinItsSize) {
+  const FixedClock clock;
   StoreOptions options;
   options.max_size = 1 << 20;
+  options.clock = &clock;
+  options.background_writer = false;
   auto store = open(options);
-  for (int i = 0; i < 8000; ++i) {
-    store->put(name("n" + std::to_string(i) + ".example"), negative_entry(1000 + i));
+  const auto count = [&](const std::string& prefix, int to) {
+    int found = 0;
+    for (int i = 0; i < to; ++i) {
+      found += store->find(name(prefix + std::to_string(i) + ".example")) ? 1 : 0;
+    }
+    return found;
+  };
+  for (int i = 0; i < 1000; ++i) {
+    const std::string number = std::to_string(i) + ".example";
+    store->put(name("none" + number), negative_entry(3000 + i));
+    store->put(name("testing" + number), policy_used_at(1900, mtasts::Mode::Testing));
+    store->put(name("used" + number), policy_used_at(1900));
   }
-  ASSERT_TRUE(store->flush(kPatience));
-  for (int i = 0; i < 2000; ++i) {
-    store->put(name("p" + std::to_string(i) + ".example"), policy_entry(5000));
+  ASSERT_TRUE(store->commit_now());
+  ASSERT_EQ(store->counters().evicted.value(), 0U);
+  for (int i = 0; i < 3500; ++i) {
+    store->put(name("new" + std::to_string(i) + ".example"), policy_used_at(1950));
+    if (i % 100 == 0) {
+      ASSERT_TRUE(store->commit_now());
+    }
   }
-  ASSERT_TRUE(store->flush(kPatience));
-  for (int i = 0; i < 2000; ++i) {
-    ASSERT_TRUE(store->find(name("p" + std::to_string(i) + ".example"))) << i;
+  ASSERT_TRUE(store->commit_now());
+  EXPECT_EQ(count("none", 1000), 0);
+  EXPECT_LT(count("testing", 1000), 600);
+  EXPECT_EQ(count("used", 1000), 1000);
+  EXPECT_EQ(count("new", 3500), 3500);
+  EXPECT_LT(std::filesystem::file_size(data_file()), 2U << 20);
+  EXPECT_EQ(store->counters().failed_commits.value(), 0U);
+}
+
+TEST_F(LmdbStoreTest, ManyLargePoliciesDoNotFillTheMapInOneGo) {
+  StoreOptions options;
+  options.max_size = 4 << 20;
+  options.background_writer = false;
+  auto store = open(options);
+  for (int i = 0; i < 1000; ++i) {
+    Entry entry = policy_entry(9000);
+    entry.policy->text.assign(60000, 'x');
+    store->put(name("p" + std::to_string(i) + ".example"), entry);
   }
-  EXPECT_GT(store->counters().evicted.value(), 0U);
+  EXPECT_TRUE(store->commit_now());
   EXPECT_EQ(store->counters().failed_commits.value(), 0U);
 }
 
