@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,13 +11,17 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
+
+#include "mtastsd/base/checksum.h"
 
 namespace mtastsd::cache {
 namespace {
 
 constexpr std::uint32_t kCacheFormat = 1;
 constexpr std::string_view kFormatKey = "format";
+constexpr const char* kTables[] = {"meta", "entries", "due", "negative"};
 constexpr char kDataFile[] = "/data.mdb";
 constexpr char kLockFile[] = "/mtastsd.lock";
 
@@ -44,6 +49,51 @@ LmdbEnv::OpenProblem classify(int rc) {
 
 LmdbEnv::OpenError error_of(const std::string& directory, int rc) {
   return {classify(rc), "cache " + directory + ": " + mdb_strerror(rc)};
+}
+
+bool walk(const std::string& directory) {
+  MDB_env* env = nullptr;
+  MDB_txn* txn = nullptr;
+  if (mdb_env_create(&env) != 0 || mdb_env_set_maxdbs(env, 8) != 0 ||
+      mdb_env_open(env, directory.c_str(), MDB_RDONLY | MDB_NOLOCK, 0640) != 0 ||
+      mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn) != 0) {
+    return false;
+  }
+  for (const char* name : kTables) {
+    MDB_dbi table = 0;
+    MDB_cursor* cursor = nullptr;
+    if (mdb_dbi_open(txn, name, 0, &table) != 0 || mdb_cursor_open(txn, table, &cursor) != 0) {
+      return false;
+    }
+    MDB_val key;
+    MDB_val value;
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    for (; rc == 0; rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+      crc32c(from_val(key));
+      crc32c(from_val(value));
+    }
+    if (rc != MDB_NOTFOUND) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Reads every record, in a child process: what LMDB does with a page of zeros where a tree goes
+// on is to abort. No thread of the child but this one touches anything.
+bool readable_throughout(const std::string& directory) {
+  const pid_t child = ::fork();
+  if (child < 0) {
+    return false;
+  }
+  if (child == 0) {
+    std::freopen("/dev/null", "w", stderr);  // LMDB's last words
+    ::_exit(walk(directory) ? 0 : 1);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 }  // namespace
@@ -111,9 +161,14 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   if (rc != 0) {
     return failure(error_of(directory, rc));
   }
-  if (self->shorter_than_it_says(directory)) {
-    return failure(
-        OpenError{OpenProblem::Damaged, "cache " + directory + ": the data file is cut short"});
+  if (self->bytes_missing(directory) > 0) {
+    if (access == Access::ReadWrite) {
+      self->fill_up(directory);
+    }
+    if (self->bytes_missing(directory) > 0 || !readable_throughout(directory)) {
+      return failure(
+          OpenError{OpenProblem::Damaged, "cache " + directory + ": the data file is cut short"});
+    }
   }
   int dead = 0;
   mdb_reader_check(self->env_, &dead);
@@ -123,17 +178,32 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   return self;
 }
 
-// Reading a mapped page behind the end of the file would be a SIGBUS.
-bool LmdbEnv::shorter_than_it_says(const std::string& directory) const {
+// How much shorter the file is than its header says. Reading a mapped page behind the end of the
+// file would be a SIGBUS.
+std::size_t LmdbEnv::bytes_missing(const std::string& directory) const {
   MDB_envinfo info;
   MDB_stat stat;
   struct ::stat file;
   if (mdb_env_info(env_, &info) != 0 || mdb_env_stat(env_, &stat) != 0 ||
-      ::stat((directory + kDataFile).c_str(), &file) != 0) {
-    return false;
+      ::stat((directory + kDataFile).c_str(), &file) != 0 || file.st_size == 0) {
+    return 0;
   }
   const std::size_t needed = (info.me_last_pgno + 1) * stat.ms_psize;
-  return file.st_size > 0 && static_cast<std::size_t>(file.st_size) < needed;
+  const auto size = static_cast<std::size_t>(file.st_size);
+  return size < needed ? needed - size : 0;
+}
+
+void LmdbEnv::fill_up(const std::string& directory) const {
+  if (bytes_missing(directory) == 0) {
+    return;
+  }
+  MDB_envinfo info;
+  MDB_stat stat;
+  mdb_env_info(env_, &info);
+  mdb_env_stat(env_, &stat);
+  const auto size = static_cast<off_t>((info.me_last_pgno + 1) * stat.ms_psize);
+  // A sparse end: this takes no room, and a failure leaves things as they were.
+  [[maybe_unused]] const int rc = ::truncate((directory + kDataFile).c_str(), size);
 }
 
 Result<void, LmdbEnv::OpenError> LmdbEnv::open_tables(const std::string& directory, Access access) {
@@ -143,9 +213,9 @@ Result<void, LmdbEnv::OpenError> LmdbEnv::open_tables(const std::string& directo
     return failure(error_of(directory, txn.error()));
   }
   const unsigned create = writing ? MDB_CREATE : 0;
-  for (const auto& [name, table] : {std::pair{"meta", &meta_}, std::pair{"entries", &entries_},
-                                    std::pair{"due", &due_}, std::pair{"negative", &negative_}}) {
-    if (const int rc = mdb_dbi_open(txn->get(), name, create, table); rc != 0) {
+  MDB_dbi* const tables[] = {&meta_, &entries_, &due_, &negative_};
+  for (std::size_t i = 0; i < std::size(kTables); ++i) {
+    if (const int rc = mdb_dbi_open(txn->get(), kTables[i], create, tables[i]); rc != 0) {
       return failure(error_of(directory, rc));
     }
   }

@@ -60,13 +60,18 @@ class LmdbEnv {
   MDB_dbi due() const { return due_; }            // due_at, domain -> nothing: with a policy
   MDB_dbi negative() const { return negative_; }  // recheck_at, domain -> nothing: without one
 
+  // LMDB does not write pages that it took from the end of the file and gave back within one
+  // transaction, so that a sound file can be shorter than its header says. Makes it as long, so
+  // that one which is shorter at the next start is damaged. After each commit.
+  void fill_up(const std::string& directory) const;
+
   // Bytes in use by data, of the map: what a write transaction sees.
   std::size_t used_bytes(MDB_txn* txn) const;
 
  private:
   LmdbEnv() = default;
   Result<void, OpenError> open_tables(const std::string& directory, Access access);
-  bool shorter_than_it_says(const std::string& directory) const;
+  std::size_t bytes_missing(const std::string& directory) const;
 
   int lock_fd_ = -1;
   MDB_env* env_ = nullptr;

@@ -1,6 +1,6 @@
 // Logs: "cache not writable" (warn), "cache set aside" (error), "commit failed" and "commits work
-// again" (error, once each way), "record dropped" (warn), "cache full" (warn, when policies that
-// are enforced had to go).
+// again" (error and warn, once each way), "record dropped" (warn), "cache full" (warn, when
+// policies that are enforced had to go).
 //
 // Known limits: a page of the file that is damaged in a way LMDB does not notice is found by the
 // checksum of the records on it, not before.
@@ -31,6 +31,7 @@ constexpr std::size_t kMaxBatch = 2000;
 constexpr std::size_t kMaxBatchBytes = std::size_t{2} << 20;  // the map has room for many of them
 constexpr std::size_t kMaxPending = 20000;
 constexpr std::size_t kEvictAtOnce = 20000;
+constexpr std::uint64_t kReaderCheckEvery = 100;
 constexpr Milliseconds kCommitSpacing{200};
 constexpr Milliseconds kRetrySpacing{2000};
 constexpr Milliseconds kDrainLimit{5000};
@@ -134,8 +135,10 @@ Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptio
     if (env.error().problem == Problem::Busy || env.error().problem == Problem::Newer) {
       return failure(std::move(env.error().message));
     }
-    log.warn("cache not writable: new policies are kept in memory only until it is",
-             {{"reason", env.error().message}});
+    log.warn(
+        "cache not writable: what is there is read, new policies are lost at a restart; make "
+        "it writable and restart",
+        {{"reason", env.error().message}});
     auto read_only = LmdbEnv::open(options.directory, map_size, LmdbEnv::Access::ReadOnly);
     if (read_only) {
       self->env_ = std::move(*read_only);
@@ -214,7 +217,7 @@ void LmdbStore::remember(const DomainName& domain, Pending pending) {
   const std::lock_guard lock(mutex_);
   const auto it = pending_.find(domain);
   if (it == pending_.end()) {
-    if (pending_.size() >= kMaxPending && !make_room(pending.negative)) {
+    if (pending_.size() >= kMaxPending && !make_room_in_memory()) {
       counters_.not_kept.add();
       return;
     }
@@ -228,9 +231,9 @@ void LmdbStore::remember(const DomainName& domain, Pending pending) {
   wake_.notify_one();
 }
 
-// With mutex_ held: a "no policy" result that waits gives way to a policy, to another one never.
-bool LmdbStore::make_room(bool for_negative) {
-  if (for_negative || pending_negative_ == 0) {
+// With mutex_ held: a "no policy" result that waits gives way to anything new.
+bool LmdbStore::make_room_in_memory() {
+  if (pending_negative_ == 0) {
     return false;
   }
   const auto victim = std::find_if(pending_.begin(), pending_.end(),
@@ -242,7 +245,7 @@ bool LmdbStore::make_room(bool for_negative) {
 }
 
 std::vector<DomainName> LmdbStore::due(WallTime now, std::size_t max) {
-  std::vector<DomainName> domains;
+  std::vector<DomainName> domains = due_in_memory(now, max);
   const Reader::Snapshot snapshot(*reader_);
   if (snapshot.txn_ == nullptr) {
     return domains;
@@ -259,8 +262,8 @@ std::vector<DomainName> LmdbStore::due(WallTime now, std::size_t max) {
       break;
     }
     const auto domain = DomainName::parse(bytes.substr(8));
-    if (domain && unsaved_.may_hold(*domain)) {
-      continue;  // what waits for its commit has a newer due time than this
+    if (domain && is_pending(*domain)) {
+      continue;  // what waits for its commit has been looked at already
     }
     const auto record =
         domain ? RecordView::decode(snapshot.find(*domain)) : failure(RecordError::Malformed);
@@ -271,6 +274,30 @@ std::vector<DomainName> LmdbStore::due(WallTime now, std::size_t max) {
     }
   }
   return domains;
+}
+
+// Policies that wait for their commit: few, unless the disk cannot be written.
+std::vector<DomainName> LmdbStore::due_in_memory(WallTime now, std::size_t max) {
+  std::vector<DomainName> domains;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [domain, pending] : pending_) {
+    if (domains.size() == max) {
+      break;
+    }
+    const auto record = RecordView::decode(pending.record);
+    if (record && record->facts().has_policy && record->due_at() <= now) {
+      domains.push_back(domain);
+    }
+  }
+  return domains;
+}
+
+bool LmdbStore::is_pending(const DomainName& domain) {
+  if (!unsaved_.may_hold(domain)) {
+    return false;
+  }
+  const std::lock_guard lock(mutex_);
+  return pending_.contains(domain);
 }
 
 // An index key whose record is gone or damaged would come up as due for ever.
@@ -311,9 +338,14 @@ void LmdbStore::write_loop() {
 
 bool LmdbStore::write_batch() {
   const std::vector<Change> batch = take_batch();
-  const int rc = commit(batch, take_stale_index());
+  const std::vector<std::string> stale_index = take_stale_index();
+  int rc = commit(batch, stale_index);
+  if (rc == MDB_MAP_FULL && make_room_on_disk() == 0) {
+    rc = commit(batch, stale_index);
+  }
   note_commit_result(rc, batch.size());
   if (rc == 0) {
+    env_->fill_up(options_.directory);
     finish(batch);
   }
   return rc == 0;
@@ -346,6 +378,19 @@ std::vector<LmdbStore::Change> LmdbStore::take_batch() {
     batch.push_back({domain, pending});
   }
   return batch;
+}
+
+// In a transaction of its own: the pages that it frees are there for the next one.
+int LmdbStore::make_room_on_disk() {
+  auto txn = Txn::begin(env_->env(), 0);
+  if (!txn) {
+    return txn.error();
+  }
+  const std::size_t used = env_->used_bytes(txn->get());
+  if (const int rc = evict(txn->get(), used - used / 10); rc != 0) {
+    return rc;
+  }
+  return txn->commit();
 }
 
 std::vector<std::string> LmdbStore::take_stale_index() {
@@ -446,9 +491,16 @@ int LmdbStore::drop_negative(MDB_txn* txn, std::size_t count) {
   MDB_val value;
   while (count-- > 0 && cursor && mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) == 0) {
     MDB_val domain = to_val(from_val(key).substr(8));
-    const int rc = mdb_del(txn, env_->entries(), &domain, nullptr);
-    if (rc != 0 && rc != MDB_NOTFOUND) {
-      return rc;
+    MDB_val record;
+    const bool there = mdb_get(txn, env_->entries(), &domain, &record) == 0;
+    const auto view =
+        there ? RecordView::decode(from_val(record)) : failure(RecordError::Malformed);
+    // The key may be left over from a record that could not be read.
+    if (view && !view->facts().has_policy &&
+        view->facts().recheck_at == index_time(from_val(key))) {
+      if (const int rc = mdb_del(txn, env_->entries(), &domain, nullptr); rc != 0) {
+        return rc;
+      }
     }
     if (const int removed = mdb_cursor_del(cursor.get(), 0); removed != 0) {
       return removed;
@@ -511,8 +563,12 @@ void LmdbStore::finish(const std::vector<Change>& batch) {
 void LmdbStore::note_commit_result(int rc, std::size_t changes) {
   if (rc == 0) {
     counters_.commits.add();
+    if (counters_.commits.value() % kReaderCheckEvery == 0) {
+      int dead = 0;
+      mdb_reader_check(env_->env(), &dead);  // a killed reader of another process pins pages
+    }
     if (failing_) {
-      log_.error("commits work again", {{"directory", options_.directory}});
+      log_.warn("commits work again", {{"directory", options_.directory}});
     }
     failing_ = false;
     return;
@@ -524,6 +580,9 @@ void LmdbStore::note_commit_result(int rc, std::size_t changes) {
         {{"directory", options_.directory}, {"reason", mdb_strerror(rc)}, {"waiting", changes}});
   }
   failing_ = true;
+  if (rc == MDB_PANIC && options_.on_unusable) {
+    options_.on_unusable();
+  }
   const std::lock_guard lock(mutex_);
   ++failed_attempts_;
   drained_.notify_all();

@@ -76,7 +76,6 @@ class RecordView {
 
   const EntryFacts& facts() const { return facts_; }
   WallTime due_at() const { return due_at_; }
-  std::string_view policy_id() const { return id_; }
   // Clears `patterns` and fills it with the MX patterns in their stored form.
   void mx_patterns(std::vector<std::string_view>& patterns) const;
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,24 +28,33 @@ namespace mtastsd::cache {
 class LmdbEnv;
 
 // Whether a domain may have a record that is not committed yet, readable by any thread
-// without a lock. False means: what LMDB has is the newest.
+// without a lock. False means: what LMDB has is the newest. A domain is counted in two slots,
+// so that hardly any other one is taken for it: such a query would go the long way, by the
+// resolver's thread.
 class UnsavedFilter {
  public:
   bool may_hold(const DomainName& domain) const {
-    return slot(domain).load(std::memory_order_acquire) != 0;
+    const std::size_t hash = std::hash<DomainName>{}(domain);
+    return slots_[first(hash)].load(std::memory_order_acquire) != 0 &&
+           slots_[second(hash)].load(std::memory_order_acquire) != 0;
   }
-  void add(const DomainName& domain) { slot(domain).fetch_add(1, std::memory_order_release); }
-  void remove(const DomainName& domain) { slot(domain).fetch_sub(1, std::memory_order_release); }
+  void add(const DomainName& domain) {
+    const std::size_t hash = std::hash<DomainName>{}(domain);
+    slots_[first(hash)].fetch_add(1, std::memory_order_release);
+    slots_[second(hash)].fetch_add(1, std::memory_order_release);
+  }
+  void remove(const DomainName& domain) {
+    const std::size_t hash = std::hash<DomainName>{}(domain);
+    slots_[first(hash)].fetch_sub(1, std::memory_order_release);
+    slots_[second(hash)].fetch_sub(1, std::memory_order_release);
+  }
 
  private:
-  static constexpr std::size_t kSlots = 4096;
-  const std::atomic<std::uint32_t>& slot(const DomainName& domain) const {
-    return slots_[std::hash<DomainName>{}(domain) % kSlots];
-  }
-  std::atomic<std::uint32_t>& slot(const DomainName& domain) {
-    return slots_[std::hash<DomainName>{}(domain) % kSlots];
-  }
-  std::array<std::atomic<std::uint32_t>, kSlots> slots_{};
+  static constexpr std::size_t kSlots = std::size_t{1} << 17;
+  static std::size_t first(std::size_t hash) { return hash % kSlots; }
+  static std::size_t second(std::size_t hash) { return hash / kSlots % kSlots; }
+  // Wide enough: what waits is bounded, and each domain counts twice.
+  std::array<std::atomic<std::uint16_t>, kSlots> slots_{};
 };
 
 // Reads committed records, without locks and without copying. One a thread; outlives none of
@@ -84,6 +94,9 @@ struct StoreOptions {
   // False: nothing is committed but by commit_now(). For tests that decide when a crash comes.
   bool background_writer = true;
   const Clock* clock = nullptr;  // says what has expired; null: the system's
+  // Called on the writer's thread when LMDB can go on only after a restart of the process (the
+  // disk failed at its own page). May be empty.
+  std::function<void()> on_unusable;
 };
 
 // The cache in LMDB, with a writer thread that commits what the resolver puts, in batches.
@@ -127,7 +140,10 @@ class LmdbStore final : public Store {
 
   LmdbStore(const StoreOptions& options, Log& log);
   void remember(const DomainName& domain, Pending pending);
-  bool make_room(bool for_negative);
+  bool make_room_in_memory();
+  int make_room_on_disk();
+  std::vector<DomainName> due_in_memory(WallTime now, std::size_t max);
+  bool is_pending(const DomainName& domain);
   void forget_index(std::string_view key);
   void write_loop();
   bool write_batch();

@@ -315,6 +315,57 @@ TEST_F(LmdbStoreTest, AFullCacheGivesUpTheLeastValuableAndStaysWithinItsSize) {
   EXPECT_EQ(store->counters().failed_commits.value(), 0U);
 }
 
+// LMDB does not write pages that came and went within one transaction.
+TEST_F(LmdbStoreTest, ACacheThatEvictsALotIsNotTakenForDamagedAtARestart) {
+  StoreOptions options;
+  options.max_negative = 1000;
+  options.background_writer = false;
+  int number = 0;
+  for (int session = 0; session < 12; ++session) {
+    auto store = open(options);
+    if (session == 0) {
+      store->put(name("kept.example"), policy_entry(9000));
+    }
+    for (int i = 0; i < 500; ++i) {
+      ++number;
+      store->put(name("n" + std::to_string(number) + ".example"), negative_entry(3000 + number));
+    }
+    ASSERT_TRUE(store->commit_now());
+    ASSERT_TRUE(store->find(name("kept.example"))) << "session " << session;
+  }
+}
+
+TEST_F(LmdbStoreTest, AKeyLeftOverInTheIndexTakesNoPolicyAlong) {
+  StoreOptions options;
+  options.max_negative = 10;
+  options.background_writer = false;
+  {
+    auto store = open(options);
+    store->put(name("a.example"), negative_entry(100));
+    ASSERT_TRUE(store->commit_now());
+  }
+  overwrite(dir_.path(), "a.example", "rubbish");
+  auto store = open(options);
+  store->put(name("a.example"), policy_entry(9000));
+  for (int i = 0; i < 50; ++i) {
+    store->put(name("n" + std::to_string(i) + ".example"), negative_entry(3000 + i));
+  }
+  ASSERT_TRUE(store->commit_now());
+  const auto reader = store->make_reader();
+  EXPECT_FALSE(committed(*reader, name("a.example")).empty());
+}
+
+TEST_F(LmdbStoreTest, WhatWaitsForACommitComesUpAsDueToo) {
+  StoreOptions options;
+  options.background_writer = false;
+  auto store = open(options);
+  store->put(name("committed.example"), policy_entry(2000));
+  ASSERT_TRUE(store->commit_now());
+  store->put(name("waiting.example"), policy_entry(2000));
+  store->put(name("committed.example"), policy_entry(9000));
+  EXPECT_EQ(store->due(at(5000), 10), (std::vector<DomainName>{name("waiting.example")}));
+}
+
 TEST_F(LmdbStoreTest, ManyLargePoliciesDoNotFillTheMapInOneGo) {
   StoreOptions options;
   options.max_size = 4 << 20;
