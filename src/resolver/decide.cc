@@ -89,16 +89,20 @@ AfterFetch failed(const Entry& before, const std::string& id, const FetchFailure
   after.entry = before;
   after.entry.failure = next_failure(before, id, why, now, limits, jitter);
   if (alive(before, now)) {
-    // RFC 8461 section 3.3: the cached policy is applied.
+    // RFC 8461 section 3.3: the cached policy is applied. One from the future could not be
+    // fetched anew: its max_age counts from now, or it would not end.
+    StoredPolicy& kept = *after.entry.policy;
+    kept.fetched_at = std::min(kept.fetched_at, now);
     after.alarm = alarm_due(*before.policy, *after.entry.failure, now);
     if (after.alarm) {
       after.entry.failure->warned_at = now;
     }
-    after.entry.due_at = std::min(after.entry.failure->retry_at, before.policy->expires_at());
+    after.entry.due_at = std::min(after.entry.failure->retry_at, kept.expires_at());
   } else {
     // RFC 8461 section 5.1: go on as if the domain had no MTA-STS, until the record is looked
-    // at again: a new id may be fetched at once.
+    // at again: a new id may be fetched at once, the same one when its time has come.
     after.entry.policy.reset();
+    after.entry.recheck_at = std::min(before.recheck_at, after.entry.failure->retry_at);
   }
   return after;
 }

@@ -89,6 +89,7 @@ void Resolution::on_txt(dns::TxtAnswer answer) {
       txt.id = record->id;
     } else {
       detail_ = describe(record.error());
+      broken_record_ = record.error().fault != mtasts::TxtFault::NoRecord;
     }
   } else {
     txt.status = TxtStatus::NoRecord;
@@ -109,6 +110,7 @@ void Resolution::on_txt(dns::TxtAnswer answer) {
   Outcome outcome;
   outcome.entry = std::move(after.entry);
   outcome.dns_failed = dns_failed_;
+  outcome.broken_record = broken_record_;
   outcome.detail = std::move(detail_);
   owner_.finished(*this, std::move(outcome));  // Nothing may follow: it destroys *this.
 }

@@ -24,7 +24,8 @@ struct Outcome {
   bool alarm = false;
   bool fetch_failed = false;
   bool dns_failed = false;
-  std::string detail;  // why there is no usable record or policy, for people
+  bool broken_record = false;  // a TXT record was meant to be one, and is not
+  std::string detail;          // why there is no usable record or policy, for people
 };
 
 class Resolution;
@@ -83,6 +84,7 @@ class Resolution {
   std::string id_;  // of the TXT record found
   std::string detail_;
   bool dns_failed_ = false;
+  bool broken_record_ = false;
   cache::Entry entry_;  // what the fetch starts from
 
   std::vector<IpAddress> v4_;

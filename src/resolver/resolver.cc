@@ -1,4 +1,5 @@
-// Logs, at info: "policy stored", "fetch failed"; "checked" and "no policy" at debug. At warn:
+// Logs, at info: "policy stored", "policy expired", "fetch failed", "TXT look-up failed",
+// "unusable record"; "checked" and "no policy" at debug. At warn:
 // "policy weakened", "policy refresh fails", "too many domains at once" (once a minute).
 
 #include "mtastsd/resolver/resolver.h"
@@ -144,12 +145,16 @@ Resolution* Resolver::Impl::join_or_create(const DomainName& domain) {
 void Resolver::Impl::schedule(Resolution& resolution) {
   const auto line =
       resolution.waiters.empty() ? Resolution::Line::Background : Resolution::Line::Urgent;
-  if (resolution.phase() != Resolution::Phase::Queued || line <= resolution.line) {
+  if (line <= resolution.line) {
     return;
   }
   resolution.line = line;
-  (line == Resolution::Line::Urgent ? urgent_ : background_).push_back(resolution.domain());
-  start_queued();
+  if (resolution.phase() == Resolution::Phase::Queued) {
+    (line == Resolution::Line::Urgent ? urgent_ : background_).push_back(resolution.domain());
+    start_queued();
+  } else if (resolution.phase() == Resolution::Phase::WaitingToFetch) {
+    fetch_urgent_.push_back(resolution.domain());
+  }
 }
 
 Resolution* Resolver::Impl::next_queued(std::deque<DomainName>& queue, Resolution::Phase phase) {
@@ -346,6 +351,11 @@ void Resolver::Impl::log_outcome(const Resolution& resolution, const Outcome& ou
                                     {"cached", policy ? to_string(policy->policy.mode) : "no"},
                                     {"reason", outcome.detail},
                                     {"took_ms", took}});
+  } else if (outcome.broken_record) {
+    log.info("unusable record", {{"domain", domain},
+                                 {"cached", policy ? to_string(policy->policy.mode) : "no"},
+                                 {"reason", outcome.detail},
+                                 {"took_ms", took}});
   } else {
     log.debug(policy ? "checked" : "no policy",
               {{"domain", domain}, {"reason", outcome.detail}, {"took_ms", took}});

@@ -255,6 +255,20 @@ TEST(AfterFetch, ARefreshWithoutARecordKeepsTheId) {
   EXPECT_EQ(after.change, Change::None);
 }
 
+// A failed fetch holds for its five minutes, not for the hour that a long TTL would allow.
+TEST(AfterFetch, WithoutAPolicyTheRecordIsLookedAtAgainWhenTheSameIdMayBeFetched) {
+  const Entry before =
+      after_txt(std::nullopt, found("a", Seconds(86400)), false, kNow, kLimits).entry;
+  const AfterFetch after = after_fetch(before, "a", bad(), kNow, kLimits, 0.0);
+  EXPECT_EQ(after.entry.recheck_at, kNow + kLimits.retry_interval);
+}
+
+TEST(AfterFetch, APolicyFromTheFutureLivesItsMaxAgeFromNow) {
+  const Entry before = cached("a", Seconds(-1'000'000), Seconds(1000));
+  const AfterFetch after = after_fetch(before, "a", bad(), kNow, kLimits, 0.0);
+  EXPECT_EQ(after.entry.policy->expires_at(), kNow + Seconds(1000));
+}
+
 TEST(AfterFetch, FailuresBackOffToAnHourForTheSameId) {
   Entry entry;
   Seconds last{0};
