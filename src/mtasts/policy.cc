@@ -20,8 +20,9 @@
 // - An "mx" with one final dot is taken without it: it can only mean that name.
 // - An "mx" that ends in a number ("192.0.2.1") fits the grammar, which has no rule about the
 //   last label, but no MX host can have that name. It is left out; if nothing else is
-//   listed, the policy has no mx. Any other wrong "mx" makes the policy invalid, in mode
-//   none too.
+//   listed, the policy has no mx. So are "hostname", "nexthop" and "dot-nexthop", which mean
+//   something else to Postfix. Any other wrong "mx" makes the policy invalid, in mode none
+//   too.
 // - More than kMaxPolicyBytes is an error: half a policy is another policy.
 
 #include "mtastsd/mtasts/policy.h"
@@ -144,6 +145,13 @@ void drop_repeats(std::vector<MxPattern>& patterns) {
   std::erase_if(patterns, [&](const MxPattern&) { return repeated[at++]; });
 }
 
+// Words that Postfix takes in a match list for "whatever the MX host is called" and the like: a
+// policy must not be able to say that.
+bool is_keyword_of_postfix(const MxPattern& pattern) {
+  const std::string_view name = pattern.domain.view();
+  return !pattern.wildcard && (name == "hostname" || name == "nexthop" || name == "dot-nexthop");
+}
+
 // The policy as far as its lines have been read. The functions return what is wrong, or
 // nothing.
 class Builder {
@@ -192,7 +200,9 @@ class Builder {
 
   std::optional<std::string> add_mx(std::string_view value) {
     if (const auto pattern = MxPattern::parse(value)) {
-      mx_.push_back(*pattern);
+      if (!is_keyword_of_postfix(*pattern)) {
+        mx_.push_back(*pattern);
+      }
       return std::nullopt;
     }
     if (ends_in_number(value)) {

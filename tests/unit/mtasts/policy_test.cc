@@ -260,6 +260,14 @@ TEST(ParsePolicy, LeavesOutMxThatEndInANumber) {
   EXPECT_EQ(summary("version: STSv1\nmode: none\nmx: 192.0.2.1\nmax_age: 1\n"), "none 1");
 }
 
+// Postfix takes these words in match= for the name that DNS gave: no pattern of the policy.
+TEST(ParsePolicy, LeavesOutWordsThatMeanSomethingElseToPostfix) {
+  for (const char* value : {"hostname", "Nexthop", "dot-nexthop", "hostname."}) {
+    EXPECT_EQ(summary(kGood + "mx: " + value + "\n"), kGoodSummary) << value;
+    EXPECT_EQ(summary(with_mx(value)), "error") << value;
+  }
+}
+
 TEST(ParsePolicy, RepeatedMxIsOnePattern) {
   const auto policy = parse_policy(
       "version: STSv1\nmode: enforce\nmx: b.example\nmx: *.a.example\nmx: B.example.\n"
