@@ -42,7 +42,9 @@ void Connection::on_ready(event::Interest ready) {
 }
 
 bool Connection::may_read() const {
-  return !stopping_ && waiting_.size() < kMaxWaiting && output_.size() < kMaxOutput;
+  // server_.output_ is this connection's while its requests are processed, and empty otherwise.
+  return !stopping_ && waiting_.size() < kMaxWaiting &&
+         output_.size() + server_.output_.size() < kMaxOutput;
 }
 
 // The functions below return false when the connection is to be closed.
@@ -70,26 +72,42 @@ bool Connection::read_some() {
 }
 
 bool Connection::process(std::string_view bytes) {
-  while (!bytes.empty() && may_read()) {
-    const Netstring next = read_netstring(bytes, kMaxRequestBytes);
-    if (next.status == NetstringStatus::Incomplete) {
-      break;
-    }
-    if (next.status != NetstringStatus::Complete) {
-      server_.counters_.malformed.add();
+  while (true) {
+    if (!process_while_welcome(bytes)) {
       flush();  // what was asked before the rubbish has its replies
       return false;
     }
-    if (!take_request(next.payload)) {
+    const bool held_back = !may_read();
+    if (!flush()) {
       return false;
     }
-    bytes.remove_prefix(next.consumed);
+    if (!held_back || !may_read()) {
+      input_.assign(bytes);
+      return true;
+    }
+    // All is written at once: no event would come to go on by.
   }
-  input_.assign(bytes);
-  return flush();
 }
 
-bool Connection::take_request(std::string_view request) {
+// Takes whole requests off `bytes` until it has none left or a bound is reached. False for what
+// is no request.
+bool Connection::process_while_welcome(std::string_view& bytes) {
+  while (!bytes.empty() && may_read()) {
+    const Netstring next = read_netstring(bytes, kMaxRequestBytes);
+    if (next.status == NetstringStatus::Incomplete) {
+      return true;
+    }
+    if (next.status != NetstringStatus::Complete) {
+      server_.counters_.malformed.add();
+      return false;
+    }
+    take_request(next.payload);
+    bytes.remove_prefix(next.consumed);
+  }
+  return true;
+}
+
+void Connection::take_request(std::string_view request) {
   std::string& reply = server_.reply_;
   reply.clear();
   const Ticket ticket{id_, first_waiting_ + waiting_.size()};
@@ -97,10 +115,9 @@ bool Connection::take_request(std::string_view request) {
   if (answered && waiting_.empty()) {
     // The number of a request answered at once is used again: nobody holds its ticket.
     append_netstring(server_.output_, reply);
-    return true;
+    return;
   }
   waiting_.push_back(answered ? Slot{true, reply} : Slot{});
-  return true;
 }
 
 void Connection::reply(std::uint64_t request, std::string_view text) {
@@ -154,8 +171,10 @@ bool Connection::flush() {
   } else {
     output_.erase(0, written);
   }
-  if (output_.empty() && output_.capacity() > kReadSize) {
-    output_.shrink_to_fit();
+  for (std::string* buffer : {&output_, &fresh}) {
+    if (buffer->empty() && buffer->capacity() > 2 * kMaxOutput) {
+      buffer->shrink_to_fit();
+    }
   }
   return true;
 }

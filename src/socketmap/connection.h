@@ -38,7 +38,8 @@ class Connection {
   void on_ready(event::Interest ready);
   bool read_some();
   bool process(std::string_view bytes);
-  bool take_request(std::string_view request);
+  bool process_while_welcome(std::string_view& bytes);
+  void take_request(std::string_view request);
   bool flush();
   bool resume();
   void update_interest();

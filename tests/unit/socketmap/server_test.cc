@@ -31,10 +31,15 @@ class ScriptedHandler final : public RequestHandler {
       reply = request.substr(5);
       return true;
     }
+    if (request == "long") {
+      reply = long_reply;
+      return true;
+    }
     kept[std::string(request)] = ticket;
     return false;
   }
   std::atomic<int> handled{0};
+  std::string long_reply;
   std::map<std::string, Ticket> kept;  // of the loop's thread
 };
 
@@ -215,6 +220,23 @@ TEST_F(ServerTest, AClientThatDoesNotReadIsNotReadFrom) {
     ASSERT_EQ(client->receive().size(), big.size()) << i;
   }
   sender.join();
+}
+
+// Small requests with long replies: a reply of 100,000 bytes is what Postfix takes at most.
+TEST_F(ServerTest, LongRepliesToOneReadAreBoundedAndAllComeOut) {
+  start();
+  handler_.long_reply.assign(100000, 'x');
+  const auto client = connect();
+  std::string all;
+  for (int i = 0; i < 1000; ++i) {
+    all += netstring("long");
+  }
+  client->send(all);
+  usleep(100000);
+  EXPECT_LT(handler_.handled, 20);
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(client->receive().size(), 100000U) << i;
+  }
 }
 
 TEST_F(ServerTest, RubbishEndsTheConnectionWithoutHarmToOthers) {
