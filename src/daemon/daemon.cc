@@ -1,5 +1,6 @@
 // Logs, at info: "started", "stopping", "stopped" (with the counters), "reloaded". At error:
-// "not reloaded". At warn: "needs a restart" for settings that a reload cannot change.
+// "not reloaded", one line for each mistake. At warn: "needs a restart" for settings that a reload
+// cannot change.
 //
 // Threads: this one (signals), the answering threads, the resolver's, the cache's writer. What
 // crosses is a value posted to the other thread's loop.
@@ -7,6 +8,7 @@
 #include "daemon/daemon.h"
 
 #include <arpa/inet.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -38,6 +40,7 @@
 namespace mtastsd::daemon {
 namespace {
 
+constexpr int kResolverNice = 10;
 constexpr Milliseconds kAnswerInFlight{3000};  // at a stop: for queries that wait for DNS, HTTPS
 constexpr Milliseconds kStopLimit{5000};       // at a stop: for clients to take their replies
 
@@ -108,7 +111,11 @@ class ResolverThread {
   ~ResolverThread() { stop(); }
 
   void start() {
-    thread_ = std::thread([this] { loop_.run(); });
+    thread_ = std::thread([this] {
+      // Where processors are short, what is known is answered before more is found out.
+      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kResolverNice);
+      loop_.run();
+    });
   }
   void stop() {
     if (thread_.joinable()) {
@@ -256,7 +263,7 @@ class Daemon::Impl {
   ~Impl();
 
   Result<void, std::string> start();
-  void run();
+  bool run();
 
  private:
   void reload();
@@ -270,6 +277,7 @@ class Daemon::Impl {
   SystemClock clock_;
   std::atomic<std::size_t> open_connections_{0};
   std::atomic<std::size_t> next_thread_{0};
+  std::atomic<bool> unusable_{false};
   event::Loop loop_;                                      // signals
   std::vector<std::unique_ptr<event::FdWatch>> signals_;  // depends-on: loop_
   std::unique_ptr<cache::LmdbStore> store_;
@@ -304,16 +312,22 @@ Result<void, std::string> Daemon::Impl::start() {
   }
   std::vector<std::unique_ptr<Listener>> listeners;
   for (const auto& address : config_.socketmap.listen) {
-    auto listener = Listener::open(address, config_.socketmap);
-    if (!listener) {
-      return failure(std::move(listener.error()));
+    if (auto opened = open_listeners(address, config_.socketmap, listeners); !opened) {
+      return opened;
     }
-    listeners.push_back(std::move(*listener));
   }
   const std::string directory =
       config_.cache.directory.empty() ? default_cache_directory() : config_.cache.directory;
-  auto store =
-      cache::LmdbStore::open({directory, config_.cache.max_size, config_.cache.max_negative}, log_);
+  cache::StoreOptions store_options;
+  store_options.directory = directory;
+  store_options.max_size = config_.cache.max_size;
+  store_options.max_negative = config_.cache.max_negative;
+  store_options.clock = &clock_;
+  store_options.on_unusable = [this] {
+    unusable_ = true;
+    loop_.stop();
+  };
+  auto store = cache::LmdbStore::open(store_options, log_);
   if (!store) {
     return failure(std::move(store.error()));
   }
@@ -346,7 +360,7 @@ Result<void, std::string> Daemon::Impl::start() {
   return {};
 }
 
-void Daemon::Impl::run() {
+bool Daemon::Impl::run() {
   sd_notify(0, "READY=1");
   loop_.run();
   sd_notify(0, "STOPPING=1");
@@ -359,6 +373,7 @@ void Daemon::Impl::run() {
   }
   resolver_->stop();
   log_stopped();
+  return !unusable_;
 }
 
 Daemon::Impl::~Impl() {
@@ -435,13 +450,17 @@ void Daemon::Impl::log_stopped() {
     timed_out += thread->counters().timed_out.value();
   }
   const ResolverCounters& found = resolver_->counters();
+  const StoreCounters& stored = store_->counters();
   log_.info("stopped", {{"queries", queries},
                         {"enforced", enforced},
                         {"waited", asked},
                         {"timed_out", timed_out},
                         {"resolutions", found.resolutions.value()},
                         {"fetches", found.fetches.value()},
-                        {"fetch_failures", found.fetch_failures.value()}});
+                        {"fetch_failures", found.fetch_failures.value()},
+                        {"commits", stored.commits.value()},
+                        {"failed_commits", stored.failed_commits.value()},
+                        {"evicted", stored.evicted.value()}});
 }
 
 Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -457,8 +476,8 @@ Result<std::unique_ptr<Daemon>, std::string> Daemon::start(const config::Config&
   return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
 }
 
-void Daemon::run() {
-  impl_->run();
+bool Daemon::run() {
+  return impl_->run();
 }
 
 }  // namespace mtastsd::daemon

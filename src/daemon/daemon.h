@@ -25,7 +25,8 @@ class Daemon {
                                                             Log& log);
   ~Daemon();
 
-  void run();
+  // Whether it ended because it was asked to; false: because it cannot go on (the log says why).
+  bool run();
 
  private:
   class Impl;

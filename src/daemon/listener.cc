@@ -25,25 +25,31 @@ struct AddrInfoFree {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
 
-std::string bound_name(int fd, const config::ListenAddress& asked) {
+// "inet:ADDRESS:PORT" as bound: with the port that the system chose for port 0.
+std::string bound_name(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
-  config::ListenAddress bound = asked;
+  char host[NI_MAXHOST] = "?";
+  char port[NI_MAXSERV] = "?";
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-    bound.port =
-        ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
-                                            : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+    getnameinfo(reinterpret_cast<sockaddr*>(&address), size, host, sizeof(host), port, sizeof(port),
+                NI_NUMERICHOST | NI_NUMERICSERV);
   }
-  return bound.str();
+  const std::string text = host;
+  return "inet:" + (address.ss_family == AF_INET6 ? "[" + text + "]" : text) + ":" + port;
 }
 
-// Whether somebody accepts connections on the unix socket at `address`.
-bool somebody_listens(const sockaddr_un& address) {
+// Whether the unix socket at `address` was left behind: only a refused connection says so. One
+// that cannot be asked (not permitted, of another type) may be somebody's.
+bool left_behind(const sockaddr_un& address) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    return false;
+  }
   const int rc = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  const bool live = rc == 0 || errno == EAGAIN;
+  const bool refused = rc != 0 && errno == ECONNREFUSED;
   ::close(fd);
-  return live;
+  return refused;
 }
 
 }  // namespace
@@ -67,21 +73,6 @@ Result<SocketOwner, std::string> socket_owner(const config::Socketmap& options) 
   return owner;
 }
 
-Result<std::unique_ptr<Listener>, std::string> Listener::open(const config::ListenAddress& address,
-                                                              const config::Socketmap& options) {
-  auto listener = std::unique_ptr<Listener>(new Listener);
-  auto opened = address.kind == config::ListenAddress::Kind::Inet
-                    ? listener->open_inet(address)
-                    : listener->open_unix(address, options);
-  if (!opened) {
-    return failure("cannot listen on " + address.str() + ": " + opened.error());
-  }
-  if (::listen(listener->fd_, kBacklog) != 0) {
-    return failure("cannot listen on " + address.str() + ": " + errno_text());
-  }
-  return listener;
-}
-
 Listener::~Listener() {
   if (fd_ >= 0) {
     ::close(fd_);
@@ -93,36 +84,29 @@ Listener::~Listener() {
   }
 }
 
-Result<void, std::string> Listener::open_inet(const config::ListenAddress& address) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (const int rc =
-          getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
-      rc != 0) {
-    return failure("host \"" + address.host + "\": " + gai_strerror(rc));
-  }
-  const std::unique_ptr<addrinfo, AddrInfoFree> list(found);
-  fd_ = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+Result<void, std::string> Listener::open_inet(const addrinfo& where) {
+  fd_ = ::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd_ < 0) {
     return failure(errno_text());
   }
   const int on = 1;
   setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (found->ai_family == AF_INET6) {
+  if (where.ai_family == AF_INET6) {
     setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
-  // Connections take the option over.
+  // Connections take the options over.
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-  if (::bind(fd_, found->ai_addr, found->ai_addrlen) != 0) {
+  if (::bind(fd_, where.ai_addr, where.ai_addrlen) != 0) {
     const bool taken = errno == EADDRINUSE;
     return failure(errno_text() +
                    (taken ? ": is another mtastsd running? stop it, or change [socketmap] listen"
                           : std::string()));
   }
-  name_ = bound_name(fd_, address);
+  if (::listen(fd_, kBacklog) != 0) {
+    return failure(errno_text());
+  }
+  name_ = bound_name(fd_);
   return {};
 }
 
@@ -140,7 +124,7 @@ Result<void, std::string> Listener::open_unix(const config::ListenAddress& addre
     if (!S_ISSOCK(old.st_mode)) {
       return failure(std::string("a file that is no socket is there: move it away"));
     }
-    if (somebody_listens(where)) {
+    if (!left_behind(where)) {
       return failure(
           std::string("another server answers there: stop it, or change [socketmap] listen"));
     }
@@ -178,6 +162,42 @@ Result<void, std::string> Listener::open_unix(const config::ListenAddress& addre
   }
   if (::chmod(path_.c_str(), options.socket_mode) != 0) {
     return failure("cannot set the mode: " + errno_text());
+  }
+  if (::listen(fd_, kBacklog) != 0) {
+    return failure(errno_text());
+  }
+  return {};
+}
+
+Result<void, std::string> open_listeners(const config::ListenAddress& address,
+                                         const config::Socketmap& options,
+                                         std::vector<std::unique_ptr<Listener>>& listeners) {
+  const std::string prefix = "cannot listen on " + address.str() + ": ";
+  if (address.kind == config::ListenAddress::Kind::Unix) {
+    auto listener = std::unique_ptr<Listener>(new Listener);
+    if (auto opened = listener->open_unix(address, options); !opened) {
+      return failure(prefix + opened.error());
+    }
+    listeners.push_back(std::move(listener));
+    return {};
+  }
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (const int rc =
+          getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
+      rc != 0) {
+    return failure(prefix + "host \"" + address.host + "\": " + gai_strerror(rc));
+  }
+  const std::unique_ptr<addrinfo, AddrInfoFree> list(found);
+  // Postfix may come by any address of the name.
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    auto listener = std::unique_ptr<Listener>(new Listener);
+    if (auto opened = listener->open_inet(*one); !opened) {
+      return failure(prefix + opened.error());
+    }
+    listeners.push_back(std::move(listener));
   }
   return {};
 }

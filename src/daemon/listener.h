@@ -4,9 +4,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/config.h"
+
+struct addrinfo;
 
 namespace mtastsd::daemon {
 
@@ -14,22 +17,20 @@ namespace mtastsd::daemon {
 // still the one that was made here.
 class Listener {
  public:
-  // A stale socket file (nobody accepts on it) is replaced; one with a live server behind it, or
-  // a file of another kind, is an error. Errors are one sentence.
-  static Result<std::unique_ptr<Listener>, std::string> open(const config::ListenAddress& address,
-                                                             const config::Socketmap& options);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
   int fd() const { return fd_; }
-  bool is_inet() const { return path_.empty(); }
   // As bound: with the port that the system chose for port 0.
   const std::string& name() const { return name_; }
 
  private:
+  friend Result<void, std::string> open_listeners(const config::ListenAddress&,
+                                                  const config::Socketmap&,
+                                                  std::vector<std::unique_ptr<Listener>>&);
   Listener() = default;
-  Result<void, std::string> open_inet(const config::ListenAddress& address);
+  Result<void, std::string> open_inet(const addrinfo& where);
   Result<void, std::string> open_unix(const config::ListenAddress& address,
                                       const config::Socketmap& options);
 
@@ -39,6 +40,13 @@ class Listener {
   dev_t device_ = 0;
   ino_t inode_ = 0;
 };
+
+// Adds the listeners for one address: one for each address of a host name, one for a path. A
+// stale socket file (nobody accepts on it) is replaced; one with a live server behind it, or a
+// file of another kind, is an error. Errors are one sentence.
+Result<void, std::string> open_listeners(const config::ListenAddress& address,
+                                         const config::Socketmap& options,
+                                         std::vector<std::unique_ptr<Listener>>& listeners);
 
 // The numeric ids of [socketmap] socket_owner and socket_group; -1 where not set. Errors name the
 // one that does not exist.

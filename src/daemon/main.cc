@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -41,10 +42,12 @@ int serve(const mtastsd::config::Config& config, const std::string& path) {
     mtastsd::Log log(config.log);
     auto daemon = mtastsd::daemon::Daemon::start(config, path, log);
     if (daemon) {
-      (*daemon)->run();
+      status = (*daemon)->run() ? 0 : kExitError;
     } else {
-      log.error("not started", {{"reason", daemon.error()}});
-      status = kExitError;
+      if (config.log.target == mtastsd::LogTarget::Syslog) {
+        log.error("not started", {{"reason", daemon.error()}});
+      }
+      status = fail(daemon.error());
     }
   }
   curl_global_cleanup();
@@ -71,7 +74,9 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
 
-  if (path.empty() && ::access(kDefaultConfig, F_OK) == 0) {
+  // Only a file that is not there is no file: one that cannot be read is a mistake to be told.
+  if (path.empty() &&
+      (::access(kDefaultConfig, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))) {
     path = kDefaultConfig;
   }
   mtastsd::config::Config config = mtastsd::config::defaults();
