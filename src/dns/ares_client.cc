@@ -421,6 +421,8 @@ void AresClient::Impl::look_at_resolv_conf() {
     return;
   }
   const std::string text{std::istreambuf_iterator<char>(file), {}};
+  // A file being written anew is empty for a moment.
+  if (text.find("nameserver") == std::string::npos && !servers_.empty()) return;
   auto servers = parse_resolv_conf(text);
   if (servers != servers_) use_servers(std::move(servers));
 }

@@ -380,7 +380,9 @@ Handle CurlFetcher::Impl::fetch(const DomainName& policy_host, std::span<const I
   transfer->name_and_port_ = transfer->host_ + ":" + std::to_string(options_.port);
   transfer->set_up(resolve_list(transfer->name_and_port_, addresses));
   // Starts nothing yet: curl asks for a timer, and begins when that comes.
-  curl_multi_add_handle(multi_.get(), transfer->easy_.get());
+  if (curl_multi_add_handle(multi_.get(), transfer->easy_.get()) != CURLM_OK) {
+    throw std::runtime_error("libcurl takes no transfer");
+  }
   transfer->has_alternatives_ = addresses.size() > 1;
   if (transfer->has_alternatives_ && !look_->armed()) look_->arm(kLookEvery);
   return transfer;
