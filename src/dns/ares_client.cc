@@ -1,8 +1,8 @@
 // Which server is asked when, and what came of it. Each server has a c-ares channel of its
-// own (channel.h). A question goes to the first server; after kNextServerAfter of silence, or
-// at once after an error, to the next one as well, while answers of the earlier ones still
-// count. The first good answer wins. A server that stayed silent where another one answered is
-// asked last for kSuspectFor.
+// own (channel.h), and each question whose answer was cut short one over TCP. A question goes to
+// the first server; after kNextServerAfter of silence, or at once after an error, to the next one
+// as well, while answers of the earlier ones still count. The first good answer wins. A server that
+// stayed silent where another one answered is asked last for kSuspectFor.
 //
 // New servers mean a new generation of channels; the old one is destroyed when its last
 // attempt has ended, which c-ares bounds by about the timeout of a question.
@@ -42,6 +42,8 @@ namespace {
 constexpr Milliseconds kNextServerAfter{1500};
 constexpr Milliseconds kSuspectFor{30000};
 constexpr Milliseconds kLookAtResolvConfEvery{1000};
+constexpr Milliseconds kAskAgainAfter{300};  // servers that refuse, for
+constexpr Milliseconds kAskAgainFor{2000};
 constexpr std::size_t kMaxWaiting = 10000;
 constexpr int kMaxHops = 8;  // CNAMEs whose targets have to be asked for
 
@@ -132,9 +134,10 @@ class AresClient::Impl final : public Channel::Owner {
   event::SelfGuard guard_;
   std::unique_ptr<event::Timer> delivery_;
   Questions running_;
-  Questions waiting_;                  // for a place in flight, oldest first
-  Questions ready_;                    // with something to work on or to deliver
-  std::list<Generation> generations_;  // the last one is in use, the others drain
+  Questions waiting_;                                 // for a place in flight, oldest first
+  Questions ready_;                                   // with something to work on or to deliver
+  std::list<Generation> generations_;                 // the last one is in use, the others drain
+  std::list<std::unique_ptr<Channel>> tcp_channels_;  // one for each question that needs one
 };
 
 // One question, from the call to its callback.
@@ -146,6 +149,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
         type_(type),
         callback_(std::move(callback)),
         deadline_(impl.clock_.steady() + impl.options_.timeout),
+        ask_again_until_(impl.clock_.steady() + kAskAgainFor),
         timer_(impl.loop_.make_timer([this] { on_timer(); })) {}
   ~Question() override {
     if (impl_ != nullptr) impl_->forget(*this);
@@ -160,9 +164,13 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
     outcome_ = failure(Error{kind, std::move(detail)});
   }
   void note(Channel::Attempt& attempt, Reading outcome) override;
+  void note_cut_short(Channel::Attempt& attempt) override;
 
  private:
   friend class Impl;
+
+  void ask(Channel& channel);
+  void ask_over_tcp(const Server& server);
 
   void on_timer();
   void choose_order();
@@ -175,6 +183,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   RecordType type_;
   std::function<void(Reading)> callback_;
   SteadyTime deadline_;
+  SteadyTime ask_again_until_;
   std::unique_ptr<event::Timer> timer_;
 
   Questions* list_ = nullptr;  // impl_'s running_ or waiting_
@@ -189,6 +198,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   std::size_t asked_ = 0;           // how many of them were asked
   SteadyTime next_server_at_{};
   std::vector<Channel::Attempt*> attempts_;  // under way, in the order of their start
+  std::vector<Server> cut_short_;            // servers to be asked again over TCP
   std::optional<Reading> noted_;             // from a server, not an error
   std::optional<Error> last_error_;
   std::optional<Reading> outcome_;  // for the callback
@@ -217,17 +227,21 @@ void AresClient::Impl::Question::ask_next_server() {
     }
     ++generation.questions;
     next_server_at_ = impl_->clock_.steady() + kNextServerAfter;
-    auto attempt = std::make_unique<Channel::Attempt>();
-    attempt->asker = this;
-    attempt->name = name_;
-    attempt->type = type_;
-    attempts_.push_back(attempt.get());
-    channel->ask(std::move(attempt));
+    ask(*channel);
     arm_timer();
     return;
   }
   // Every server has been asked; an attempt still under way may yet bring the answer.
-  if (attempts_.empty() && !noted_) {
+  if (attempts_.empty() && !noted_ && cut_short_.empty()) {
+    // A resolver that is being restarted refuses for a moment.
+    const SteadyTime again = impl_->clock_.steady() + kAskAgainAfter;
+    if (last_error_ && last_error_->kind == ErrorKind::NoServer && again < ask_again_until_ &&
+        again < deadline_ && !order_.empty()) {
+      asked_ = 0;
+      next_server_at_ = again;
+      arm_timer();
+      return;
+    }
     outcome_ = failure(last_error_.value_or(Error{ErrorKind::NoServer, "there is no server"}));
     impl_->ready(*this);
   }
@@ -243,7 +257,7 @@ void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome
   std::erase(attempts_, &attempt);
   if (!outcome) {
     last_error_ = std::move(outcome.error());
-    last_error_->detail += " from " + attempt.channel->server();
+    last_error_->detail += " from " + attempt.channel->server().str();
   } else if (!noted_) {
     mark_suspects(attempt);
     noted_ = std::move(outcome);
@@ -251,11 +265,38 @@ void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome
   impl_->ready(*this);
 }
 
+void AresClient::Impl::Question::note_cut_short(Channel::Attempt& attempt) {
+  std::erase(attempts_, &attempt);
+  cut_short_.push_back(attempt.channel->server());
+  impl_->ready(*this);
+}
+
+// RFC 7766 section 5. The connection is for this question alone: one that breaks breaks no other.
+void AresClient::Impl::Question::ask_over_tcp(const Server& server) {
+  auto channel =
+      Channel::make(impl_->loop_, *impl_, server, Channel::Transport::Tcp, impl_->options_.timeout);
+  if (!channel) {
+    last_error_ = Error{ErrorKind::NoServer, "c-ares cannot be set up"};
+    return;
+  }
+  impl_->tcp_channels_.push_back(std::move(channel));
+  ask(*impl_->tcp_channels_.back());
+}
+
+void AresClient::Impl::Question::ask(Channel& channel) {
+  auto attempt = std::make_unique<Channel::Attempt>();
+  attempt->asker = this;
+  attempt->name = name_;
+  attempt->type = type_;
+  attempts_.push_back(attempt.get());
+  channel.ask(std::move(attempt));
+}
+
 void AresClient::Impl::Question::mark_suspects(const Channel::Attempt& answered) {
   for (const auto* silent : attempts_) {
     // The servers may have changed since it was asked.
     for (std::size_t i = 0; i < impl_->servers_.size(); ++i) {
-      const std::string server = impl_->servers_[i].str();
+      const Server& server = impl_->servers_[i];
       if (server == silent->channel->server() && server != answered.channel->server()) {
         impl_->suspect_until_[i] = impl_->clock_.steady() + kSuspectFor;
       }
@@ -280,6 +321,9 @@ void AresClient::Impl::Question::proceed() {
     Reading reading = std::move(*noted_);
     noted_.reset();
     take(std::move(reading));
+  } else if (!outcome_ && !cut_short_.empty()) {
+    for (const Server& server : std::exchange(cut_short_, {})) ask_over_tcp(server);
+    if (attempts_.empty()) ask_next_server();
   } else if (!outcome_ && list_ == &impl_->running_) {
     ask_next_server();  // after an error
   }
@@ -440,7 +484,8 @@ void AresClient::Impl::use_servers(std::vector<Server> servers) {
 void AresClient::Impl::new_generation() {
   Generation generation;
   for (const auto& server : servers_) {
-    generation.channels.push_back(Channel::make(loop_, *this, server, options_.timeout));
+    generation.channels.push_back(
+        Channel::make(loop_, *this, server, Channel::Transport::Udp, options_.timeout));
   }
   generations_.push_back(std::move(generation));
   sweep();
@@ -450,6 +495,7 @@ void AresClient::Impl::sweep() {
   for (auto old = generations_.begin(); old != std::prev(generations_.end());) {
     old = old->idle() ? generations_.erase(old) : std::next(old);
   }
+  tcp_channels_.remove_if([](const auto& channel) { return channel->idle(); });
 }
 
 AresClient::AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOptions options)

@@ -47,6 +47,11 @@ int tries_for(Milliseconds patience, Milliseconds one_try) {
   return std::max(tries, 1);
 }
 
+// RFC 1035 section 4.1.1: the TC bit.
+bool is_cut_short(const unsigned char* packet, int size) {
+  return packet != nullptr && size > 2 && (packet[2] & 0x02) != 0;
+}
+
 // What c-ares says without an answer from the server.
 Reading outcome_without_answer(int status) {
   switch (status) {
@@ -72,22 +77,26 @@ Reading outcome_without_answer(int status) {
 
 }  // namespace
 
-Channel::Channel(event::Loop& loop, Owner& owner, std::string server)
+Channel::Channel(event::Loop& loop, Owner& owner, const Server& server, Transport transport)
     : loop_(loop),
       owner_(owner),
-      server_(std::move(server)),
+      server_(server),
+      transport_(transport),
       timer_(loop.make_timer([this] { process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); })) {}
 
 std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Server& server,
-                                       Milliseconds patience) {
-  std::unique_ptr<Channel> channel(new Channel(loop, owner, server.str()));
+                                       Transport transport, Milliseconds patience) {
+  std::unique_ptr<Channel> channel(new Channel(loop, owner, server, transport));
   const Milliseconds one_try = std::clamp(patience / 4, Milliseconds(20), kTry);
   ares_options options{};
   int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB |
              ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_RCVBUF | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS |
              ARES_OPT_RESOLVCONF;
-  // NOCHECKRESP: SERVFAIL and its like come to the caller as they are.
-  options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP | ARES_FLAG_EDNS;
+  // NOCHECKRESP: SERVFAIL and its like come to the caller as they are. IGNTC: so do answers cut
+  // short.
+  options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP |
+                  ARES_FLAG_EDNS |
+                  (transport == Transport::Tcp ? ARES_FLAG_USEVC : ARES_FLAG_IGNTC);
   options.timeout = static_cast<int>(one_try.count());
   options.tries = tries_for(patience, one_try);
   options.ednspsz = kUdpPayload;
@@ -116,7 +125,7 @@ std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Se
     channel->ares_ = nullptr;
     return nullptr;
   }
-  if (ares_set_servers_ports_csv(channel->ares_, channel->server_.c_str()) != ARES_SUCCESS) {
+  if (ares_set_servers_ports_csv(channel->ares_, server.str().c_str()) != ARES_SUCCESS) {
     return nullptr;
   }
   return channel;
@@ -150,6 +159,10 @@ void Channel::on_answer(void* arg, int status, int, unsigned char* packet, int s
   --attempt->channel->pending_;
   // Nobody asks any more when the channel is destroyed: ARES_EDESTRUCTION ends here.
   if (attempt->asker == nullptr) return;
+  if (attempt->channel->transport_ == Transport::Udp && is_cut_short(packet, size)) {
+    attempt->asker->note_cut_short(*attempt);
+    return;
+  }
   attempt->asker->note(*attempt, packet != nullptr && size > 0
                                      ? read_message({packet, static_cast<std::size_t>(size)},
                                                     attempt->name, attempt->type)

@@ -16,10 +16,11 @@ struct ares_channeldata;
 
 namespace mtastsd::dns {
 
-// A c-ares channel with one server, on the loop. c-ares sends again after a silence and turns
-// to TCP for answers cut short; which server is asked when is not its business, so that a
-// SERVFAIL arrives here as what it is (c-ares 1.18 reports it as a refused connection once it
-// has run out of servers).
+// A c-ares channel with one server, on the loop, over UDP or TCP. c-ares sends again after a
+// silence; which server is asked when is not its business, so that a SERVFAIL arrives here as
+// what it is (c-ares 1.18 reports it as a refused connection once it has run out of servers).
+// Nor is the turn to TCP for answers cut short: a TCP connection that breaks fails all
+// questions of its channel, so each such question gets a channel of its own.
 class Channel {
  public:
   struct Attempt;
@@ -29,6 +30,8 @@ class Channel {
    public:
     virtual ~Asker() = default;
     virtual void note(Attempt& attempt, Reading outcome) = 0;
+    // The answer did not fit into a datagram.
+    virtual void note_cut_short(Attempt& attempt) = 0;
   };
 
   // One question as given to c-ares, which keeps it until it has called back, at the latest
@@ -49,8 +52,9 @@ class Channel {
 
   // c-ares gives an attempt up after `patience` at the earliest, unless the server is known
   // to be unreachable. nullptr when c-ares cannot be set up.
+  enum class Transport { Udp, Tcp };
   static std::unique_ptr<Channel> make(event::Loop& loop, Owner& owner, const Server& server,
-                                       Milliseconds patience);
+                                       Transport transport, Milliseconds patience);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -59,13 +63,13 @@ class Channel {
   void ask(std::unique_ptr<Attempt> attempt);
 
   bool idle() const { return pending_ == 0; }
-  const std::string& server() const { return server_; }
+  const Server& server() const { return server_; }
 
   // After how many questions a fresh channel is due, for the sake of a fresh source port.
   static std::uint64_t questions_per_channel();
 
  private:
-  Channel(event::Loop& loop, Owner& owner, std::string server);
+  Channel(event::Loop& loop, Owner& owner, const Server& server, Transport transport);
 
   static void on_answer(void* arg, int status, int timeouts, unsigned char* packet,
                         int size) noexcept;
@@ -75,7 +79,8 @@ class Channel {
 
   event::Loop& loop_;
   Owner& owner_;
-  std::string server_;
+  const Server server_;
+  const Transport transport_;
   std::size_t pending_ = 0;
   std::unique_ptr<event::Timer> timer_;
   std::map<int, std::unique_ptr<event::FdWatch>> watches_;

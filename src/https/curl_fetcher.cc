@@ -253,9 +253,18 @@ CURLcode CurlFetcher::Impl::Transfer::on_ssl_context(SSL_CTX* context) {
 // curl 7.88 takes the end of a connection for the end of the body whether or not close_notify
 // came before it.
 void CurlFetcher::Impl::Transfer::on_ssl_event(const SSL* ssl, int where, int value) {
-  if (where != SSL_CB_READ_ALERT || (value & 0xff) != SSL_AD_CLOSE_NOTIFY) return;
-  void* self = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), transfer_index());
-  if (self != nullptr) static_cast<Transfer*>(self)->close_notified_ = true;
+  auto* self = static_cast<Transfer*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), transfer_index()));
+  if (self == nullptr) return;
+  if (where == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
+    self->close_notified_ = true;
+  } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
+    const unsigned char* name = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(ssl, &name, &size);
+    if (std::string_view(reinterpret_cast<const char*>(name), size) == "h2") {
+      self->head_.speaks_http2();
+    }
+  }
 }
 
 std::size_t CurlFetcher::Impl::Transfer::on_header(std::string_view line) {

@@ -97,8 +97,11 @@ ResponseHead::State ResponseHead::add_line(std::string_view line) {
 ResponseHead::State ResponseHead::begin(std::string_view line) {
   const auto status = parse_status_line(line);
   if (!status) return refuse(ErrorKind::Protocol, "not an HTTP response");
+  // Only ALPN tells which protocol a connection speaks, not what the server writes into it.
+  if (line.starts_with("HTTP/1.") == framed_) {
+    return refuse(ErrorKind::Protocol, "a status line of another HTTP version");
+  }
   status_ = *status;
-  framed_ = !line.starts_with("HTTP/1.");
   return state_;
 }
 
@@ -109,7 +112,7 @@ std::string* ResponseHead::remember(std::string_view name, std::string_view valu
   if (same_text(name, "Content-Type")) return add(content_types_);
   if (same_text(name, "Content-Length")) return add(content_lengths_);
   if (same_text(name, "Content-Encoding")) return add(content_codings_);
-  if (same_text(name, "Transfer-Encoding")) return &(transfer_coding_ = value);
+  if (same_text(name, "Transfer-Encoding")) return add(transfer_codings_);
   if (same_text(name, "Location")) location_ = value;
   return nullptr;
 }
@@ -121,7 +124,7 @@ ResponseHead::State ResponseHead::end() {
     content_types_.clear();
     content_lengths_.clear();
     content_codings_.clear();
-    transfer_coding_.clear();
+    transfer_codings_.clear();
     location_.clear();
     return state_;
   }
@@ -140,19 +143,21 @@ ResponseHead::State ResponseHead::end() {
     if (!is_text_plain(type)) return refuse(ErrorKind::MediaType, "media type " + type);
   }
   for (const auto& coding : content_codings_) {
-    if (!same_text(coding, "identity")) {
+    if (!coding.empty() && !same_text(coding, "identity")) {
       return refuse(ErrorKind::Protocol, "content coding " + coding + ", which was not asked for");
     }
+  }
+  // RFC 9112 section 7: no other coding was asked for (section 10.1.4 of RFC 9110).
+  if (transfer_codings_.size() > 1 ||
+      (transfer_codings_.size() == 1 && !same_text(transfer_codings_.front(), "chunked"))) {
+    return refuse(ErrorKind::Protocol, "transfer coding " + transfer_codings_.front());
   }
   return state_ = State::Complete;
 }
 
 // RFC 9112 section 6.3.
 bool ResponseHead::body_ends_with_connection() const {
-  if (framed_) return false;
-  if (transfer_coding_.empty()) return content_lengths_.empty();
-  const std::string_view codings = transfer_coding_;
-  return !same_text(trimmed(codings.substr(codings.rfind(',') + 1)), "chunked");
+  return !framed_ && transfer_codings_.empty() && content_lengths_.empty();
 }
 
 std::string_view result_type(ErrorKind kind) {

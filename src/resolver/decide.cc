@@ -11,10 +11,11 @@ using cache::EntryFacts;
 using cache::Failure;
 using cache::StoredPolicy;
 
-// RFC 8461 section 3.2: a policy lives max_age seconds from its last successful fetch. A fetch
+// RFC 8461 section 3.2: a policy lives max_age seconds from its last successful fetch, and long
+// enough for the delivery that it was fetched for where max_age is next to nothing. A fetch
 // time in the future (the clock was set back) does not drop it: it is fetched again.
 bool alive(const EntryFacts& facts, WallTime now) {
-  return facts.has_policy && now < facts.fetched_at + facts.max_age;
+  return facts.has_policy && now < facts.fetched_at + std::max(facts.max_age, kLeastLife);
 }
 
 bool alive(const Entry& entry, WallTime now) {
@@ -30,18 +31,12 @@ bool held_back(const Entry& entry, const std::string& id, WallTime now) {
   return entry.failure && entry.failure->id == id && now < entry.failure->retry_at;
 }
 
-// Two fetches in a row for a policy that had ended when it was asked for again.
-bool fetched_just_now(const Entry& entry, const std::string& id, WallTime now) {
-  return entry.policy && entry.policy->id == id && entry.policy->fetched_at <= now &&
-         now < entry.policy->fetched_at + kMinFetchSpacing;
-}
-
 // When a good policy is fetched again without being asked for (RFC 8461 section 10.2): about
 // daily, and by half of its life at the latest. A life too short for that is renewed by the
 // query that finds it over.
 WallTime next_refresh(const StoredPolicy& policy, const Limits& limits, double jitter) {
   if (policy.policy.max_age < kMinRefreshAge) {
-    return policy.expires_at();
+    return policy.fetched_at + std::max(policy.policy.max_age, kLeastLife);
   }
   const Seconds most = std::min(limits.refresh_interval, policy.policy.max_age / 2);
   return policy.fetched_at + scaled(most, 0.85 + 0.15 * jitter);
@@ -155,10 +150,6 @@ AfterTxt after_txt(const std::optional<Entry>& known, const TxtOutcome& txt, boo
       if (must_fetch || (!current && !held_back(entry, txt.id, now))) {
         after.fetch = true;
       }
-      if (!valid && fetched_just_now(entry, txt.id, now)) {
-        after.fetch = false;
-        entry.recheck_at = entry.policy->fetched_at + kMinFetchSpacing;
-      }
       break;
     }
     case TxtStatus::NoRecord:
@@ -212,9 +203,6 @@ AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits) {
   }
   after.entry = entry;
   if (!alive(entry, now)) {
-    if (now < entry.policy->fetched_at + kMinFetchSpacing) {
-      return after;
-    }
     // The back-off of a failing policy host outlives the policy.
     const bool remember = entry.failure && now < entry.failure->retry_at;
     after.action = remember ? DueAction::Store : DueAction::Drop;

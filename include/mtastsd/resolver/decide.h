@@ -25,7 +25,7 @@ struct Limits {
 
 inline constexpr Seconds kDnsFailureHold{10};  // how long "DNS could not be asked" holds
 inline constexpr Seconds kRetryMax{3600};
-inline constexpr Seconds kMinFetchSpacing{2};    // between two good fetches of a very short max_age
+inline constexpr Seconds kLeastLife{2};  // of a policy: a max_age of 0 means no fetch per query
 inline constexpr Seconds kMinRefreshAge{240};    // shorter lives are fetched again on demand only
 inline constexpr Seconds kUseResolution{86400};  // how exactly the last use is kept
 

@@ -93,7 +93,7 @@ class Mtastsd:
 
     def checks(self, domain):
         """How many look-ups of the domain ended without a new policy; log level debug."""
-        event = r'event=(checked|"no policy"|"fetch failed"|"TXT look-up failed")'
+        event = r'event=(checked|"no policy"|"unusable record"|"fetch failed"|"TXT look-up failed")'
         return len(re.findall(rf"{event} domain={re.escape(domain)} ", self.log()))
 
     def wait_stored(self, domain):

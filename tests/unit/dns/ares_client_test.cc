@@ -229,6 +229,42 @@ TEST_F(AresClientTest, AnAnswerCutShortIsAskedAgainOverTcp) {
   EXPECT_EQ(std::get<TxtRecords>(*answer).records.size(), 100U);
 }
 
+// Whoever publishes a record that is too long for UDP must not reach the questions of others.
+TEST_F(AresClientTest, ABrokenTcpConnectionFailsNoOtherQuestion) {
+  DnsServer server([](const Asked& asked) -> std::optional<test::Reply> {
+    if (asked.tcp) return std::nullopt;  // closes without an answer
+    auto packet = answer_to(asked);
+    if (asked.name == "bad.example") return reply(packet.truncated());
+    return test::Reply{packet.bytes(), std::chrono::milliseconds(600)};
+  });
+  client({server.address()});
+  bool bad_answered = false;
+  const Handle bad = client_->txt("bad.example", [&](TxtAnswer answer) {
+    EXPECT_FALSE(answer);
+    bad_answered = true;
+  });
+  EXPECT_EQ(text(ask()), "from server");
+  const auto all = server.asked();
+  EXPECT_EQ(
+      std::count_if(all.begin(), all.end(), [](const Asked& asked) { return asked.name == kName; }),
+      1);
+  for (int i = 0; i < 50 && !bad_answered; ++i) run(Milliseconds(100));
+  EXPECT_TRUE(bad_answered);
+}
+
+TEST_F(AresClientTest, AServerThatIsBackInAMomentIsAskedAgain) {
+  std::string address;
+  {
+    address = DnsServer([](const Asked&) { return std::nullopt; }).address();
+  }
+  client({address});
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(error(ask()), ErrorKind::NoServer);
+  const auto took = std::chrono::steady_clock::now() - begin;
+  EXPECT_GE(took, std::chrono::milliseconds(1000));
+  EXPECT_LE(took, std::chrono::milliseconds(4000));
+}
+
 TEST_F(AresClientTest, AnAnswerThatFillsTheUdpPayloadNeedsNoTcp) {
   DnsServer server([&](const Asked& asked) {
     EXPECT_FALSE(asked.tcp);

@@ -153,16 +153,36 @@ TEST(ResponseHead, HeaderBytesAreBoundedOverAllResponsesTogether) {
 TEST(ResponseHead, TellsWhetherTheConnectionEndsTheBody) {  // RFC 9112 section 6.3
   const auto ends = [](const std::string& version, const std::string& fields) {
     ResponseHead head;
+    if (version == "HTTP/2") head.speaks_http2();
     EXPECT_EQ(feed(head, version + " 200 OK\r\nContent-Type: text/plain\r\n" + fields + "\r\n"),
               State::Complete);
     return head.body_ends_with_connection();
   };
   EXPECT_TRUE(ends("HTTP/1.1", ""));
   EXPECT_TRUE(ends("HTTP/1.0", ""));
-  EXPECT_TRUE(ends("HTTP/1.1", "Transfer-Encoding: gzip\r\n"));
   EXPECT_FALSE(ends("HTTP/1.1", "Content-Length: 5\r\n"));
-  EXPECT_FALSE(ends("HTTP/1.1", "Transfer-Encoding: gzip, Chunked\r\n"));
+  EXPECT_FALSE(ends("HTTP/1.1", "Transfer-Encoding: Chunked\r\n"));
   EXPECT_FALSE(ends("HTTP/2", ""));
+}
+
+// RFC 9112 sections 6.1 and 7: only "chunked" is there to be had, once.
+TEST(ResponseHead, RefusesTransferCodingsThatWereNotAskedFor) {
+  for (const char* fields : {"Transfer-Encoding: gzip\r\n", "Transfer-Encoding: gzip, chunked\r\n",
+                             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                             "Transfer-Encoding: foo\r\n"}) {
+    EXPECT_EQ(
+        refusal(std::string("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n") + fields + "\r\n"),
+        ErrorKind::Protocol)
+        << fields;
+  }
+}
+
+// What a server writes into a connection does not make it another protocol.
+TEST(ResponseHead, TheStatusLineIsThatOfTheProtocolInUse) {
+  EXPECT_EQ(refusal("HTTP/2 200 OK\r\n"), ErrorKind::Protocol);
+  ResponseHead head;
+  head.speaks_http2();
+  EXPECT_EQ(head.add_line("HTTP/1.1 200 OK\r\n"), State::Refused);
 }
 
 TEST(ResponseHead, TrailerFieldsChangeNothingButCount) {

@@ -185,14 +185,11 @@ TEST(AfterTxt, APolicyFromTheFutureIsFetchedAnew) {
   EXPECT_TRUE(after_txt(cached("a", Seconds(-5000)), found("a"), false, kNow, kLimits).fetch);
 }
 
-TEST(AfterTxt, AMaxAgeOfZeroIsNotFetchedForEachQuery) {
-  const Entry just_now = cached("a", Seconds(0), Seconds(0));
-  const AfterTxt after = after_txt(just_now, found("a"), false, kNow + Seconds(1), kLimits);
-  EXPECT_FALSE(after.fetch);
-  EXPECT_EQ(standing(after.entry, kNow + Seconds(1)), Standing::NoPolicy);
-  EXPECT_EQ(standing(after.entry, kNow + kMinFetchSpacing), Standing::Unknown);
-  EXPECT_TRUE(after_txt(just_now, found("a"), false, kNow + kMinFetchSpacing, kLimits).fetch);
-  EXPECT_TRUE(after_txt(just_now, found("b"), false, kNow, kLimits).fetch);
+TEST(Look, AMaxAgeOfZeroIsGoodForTheDeliveryAtHandAndNoFetchPerQuery) {
+  const Entry entry = cached("a", Seconds(0), Seconds(0));
+  EXPECT_EQ(standing(entry), Standing::Enforced);
+  EXPECT_EQ(standing(entry, kNow + kLeastLife - Seconds(1)), Standing::Enforced);
+  EXPECT_EQ(standing(entry, kNow + kLeastLife), Standing::Unknown);
 }
 
 // --- after_fetch ------------------------------------------------------------------------------
