@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <iterator>
 #include <system_error>
+#include <vector>
 
 #include "mtastsd/base/checksum.h"
 
@@ -24,6 +26,10 @@ constexpr std::string_view kFormatKey = "format";
 constexpr const char* kTables[] = {"meta", "entries", "due", "negative"};
 constexpr char kDataFile[] = "/data.mdb";
 constexpr char kLockFile[] = "/mtastsd.lock";
+constexpr char kCleanMark[] = "/clean";      // the last daemon closed the file as it should
+constexpr char kDamagedMark[] = "/damaged";  // the last daemon could not write into it
+constexpr std::uintmax_t kAlwaysWalked = std::uintmax_t{32} << 20;
+constexpr unsigned kWalkSeconds = 20;
 
 LmdbEnv::OpenProblem classify(int rc) {
   switch (rc) {
@@ -59,10 +65,21 @@ bool walk(const std::string& directory) {
       mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn) != 0) {
     return false;
   }
+  constexpr MDB_dbi kFreeList = 0;  // which a commit reads too
+  std::vector<MDB_dbi> tables = {kFreeList};
   for (const char* name : kTables) {
     MDB_dbi table = 0;
+    const int rc = mdb_dbi_open(txn, name, 0, &table);
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+      return false;
+    }
+    if (rc == 0) {
+      tables.push_back(table);
+    }
+  }
+  for (const MDB_dbi table : tables) {
     MDB_cursor* cursor = nullptr;
-    if (mdb_dbi_open(txn, name, 0, &table) != 0 || mdb_cursor_open(txn, table, &cursor) != 0) {
+    if (mdb_cursor_open(txn, table, &cursor) != 0) {
       return false;
     }
     MDB_val key;
@@ -79,8 +96,8 @@ bool walk(const std::string& directory) {
   return true;
 }
 
-// Reads every record, in a child process: what LMDB does with a page of zeros where a tree goes
-// on is to abort. No thread of the child but this one touches anything.
+// Reads everything, in a child process: what LMDB does with a page that is no page is to abort,
+// or to follow it out of the file. A very large cache that takes too long counts as read.
 bool readable_throughout(const std::string& directory) {
   const pid_t child = ::fork();
   if (child < 0) {
@@ -88,12 +105,35 @@ bool readable_throughout(const std::string& directory) {
   }
   if (child == 0) {
     std::freopen("/dev/null", "w", stderr);  // LMDB's last words
+    ::alarm(kWalkSeconds);
     ::_exit(walk(directory) ? 0 : 1);
   }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  return (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+         (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+}
+
+// Damage is looked for where it is likely, or the look is short.
+bool believable(const std::string& directory) {
+  const bool closed_well = std::remove((directory + kCleanMark).c_str()) == 0;
+  if (::access((directory + kDamagedMark).c_str(), F_OK) == 0) {
+    return false;
+  }
+  std::error_code ec;
+  const std::uintmax_t size = std::filesystem::file_size(directory + kDataFile, ec);
+  if (ec || size == 0 || (closed_well && size > kAlwaysWalked)) {
+    return true;
+  }
+  return readable_throughout(directory);
+}
+
+void leave_mark(const std::string& directory, const char* mark) {
+  const int fd = ::open((directory + mark).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+  if (fd >= 0) {
+    ::close(fd);
+  }
 }
 
 }  // namespace
@@ -109,6 +149,9 @@ Result<Txn, int> Txn::begin(MDB_env* env, unsigned flags) {
 LmdbEnv::~LmdbEnv() {
   if (env_ != nullptr) {
     mdb_env_close(env_);
+    if (opened_to_write_) {
+      leave_mark(directory_, kCleanMark);
+    }
   }
   if (lock_fd_ >= 0) {
     ::close(lock_fd_);
@@ -135,6 +178,10 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
                                "cache " + directory +
                                    " is in use by another mtastsd: stop that one, or give this "
                                    "one another [cache] directory"});
+    }
+    if (!believable(directory)) {
+      return failure(OpenError{OpenProblem::Damaged,
+                               "cache " + directory + ": the data file cannot be read throughout"});
     }
     // A commit that is lost with the machine's power loses seconds of work, never the file.
     flags |= MDB_NOMETASYNC;
@@ -165,17 +212,32 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
     if (access == Access::ReadWrite) {
       self->fill_up(directory);
     }
-    if (self->bytes_missing(directory) > 0 || !readable_throughout(directory)) {
+    if (self->bytes_missing(directory) > 0) {
       return failure(
           OpenError{OpenProblem::Damaged, "cache " + directory + ": the data file is cut short"});
     }
   }
+  self->directory_ = directory;
   int dead = 0;
   mdb_reader_check(self->env_, &dead);
   if (auto opened = self->open_tables(directory, access); !opened) {
     return failure(std::move(opened.error()));
   }
+  struct ::stat file {};
+  if (::stat((directory + kDataFile).c_str(), &file) == 0) {
+    self->inode_ = file.st_ino;
+  }
+  self->opened_to_write_ = access == Access::ReadWrite;
   return self;
+}
+
+bool LmdbEnv::still_in_place() const {
+  struct ::stat file {};
+  return ::stat((directory_ + kDataFile).c_str(), &file) == 0 && file.st_ino == inode_;
+}
+
+void LmdbEnv::mark_damaged() {
+  leave_mark(directory_, kDamagedMark);
 }
 
 // How much shorter the file is than its header says. Reading a mapped page behind the end of the
@@ -266,6 +328,7 @@ std::string set_aside(const std::string& directory) {
     return {};
   }
   std::remove((directory + "/lock.mdb").c_str());
+  std::remove((directory + kDamagedMark).c_str());
   return to;
 }
 

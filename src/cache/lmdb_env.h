@@ -1,6 +1,7 @@
 #pragma once
 
 #include <lmdb.h>
+#include <sys/types.h>
 
 #include <cstdint>
 #include <memory>
@@ -65,6 +66,12 @@ class LmdbEnv {
   // that one which is shorter at the next start is damaged. After each commit.
   void fill_up(const std::string& directory) const;
 
+  // Whether the file that is written is the one in the directory: it may have been deleted.
+  bool still_in_place() const;
+
+  // Has the next start set the file aside: it cannot be written any more for what is in it.
+  void mark_damaged();
+
   // Bytes in use by data, of the map: what a write transaction sees.
   std::size_t used_bytes(MDB_txn* txn) const;
 
@@ -73,6 +80,9 @@ class LmdbEnv {
   Result<void, OpenError> open_tables(const std::string& directory, Access access);
   std::size_t bytes_missing(const std::string& directory) const;
 
+  std::string directory_;
+  ino_t inode_ = 0;
+  bool opened_to_write_ = false;
   int lock_fd_ = -1;
   MDB_env* env_ = nullptr;
   MDB_dbi meta_ = 0;

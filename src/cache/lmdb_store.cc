@@ -2,8 +2,8 @@
 // again" (error and warn, once each way), "record dropped" (warn), "cache full" (warn, when
 // policies that are enforced had to go).
 //
-// Known limits: a page of the file that is damaged in a way LMDB does not notice is found by the
-// checksum of the records on it, not before.
+// Known limits: a file that somebody else truncates or overwrites while it is open ends the process
+// (it is mapped). Damage that a start finds costs the whole cache, which is kept beside it.
 
 #include "mtastsd/cache/lmdb_store.h"
 
@@ -567,6 +567,11 @@ void LmdbStore::note_commit_result(int rc, std::size_t changes) {
       int dead = 0;
       mdb_reader_check(env_->env(), &dead);  // a killed reader of another process pins pages
     }
+    if (!misplaced_ && !env_->still_in_place()) {
+      misplaced_ = true;
+      log_.error("cache file deleted or replaced: what is stored now is lost at a restart; restart",
+                 {{"directory", options_.directory}});
+    }
     if (failing_) {
       log_.warn("commits work again", {{"directory", options_.directory}});
     }
@@ -582,6 +587,9 @@ void LmdbStore::note_commit_result(int rc, std::size_t changes) {
   failing_ = true;
   if (rc == MDB_PANIC && options_.on_unusable) {
     options_.on_unusable();
+  }
+  if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_CURSOR_FULL) {
+    env_->mark_damaged();
   }
   const std::lock_guard lock(mutex_);
   ++failed_attempts_;

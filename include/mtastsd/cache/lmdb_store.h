@@ -165,7 +165,8 @@ class LmdbStore final : public Store {
   std::unique_ptr<Reader> reader_;  // depends-on: env_; of the resolver's thread
   UnsavedFilter unsaved_;
   StoreCounters counters_;
-  bool failing_ = false;  // of the writer's thread
+  bool failing_ = false;    // of the writer's thread
+  bool misplaced_ = false;  // of the writer's thread
 
   std::mutex mutex_;
   std::condition_variable wake_;                     // for the writer: work or stop

@@ -253,6 +253,28 @@ TEST_F(LmdbStoreTest, ATruncatedFileIsSetAsideInsteadOfCrashing) {
   EXPECT_FALSE(store->find(name("p499.example")));
 }
 
+TEST_F(LmdbStoreTest, DamagedPagesAreFoundAtTheStartInsteadOfCrashing) {
+  {
+    auto store = open();
+    for (int i = 0; i < 500; ++i) {
+      store->put(name("p" + std::to_string(i) + ".example"), policy_entry(5000));
+    }
+    ASSERT_TRUE(store->flush(kPatience));
+  }
+  std::fstream file(data_file(), std::ios::in | std::ios::out | std::ios::binary);
+  std::uint32_t noise = 1;
+  file.seekp(2 * 4096);  // behind the two meta pages
+  for (std::uintmax_t at = 2 * 4096; at < std::filesystem::file_size(data_file()); ++at) {
+    noise = noise * 1664525 + 1013904223;
+    file.put(static_cast<char>(noise >> 24));
+  }
+  file.close();
+  auto store = open();
+  EXPECT_TRUE(store->writable());
+  store->put(name("a.example"), policy_entry(5000));
+  EXPECT_TRUE(store->flush(kPatience));
+}
+
 TEST_F(LmdbStoreTest, ADirectoryThatCannotBeMadeLeavesACacheInMemory) {
   std::ofstream(dir_.path() + "/file").flush();
   StoreOptions options;
