@@ -84,15 +84,14 @@ AfterFetch failed(const Entry& before, const std::string& id, const FetchFailure
   after.entry = before;
   after.entry.failure = next_failure(before, id, why, now, limits, jitter);
   if (alive(before, now)) {
-    // RFC 8461 section 3.3: the cached policy is applied. One from the future could not be
-    // fetched anew: its max_age counts from now, or it would not end.
-    StoredPolicy& kept = *after.entry.policy;
-    kept.fetched_at = std::min(kept.fetched_at, now);
+    // RFC 8461 section 3.3: the cached policy is applied. Also one from the future, as it is: a
+    // machine that starts with its clock in the past can fetch nothing (no certificate is valid
+    // yet), and must not have forgotten its policies when the clock is right again.
     after.alarm = alarm_due(*before.policy, *after.entry.failure, now);
     if (after.alarm) {
       after.entry.failure->warned_at = now;
     }
-    after.entry.due_at = std::min(after.entry.failure->retry_at, kept.expires_at());
+    after.entry.due_at = std::min(after.entry.failure->retry_at, before.policy->expires_at());
   } else {
     // RFC 8461 section 5.1: go on as if the domain had no MTA-STS, until the record is looked
     // at again: a new id may be fetched at once, the same one when its time has come.
@@ -139,7 +138,8 @@ AfterTxt after_txt(const std::optional<Entry>& known, const TxtOutcome& txt, boo
   const bool valid = alive(entry, now);
   // The age of a policy from the future is not known: have it fetched anew.
   const bool from_future = valid && entry.policy->fetched_at > now;
-  const bool must_fetch = (refresh || from_future) && valid;
+  const bool must_fetch =
+      valid && (refresh || (from_future && !held_back(entry, entry.policy->id, now)));
   entry.txt_checked_at = now;
 
   switch (txt.status) {

@@ -260,10 +260,14 @@ TEST(AfterFetch, WithoutAPolicyTheRecordIsLookedAtAgainWhenTheSameIdMayBeFetched
   EXPECT_EQ(after.entry.recheck_at, kNow + kLimits.retry_interval);
 }
 
-TEST(AfterFetch, APolicyFromTheFutureLivesItsMaxAgeFromNow) {
+// The clock was in the past while the machine started: nothing can be fetched then.
+TEST(AfterFetch, APolicyFromTheFutureIsNotForgottenOnceTheClockIsRight) {
   const Entry before = cached("a", Seconds(-1'000'000), Seconds(1000));
   const AfterFetch after = after_fetch(before, "a", bad(), kNow, kLimits, 0.0);
-  EXPECT_EQ(after.entry.policy->expires_at(), kNow + Seconds(1000));
+  EXPECT_EQ(standing(after.entry, kNow + Seconds(1'000'500)), Standing::Enforced);
+  // Nor is it asked for again and again meanwhile.
+  EXPECT_FALSE(after_txt(after.entry, found("a"), false, kNow + Seconds(60), kLimits).fetch);
+  EXPECT_TRUE(after_txt(after.entry, found("a"), false, kNow + Seconds(300), kLimits).fetch);
 }
 
 TEST(AfterFetch, FailuresBackOffToAnHourForTheSameId) {
