@@ -26,9 +26,16 @@ Seconds scaled(Seconds span, double factor) {
   return Seconds(static_cast<std::int64_t>(static_cast<double>(span.count()) * factor));
 }
 
-// RFC 8461 section 3.3: no new attempt for the same id within five minutes of a failed one.
-bool held_back(const Entry& entry, const std::string& id, WallTime now) {
-  return entry.failure && entry.failure->id == id && now < entry.failure->retry_at;
+// How long the same id is held back at most.
+Seconds longest_hold(const Limits& limits) {
+  return std::max(kRetryMax, limits.retry_interval) * 11 / 10;
+}
+
+// RFC 8461 section 3.3: no new attempt for the same id within five minutes of a failed one. An
+// end that is too far away comes from before the clock was set back.
+bool held_back(const Entry& entry, const std::string& id, WallTime now, const Limits& limits) {
+  return entry.failure && entry.failure->id == id && now < entry.failure->retry_at &&
+         entry.failure->retry_at <= now + longest_hold(limits);
 }
 
 // When a good policy is fetched again without being asked for (RFC 8461 section 10.2): about
@@ -139,7 +146,7 @@ AfterTxt after_txt(const std::optional<Entry>& known, const TxtOutcome& txt, boo
   // The age of a policy from the future is not known: have it fetched anew.
   const bool from_future = valid && entry.policy->fetched_at > now;
   const bool must_fetch =
-      valid && (refresh || (from_future && !held_back(entry, entry.policy->id, now)));
+      valid && (refresh || (from_future && !held_back(entry, entry.policy->id, now, limits)));
   entry.txt_checked_at = now;
 
   switch (txt.status) {
@@ -147,7 +154,7 @@ AfterTxt after_txt(const std::optional<Entry>& known, const TxtOutcome& txt, boo
       entry.recheck_at = now + std::clamp(txt.ttl, limits.recheck_min, limits.recheck_max);
       // RFC 8461 section 5.1: an unchanged id means that the cached policy is current.
       const bool current = valid && entry.policy->id == txt.id;
-      if (must_fetch || (!current && !held_back(entry, txt.id, now))) {
+      if (must_fetch || (!current && !held_back(entry, txt.id, now, limits))) {
         after.fetch = true;
       }
       break;

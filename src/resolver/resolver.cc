@@ -236,10 +236,16 @@ void Resolver::Impl::finished(Resolution& resolution, Outcome outcome) {
 // Keeps the day of the last use, and brings a policy that was let go to its end back among those
 // that are refreshed.
 void Resolver::Impl::note_use(const DomainName& domain, cache::Entry& entry, WallTime now) {
-  if (!entry.policy || now < entry.last_used_at + kUseResolution) {
+  if (!entry.policy) {
     return;
   }
-  if (now >= entry.last_used_at + options_.limits.idle_after) {
+  // A failing one is due when it may be tried again, which can be late as well.
+  const bool let_go =
+      !entry.failure && entry.due_at > entry.policy->fetched_at + options_.limits.refresh_interval;
+  if (now < entry.last_used_at + kUseResolution && !let_go) {
+    return;
+  }
+  if (let_go) {
     entry.due_at = now;
   }
   entry.last_used_at = now;
