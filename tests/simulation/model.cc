@@ -1,0 +1,371 @@
+#include "simulation/model.h"
+
+#include <algorithm>
+
+namespace mtastsd::simulation {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+
+// RFC 8461 section 3.3 asks for at least five minutes between attempts for one id; a stored time
+// is good to a second.
+constexpr Seconds kLeastRetry{299};
+// The sender's own promises: failed fetches are tried again within about an hour, every day has
+// its refresh, and the work of a moment when all domains come at once is done within this.
+constexpr minutes kMostRetry{67};
+constexpr hours kRefresh{24};
+constexpr minutes kWork{20};
+// A life shorter than this is renewed by questions alone.
+constexpr Seconds kLeastRefreshed{240};
+constexpr hours kAlarm{24};
+// However short its life, a policy may be applied to the delivery that it was fetched for.
+constexpr Seconds kDelivery{2};
+constexpr Seconds kNoStorm{1};
+
+}  // namespace
+
+std::optional<std::string> match_of(std::string_view reply) {
+  constexpr std::string_view kBegin = "OK secure match=";
+  constexpr std::string_view kEnd = " servername=hostname";
+  if (reply == "NOTFOUND ") {
+    return "";
+  }
+  if (!reply.starts_with(kBegin) || !reply.ends_with(kEnd)) {
+    return std::nullopt;
+  }
+  return std::string(reply.substr(kBegin.size(), reply.size() - kBegin.size() - kEnd.size()));
+}
+
+Model::Model(const Clock& clock, const World& world, Trace& trace, const resolver::Options& options,
+             bool strict)
+    : clock_(clock),
+      world_(world),
+      trace_(trace),
+      options_(options),
+      strict_(strict),
+      domains_(world.size()) {}
+
+void Model::violated(std::size_t domain, const std::string& what) {
+  if (violation_.empty()) {
+    violation_ = what;
+    violator_ = domain;
+    trace_.add(domain, "VIOLATION", what);
+  }
+}
+
+// RFC 8461 section 3.2: max_age seconds from the fetch.
+bool Model::alive(const Known& known) const {
+  return known.policy && clock_.wall() < known.fetched_wall + known.policy->max_age;
+}
+
+bool Model::may_apply(const Known& known) const {
+  return known.policy &&
+         clock_.wall() < known.fetched_wall + std::max(known.policy->max_age, kDelivery);
+}
+
+bool Model::surely_alive(const Known& known) const {
+  return alive(known) && !known.lapsed && clock_.wall() < known.sure_until;
+}
+
+bool Model::in_use(const Domain& domain, Seconds margin) const {
+  return domain.was_questioned &&
+         clock_.wall() < domain.questioned_wall + options_.limits.idle_after - margin;
+}
+
+// What the sender does at a moment of the wall clock, a clock that is set back before it puts off
+// by as much: the retry after a failed fetch. And a policy that a clock ahead of time made idle
+// is not refreshed when the clock is right again.
+bool Model::excused(const Domain& domain) const {
+  const bool put_off = domain.failed_fetch > SteadyTime{} && domain.failed_fetch <= stepped_back_ &&
+                       domain.good_fetch <= stepped_back_;
+  return !strict_ && (put_off || domain.idled);
+}
+
+// Since when nothing keeps the sender from seeing the truth about a domain and acting on it.
+SteadyTime Model::undisturbed_since(std::size_t domain) const {
+  return std::max({world_.settled(domain), started_, stepped_});
+}
+
+// --- what happens to the sender ---------------------------------------------------------------
+
+void Model::started() {
+  started_ = clock_.steady();
+  for (Domain& domain : domains_) {
+    domain.fetch_owed.reset();
+  }
+}
+
+void Model::killed() {
+  for (const std::size_t number : dirty_) {
+    domains_[number].now = domains_[number].on_disk;
+    domains_[number].dirty = false;
+  }
+  dirty_.clear();
+}
+
+void Model::committed() {
+  for (const std::size_t number : dirty_) {
+    domains_[number].on_disk = domains_[number].now;
+    domains_[number].dirty = false;
+  }
+  dirty_.clear();
+}
+
+void Model::clock_about_to_step() {
+  for (Domain& domain : domains_) {
+    for (Known* known : {&domain.now, &domain.on_disk}) {
+      known->lapsed = known->lapsed || !alive(*known);
+    }
+  }
+}
+
+void Model::clock_stepped(Seconds by) {
+  clock_about_to_step();  // what the step made end
+  stepped_ = clock_.steady();
+  if (by < Seconds(0)) {
+    stepped_back_ = stepped_;
+  }
+  for (Domain& domain : domains_) {
+    domain.idled = domain.idled || !in_use(domain, Seconds(2 * 86400));
+  }
+}
+
+// --- what the sender does and sees ------------------------------------------------------------
+
+void Model::asked_txt(std::size_t number) {
+  Domain& domain = domains_[number];
+  const SteadyTime now = clock_.steady();
+  if (now < domain.lookups.front() + kNoStorm && started_ < domain.lookups.front() &&
+      stepped_ < domain.lookups.front()) {
+    violated(number, "five TXT look-ups within a second");
+  }
+  std::rotate(domain.lookups.begin(), domain.lookups.begin() + 1, domain.lookups.end());
+  domain.lookups.back() = now;
+}
+
+void Model::saw_txt(std::size_t number, const TxtSeen& seen) {
+  Domain& domain = domains_[number];
+  domain.txt = seen;
+  // RFC 8461 sections 3.3 and 5.1 (C4, F6): a new id is fetched, and at once.
+  const bool is_new = !domain.now.policy || domain.now.id != seen.id;
+  const bool has_failed = domain.now.failed && domain.now.failed->id == seen.id;
+  if (seen.kind == TxtSeen::Kind::Record && is_new && !has_failed && !domain.fetch_owed) {
+    domain.fetch_owed = clock_.steady();
+  }
+}
+
+void Model::began_fetch(std::size_t number) {
+  ++bites_.fetches;
+  trace_.add(number, "fetch begins");
+  domains_[number].fetch_owed.reset();
+  check_fetch_allowed(number);
+}
+
+void Model::check_fetch_allowed(std::size_t number) {
+  const Domain& domain = domains_[number];
+  const Known& known = domain.now;
+  const SteadyTime now = clock_.steady();
+  const bool recorded = domain.txt.kind == TxtSeen::Kind::Record;
+  const std::string& id = recorded ? domain.txt.id : known.id;
+  // RFC 8461 section 3.3 (F6).
+  if (known.failed && known.failed->id == id && now < known.failed->at + kLeastRetry &&
+      stepped_ < known.failed->at) {
+    violated(number, "a fetch for id " + id + " within five minutes of a failed one");
+  }
+  if (!recorded && !alive(known)) {
+    violated(number, "a fetch without a record and without a policy to refresh");
+  }
+  if (!known.policy || known.failed || known.id != id || stepped_ >= known.fetched) {
+    return;
+  }
+  const auto age = now - known.fetched;
+  if (!alive(known)) {
+    if (age < kNoStorm) {
+      violated(number, "two fetches within a second");
+    }
+    return;
+  }
+  const Seconds most = std::min<Seconds>(kRefresh, known.policy->max_age / 2);
+  const bool came_back = domain.came_back > known.fetched && now < domain.came_back + kWork;
+  if (age < most * 8 / 10 && !came_back) {
+    violated(number, "a current policy is fetched again early");
+  }
+  if (!in_use(domain, Seconds(-2 * 86400)) && stepped_ < now - hours(24 * 70)) {
+    violated(number, "the policy of a domain that nobody mails is refreshed");
+  }
+}
+
+void Model::fetched(std::size_t number, const PolicyPtr& policy) {
+  Domain& domain = domains_[number];
+  const std::string id = domain.txt.kind == TxtSeen::Kind::Record ? domain.txt.id : domain.now.id;
+  if (policy) {
+    // RFC 8461 section 5.1 (C1, C4, C8): the newest policy counts, and lives from now.
+    domain.now = {.policy = policy,
+                  .id = id,
+                  .fetched_wall = clock_.wall(),
+                  .fetched = clock_.steady(),
+                  .sure_until = clock_.wall() + policy->max_age};
+    domain.good_fetch = clock_.steady();
+    domain.idled = false;
+  } else {
+    domain.now.failed = Failed{id, clock_.steady()};
+    domain.failed_fetch = clock_.steady();
+    if (!strict_ && domain.now.policy && domain.now.fetched_wall > clock_.wall()) {
+      // The sender counts the life of a policy from the future anew; once the clock is right
+      // again, that is too short.
+      domain.now.sure_until =
+          std::min(domain.now.sure_until, clock_.wall() + domain.now.policy->max_age);
+    }
+    domain.failed_id = id;
+  }
+  if (!domain.dirty) {
+    domain.dirty = true;
+    dirty_.push_back(number);
+  }
+}
+
+// --- questions and replies --------------------------------------------------------------------
+
+void Model::questioned(std::size_t number) {
+  Domain& domain = domains_[number];
+  if (!in_use(domain, Seconds(2 * 86400))) {
+    domain.came_back = clock_.steady();
+  }
+  domain.was_questioned = true;
+  domain.questioned_wall = clock_.wall();
+  probe(number);
+}
+
+// A sender may look at a record again as late as recheck_max after it last did; a failed fetch
+// for the same id may hold it up; a policy that changed under its id is found by the refresh.
+// The first question after that may still be answered from the cache, and makes it look.
+void Model::probe(std::size_t number) {
+  Domain& domain = domains_[number];
+  const SteadyTime since = undisturbed_since(number);
+  SteadyTime base = since + options_.limits.recheck_max + kWork;
+  if (domain.failed_id == world_.id(number)) {
+    base += options_.limits.recheck_max + kMostRetry;
+  }
+  if (world_.drifted(number) > SteadyTime{}) {
+    const SteadyTime seen = std::max({since, world_.drifted(number), domain.came_back});
+    base = std::max(base, seen + kRefresh + kMostRetry + kWork);
+  }
+  if (domain.probe_base != base) {
+    domain.probe_base = base;
+    domain.probe.reset();
+  }
+  if (!domain.probe && clock_.steady() >= base) {
+    domain.probe = clock_.steady();
+  }
+}
+
+void Model::replied(std::size_t number, SteadyTime asked, std::string_view reply) {
+  if (clock_.steady() > asked + Milliseconds(20001)) {
+    violated(number, "an answer after answer_timeout");
+  }
+  check_cached(number, asked, reply);
+  check_current(number, asked, reply);
+}
+
+void Model::check_cached(std::size_t number, SteadyTime asked, std::string_view reply) {
+  const Domain& domain = domains_[number];
+  const Known& known = domain.now;
+  const auto match = match_of(reply);
+  if (!match) {
+    return violated(number, "a malformed reply: " + std::string(reply));
+  }
+  const bool enforced = known.policy && known.policy->enforce;
+  const std::string wanted = enforced ? known.policy->match : "";
+  if (surely_alive(known)) {
+    // RFC 8461 section 3.3 (C2): whatever happens to DNS and HTTPS.
+    if (*match != wanted) {
+      violated(number, (match->empty() ? "an unexpired policy is not applied: " + wanted
+                                       : "not the newest policy: " + *match));
+    }
+    bites_.enforced += enforced ? 1 : 0;
+    bites_.enforced_dark +=
+        enforced && (!world_.publishes(number) || world_.settled(number) > clock_.steady()) ? 1 : 0;
+    return;
+  }
+  // Fetched for this very question, it counts even when its life is over already.
+  const bool fresh = known.policy && known.fetched >= asked;
+  const bool allowed = fresh || may_apply(known);
+  if (!match->empty() && (!allowed || *match != wanted)) {
+    violated(number, "an answer from a policy that is no more: " + *match);
+  }
+  if (fresh && known.fetched == clock_.steady() && *match != wanted) {
+    violated(number, "a policy fetched for this question is not applied: " + wanted);
+  }
+  ++(fresh ? bites_.fresh : bites_.without);
+}
+
+void Model::check_current(std::size_t number, SteadyTime asked, std::string_view reply) {
+  const Domain& domain = domains_[number];
+  if (!world_.publishes(number) || undisturbed_since(number) > asked || !domain.probe ||
+      asked < *domain.probe + kWork || excused(domain)) {
+    return;
+  }
+  const Policy& truth = world_.policy(number);
+  const auto match = match_of(reply);
+  const bool just_over = truth.max_age < Seconds(3) && asked < domain.good_fetch + Seconds(4);
+  if (truth.enforce ? match != truth.match && !just_over : match != "") {
+    violated(number, "what is published is not applied: " + truth.match);
+  }
+  if (domain.now.fetched_wall > clock_.wall()) {
+    violated(number, "a policy from the future is not fetched again");
+  }
+  ++bites_.up_to_date;
+}
+
+// --- refreshing -------------------------------------------------------------------------------
+
+void Model::audit(const std::function<std::optional<cache::Entry>(std::size_t)>& stored) {
+  for (std::size_t number = 0; number < domains_.size(); ++number) {
+    check_fetch_made(number);
+    check_refreshed(number);
+    check_alarm(number, stored(number));
+  }
+}
+
+void Model::check_fetch_made(std::size_t number) {
+  const auto& owed = domains_[number].fetch_owed;
+  if (owed && clock_.steady() > *owed + kWork) {
+    violated(number, "a new id is not fetched");
+  }
+}
+
+// RFC 8461 section 10.2 (C5).
+void Model::check_refreshed(std::size_t number) {
+  const Domain& domain = domains_[number];
+  const Known& known = domain.now;
+  const SteadyTime since = std::max(undisturbed_since(number), domain.came_back);
+  if (!surely_alive(known) || known.policy->max_age < kLeastRefreshed || excused(domain) ||
+      !world_.publishes(number) || !in_use(domain, Seconds(2 * 86400)) ||
+      clock_.steady() < since + kMostRetry + kWork) {
+    return;
+  }
+  const Seconds most = std::min<Seconds>(kRefresh, known.policy->max_age / 2);
+  if (clock_.wall() > known.fetched_wall + most + kMostRetry + kWork) {
+    violated(number, "a policy in use is not refreshed: " + known.policy->match);
+  }
+  ++bites_.refreshed;
+}
+
+// RFC 8461 section 10.2 (C6).
+void Model::check_alarm(std::size_t number, const std::optional<cache::Entry>& stored) {
+  const Known& known = domains_[number].now;
+  if (!surely_alive(known) || !known.failed || known.policy->none || excused(domains_[number]) ||
+      !in_use(domains_[number], Seconds(2 * 86400)) || stepped_ > clock_.steady() - hours(72)) {
+    return;
+  }
+  ++bites_.alarms;
+  if (!stored || !stored->failure || stored->failure->warned_at == WallTime{}) {
+    violated(number, "nobody is warned of a refresh that fails");
+  } else if (clock_.wall() > stored->failure->warned_at + kAlarm + kMostRetry + kWork &&
+             started_ < clock_.steady() - kMostRetry - kWork) {
+    violated(number, "the warning of a refresh that fails is not repeated");
+  }
+}
+
+}  // namespace mtastsd::simulation
