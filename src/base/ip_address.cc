@@ -71,4 +71,12 @@ bool IpAddress::is_local() const {
   return unspecified_or_loopback || link_local || multicast;
 }
 
+IpAddress IpAddress::host_network() const {
+  IpAddress network = *this;
+  if (v6_) {
+    std::fill(network.bytes_.begin() + 8, network.bytes_.end(), 0);
+  }
+  return network;
+}
+
 }  // namespace mtastsd

@@ -58,7 +58,7 @@ class LmdbEnv {
 
   MDB_env* env() const { return env_; }
   MDB_dbi entries() const { return entries_; }    // policy domain -> record
-  MDB_dbi due() const { return due_; }            // due_at, domain -> nothing: with a policy
+  MDB_dbi due() const { return due_; }            // due_at, domain -> end of the policy
   MDB_dbi negative() const { return negative_; }  // recheck_at, domain -> nothing: without one
 
   // LMDB does not write pages that it took from the end of the file and gave back within one

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <utility>
 
+#include "cache/due_selection.h"
 #include "cache/eviction.h"
 #include "cache/lmdb_env.h"
 #include "mtastsd/observability/log.h"
@@ -29,7 +30,8 @@ constexpr std::size_t map_size_for(std::size_t max_size) {
 
 constexpr std::size_t kMaxBatch = 2000;
 constexpr std::size_t kMaxBatchBytes = std::size_t{2} << 20;  // the map has room for many of them
-constexpr std::size_t kMaxPending = 20000;
+constexpr std::size_t kMaxPending = 30000;
+constexpr std::size_t kDueWindow = 100000;
 constexpr std::size_t kEvictAtOnce = 20000;
 constexpr std::uint64_t kReaderCheckEvery = 100;
 constexpr Milliseconds kCommitSpacing{200};
@@ -38,18 +40,26 @@ constexpr Milliseconds kDrainLimit{5000};
 
 const SystemClock kSystemClock;
 
+void append_time(std::string& out, WallTime time) {
+  const auto seconds = static_cast<std::uint64_t>(time.time_since_epoch().count());
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    out.push_back(static_cast<char>(seconds >> shift & 0xff));
+  }
+}
+
 std::string index_key(WallTime time, const DomainName& domain) {
   std::string key;
   key.reserve(8 + domain.size());
-  const auto seconds = static_cast<std::uint64_t>(time.time_since_epoch().count());
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key.push_back(static_cast<char>(seconds >> shift & 0xff));
-  }
+  append_time(key, time);
   key += domain.view();
   return key;
 }
 
+// Epoch for a key or value that is too short.
 WallTime index_time(std::string_view key) {
+  if (key.size() < 8) {
+    return WallTime{};
+  }
   std::uint64_t seconds = 0;
   for (std::size_t i = 0; i < 8; ++i) {
     seconds = seconds << 8 | static_cast<unsigned char>(key[i]);
@@ -244,52 +254,88 @@ bool LmdbStore::make_room_in_memory() {
   return true;
 }
 
-std::vector<DomainName> LmdbStore::due(WallTime now, std::size_t max) {
-  std::vector<DomainName> domains = due_in_memory(now, max);
-  const Reader::Snapshot snapshot(*reader_);
-  if (snapshot.txn_ == nullptr) {
+std::vector<DomainName> LmdbStore::due(const DueRequest& request) {
+  DueSelection selection(request.max);
+  std::vector<DomainName> domains;
+  if (!select_due_in_memory(request, selection)) {
     return domains;
   }
-  const Cursor cursor = open_cursor(snapshot.txn_, env_->due());
-  MDB_val key;
-  MDB_val value;
-  std::size_t looked_at = 0;
-  for (int rc = cursor ? mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) : MDB_NOTFOUND;
-       rc == 0 && domains.size() < max && looked_at < max + kMaxPending;
-       rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT), ++looked_at) {
-    const std::string_view bytes = from_val(key);
-    if (bytes.size() < 8 || index_time(bytes) > now) {
-      break;
+  const Reader::Snapshot snapshot(*reader_);
+  if (snapshot.txn_ != nullptr) {
+    select_due_on_disk(request, snapshot.txn_, selection);
+  }
+  for (const DueSelection::Candidate& candidate : selection.take()) {
+    if (!candidate.on_disk) {
+      domains.push_back(candidate.domain);
+      continue;
     }
-    const auto domain = DomainName::parse(bytes.substr(8));
-    if (domain && is_pending(*domain)) {
-      continue;  // what waits for its commit has been looked at already
-    }
-    const auto record =
-        domain ? RecordView::decode(snapshot.find(*domain)) : failure(RecordError::Malformed);
-    if (record && record->facts().has_policy && record->due_at() == index_time(bytes)) {
-      domains.push_back(*domain);
+    const auto record = RecordView::decode(snapshot.find(candidate.domain));
+    if (record && record->facts().has_policy && record->due_at() == candidate.due_at) {
+      domains.push_back(candidate.domain);
     } else {
-      forget_index(bytes);
+      forget_index(index_key(candidate.due_at, candidate.domain));
     }
   }
   return domains;
 }
 
-// Policies that wait for their commit: few, unless the disk cannot be written.
-std::vector<DomainName> LmdbStore::due_in_memory(WallTime now, std::size_t max) {
-  std::vector<DomainName> domains;
-  const std::lock_guard lock(mutex_);
-  for (const auto& [domain, pending] : pending_) {
-    if (domains.size() == max) {
-      break;
-    }
-    const auto record = RecordView::decode(pending.record);
-    if (record && record->facts().has_policy && record->due_at() <= now) {
-      domains.push_back(domain);
+// The index has both ends in reach: what is due at its beginning, and what is due later than
+// can be at its end.
+void LmdbStore::select_due_on_disk(const DueRequest& request, MDB_txn* txn,
+                                   DueSelection& selection) {
+  const Cursor cursor = open_cursor(txn, env_->due());
+  MDB_val key;
+  MDB_val value;
+  for (const MDB_cursor_op start : {MDB_FIRST, MDB_LAST}) {
+    const bool forward = start == MDB_FIRST;
+    int rc = cursor ? mdb_cursor_get(cursor.get(), &key, &value, start) : MDB_NOTFOUND;
+    for (std::size_t seen = 0; rc == 0 && seen < kDueWindow; ++seen) {
+      const std::string_view bytes = from_val(key);
+      const WallTime due_at = index_time(bytes);
+      if (forward ? due_at > request.now : due_at <= request.farthest) {
+        break;
+      }
+      consider_due(request, bytes, index_time(from_val(value)), selection);
+      rc = mdb_cursor_get(cursor.get(), &key, &value, forward ? MDB_NEXT : MDB_PREV);
     }
   }
-  return domains;
+}
+
+void LmdbStore::consider_due(const DueRequest& request, std::string_view key, WallTime expires_at,
+                             DueSelection& selection) {
+  if (!selection.wants(expires_at)) {
+    return;
+  }
+  const auto domain = DomainName::parse(key.size() < 8 ? key : key.substr(8));
+  if (!domain) {
+    forget_index(key);
+    return;
+  }
+  // What waits for its commit has been looked at in memory.
+  if (!is_pending(*domain) && !(request.busy && request.busy(*domain))) {
+    selection.add({*domain, index_time(key), expires_at, true});
+  }
+}
+
+// Policies that wait for their commit: few, unless the disk cannot be written. False if there
+// are too many.
+bool LmdbStore::select_due_in_memory(const DueRequest& request, DueSelection& selection) {
+  const std::lock_guard lock(mutex_);
+  if (pending_.size() - pending_negative_ > kMaxPending - kMaxPending / 10) {
+    return false;
+  }
+  for (const auto& [domain, pending] : pending_) {
+    const auto record = RecordView::decode(pending.record);
+    if (!record || !record->facts().has_policy ||
+        (record->due_at() > request.now && record->due_at() <= request.farthest)) {
+      continue;
+    }
+    const WallTime expires_at = record->facts().fetched_at + record->facts().max_age;
+    if (selection.wants(expires_at) && !(request.busy && request.busy(domain))) {
+      selection.add({domain, record->due_at(), expires_at, false});
+    }
+  }
+  return true;
 }
 
 bool LmdbStore::is_pending(const DomainName& domain) {
@@ -455,7 +501,11 @@ int LmdbStore::apply(MDB_txn* txn, const Change& change) {
   const std::string new_index =
       index_key(policy ? record->due_at() : record->facts().recheck_at, change.domain);
   MDB_val index = to_val(new_index);
-  value = MDB_val{0, nullptr};
+  std::string expires_at;
+  if (policy) {
+    append_time(expires_at, record->facts().fetched_at + record->facts().max_age);
+  }
+  value = to_val(expires_at);
   return mdb_put(txn, policy ? env_->due() : env_->negative(), &index, &value, 0);
 }
 

@@ -38,6 +38,11 @@ bool held_back(const Entry& entry, const std::string& id, WallTime now, const Li
          entry.failure->retry_at <= now + longest_hold(limits);
 }
 
+// When the refresher looks at a failing one again.
+WallTime next_attempt(const Failure& failure, WallTime now, const Limits& limits) {
+  return failure.retry_at <= now + longest_hold(limits) ? failure.retry_at : now;
+}
+
 // When a good policy is fetched again without being asked for (RFC 8461 section 10.2): about
 // daily, and by half of its life at the latest. A life too short for that is renewed by the
 // query that finds it over.
@@ -55,8 +60,8 @@ bool alarm_due(const StoredPolicy& policy, const Failure& failure, WallTime now)
   if (policy.policy.mode == mtasts::Mode::None) {
     return false;
   }
-  if (failure.warned_at == WallTime{}) {
-    return true;
+  if (failure.warned_at == WallTime{} || failure.warned_at > now) {
+    return true;  // not yet, or before the clock was set back
   }
   const WallTime half_life = policy.fetched_at + policy.policy.max_age / 2;
   const bool half_life_passed = failure.warned_at < half_life && now >= half_life;
@@ -89,6 +94,7 @@ AfterFetch failed(const Entry& before, const std::string& id, const FetchFailure
                   const Limits& limits, double jitter) {
   AfterFetch after;
   after.entry = before;
+  after.entry.last_used_at = std::min(before.last_used_at, now);
   after.entry.failure = next_failure(before, id, why, now, limits, jitter);
   if (alive(before, now)) {
     // RFC 8461 section 3.3: the cached policy is applied. Also one from the future, as it is: a
@@ -146,7 +152,8 @@ AfterTxt after_txt(const std::optional<Entry>& known, const TxtOutcome& txt, boo
   // The age of a policy from the future is not known: have it fetched anew.
   const bool from_future = valid && entry.policy->fetched_at > now;
   const bool must_fetch =
-      valid && (refresh || (from_future && !held_back(entry, entry.policy->id, now, limits)));
+      valid && (refresh || (from_future &&
+                            !(entry.failure && held_back(entry, entry.failure->id, now, limits))));
   entry.txt_checked_at = now;
 
   switch (txt.status) {
@@ -189,6 +196,7 @@ AfterFetch after_fetch(const Entry& before, const std::string& id,
   }
   AfterFetch after;
   after.entry = before;
+  after.entry.last_used_at = std::min(before.last_used_at, now);  // it was set back otherwise
   after.entry.policy = StoredPolicy{used_id, outcome->policy, outcome->text, now};
   after.entry.failure.reset();
   after.entry.due_at = next_refresh(*after.entry.policy, limits, jitter);
@@ -199,19 +207,43 @@ AfterFetch after_fetch(const Entry& before, const std::string& id,
   return after;
 }
 
+WallTime farthest_due(WallTime now, const Limits& limits) {
+  return now + std::max({kIdleLook, limits.refresh_interval, longest_hold(limits)});
+}
+
+bool note_use(Entry& entry, WallTime now, const Limits& limits) {
+  if (!entry.policy) {
+    return false;
+  }
+  const WallTime latest = entry.failure
+                              ? now + longest_hold(limits)
+                              : std::min(entry.policy->fetched_at, now) + limits.refresh_interval;
+  const bool let_go = entry.due_at > latest;
+  const bool noted = now >= entry.last_used_at && now < entry.last_used_at + kUseResolution;
+  if (noted && !let_go) {
+    return false;
+  }
+  if (let_go) {
+    entry.due_at = entry.failure ? next_attempt(*entry.failure, now, limits) : now;
+  }
+  entry.last_used_at = now;
+  return true;
+}
+
 AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits) {
   AfterDue after;
   if (!entry.policy) {
     return after;
   }
-  const bool clock_was_set_back = entry.policy->fetched_at > now;
+  const bool clock_was_set_back =
+      entry.policy->fetched_at > now || entry.due_at > farthest_due(now, limits);
   if (now < entry.due_at && !clock_was_set_back) {
     return after;
   }
   after.entry = entry;
   if (!alive(entry, now)) {
     // The back-off of a failing policy host outlives the policy.
-    const bool remember = entry.failure && now < entry.failure->retry_at;
+    const bool remember = entry.failure && held_back(entry, entry.failure->id, now, limits);
     after.action = remember ? DueAction::Store : DueAction::Drop;
     after.entry.policy.reset();
     after.entry.recheck_at = now;
@@ -219,7 +251,7 @@ AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits) {
   }
   if (now >= entry.last_used_at + limits.idle_after) {
     after.action = DueAction::Store;
-    after.entry.due_at = entry.policy->expires_at();
+    after.entry.due_at = std::min(entry.policy->expires_at(), now + kIdleLook);
     return after;
   }
   after.action = DueAction::Refresh;

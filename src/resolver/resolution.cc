@@ -117,8 +117,12 @@ void Resolution::on_txt(dns::TxtAnswer answer) {
 
 void Resolution::begin_fetch() {
   phase_ = Phase::Fetching;
-  counters_.fetches.add();
   fetch_started_ = services_.clock.steady();
+  if (host_) {  // it had to wait for its place there
+    connect();
+    return;
+  }
+  counters_.fetches.add();
   if (services_.fetcher.uses_proxy()) {
     addresses_complete();
     return;
@@ -174,11 +178,14 @@ void Resolution::addresses_complete() {
   if (grace_) {
     grace_->cancel();
   }
+  if (services_.fetcher.uses_proxy()) {
+    connect();
+    return;
+  }
   std::string refused;
-  const std::vector<IpAddress> addresses = vetted(refused);
-  const auto host = domain_.under("mta-sts");
-  if (addresses.empty() && !services_.fetcher.uses_proxy()) {
-    std::string why = host->str();
+  addresses_ = vetted(refused);
+  if (addresses_.empty()) {
+    std::string why = domain_.under("mta-sts")->str();
     if (!refused.empty()) {
       why += " has only local addresses (" + refused +
              "), which [https] allow_local_addresses forbids";
@@ -190,12 +197,30 @@ void Resolution::addresses_complete() {
     fail_fetch(cache::FailureType::FetchError, std::move(why));
     return;
   }
+  host_ = addresses_.front();
+  switch (owner_.claim_host(*this)) {
+    case HostPlaces::Claim::Granted:
+      connect();
+      break;
+    case HostPlaces::Claim::Waits:
+      break;
+    case HostPlaces::Claim::Refused: {
+      const std::string host = host_->str();
+      host_.reset();
+      fail_fetch(cache::FailureType::FetchError,
+                 "too many policies are being fetched from " + host + " already");
+      break;
+    }
+  }
+}
+
+void Resolution::connect() {
   const auto elapsed =
       std::chrono::duration_cast<Milliseconds>(services_.clock.steady() - fetch_started_);
   const Milliseconds limit = std::max(options_.fetch_timeout - elapsed, kLeastFetchTime);
-  fetch_ = services_.fetcher.fetch(*host, addresses, limit, [this](https::FetchResult result) {
-    on_fetched(std::move(result));
-  });
+  fetch_ =
+      services_.fetcher.fetch(*domain_.under("mta-sts"), addresses_, limit,
+                              [this](https::FetchResult result) { on_fetched(std::move(result)); });
 }
 
 void Resolution::on_fetched(https::FetchResult result) {

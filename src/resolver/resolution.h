@@ -12,6 +12,7 @@
 #include "mtastsd/https/policy_fetcher.h"
 #include "mtastsd/resolver/decide.h"
 #include "mtastsd/resolver/resolver.h"
+#include "resolver/host_places.h"
 
 namespace mtastsd::resolver {
 
@@ -37,6 +38,9 @@ class ResolutionOwner {
   // The TXT record wants a fetch: the owner calls begin_fetch(), at once or when one of the
   // bounded places is free.
   virtual void wants_fetch(Resolution& resolution) = 0;
+  // It wants to connect to its host(). One that has to wait loses its place among the fetches;
+  // the owner calls begin_fetch() again when its turn has come.
+  virtual HostPlaces::Claim claim_host(Resolution& resolution) = 0;
   // Destroys the resolution.
   virtual void finished(Resolution& resolution, Outcome outcome) = 0;
 };
@@ -45,7 +49,7 @@ class ResolutionOwner {
 // step means is decide's business.
 class Resolution {
  public:
-  enum class Phase { Queued, Discovering, WaitingToFetch, Fetching };
+  enum class Phase { Queued, Discovering, WaitingToFetch, Fetching, WaitingForHost };
   enum class Line { None, Background, Urgent };
 
   Resolution(const DomainName& domain, Services& services, const Options& options,
@@ -53,10 +57,14 @@ class Resolution {
 
   void begin();
   void begin_fetch();
+  void wait_for_host() { phase_ = Phase::WaitingForHost; }
+  void host_claimed() { phase_ = Phase::WaitingToFetch; }
 
   const DomainName& domain() const { return domain_; }
   Phase phase() const { return phase_; }
   SteadyTime started() const { return started_; }
+  // Where its policy host is, once that is known and unless it was refused a place there.
+  const std::optional<IpAddress>& host() const { return host_; }
 
   std::vector<Waiter> waiters;
   Line line = Line::None;  // where it was put while queued
@@ -67,6 +75,7 @@ class Resolution {
   void on_txt(dns::TxtAnswer answer);
   void on_addresses(bool v6, dns::AddressAnswer answer);
   void addresses_complete();
+  void connect();
   void on_fetched(https::FetchResult result);
   void fail_fetch(cache::FailureType type, std::string detail);
   void finish_fetch(const Result<Fetched, FetchFailure>& outcome);
@@ -90,6 +99,8 @@ class Resolution {
   std::vector<IpAddress> v4_;
   std::vector<IpAddress> v6_;
   std::string address_error_;
+  std::vector<IpAddress> addresses_;  // vetted
+  std::optional<IpAddress> host_;
   std::unique_ptr<event::Timer> grace_;
   dns::Handle txt_;
   dns::Handle a_;

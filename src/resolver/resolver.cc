@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t kMaxFollowUps = 20000;
 constexpr Milliseconds kDuePass{15000};
-constexpr std::size_t kDueAtOnce = 64;
+constexpr Milliseconds kNextDuePass{100};  // while there is more than one pass takes
 constexpr std::chrono::minutes kOverloadWarning{1};
 
 std::string_view name_of(Change change) {
@@ -44,10 +44,7 @@ class Resolver::Impl final : public ResolutionOwner {
       : services_(std::move(services)),
         options_(options),
         follow_up_timer_(services_.timers.make_timer([this] { run_follow_ups(); })),
-        due_timer_(services_.timers.make_timer([this] {
-          run_due();
-          due_timer_->arm(kDuePass);
-        })) {
+        due_timer_(services_.timers.make_timer([this] { run_due(); })) {
     due_timer_->arm(kDuePass);
   }
 
@@ -55,6 +52,7 @@ class Resolver::Impl final : public ResolutionOwner {
   void refresh(const DomainName& domain);
   void run_due();
   void wants_fetch(Resolution& resolution) override;
+  HostPlaces::Claim claim_host(Resolution& resolution) override;
   void finished(Resolution& resolution, Outcome outcome) override;
 
   Services services_;
@@ -68,7 +66,10 @@ class Resolver::Impl final : public ResolutionOwner {
   void start_queued();
   Resolution* next_queued(std::deque<DomainName>& queue, Resolution::Phase phase);
   void start_fetches();
-  void note_use(const DomainName& domain, cache::Entry& entry, WallTime now);
+  void release_host(const IpAddress& address);
+  bool waits_for_host(const DomainName& domain) const;
+  std::size_t room_to_refresh() const;
+  void look_at(const DomainName& domain, WallTime now);
   void plan_follow_up(const DomainName& domain, const cache::Entry& entry);
   void run_follow_ups();
   void arm_follow_up_timer();
@@ -77,6 +78,8 @@ class Resolver::Impl final : public ResolutionOwner {
 
   std::size_t discovering_ = 0;
   std::size_t fetching_ = 0;
+  std::size_t refreshing_ = 0;  // of running_
+  HostPlaces hosts_;
   std::deque<DomainName> urgent_;      // queued, somebody waits
   std::deque<DomainName> background_;  // queued, nobody does
   std::deque<DomainName> fetch_urgent_;
@@ -90,7 +93,9 @@ class Resolver::Impl final : public ResolutionOwner {
 void Resolver::Impl::ask(const DomainName& domain, Waiter waiter) {
   const WallTime now = services_.clock.wall();
   if (auto entry = services_.store.find(domain)) {
-    note_use(domain, *entry, now);
+    if (note_use(*entry, now, options_.limits)) {
+      services_.store.put(domain, *entry);
+    }
     const Look known = look(facts_of(*entry), now);
     if (known.standing != Standing::Unknown) {
       if (waiter) {
@@ -120,6 +125,7 @@ void Resolver::Impl::refresh(const DomainName& domain) {
   Resolution* resolution = join_or_create(domain);
   if (resolution != nullptr) {
     counters_.refreshes.add();
+    refreshing_ += resolution->refresh ? 0 : 1;
     resolution->refresh = true;
     schedule(*resolution);
   }
@@ -154,6 +160,8 @@ void Resolver::Impl::schedule(Resolution& resolution) {
     start_queued();
   } else if (resolution.phase() == Resolution::Phase::WaitingToFetch) {
     fetch_urgent_.push_back(resolution.domain());
+  } else if (resolution.phase() == Resolution::Phase::WaitingForHost) {
+    hosts_.hurry(*resolution.host(), resolution.domain());
   }
 }
 
@@ -203,6 +211,32 @@ void Resolver::Impl::start_fetches() {
   }
 }
 
+HostPlaces::Claim Resolver::Impl::claim_host(Resolution& resolution) {
+  const auto claim = hosts_.claim(*resolution.host(), resolution.domain(),
+                                  !resolution.waiters.empty(), options_.max_fetching_per_host);
+  if (claim == HostPlaces::Claim::Waits) {
+    resolution.wait_for_host();
+    --fetching_;
+    start_fetches();
+  }
+  return claim;
+}
+
+bool Resolver::Impl::waits_for_host(const DomainName& domain) const {
+  const auto it = running_.find(domain);
+  return it != running_.end() && it->second->phase() == Resolution::Phase::WaitingForHost;
+}
+
+void Resolver::Impl::release_host(const IpAddress& address) {
+  const auto next =
+      hosts_.release(address, [this](const DomainName& domain) { return waits_for_host(domain); });
+  if (next) {
+    Resolution& resolution = *running_.at(*next);
+    resolution.host_claimed();
+    (resolution.waiters.empty() ? fetch_background_ : fetch_urgent_).push_back(*next);
+  }
+}
+
 void Resolver::Impl::finished(Resolution& resolution, Outcome outcome) {
   const DomainName domain = resolution.domain();
   if (resolution.phase() == Resolution::Phase::Fetching) {
@@ -210,6 +244,10 @@ void Resolver::Impl::finished(Resolution& resolution, Outcome outcome) {
   } else {
     --discovering_;
   }
+  if (resolution.host()) {
+    release_host(*resolution.host());
+  }
+  refreshing_ -= resolution.refresh ? 1 : 0;
   const bool for_query = resolution.for_query;
   if (for_query) {
     outcome.entry.last_used_at = services_.clock.wall();
@@ -231,25 +269,6 @@ void Resolver::Impl::finished(Resolution& resolution, Outcome outcome) {
   }
   start_fetches();
   start_queued();
-}
-
-// Keeps the day of the last use, and brings a policy that was let go to its end back among those
-// that are refreshed.
-void Resolver::Impl::note_use(const DomainName& domain, cache::Entry& entry, WallTime now) {
-  if (!entry.policy) {
-    return;
-  }
-  // A failing one is due when it may be tried again, which can be late as well.
-  const bool let_go =
-      !entry.failure && entry.due_at > entry.policy->fetched_at + options_.limits.refresh_interval;
-  if (now < entry.last_used_at + kUseResolution && !let_go) {
-    return;
-  }
-  if (let_go) {
-    entry.due_at = now;
-  }
-  entry.last_used_at = now;
-  services_.store.put(domain, entry);
 }
 
 // --- follow-ups -------------------------------------------------------------------------------
@@ -292,30 +311,47 @@ void Resolver::Impl::run_follow_ups() {
 
 // --- refreshing -------------------------------------------------------------------------------
 
+// Half of the places stay free for domains that mail waits for.
+std::size_t Resolver::Impl::room_to_refresh() const {
+  const std::size_t most = std::max<std::size_t>(options_.max_fetching / 2, 1);
+  return most - std::min(refreshing_, most);
+}
+
 void Resolver::Impl::run_due() {
-  const WallTime now = services_.clock.wall();
-  // Half of the places stay free for domains that mail waits for.
-  const std::size_t most = std::min(kDueAtOnce, options_.max_fetching / 2);
-  for (const DomainName& domain : services_.store.due(now, most)) {
-    const auto entry = services_.store.find(domain);
-    if (!entry || running_.contains(domain)) {
-      continue;
+  const std::size_t room = room_to_refresh();
+  bool more = room == 0;
+  if (room > 0) {
+    const WallTime now = services_.clock.wall();
+    const auto domains = services_.store.due(
+        {now, farthest_due(now, options_.limits), room,
+         [this](const DomainName& domain) { return running_.contains(domain); }});
+    for (const DomainName& domain : domains) {
+      look_at(domain, now);
     }
-    const AfterDue after = when_due(*entry, now, options_.limits);
-    switch (after.action) {
-      case DueAction::Nothing:
-        break;
-      case DueAction::Refresh:
-        refresh(domain);
-        break;
-      case DueAction::Drop:
-        services_.log.info("policy expired", {{"domain", domain.view()}});
-        services_.store.erase(domain);
-        break;
-      case DueAction::Store:
-        services_.store.put(domain, after.entry);
-        break;
-    }
+    more = domains.size() == room;
+  }
+  due_timer_->arm(more ? kNextDuePass : kDuePass);
+}
+
+void Resolver::Impl::look_at(const DomainName& domain, WallTime now) {
+  const auto entry = services_.store.find(domain);
+  if (!entry) {
+    return;
+  }
+  const AfterDue after = when_due(*entry, now, options_.limits);
+  switch (after.action) {
+    case DueAction::Nothing:
+      break;
+    case DueAction::Refresh:
+      refresh(domain);
+      break;
+    case DueAction::Drop:
+      services_.log.info("policy expired", {{"domain", domain.view()}});
+      services_.store.erase(domain);
+      break;
+    case DueAction::Store:
+      services_.store.put(domain, after.entry);
+      break;
   }
 }
 

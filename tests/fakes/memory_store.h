@@ -25,18 +25,20 @@ class MemoryStore final : public cache::Store {
     records.insert_or_assign(domain, cache::encode(entry));
   }
   void erase(const DomainName& domain) override { records.erase(domain); }
-  std::vector<DomainName> due(WallTime now, std::size_t max) override {
+  std::vector<DomainName> due(const cache::DueRequest& request) override {
     std::vector<std::pair<WallTime, DomainName>> found;
     for (const auto& [domain, record] : records) {
       const auto view = cache::RecordView::decode(record);
-      if (view && view->facts().has_policy && view->due_at() <= now) {
-        found.emplace_back(view->due_at(), domain);
+      if (view && view->facts().has_policy &&
+          (view->due_at() <= request.now || view->due_at() > request.farthest) &&
+          !(request.busy && request.busy(domain))) {
+        found.emplace_back(view->facts().fetched_at + view->facts().max_age, domain);
       }
     }
     std::sort(found.begin(), found.end());
     std::vector<DomainName> domains;
-    for (const auto& [time, domain] : found) {
-      if (domains.size() < max) {
+    for (const auto& [expires_at, domain] : found) {
+      if (domains.size() < request.max) {
         domains.push_back(domain);
       }
     }

@@ -144,8 +144,8 @@ class Sender final : public answer::Asker {
       sender_.store_->erase(domain);
       sender_.plan_commit();
     }
-    std::vector<DomainName> due(WallTime now, std::size_t max) override {
-      return sender_.store_->due(now, max);
+    std::vector<DomainName> due(const cache::DueRequest& request) override {
+      return sender_.store_->due(request);
     }
 
    private:

@@ -305,6 +305,7 @@ void Runner::set_option(const std::string& words) {
   const std::map<std::string, std::size_t*> counts = {
       {"max_discovering", &options.max_discovering},
       {"max_fetching", &options.max_fetching},
+      {"max_fetching_per_host", &options.max_fetching_per_host},
       {"max_domains", &options.max_domains},
   };
   const Milliseconds time = parse_time(value);

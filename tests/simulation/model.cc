@@ -127,6 +127,8 @@ void Model::clock_stepped(Seconds by) {
     stepped_back_ = stepped_;
   }
   for (Domain& domain : domains_) {
+    // A use in the future counts as one of now.
+    domain.questioned_wall = std::min(domain.questioned_wall, clock_.wall());
     domain.idled = domain.idled || !in_use(domain, Seconds(2 * 86400));
   }
 }

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include <array>
+#include <compare>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,10 @@ class IpAddress {
   // included), and the same as IPv4-mapped IPv6: never the address of a public policy host.
   bool is_local() const;
 
+  // The address, or for IPv6 the first of its /64: what one host can call its own.
+  IpAddress host_network() const;
+
+  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
 
  private:

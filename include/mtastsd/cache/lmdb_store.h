@@ -25,6 +25,7 @@ class Log;
 
 namespace mtastsd::cache {
 
+class DueSelection;
 class LmdbEnv;
 
 // Whether a domain may have a record that is not committed yet, readable by any thread
@@ -114,7 +115,9 @@ class LmdbStore final : public Store {
   std::optional<Entry> find(const DomainName& domain) override;
   void put(const DomainName& domain, const Entry& entry) override;
   void erase(const DomainName& domain) override;
-  std::vector<DomainName> due(WallTime now, std::size_t max) override;
+  // Of those that are due, the kDueWindow which have been for longest are looked at. None while
+  // hardly any more changes can be held: what a refresh found could not be kept.
+  std::vector<DomainName> due(const DueRequest& request) override;
 
   std::unique_ptr<Reader> make_reader() const;
   const UnsavedFilter& unsaved() const { return unsaved_; }
@@ -142,7 +145,10 @@ class LmdbStore final : public Store {
   void remember(const DomainName& domain, Pending pending);
   bool make_room_in_memory();
   int make_room_on_disk();
-  std::vector<DomainName> due_in_memory(WallTime now, std::size_t max);
+  bool select_due_in_memory(const DueRequest& request, DueSelection& selection);
+  void select_due_on_disk(const DueRequest& request, MDB_txn* txn, DueSelection& selection);
+  void consider_due(const DueRequest& request, std::string_view key, WallTime expires_at,
+                    DueSelection& selection);
   bool is_pending(const DomainName& domain);
   void forget_index(std::string_view key);
   void write_loop();

@@ -27,6 +27,7 @@ inline constexpr Seconds kDnsFailureHold{10};  // how long "DNS could not be ask
 inline constexpr Seconds kRetryMax{3600};
 inline constexpr Seconds kLeastLife{2};  // of a policy: a max_age of 0 means no fetch per query
 inline constexpr Seconds kMinRefreshAge{240};    // shorter lives are fetched again on demand only
+inline constexpr Seconds kIdleLook{7 * 86400};   // how often it is seen whether one is still idle
 inline constexpr Seconds kUseResolution{86400};  // how exactly the last use is kept
 
 // --- answering --------------------------------------------------------------------------------
@@ -49,6 +50,11 @@ Look look(const cache::EntryFacts& facts, WallTime now);
 
 // Whether the TXT record is to be asked again.
 bool recheck_due(const cache::EntryFacts& facts, WallTime now);
+
+// Notes in the entry that mail goes there, and brings a policy that was let go to its end, or put
+// off by a clock that was ahead, back among those that are refreshed. Whether there was anything to
+// note: uses are kept to kUseResolution.
+bool note_use(cache::Entry& entry, WallTime now, const Limits& limits);
 
 // --- after the TXT look-up --------------------------------------------------------------------
 
@@ -118,6 +124,9 @@ struct AfterDue {
   DueAction action = DueAction::Nothing;
   cache::Entry entry;
 };
+
+// No due_at that is set at `now` is later; one that is comes from a clock that was ahead.
+WallTime farthest_due(WallTime now, const Limits& limits);
 
 AfterDue when_due(const cache::Entry& entry, WallTime now, const Limits& limits);
 

@@ -42,9 +42,10 @@ struct Options {
   Limits limits;
   Milliseconds fetch_timeout{60000};  // addresses of the policy host included
   bool allow_local_addresses = false;
-  std::size_t max_discovering = 256;  // domains whose TXT record is being asked at once
-  std::size_t max_fetching = 256;     // policies being fetched at once
-  std::size_t max_domains = 20000;    // domains at work or waiting for it, in all
+  std::size_t max_discovering = 256;       // domains whose TXT record is being asked at once
+  std::size_t max_fetching = 256;          // policies being fetched at once
+  std::size_t max_fetching_per_host = 64;  // of these, from one address
+  std::size_t max_domains = 20000;         // domains at work or waiting for it, in all
 };
 
 // Everything it needs from outside, owned by the caller and outliving it.

@@ -332,8 +332,65 @@ TEST(WhenDue, LetsWhatIsNotUsedGoToItsEnd) {
   entry.due_at = kNow;
   const AfterDue after = when_due(entry, kNow, kLimits);
   EXPECT_EQ(after.action, DueAction::Store);
-  EXPECT_EQ(after.entry.due_at, entry.policy->expires_at());
+  EXPECT_EQ(after.entry.due_at, kNow + kIdleLook);
   EXPECT_EQ(standing(after.entry), Standing::Enforced);
+  entry.policy->policy.max_age = Seconds(41 * 86400);
+  EXPECT_EQ(when_due(entry, kNow, kLimits).entry.due_at, entry.policy->expires_at());
+}
+
+TEST(WhenDue, NeverPutsOffFurtherThanItSays) {
+  Entry idle = cached("a", Seconds(40 * 86400), mtasts::kMaxMaxAge);
+  idle.due_at = kNow;
+  EXPECT_LE(when_due(idle, kNow, kLimits).entry.due_at, farthest_due(kNow, kLimits));
+  const AfterFetch fetched =
+      after_fetch(idle, "b", good(Mode::Enforce, mtasts::kMaxMaxAge), kNow, kLimits, 0.99);
+  EXPECT_LE(fetched.entry.due_at, farthest_due(kNow, kLimits));
+  const AfterFetch failed = after_fetch(idle, "b", bad(), kNow, kLimits, 0.99);
+  EXPECT_LE(failed.entry.due_at, farthest_due(kNow, kLimits));
+}
+
+TEST(WhenDue, DoesNotBelieveWhatAClockAheadOfTimeSet) {
+  Entry entry = cached("a", Seconds(3600), mtasts::kMaxMaxAge);
+  entry.due_at = kNow + Seconds(40 * 86400);
+  EXPECT_EQ(when_due(entry, kNow, kLimits).action, DueAction::Refresh);
+}
+
+// --- note_use ---------------------------------------------------------------------------------
+
+TEST(NoteUse, KeepsTheDay) {
+  Entry entry = cached("a", Seconds(3600));
+  entry.due_at = kNow + Seconds(80000);
+  entry.last_used_at = kNow - Seconds(86399);
+  EXPECT_FALSE(note_use(entry, kNow, kLimits));
+  entry.last_used_at = kNow - Seconds(86400);
+  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  EXPECT_EQ(entry.last_used_at, kNow);
+  EXPECT_EQ(entry.due_at, kNow + Seconds(80000));
+  entry.last_used_at = kNow + Seconds(5);  // the clock was set back
+  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  EXPECT_EQ(entry.last_used_at, kNow);
+}
+
+TEST(NoteUse, BringsBackWhatWasLetGo) {
+  Entry entry = cached("a", Seconds(40 * 86400), mtasts::kMaxMaxAge);
+  entry.due_at = kNow + kIdleLook;
+  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  EXPECT_EQ(entry.due_at, kNow);
+}
+
+TEST(NoteUse, AFailingOneKeepsItsBackOffUnlessTheClockWasSetBack) {
+  Entry entry = cached("a", Seconds(3600));
+  entry.last_used_at = kNow;
+  entry.failure = cache::Failure{"a", FailureType::FetchError, "", kNow, kNow + Seconds(3000)};
+  entry.due_at = kNow + Seconds(3000);
+  EXPECT_FALSE(note_use(entry, kNow, kLimits));
+  entry.due_at = kNow + kIdleLook;  // let go
+  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  EXPECT_EQ(entry.due_at, kNow + Seconds(3000));
+  entry.failure->retry_at = kNow + Seconds(2 * 86400);
+  entry.due_at = kNow + Seconds(2 * 86400);
+  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  EXPECT_EQ(entry.due_at, kNow);
 }
 
 TEST(WhenDue, DropsWhatHasExpiredButNotItsBackOff) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -280,6 +281,74 @@ TEST_F(ResolverTest, MoreDomainsThanItTakesAreRefusedAtOnceAndTheRestIsServed) {
   EXPECT_EQ(served, 100);
   EXPECT_LE(fetcher_.most_running, 5U);
   EXPECT_EQ(resolver_->domains_at_work(), 0U);
+}
+
+// A provider that answers nobody takes its own places, not those of others.
+TEST_F(ResolverTest, OneHostHasABoundedNumberOfFetches) {
+  options_.max_fetching_per_host = 3;
+  options_.max_fetching = 10;
+  restart();
+  const auto ask_for = [this](const std::string& domain, const std::string& address, bool silent) {
+    publish(domain, "1", body("enforce", "mail." + domain));
+    dns_.set_a("mta-sts." + domain, address);
+    fetcher_.silent["mta-sts." + domain] = silent;
+    resolver_->ask(name(domain), [](const std::shared_ptr<const Answer>&) {});
+  };
+  for (int i = 0; i < 20; ++i) {
+    ask_for("tarpit" + std::to_string(i) + ".example", "192.0.2.66", true);
+  }
+  loop_.advance(Milliseconds(1000));
+  EXPECT_EQ(fetcher_.running, 3U);
+  EXPECT_EQ(ask("tarpit-not.example"), "NOTFOUND");
+  publish("other.example", "1", body("enforce", "mail.other.example"));
+  EXPECT_EQ(ask("other.example"), "mail.other.example");
+  // Each gets its turn, and nothing is left behind.
+  loop_.advance(minutes(7));
+  EXPECT_EQ(fetcher_.fetched.size(), 21U);
+  EXPECT_EQ(fetcher_.running, 0U);
+  EXPECT_EQ(resolver_->domains_at_work(), 0U);
+}
+
+TEST_F(ResolverTest, WhoIsWaitedForIsFirstInTheLineOfItsHost) {
+  options_.max_fetching_per_host = 1;
+  restart();
+  for (int i = 0; i < 10; ++i) {
+    const std::string domain = "d" + std::to_string(i) + ".example";
+    publish(domain, "1", body("enforce", "mail." + domain));
+    resolver_->ask(name(domain), nullptr);
+  }
+  fetcher_.delay = Milliseconds(100);
+  loop_.advance(Milliseconds(50));
+  bool answered = false;
+  resolver_->ask(name("d9.example"),
+                 [&](const std::shared_ptr<const Answer>&) { answered = true; });
+  loop_.advance(Milliseconds(210));
+  EXPECT_TRUE(answered);
+  loop_.advance(Milliseconds(1000));
+  EXPECT_EQ(fetcher_.fetched.size(), 10U);
+  EXPECT_EQ(fetcher_.most_running, 1U);
+}
+
+TEST_F(ResolverTest, MoreRefreshesThanPlacesAreDoneOneAfterTheOtherTheMostUrgentFirst) {
+  options_.max_fetching = 8;
+  restart();
+  for (int i = 0; i < 100; ++i) {
+    const std::string domain = "d" + std::to_string(i) + ".example";
+    publish(domain, "1", body("enforce", "mail." + domain, 604800 - i * 1000));
+    ASSERT_EQ(ask(domain), "mail." + domain);
+  }
+  fetcher_.fetched.clear();
+  fetcher_.most_running = 0;
+  // All have come due when the daemon is back.
+  resolver_.reset();
+  loop_.advance(hours(48));
+  restart();
+  loop_.advance(Seconds(60));
+  ASSERT_EQ(fetcher_.fetched.size(), 100U);
+  EXPECT_EQ(fetcher_.most_running, 4U);
+  EXPECT_EQ(std::set<std::string>(fetcher_.fetched.begin(), fetcher_.fetched.begin() + 4),
+            (std::set<std::string>{"mta-sts.d99.example", "mta-sts.d98.example",
+                                   "mta-sts.d97.example", "mta-sts.d96.example"}));
 }
 
 TEST_F(ResolverTest, WhatSomebodyWaitsForGoesBeforeBackgroundWork) {
