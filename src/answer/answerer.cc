@@ -78,8 +78,11 @@ const socketmap::Profile& Answerer::profile_of(std::string_view map) {
 
 bool Answerer::from_cache(const DomainName& domain, const socketmap::Profile& profile,
                           bool& attention, std::string& reply) {
-  const cache::Reader::Snapshot snapshot(*reader_);
+  cache::Reader::Snapshot snapshot(*reader_);
   const std::string_view record = snapshot.find(domain);
+  if (snapshot.failed()) {
+    counters_.bad_records.add();
+  }
   return !record.empty() && from_record(record, false, domain, profile, attention, reply);
 }
 

@@ -3,33 +3,28 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <iterator>
 #include <system_error>
-#include <vector>
 
-#include "mtastsd/base/checksum.h"
+#include "cache/salvage.h"
 
 namespace mtastsd::cache {
 namespace {
 
 constexpr std::uint32_t kCacheFormat = 1;
 constexpr std::string_view kFormatKey = "format";
-constexpr const char* kTables[] = {"meta", "entries", "due", "negative"};
 constexpr char kDataFile[] = "/data.mdb";
 constexpr char kLockFile[] = "/mtastsd.lock";
 constexpr char kCleanMark[] = "/clean";      // the last daemon closed the file as it should
 constexpr char kDamagedMark[] = "/damaged";  // the last daemon could not write into it
 constexpr std::uintmax_t kAlwaysWalked = std::uintmax_t{32} << 20;
-constexpr unsigned kWalkSeconds = 20;
 
 LmdbEnv::OpenProblem classify(int rc) {
   switch (rc) {
@@ -55,64 +50,6 @@ LmdbEnv::OpenProblem classify(int rc) {
 
 LmdbEnv::OpenError error_of(const std::string& directory, int rc) {
   return {classify(rc), "cache " + directory + ": " + mdb_strerror(rc)};
-}
-
-bool walk(const std::string& directory) {
-  MDB_env* env = nullptr;
-  MDB_txn* txn = nullptr;
-  if (mdb_env_create(&env) != 0 || mdb_env_set_maxdbs(env, 8) != 0 ||
-      mdb_env_open(env, directory.c_str(), MDB_RDONLY | MDB_NOLOCK, 0640) != 0 ||
-      mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn) != 0) {
-    return false;
-  }
-  constexpr MDB_dbi kFreeList = 0;  // which a commit reads too
-  std::vector<MDB_dbi> tables = {kFreeList};
-  for (const char* name : kTables) {
-    MDB_dbi table = 0;
-    const int rc = mdb_dbi_open(txn, name, 0, &table);
-    if (rc != 0 && rc != MDB_NOTFOUND) {
-      return false;
-    }
-    if (rc == 0) {
-      tables.push_back(table);
-    }
-  }
-  for (const MDB_dbi table : tables) {
-    MDB_cursor* cursor = nullptr;
-    if (mdb_cursor_open(txn, table, &cursor) != 0) {
-      return false;
-    }
-    MDB_val key;
-    MDB_val value;
-    int rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-    for (; rc == 0; rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
-      crc32c(from_val(key));
-      crc32c(from_val(value));
-    }
-    if (rc != MDB_NOTFOUND) {
-      return false;
-    }
-  }
-  return true;
-}
-
-// Reads everything, in a child process: what LMDB does with a page that is no page is to abort,
-// or to follow it out of the file. A very large cache that takes too long counts as read.
-bool readable_throughout(const std::string& directory) {
-  const pid_t child = ::fork();
-  if (child < 0) {
-    return false;
-  }
-  if (child == 0) {
-    std::freopen("/dev/null", "w", stderr);  // LMDB's last words
-    ::alarm(kWalkSeconds);
-    ::_exit(walk(directory) ? 0 : 1);
-  }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
-         (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
 }
 
 // Damage is looked for where it is likely, or the look is short.
@@ -197,6 +134,9 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   if (access == Access::ReadWrite) {
     mdb_env_set_mapsize(self->env_, map_size);
   }
+  if (access == Access::ReadOnlyUnlocked) {
+    flags |= MDB_NOLOCK;
+  }
   int rc = mdb_env_open(self->env_, directory.c_str(), flags, 0640);
   if (rc != 0 && access == Access::ReadOnly && (rc == EACCES || rc == EROFS || rc == ENOSPC)) {
     // The lock file cannot be made either: nobody can be writing.
@@ -229,6 +169,28 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   }
   self->opened_to_write_ = access == Access::ReadWrite;
   return self;
+}
+
+bool LmdbEnv::locks_readers() const {
+  unsigned flags = 0;
+  return mdb_env_get_flags(env_, &flags) == 0 && (flags & MDB_NOLOCK) == 0;
+}
+
+bool LmdbEnv::copy_back() const {
+  std::error_code ec;
+  std::filesystem::create_directories(directory_, ec);
+  // LMDB's lock file there is still that of this environment; the next one makes its own.
+  std::remove((directory_ + "/lock.mdb").c_str());
+  if (ec || mdb_env_copy(env_, directory_.c_str()) != 0) {
+    std::remove((directory_ + kDataFile).c_str());
+    return false;
+  }
+  return true;
+}
+
+void LmdbEnv::release_directory() {
+  opened_to_write_ = false;
+  ::close(std::exchange(lock_fd_, -1));
 }
 
 bool LmdbEnv::still_in_place() const {

@@ -7,11 +7,15 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
 
 namespace mtastsd::cache {
+
+inline constexpr const char* kEntriesTable = "entries";
+inline constexpr const char* kTables[] = {"meta", kEntriesTable, "due", "negative"};
 
 inline MDB_val to_val(std::string_view bytes) {
   return MDB_val{bytes.size(), const_cast<char*>(bytes.data())};
@@ -25,7 +29,10 @@ class Txn {
  public:
   static Result<Txn, int> begin(MDB_env* env, unsigned flags);
   Txn(Txn&& other) noexcept : txn_(std::exchange(other.txn_, nullptr)) {}
-  Txn& operator=(Txn&&) = delete;
+  Txn& operator=(Txn&& other) noexcept {
+    std::swap(txn_, other.txn_);
+    return *this;
+  }
   ~Txn() {
     if (txn_ != nullptr) {
       mdb_txn_abort(txn_);
@@ -43,7 +50,9 @@ class Txn {
 // process (an LMDB rule); the directory's lock keeps other daemons away.
 class LmdbEnv {
  public:
-  enum class Access { ReadWrite, ReadOnly };
+  // ReadOnly falls back to ReadOnlyUnlocked where LMDB's lock file cannot be had: both are for
+  // files that nobody writes.
+  enum class Access { ReadWrite, ReadOnly, ReadOnlyUnlocked };
   enum class OpenProblem { NotWritable, Damaged, Newer, Busy, Other };
   struct OpenError {
     OpenProblem problem;
@@ -65,6 +74,15 @@ class LmdbEnv {
   // transaction, so that a sound file can be shorter than its header says. Makes it as long, so
   // that one which is shorter at the next start is damaged. After each commit.
   void fill_up(const std::string& directory) const;
+
+  // Whether its readers have their place in LMDB's lock file.
+  bool locks_readers() const;
+
+  // Writes all of it into its directory again, which is made if it is gone. Not when there is a
+  // data file: then it must not be called.
+  bool copy_back() const;
+  // Gives its lock of the directory away, to be opened again.
+  void release_directory();
 
   // Whether the file that is written is the one in the directory: it may have been deleted.
   bool still_in_place() const;

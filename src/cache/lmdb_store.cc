@@ -1,9 +1,9 @@
-// Logs: "cache not writable" (warn), "cache set aside" (error), "commit failed" and "commits work
-// again" (error and warn, once each way), "record dropped" (warn), "cache full" (warn, when
-// policies that are enforced had to go).
+// Logs: "cache cannot be read" (error, once an hour), "commit failed" and "commits work again"
+// (error and warn, once each way), "record dropped" (warn), "cache full" (warn, when policies that
+// are enforced had to go). What becomes of the file as a whole: environments.cc.
 //
-// Known limits: a file that somebody else truncates or overwrites while it is open ends the process
-// (it is mapped). Damage that a start finds costs the whole cache, which is kept beside it.
+// Known limit: a file that somebody else truncates or overwrites while it is open ends the process
+// (it is mapped).
 
 #include "mtastsd/cache/lmdb_store.h"
 
@@ -14,8 +14,10 @@
 #include <utility>
 
 #include "cache/due_selection.h"
+#include "cache/environments.h"
 #include "cache/eviction.h"
 #include "cache/lmdb_env.h"
+#include "cache/tables.h"
 #include "mtastsd/observability/log.h"
 
 namespace mtastsd::cache {
@@ -37,127 +39,30 @@ constexpr std::uint64_t kReaderCheckEvery = 100;
 constexpr Milliseconds kCommitSpacing{200};
 constexpr Milliseconds kRetrySpacing{2000};
 constexpr Milliseconds kDrainLimit{5000};
+constexpr std::chrono::minutes kReadErrorHolds{10};  // longer than finding out takes
+constexpr std::chrono::hours kReadErrorLogged{1};
 
 const SystemClock kSystemClock;
 
-void append_time(std::string& out, WallTime time) {
-  const auto seconds = static_cast<std::uint64_t>(time.time_since_epoch().count());
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    out.push_back(static_cast<char>(seconds >> shift & 0xff));
-  }
-}
-
-std::string index_key(WallTime time, const DomainName& domain) {
-  std::string key;
-  key.reserve(8 + domain.size());
-  append_time(key, time);
-  key += domain.view();
-  return key;
-}
-
-// Epoch for a key or value that is too short.
-WallTime index_time(std::string_view key) {
-  if (key.size() < 8) {
-    return WallTime{};
-  }
-  std::uint64_t seconds = 0;
-  for (std::size_t i = 0; i < 8; ++i) {
-    seconds = seconds << 8 | static_cast<unsigned char>(key[i]);
-  }
-  return WallTime(Seconds(static_cast<std::int64_t>(seconds)));
-}
-
-struct CursorClose {
-  void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
-};
-using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
-
-Cursor open_cursor(MDB_txn* txn, MDB_dbi table) {
-  MDB_cursor* cursor = nullptr;
-  return Cursor(mdb_cursor_open(txn, table, &cursor) == 0 ? cursor : nullptr);
-}
-
 }  // namespace
-
-// --- Reader -----------------------------------------------------------------------------------
-
-Reader::~Reader() {
-  if (txn_ != nullptr) {
-    mdb_txn_abort(txn_);
-  }
-}
-
-Reader::Snapshot::Snapshot(Reader& reader) : txn_(nullptr), env_(reader.env_) {
-  if (env_ == nullptr) {
-    return;
-  }
-  if (reader.txn_ == nullptr) {
-    if (mdb_txn_begin(env_->env(), nullptr, MDB_RDONLY, &reader.txn_) != 0) {
-      reader.txn_ = nullptr;
-      return;
-    }
-  } else if (mdb_txn_renew(reader.txn_) != 0) {
-    mdb_txn_abort(reader.txn_);
-    reader.txn_ = nullptr;
-    return;
-  }
-  txn_ = reader.txn_;
-}
-
-Reader::Snapshot::~Snapshot() {
-  if (txn_ != nullptr) {
-    mdb_txn_reset(txn_);
-  }
-}
-
-std::string_view Reader::Snapshot::find(const DomainName& domain) const {
-  if (txn_ == nullptr) {
-    return {};
-  }
-  MDB_val key = to_val(domain.view());
-  MDB_val value;
-  return mdb_get(txn_, env_->entries(), &key, &value) == 0 ? from_val(value) : std::string_view{};
-}
 
 // --- opening and closing ----------------------------------------------------------------------
 
 LmdbStore::LmdbStore(const StoreOptions& options, Log& log)
     : options_(options),
       clock_(options.clock != nullptr ? *options.clock : kSystemClock),
-      log_(log) {}
+      log_(log),
+      environments_(
+          std::make_unique<Environments>(options.directory, map_size_for(options.max_size), log)) {}
 
 Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptions& options,
                                                                 Log& log) {
-  using Problem = LmdbEnv::OpenProblem;
   auto self = std::unique_ptr<LmdbStore>(new LmdbStore(options, log));
-  const std::size_t map_size = map_size_for(options.max_size);
-  auto env = LmdbEnv::open(options.directory, map_size, LmdbEnv::Access::ReadWrite);
-  if (!env && env.error().problem == Problem::Damaged) {
-    const std::string kept = set_aside(options.directory);
-    log.error("cache set aside: it is damaged, its policies will be fetched again",
-              {{"reason", env.error().message}, {"kept_as", kept}});
-    env = LmdbEnv::open(options.directory, map_size, LmdbEnv::Access::ReadWrite);
-  }
-  if (env) {
-    self->env_ = std::move(*env);
-    self->writable_ = true;
-  } else {
-    if (env.error().problem == Problem::Busy || env.error().problem == Problem::Newer) {
-      return failure(std::move(env.error().message));
-    }
-    log.warn(
-        "cache not writable: what is there is read, new policies are lost at a restart; make "
-        "it writable and restart",
-        {{"reason", env.error().message}});
-    auto read_only = LmdbEnv::open(options.directory, map_size, LmdbEnv::Access::ReadOnly);
-    if (read_only) {
-      self->env_ = std::move(*read_only);
-    } else if (read_only.error().problem == Problem::Newer) {
-      return failure(std::move(read_only.error().message));
-    }
+  if (auto opened = self->environments_->open(); !opened) {
+    return failure(std::move(opened.error()));
   }
   self->reader_ = self->make_reader();
-  if (self->writable_ && options.background_writer) {
+  if (options.background_writer) {
     self->writer_ = std::thread([store = self.get()] { store->write_loop(); });
   }
   return self;
@@ -167,7 +72,9 @@ LmdbStore::~LmdbStore() {
   if (!writer_.joinable()) {
     return;
   }
-  flush(kDrainLimit);
+  if (writable()) {
+    flush(kDrainLimit);
+  }
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
@@ -177,7 +84,15 @@ LmdbStore::~LmdbStore() {
 }
 
 std::unique_ptr<Reader> LmdbStore::make_reader() const {
-  return std::make_unique<Reader>(env_.get());
+  return std::make_unique<Reader>(environments_->current());
+}
+
+LmdbEnv& LmdbStore::env() const {
+  return *environments_->in_use();
+}
+
+bool LmdbStore::writable() const {
+  return environments_->writable();
 }
 
 // --- the resolver's side ----------------------------------------------------------------------
@@ -199,9 +114,12 @@ std::optional<Entry> LmdbStore::find(const DomainName& domain) {
     }
     entry = decode_entry(record);
   } else {
-    const Reader::Snapshot snapshot(*reader_);
+    Reader::Snapshot snapshot(*reader_);
     const std::string_view committed = snapshot.find(domain);
     if (committed.empty()) {
+      if (snapshot.failed()) {
+        note_read_error();
+      }
       return std::nullopt;
     }
     entry = decode_entry(committed);
@@ -215,12 +133,24 @@ std::optional<Entry> LmdbStore::find(const DomainName& domain) {
   return std::move(*entry);
 }
 
+void LmdbStore::note_read_error() {
+  const SteadyTime now = clock_.steady();
+  if (last_read_error_ == SteadyTime{} || now - last_read_error_ > kReadErrorLogged) {
+    log_.error("cache cannot be read: policies in it are found out anew; look at the disk",
+               {{"directory", options_.directory}});
+  }
+  counters_.read_errors.add();
+  last_read_error_ = now;
+}
+
 void LmdbStore::put(const DomainName& domain, const Entry& entry) {
-  remember(domain, {encode(entry), !entry.policy.has_value(), 0});
+  const bool unread =
+      last_read_error_ != SteadyTime{} && clock_.steady() - last_read_error_ < kReadErrorHolds;
+  remember(domain, {encode(entry), !entry.policy.has_value(), unread, 0});
 }
 
 void LmdbStore::erase(const DomainName& domain) {
-  remember(domain, {std::string(), true, 0});
+  remember(domain, {std::string(), true, false, 0});
 }
 
 void LmdbStore::remember(const DomainName& domain, Pending pending) {
@@ -260,9 +190,9 @@ std::vector<DomainName> LmdbStore::due(const DueRequest& request) {
   if (!select_due_in_memory(request, selection)) {
     return domains;
   }
-  const Reader::Snapshot snapshot(*reader_);
+  Reader::Snapshot snapshot(*reader_);
   if (snapshot.txn_ != nullptr) {
-    select_due_on_disk(request, snapshot.txn_, selection);
+    select_due_on_disk(request, snapshot, selection);
   }
   for (const DueSelection::Candidate& candidate : selection.take()) {
     if (!candidate.on_disk) {
@@ -281,9 +211,9 @@ std::vector<DomainName> LmdbStore::due(const DueRequest& request) {
 
 // The index has both ends in reach: what is due at its beginning, and what is due later than
 // can be at its end.
-void LmdbStore::select_due_on_disk(const DueRequest& request, MDB_txn* txn,
+void LmdbStore::select_due_on_disk(const DueRequest& request, const Reader::Snapshot& snapshot,
                                    DueSelection& selection) {
-  const Cursor cursor = open_cursor(txn, env_->due());
+  const Cursor cursor = open_cursor(snapshot.txn_, snapshot.env_->due());
   MDB_val key;
   MDB_val value;
   for (const MDB_cursor_op start : {MDB_FIRST, MDB_LAST}) {
@@ -366,19 +296,35 @@ bool LmdbStore::flush(Milliseconds limit) {
 
 // --- the writer's side ------------------------------------------------------------------------
 
+// With mutex_ held.
+bool LmdbStore::has_work() const {
+  return environments_->writable() && (!pending_.empty() || !stale_index_.empty());
+}
+
 void LmdbStore::write_loop() {
   auto next_commit = steady_clock::now();
+  auto next_mend = next_commit + options_.mend_spacing;
   while (true) {
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return stop_ || !pending_.empty() || !stale_index_.empty(); });
-      wake_.wait_until(lock, next_commit, [&] { return stop_; });
+      wake_.wait_until(lock, next_mend, [&] { return stop_ || has_work(); });
+      if (has_work()) {
+        wake_.wait_until(lock, next_commit, [&] { return stop_; });
+      }
       if (stop_) {
         return;
       }
     }
-    const bool good = write_batch();
-    next_commit = steady_clock::now() + (good ? kCommitSpacing : kRetrySpacing);
+    if (steady_clock::now() >= next_mend) {
+      if (environments_->mend()) {
+        next_commit =
+            steady_clock::now() + kCommitSpacing;  // readers have left the old one by then
+      }
+      next_mend = steady_clock::now() + options_.mend_spacing;
+    } else if (steady_clock::now() >= next_commit) {
+      const bool good = write_batch();
+      next_commit = steady_clock::now() + (good ? kCommitSpacing : kRetrySpacing);
+    }
   }
 }
 
@@ -391,7 +337,7 @@ bool LmdbStore::write_batch() {
   }
   note_commit_result(rc, batch.size());
   if (rc == 0) {
-    env_->fill_up(options_.directory);
+    env().fill_up(options_.directory);
     finish(batch);
   }
   return rc == 0;
@@ -405,7 +351,7 @@ bool LmdbStore::commit_now() {
         return true;
       }
     }
-    if (!writable_ || !write_batch()) {
+    if (!writable() || !write_batch()) {
       return false;
     }
   }
@@ -428,11 +374,11 @@ std::vector<LmdbStore::Change> LmdbStore::take_batch() {
 
 // In a transaction of its own: the pages that it frees are there for the next one.
 int LmdbStore::make_room_on_disk() {
-  auto txn = Txn::begin(env_->env(), 0);
+  auto txn = Txn::begin(env().env(), 0);
   if (!txn) {
     return txn.error();
   }
-  const std::size_t used = env_->used_bytes(txn->get());
+  const std::size_t used = env().used_bytes(txn->get());
   if (const int rc = evict(txn->get(), used - used / 10); rc != 0) {
     return rc;
   }
@@ -446,7 +392,7 @@ std::vector<std::string> LmdbStore::take_stale_index() {
 
 int LmdbStore::commit(const std::vector<Change>& batch,
                       const std::vector<std::string>& stale_index) {
-  auto txn = Txn::begin(env_->env(), 0);
+  auto txn = Txn::begin(env().env(), 0);
   if (!txn) {
     return txn.error();
   }
@@ -457,7 +403,7 @@ int LmdbStore::commit(const std::vector<Change>& batch,
   }
   for (const std::string& index_entry : stale_index) {
     MDB_val key = to_val(index_entry);
-    if (const int rc = mdb_del(txn->get(), env_->due(), &key, nullptr);
+    if (const int rc = mdb_del(txn->get(), env().due(), &key, nullptr);
         rc != 0 && rc != MDB_NOTFOUND) {
       return rc;
     }
@@ -468,51 +414,27 @@ int LmdbStore::commit(const std::vector<Change>& batch,
   return txn->commit();
 }
 
+// A "no policy" result that was found out while the cache could not be read does not replace a
+// policy that is in force.
 int LmdbStore::apply(MDB_txn* txn, const Change& change) {
-  MDB_val key = to_val(change.domain.view());
-  MDB_val value;
-  const int found = mdb_get(txn, env_->entries(), &key, &value);
-  if (found == 0) {
-    if (const auto old = RecordView::decode(from_val(value))) {
-      const bool policy = old->facts().has_policy;
-      const std::string old_index =
-          index_key(policy ? old->due_at() : old->facts().recheck_at, change.domain);
-      MDB_val index = to_val(old_index);
-      const int rc = mdb_del(txn, policy ? env_->due() : env_->negative(), &index, nullptr);
-      if (rc != 0 && rc != MDB_NOTFOUND) {
-        return rc;
+  if (change.pending.negative && change.pending.unread) {
+    MDB_val key = to_val(change.domain.view());
+    MDB_val value;
+    if (mdb_get(txn, env().entries(), &key, &value) == 0) {
+      const auto old = RecordView::decode(from_val(value));
+      if (old && old->facts().has_policy &&
+          clock_.wall() < old->facts().fetched_at + old->facts().max_age) {
+        return 0;
       }
     }
-  } else if (found != MDB_NOTFOUND) {
-    return found;
   }
-  if (change.pending.record.empty()) {
-    return found == 0 ? mdb_del(txn, env_->entries(), &key, nullptr) : 0;
-  }
-  const auto record = RecordView::decode(change.pending.record);
-  if (!record) {
-    return MDB_BAD_VALSIZE;
-  }
-  value = to_val(change.pending.record);
-  if (const int rc = mdb_put(txn, env_->entries(), &key, &value, 0); rc != 0) {
-    return rc;
-  }
-  const bool policy = record->facts().has_policy;
-  const std::string new_index =
-      index_key(policy ? record->due_at() : record->facts().recheck_at, change.domain);
-  MDB_val index = to_val(new_index);
-  std::string expires_at;
-  if (policy) {
-    append_time(expires_at, record->facts().fetched_at + record->facts().max_age);
-  }
-  value = to_val(expires_at);
-  return mdb_put(txn, policy ? env_->due() : env_->negative(), &index, &value, 0);
+  return write_record(env(), txn, change.domain, change.pending.record);
 }
 
 // Keeps "no policy" results within their number and the file within its size.
 int LmdbStore::trim(MDB_txn* txn) {
   MDB_stat stat;
-  if (const int rc = mdb_stat(txn, env_->negative(), &stat); rc != 0) {
+  if (const int rc = mdb_stat(txn, env().negative(), &stat); rc != 0) {
     return rc;
   }
   const std::size_t surplus =
@@ -522,11 +444,11 @@ int LmdbStore::trim(MDB_txn* txn) {
   }
   // Down to a little below, so that not every commit has to look for victims.
   const std::size_t target = options_.max_size - options_.max_size / 20;
-  for (std::size_t used = env_->used_bytes(txn); used > options_.max_size;) {
+  for (std::size_t used = env().used_bytes(txn); used > options_.max_size;) {
     if (const int rc = evict(txn, target); rc != 0) {
       return rc;
     }
-    const std::size_t left = env_->used_bytes(txn);
+    const std::size_t left = env().used_bytes(txn);
     if (left >= used) {
       break;  // nothing more to be had
     }
@@ -536,19 +458,19 @@ int LmdbStore::trim(MDB_txn* txn) {
 }
 
 int LmdbStore::drop_negative(MDB_txn* txn, std::size_t count) {
-  const Cursor cursor = open_cursor(txn, env_->negative());
+  const Cursor cursor = open_cursor(txn, env().negative());
   MDB_val key;
   MDB_val value;
   while (count-- > 0 && cursor && mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) == 0) {
     MDB_val domain = to_val(from_val(key).substr(8));
     MDB_val record;
-    const bool there = mdb_get(txn, env_->entries(), &domain, &record) == 0;
+    const bool there = mdb_get(txn, env().entries(), &domain, &record) == 0;
     const auto view =
         there ? RecordView::decode(from_val(record)) : failure(RecordError::Malformed);
     // The key may be left over from a record that could not be read.
     if (view && !view->facts().has_policy &&
         view->facts().recheck_at == index_time(from_val(key))) {
-      if (const int rc = mdb_del(txn, env_->entries(), &domain, nullptr); rc != 0) {
+      if (const int rc = mdb_del(txn, env().entries(), &domain, nullptr); rc != 0) {
         return rc;
       }
     }
@@ -565,7 +487,7 @@ int LmdbStore::evict(MDB_txn* txn, std::size_t target) {
   const WallTime now = clock_.wall();
   Victims victims(kEvictAtOnce);
   {
-    const Cursor cursor = open_cursor(txn, env_->entries());
+    const Cursor cursor = open_cursor(txn, env().entries());
     MDB_val key;
     MDB_val value;
     for (int rc = cursor ? mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) : MDB_NOTFOUND;
@@ -579,10 +501,10 @@ int LmdbStore::evict(MDB_txn* txn, std::size_t target) {
   }
   std::size_t enforced = 0;
   for (const Victims::Victim& victim : victims.take()) {
-    if (env_->used_bytes(txn) <= target) {
+    if (env().used_bytes(txn) <= target) {
       break;
     }
-    if (const int rc = apply(txn, {victim.domain, {}}); rc != 0) {
+    if (const int rc = write_record(env(), txn, victim.domain, {}); rc != 0) {
       return rc;
     }
     counters_.evicted.add();
@@ -615,12 +537,7 @@ void LmdbStore::note_commit_result(int rc, std::size_t changes) {
     counters_.commits.add();
     if (counters_.commits.value() % kReaderCheckEvery == 0) {
       int dead = 0;
-      mdb_reader_check(env_->env(), &dead);  // a killed reader of another process pins pages
-    }
-    if (!misplaced_ && !env_->still_in_place()) {
-      misplaced_ = true;
-      log_.error("cache file deleted or replaced: what is stored now is lost at a restart; restart",
-                 {{"directory", options_.directory}});
+      mdb_reader_check(env().env(), &dead);  // a killed reader of another process pins pages
     }
     if (failing_) {
       log_.warn("commits work again", {{"directory", options_.directory}});
@@ -635,11 +552,11 @@ void LmdbStore::note_commit_result(int rc, std::size_t changes) {
         {{"directory", options_.directory}, {"reason", mdb_strerror(rc)}, {"waiting", changes}});
   }
   failing_ = true;
-  if (rc == MDB_PANIC && options_.on_unusable) {
-    options_.on_unusable();
+  if (rc == MDB_PANIC) {
+    environments_->give_up_writing();
   }
   if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_CURSOR_FULL) {
-    env_->mark_damaged();
+    env().mark_damaged();
   }
   const std::lock_guard lock(mutex_);
   ++failed_attempts_;

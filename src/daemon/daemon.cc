@@ -263,7 +263,7 @@ class Daemon::Impl {
   ~Impl();
 
   Result<void, std::string> start();
-  bool run();
+  void run();
 
  private:
   void reload();
@@ -277,7 +277,6 @@ class Daemon::Impl {
   SystemClock clock_;
   std::atomic<std::size_t> open_connections_{0};
   std::atomic<std::size_t> next_thread_{0};
-  std::atomic<bool> unusable_{false};
   event::Loop loop_;                                      // signals
   std::vector<std::unique_ptr<event::FdWatch>> signals_;  // depends-on: loop_
   std::unique_ptr<cache::LmdbStore> store_;
@@ -323,10 +322,6 @@ Result<void, std::string> Daemon::Impl::start() {
   store_options.max_size = config_.cache.max_size;
   store_options.max_negative = config_.cache.max_negative;
   store_options.clock = &clock_;
-  store_options.on_unusable = [this] {
-    unusable_ = true;
-    loop_.stop();
-  };
   auto store = cache::LmdbStore::open(store_options, log_);
   if (!store) {
     return failure(std::move(store.error()));
@@ -360,7 +355,7 @@ Result<void, std::string> Daemon::Impl::start() {
   return {};
 }
 
-bool Daemon::Impl::run() {
+void Daemon::Impl::run() {
   sd_notify(0, "READY=1");
   loop_.run();
   sd_notify(0, "STOPPING=1");
@@ -373,7 +368,6 @@ bool Daemon::Impl::run() {
   }
   resolver_->stop();
   log_stopped();
-  return !unusable_;
 }
 
 Daemon::Impl::~Impl() {
@@ -476,8 +470,8 @@ Result<std::unique_ptr<Daemon>, std::string> Daemon::start(const config::Config&
   return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
 }
 
-bool Daemon::run() {
-  return impl_->run();
+void Daemon::run() {
+  impl_->run();
 }
 
 }  // namespace mtastsd::daemon

@@ -25,8 +25,7 @@ class Daemon {
                                                             Log& log);
   ~Daemon();
 
-  // Whether it ended because it was asked to; false: because it cannot go on (the log says why).
-  bool run();
+  void run();
 
  private:
   class Impl;

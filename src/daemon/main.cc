@@ -42,7 +42,7 @@ int serve(const mtastsd::config::Config& config, const std::string& path) {
     mtastsd::Log log(config.log);
     auto daemon = mtastsd::daemon::Daemon::start(config, path, log);
     if (daemon) {
-      status = (*daemon)->run() ? 0 : kExitError;
+      (*daemon)->run();
     } else {
       if (config.log.target == mtastsd::LogTarget::Syslog) {
         log.error("not started", {{"reason", daemon.error()}});

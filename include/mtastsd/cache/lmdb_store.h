@@ -4,7 +4,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "mtastsd/base/result.h"
+#include "mtastsd/cache/reader.h"
 #include "mtastsd/cache/store.h"
 #include "mtastsd/observability/counters.h"
 
@@ -26,7 +26,7 @@ class Log;
 namespace mtastsd::cache {
 
 class DueSelection;
-class LmdbEnv;
+class Environments;
 
 // Whether a domain may have a record that is not committed yet, readable by any thread
 // without a lock. False means: what LMDB has is the newest. A domain is counted in two slots,
@@ -58,36 +58,6 @@ class UnsavedFilter {
   std::array<std::atomic<std::uint16_t>, kSlots> slots_{};
 };
 
-// Reads committed records, without locks and without copying. One a thread; outlives none of
-// its snapshots and is outlived by the store.
-class Reader {
- public:
-  // A view of the cache at one moment. What find() returns is valid until it is destroyed:
-  // keep it short, it pins old pages.
-  class Snapshot {
-   public:
-    explicit Snapshot(Reader& reader);
-    ~Snapshot();
-    Snapshot(const Snapshot&) = delete;
-    Snapshot& operator=(const Snapshot&) = delete;
-    std::string_view find(const DomainName& domain) const;  // empty: not there, or unreadable
-
-   private:
-    friend class LmdbStore;
-    MDB_txn* txn_;
-    const LmdbEnv* env_;
-  };
-
-  explicit Reader(const LmdbEnv* env) : env_(env) {}  // null: a cache that is always empty
-  ~Reader();
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-
- private:
-  const LmdbEnv* env_;
-  MDB_txn* txn_ = nullptr;  // between snapshots: reset, to be renewed
-};
-
 struct StoreOptions {
   std::string directory;
   std::size_t max_size = std::size_t{1} << 30;
@@ -95,14 +65,14 @@ struct StoreOptions {
   // False: nothing is committed but by commit_now(). For tests that decide when a crash comes.
   bool background_writer = true;
   const Clock* clock = nullptr;  // says what has expired; null: the system's
-  // Called on the writer's thread when LMDB can go on only after a restart of the process (the
-  // disk failed at its own page). May be empty.
-  std::function<void()> on_unusable;
+  // How often a file that cannot be written, or is gone, is tried again.
+  Milliseconds mend_spacing{60000};
 };
 
 // The cache in LMDB, with a writer thread that commits what the resolver puts, in batches.
-// Records that wait for their commit are held in memory, bounded, and found by find(). When the
-// directory cannot be written, what is there is still read and new records live in memory.
+// Records that wait for their commit are held in memory, bounded, and found by find(). While the
+// directory cannot be written, what is there is still read, new records live in memory, and it is
+// tried again; a file that somebody deletes is put back.
 class LmdbStore final : public Store {
  public:
   // Fails only where going on would be wrong: another daemon at work, a newer format. Anything
@@ -122,7 +92,7 @@ class LmdbStore final : public Store {
   std::unique_ptr<Reader> make_reader() const;
   const UnsavedFilter& unsaved() const { return unsaved_; }
   const StoreCounters& counters() const { return counters_; }
-  bool writable() const { return writable_; }
+  bool writable() const;
 
   // Waits until everything put so far is committed, or the time is over: whether it is.
   bool flush(Milliseconds limit);
@@ -134,6 +104,7 @@ class LmdbStore final : public Store {
   struct Pending {
     std::string record;  // empty: erase
     bool negative = false;
+    bool unread = false;  // what is committed could not be read when this was found out
     std::uint64_t sequence = 0;
   };
   struct Change {
@@ -142,16 +113,20 @@ class LmdbStore final : public Store {
   };
 
   LmdbStore(const StoreOptions& options, Log& log);
+  LmdbEnv& env() const;  // of the writer's thread, and there while writable()
   void remember(const DomainName& domain, Pending pending);
   bool make_room_in_memory();
   int make_room_on_disk();
   bool select_due_in_memory(const DueRequest& request, DueSelection& selection);
-  void select_due_on_disk(const DueRequest& request, MDB_txn* txn, DueSelection& selection);
+  void select_due_on_disk(const DueRequest& request, const Reader::Snapshot& snapshot,
+                          DueSelection& selection);
   void consider_due(const DueRequest& request, std::string_view key, WallTime expires_at,
                     DueSelection& selection);
   bool is_pending(const DomainName& domain);
   void forget_index(std::string_view key);
+  void note_read_error();
   void write_loop();
+  bool has_work() const;
   bool write_batch();
   std::vector<Change> take_batch();
   std::vector<std::string> take_stale_index();
@@ -166,13 +141,12 @@ class LmdbStore final : public Store {
   const StoreOptions options_;
   const Clock& clock_;
   Log& log_;
-  bool writable_ = false;
-  std::unique_ptr<LmdbEnv> env_;    // null: nothing on disk can be read
-  std::unique_ptr<Reader> reader_;  // depends-on: env_; of the resolver's thread
+  std::unique_ptr<Environments> environments_;
+  std::unique_ptr<Reader> reader_;  // depends-on: environments_; of the resolver's thread
+  SteadyTime last_read_error_{};    // of the resolver's thread
   UnsavedFilter unsaved_;
   StoreCounters counters_;
-  bool failing_ = false;    // of the writer's thread
-  bool misplaced_ = false;  // of the writer's thread
+  bool failing_ = false;  // of the writer's thread
 
   std::mutex mutex_;
   std::condition_variable wake_;                     // for the writer: work or stop

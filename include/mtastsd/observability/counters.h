@@ -43,12 +43,13 @@ struct ResolverCounters {
   Counter overload;        // refused: too many domains at once
 };
 
-// Counted by the writer thread, not_kept by the resolver thread.
+// Counted by the writer thread, the last two by the resolver thread.
 struct StoreCounters {
   Counter commits;
   Counter failed_commits;
-  Counter evicted;   // entries dropped to make room
-  Counter not_kept;  // new results refused: too many wait for a disk that cannot be written
+  Counter evicted;      // entries dropped to make room
+  Counter not_kept;     // new results refused: too many wait for a disk that cannot be written
+  Counter read_errors;  // records that LMDB could not read
 };
 
 }  // namespace mtastsd

@@ -61,7 +61,7 @@ class LmdbStoreTest : public testing::Test {
   std::string data_file() const { return dir_.path() + "/data.mdb"; }
 
   static std::string committed(Reader& reader, const DomainName& domain) {
-    const Reader::Snapshot snapshot(reader);
+    Reader::Snapshot snapshot(reader);
     return std::string(snapshot.find(domain));
   }
 

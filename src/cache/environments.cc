@@ -1,0 +1,154 @@
+// Logs: "cache not writable" (warn), "cache writable now" (warn), "cache set aside" (error), "cache
+// file deleted or replaced" (error, once), "cache file put back" (warn), "cache given up" (error).
+
+#include "cache/environments.h"
+
+#include <unistd.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "cache/salvage.h"
+#include "cache/tables.h"
+#include "mtastsd/observability/log.h"
+
+namespace mtastsd::cache {
+namespace {
+
+using Problem = LmdbEnv::OpenProblem;
+
+constexpr std::size_t kMaxEnvironments = 16;  // old ones stay: what they map may be in use
+constexpr std::size_t kSalvageBatch = 1000;
+
+// Stores what can be read of a damaged file in a new one. Returns how many records.
+std::uint64_t salvage_into(const LmdbEnv& env, const std::string& damaged_file) {
+  std::uint64_t stored = 0;
+  std::size_t in_batch = 0;
+  auto txn = Txn::begin(env.env(), 0);
+  salvage(damaged_file, [&](const DomainName& domain, std::string_view record) {
+    if (!txn || write_record(env, txn->get(), domain, record) != 0) {
+      return;
+    }
+    if (++in_batch == kSalvageBatch) {
+      stored += txn->commit() == 0 ? in_batch : 0;
+      in_batch = 0;
+      txn = Txn::begin(env.env(), 0);
+    }
+  });
+  stored += txn && txn->commit() == 0 ? in_batch : 0;
+  return stored;
+}
+
+}  // namespace
+
+Environments::Environments(std::string directory, std::size_t map_size, Log& log)
+    : directory_(std::move(directory)), map_size_(map_size), log_(log) {}
+
+Environments::~Environments() = default;
+
+Result<void, std::string> Environments::open() {
+  auto env = open_to_write();
+  if (env) {
+    use(std::move(*env), true);
+    return {};
+  }
+  if (env.error().problem == Problem::Busy || env.error().problem == Problem::Newer) {
+    return failure(std::move(env.error().message));
+  }
+  log_.warn(
+      "cache not writable: what is there is read, new policies are lost at a restart; tried again "
+      "every minute",
+      {{"reason", env.error().message}});
+  auto read_only = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadOnly);
+  if (read_only) {
+    use(std::move(*read_only), false);
+  } else if (read_only.error().problem == Problem::Newer) {
+    return failure(std::move(read_only.error().message));
+  }
+  return {};
+}
+
+// A damaged file is set aside, and what can be read of it goes into the new one.
+Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> Environments::open_to_write() {
+  auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
+  if (env || env.error().problem != Problem::Damaged) {
+    return env;
+  }
+  const std::string reason = env.error().message;
+  const std::string kept = set_aside(directory_);
+  env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
+  const std::uint64_t salvaged = env && !kept.empty() ? salvage_into(**env, kept) : 0;
+  log_.error(
+      "cache set aside: it is damaged; what could be read of it was kept, the rest will be "
+      "fetched again",
+      {{"reason", reason}, {"kept_as", kept}, {"records_read", salvaged}});
+  return env;
+}
+
+void Environments::use(std::unique_ptr<LmdbEnv> env, bool writable) {
+  all_.push_back(std::move(env));
+  current_.store(all_.back().get(), std::memory_order_release);
+  writable_ = writable;
+}
+
+bool Environments::mend() {
+  if (failed_for_good_ || all_.size() >= kMaxEnvironments) {
+    return false;
+  }
+  if (!writable_) {
+    return make_writable();
+  }
+  return !in_use()->still_in_place() && put_back();
+}
+
+bool Environments::make_writable() {
+  // LMDB's locks are of the process: the same file must not be opened with them a second time.
+  if (in_use() != nullptr && in_use()->locks_readers()) {
+    return false;
+  }
+  auto env = open_to_write();
+  if (!env) {
+    return false;
+  }
+  use(std::move(*env), true);
+  log_.warn("cache writable now", {{"directory", directory_}});
+  return true;
+}
+
+bool Environments::put_back() {
+  const bool replaced = ::access((directory_ + "/data.mdb").c_str(), F_OK) == 0;
+  if (!misplaced_logged_) {
+    misplaced_logged_ = true;
+    log_.error(replaced ? "cache file replaced by somebody: what is stored now is lost at a "
+                          "restart; restart to use the new one"
+                        : "cache file deleted by somebody: it is put back",
+               {{"directory", directory_}});
+  }
+  if (replaced || !in_use()->copy_back()) {
+    return false;
+  }
+  in_use()->release_directory();
+  auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
+  if (!env) {
+    return false;
+  }
+  use(std::move(*env), true);
+  misplaced_logged_ = false;
+  log_.warn("cache file put back", {{"directory", directory_}});
+  return true;
+}
+
+void Environments::give_up_writing() {
+  failed_for_good_ = true;
+  writable_ = false;
+  log_.error(
+      "cache given up: the disk fails; what is there is still read, new policies are lost at a "
+      "restart; restart when the disk is well",
+      {{"directory", directory_}});
+  auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadOnlyUnlocked);
+  if (env) {
+    use(std::move(*env), false);
+  }
+}
+
+}  // namespace mtastsd::cache

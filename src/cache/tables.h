@@ -1,0 +1,35 @@
+#pragma once
+
+#include <lmdb.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "cache/lmdb_env.h"
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+
+namespace mtastsd::cache {
+
+// The key of an index: the time, big-endian so that keys are in its order, then the domain.
+std::string index_key(WallTime time, const DomainName& domain);
+
+// The time at the head of an index key, or in a value of the index of due policies. Epoch when
+// there is none.
+WallTime index_time(std::string_view bytes);
+
+// Stores a record and its place in the index that it belongs to, in exchange for what the domain
+// had. An empty record takes the domain away. Returns an LMDB error, or 0.
+int write_record(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain,
+                 std::string_view record);
+
+struct CursorClose {
+  void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
+};
+using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
+
+// Null when LMDB has none to give.
+Cursor open_cursor(MDB_txn* txn, MDB_dbi table);
+
+}  // namespace mtastsd::cache

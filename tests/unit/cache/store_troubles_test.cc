@@ -1,0 +1,261 @@
+// What becomes of the cache when its file, its directory or its disk fails.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fakes/temp_dir.h"
+#include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/observability/log.h"
+
+namespace {
+std::atomic<bool> meta_pages_fail{false};
+}
+
+// LMDB writes through this one. The first two pages of its file are the meta pages.
+extern "C" ssize_t pwrite64(int fd, const void* data, size_t size, off64_t offset) {
+  if (meta_pages_fail && offset < 2 * 4096) {
+    errno = EIO;
+    return -1;
+  }
+  return ::syscall(SYS_pwrite64, fd, data, size, offset);
+}
+extern "C" ssize_t pwrite(int fd, const void* data, size_t size, off_t offset) {
+  return pwrite64(fd, data, size, offset);
+}
+
+namespace mtastsd::cache {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Milliseconds kPatience{10000};
+const WallTime kNow = std::chrono::floor<Seconds>(std::chrono::system_clock::now());
+
+DomainName name(const std::string& text) {
+  return *DomainName::parse(text);
+}
+
+DomainName numbered(int number) {
+  return name("p" + std::to_string(number) + ".example");
+}
+
+Entry policy_entry() {
+  Entry entry;
+  entry.policy = StoredPolicy{
+      "1",
+      {mtasts::Mode::Enforce, Seconds(604800), {*mtasts::MxPattern::parse("mx.example")}},
+      std::string(200, 'x'),
+      kNow};
+  entry.recheck_at = kNow + Seconds(60);
+  entry.due_at = kNow + Seconds(80000);
+  return entry;
+}
+
+Entry negative_entry() {
+  Entry entry;
+  entry.recheck_at = kNow + Seconds(600);
+  return entry;
+}
+
+bool eventually(const std::function<bool()>& condition) {
+  for (int i = 0; i < 2000; ++i) {
+    if (condition()) {
+      return true;
+    }
+    usleep(5000);
+  }
+  return false;
+}
+
+class StoreTroubles : public testing::Test {
+ protected:
+  std::string cache() const { return dir_.path() + "/cache"; }
+  std::string data_file() const { return cache() + "/data.mdb"; }
+
+  std::unique_ptr<LmdbStore> open(bool background_writer = true) {
+    StoreOptions options;
+    options.directory = cache();
+    options.mend_spacing = Milliseconds(20);
+    options.background_writer = background_writer;
+    auto store = LmdbStore::open(options, log_);
+    EXPECT_TRUE(store) << store.error();
+    return std::move(*store);
+  }
+
+  void fill(int count) {
+    auto store = open();
+    for (int i = 0; i < count; ++i) {
+      store->put(numbered(i), policy_entry());
+    }
+    ASSERT_TRUE(store->flush(kPatience));
+  }
+
+  static bool reads(Reader& reader, const DomainName& domain) {
+    Reader::Snapshot snapshot(reader);
+    return !snapshot.find(domain).empty();
+  }
+
+  // Rubbish in place of each page in which `text` stands.
+  void overwrite_pages_with(const std::string& text) {
+    std::ifstream in(data_file(), std::ios::binary);
+    std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    for (std::size_t at = bytes.find(text); at != std::string::npos;
+         at = bytes.find(text, at + 1)) {
+      const std::size_t page = at / 4096 * 4096;
+      std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(page), 4096, '\xee');
+    }
+    std::ofstream(data_file(), std::ios::binary) << bytes;
+  }
+
+  test::TempDir dir_;
+  Log log_ = Log::null();
+};
+
+TEST_F(StoreTroubles, OneDamagedPageCostsNoMoreThanWhatStoodOnIt) {
+  fill(500);
+  overwrite_pages_with("p250.example");
+  auto store = open();
+  EXPECT_TRUE(store->writable());
+  int found = 0;
+  for (int i = 0; i < 500; ++i) {
+    found += store->find(numbered(i)) ? 1 : 0;
+  }
+  EXPECT_FALSE(store->find(numbered(250)));
+  EXPECT_TRUE(store->find(numbered(0)));
+  EXPECT_TRUE(store->find(numbered(499)));
+  EXPECT_GT(found, 470);
+  // They are refreshed like any other.
+  EXPECT_EQ(store->due({kNow + Seconds(90000), kNow + Seconds(9000000), 1000, {}}).size(),
+            static_cast<std::size_t>(found));
+}
+
+TEST_F(StoreTroubles, ADirectoryThatCanBeHadLaterIsUsedThen) {
+  std::ofstream(cache()) << "in the way";
+  auto store = open();
+  auto reader = store->make_reader();
+  EXPECT_FALSE(store->writable());
+  store->put(numbered(1), policy_entry());
+  EXPECT_TRUE(store->find(numbered(1)));
+  EXPECT_FALSE(reads(*reader, numbered(1)));
+  EXPECT_TRUE(store->unsaved().may_hold(numbered(1)));
+
+  fs::remove(cache());
+  ASSERT_TRUE(eventually([&] { return !store->unsaved().may_hold(numbered(1)); }));
+  EXPECT_TRUE(store->writable());
+  EXPECT_TRUE(reads(*reader, numbered(1)));
+  reader.reset();
+  store.reset();
+  EXPECT_TRUE(open()->find(numbered(1)));
+}
+
+TEST_F(StoreTroubles, AStopDoesNotWaitForADirectoryThatCannotBeHad) {
+  std::ofstream(cache()) << "in the way";
+  auto store = open();
+  store->put(numbered(1), policy_entry());
+  const auto before = std::chrono::steady_clock::now();
+  store.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - before, Milliseconds(3000));
+}
+
+class DeletedFile : public StoreTroubles, public testing::WithParamInterface<bool> {};
+
+TEST_P(DeletedFile, IsPutBack) {
+  fill(500);
+  auto store = open();
+  auto reader = store->make_reader();
+  EXPECT_TRUE(reads(*reader, numbered(1)));
+  const bool whole_directory = GetParam();
+  whole_directory ? fs::remove_all(cache()) : fs::remove(data_file());
+  ASSERT_TRUE(eventually([&] { return fs::exists(data_file()); }));
+  store->put(numbered(1000), policy_entry());
+  ASSERT_TRUE(store->flush(kPatience));
+  EXPECT_TRUE(reads(*reader, numbered(1)));
+  EXPECT_TRUE(eventually([&] { return reads(*reader, numbered(1000)); }));
+  reader.reset();
+  store.reset();
+  store = open();
+  for (const int number : {0, 1, 499, 1000}) {
+    EXPECT_TRUE(store->find(numbered(number))) << number;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, DeletedFile, testing::Bool(), [](const auto& which) {
+  return which.param ? "AWholeDirectory" : "TheDataFile";
+});
+
+TEST_F(StoreTroubles, AFileThatSomebodyPutInItsPlaceIsLeftAlone) {
+  fill(10);
+  auto store = open();
+  fs::rename(data_file(), cache() + "/kept");
+  std::ofstream(data_file()) << "a backup";
+  usleep(100'000);
+  store->put(numbered(10), policy_entry());
+  EXPECT_TRUE(store->flush(kPatience));
+  EXPECT_TRUE(store->find(numbered(3)));
+  std::string there(8, ' ');
+  std::ifstream(data_file()).read(there.data(), 8);
+  EXPECT_EQ(there, "a backup");
+}
+
+TEST_F(StoreTroubles, NoPolicyFoundOutBlindlyReplacesNone) {
+  fill(1);
+  auto store = open(false);
+  {
+    // Takes all places of readers: LMDB cannot read any more.
+    std::vector<std::unique_ptr<Reader>> readers;
+    for (int i = 0; i < 300; ++i) {
+      readers.push_back(store->make_reader());
+      Reader::Snapshot snapshot(*readers.back());
+    }
+    EXPECT_FALSE(store->find(numbered(0)));
+    EXPECT_EQ(store->counters().read_errors.value(), 1U);
+    store->put(numbered(0), negative_entry());
+  }
+  ASSERT_TRUE(store->commit_now());
+  const auto entry = store->find(numbered(0));
+  ASSERT_TRUE(entry);
+  EXPECT_TRUE(entry->policy);
+  // A newer policy does, and so does the end of it.
+  Entry newer = policy_entry();
+  newer.policy->id = "2";
+  store->put(numbered(0), newer);
+  ASSERT_TRUE(store->commit_now());
+  EXPECT_EQ(store->find(numbered(0))->policy->id, "2");
+  store->erase(numbered(0));
+  ASSERT_TRUE(store->commit_now());
+  EXPECT_FALSE(store->find(numbered(0)));
+}
+
+TEST_F(StoreTroubles, ADiskThatFailsForGoodIsStillRead) {
+  fill(10);
+  auto store = open();
+  auto reader = store->make_reader();
+  EXPECT_TRUE(reads(*reader, numbered(3)));
+  meta_pages_fail = true;
+  store->put(numbered(10), policy_entry());
+  const bool given_up = eventually([&] { return !store->writable(); });
+  meta_pages_fail = false;
+  EXPECT_TRUE(given_up);
+  EXPECT_TRUE(eventually([&] { return reads(*reader, numbered(3)); }));
+  EXPECT_TRUE(store->find(numbered(10)));
+  store->put(numbered(11), policy_entry());
+  EXPECT_TRUE(store->find(numbered(11)));
+  reader.reset();
+  store.reset();
+  EXPECT_TRUE(open()->find(numbered(3)));
+}
+
+}  // namespace
+}  // namespace mtastsd::cache
