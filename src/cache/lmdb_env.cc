@@ -22,6 +22,9 @@ constexpr std::uint32_t kCacheFormat = 1;
 constexpr std::string_view kFormatKey = "format";
 constexpr char kDataFile[] = "/data.mdb";
 constexpr char kLockFile[] = "/mtastsd.lock";
+constexpr char kLmdbLockFile[] = "/lock.mdb";
+constexpr unsigned kMaxReaders = 256;
+constexpr off_t kLmdbLockBytes = 64 * (kMaxReaders + 2);
 constexpr char kCleanMark[] = "/clean";      // the last daemon closed the file as it should
 constexpr char kDamagedMark[] = "/damaged";  // the last daemon could not write into it
 constexpr std::uintmax_t kAlwaysWalked = std::uintmax_t{32} << 20;
@@ -64,6 +67,18 @@ bool believable(const std::string& directory) {
     return true;
   }
   return readable_throughout(directory);
+}
+
+// LMDB maps its lock file and makes it as long as it needs, without room on the disk: on one that
+// is full, a reader that takes its place there would end the process. Returns an error number.
+int reserve_lock_file(const std::string& directory) {
+  const int fd = ::open((directory + kLmdbLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (fd < 0) {
+    return errno;
+  }
+  const int rc = ::posix_fallocate(fd, 0, kLmdbLockBytes);
+  ::close(fd);
+  return rc == EOPNOTSUPP || rc == EINVAL ? 0 : rc;
 }
 
 void leave_mark(const std::string& directory, const char* mark) {
@@ -130,21 +145,16 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
     return failure(error_of(directory, rc));
   }
   mdb_env_set_maxdbs(self->env_, 8);
-  mdb_env_set_maxreaders(self->env_, 256);
+  mdb_env_set_maxreaders(self->env_, kMaxReaders);
   if (access == Access::ReadWrite) {
     mdb_env_set_mapsize(self->env_, map_size);
   }
-  if (access == Access::ReadOnlyUnlocked) {
-    flags |= MDB_NOLOCK;
+  int rc = reserve_lock_file(directory);
+  if (access != Access::ReadWrite && (rc != 0 || access == Access::ReadOnlyUnlocked)) {
+    flags |= MDB_NOLOCK;  // where no lock file can be made, nobody can be writing
+    rc = 0;
   }
-  int rc = mdb_env_open(self->env_, directory.c_str(), flags, 0640);
-  if (rc != 0 && access == Access::ReadOnly && (rc == EACCES || rc == EROFS || rc == ENOSPC)) {
-    // The lock file cannot be made either: nobody can be writing.
-    mdb_env_close(self->env_);
-    mdb_env_create(&self->env_);
-    mdb_env_set_maxdbs(self->env_, 8);
-    rc = mdb_env_open(self->env_, directory.c_str(), flags | MDB_NOLOCK, 0640);
-  }
+  rc = rc != 0 ? rc : mdb_env_open(self->env_, directory.c_str(), flags, 0640);
   if (rc != 0) {
     return failure(error_of(directory, rc));
   }
@@ -180,7 +190,7 @@ bool LmdbEnv::copy_back() const {
   std::error_code ec;
   std::filesystem::create_directories(directory_, ec);
   // LMDB's lock file there is still that of this environment; the next one makes its own.
-  std::remove((directory_ + "/lock.mdb").c_str());
+  std::remove((directory_ + kLmdbLockFile).c_str());
   if (ec || mdb_env_copy(env_, directory_.c_str()) != 0) {
     std::remove((directory_ + kDataFile).c_str());
     return false;
@@ -289,7 +299,7 @@ std::string set_aside(const std::string& directory) {
   if (std::rename(from.c_str(), to.c_str()) != 0) {
     return {};
   }
-  std::remove((directory + "/lock.mdb").c_str());
+  std::remove((directory + kLmdbLockFile).c_str());
   std::remove((directory + kDamagedMark).c_str());
   return to;
 }

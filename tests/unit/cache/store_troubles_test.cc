@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -107,14 +109,16 @@ class StoreTroubles : public testing::Test {
     return !snapshot.find(domain).empty();
   }
 
-  // Rubbish in place of each page in which `text` stands.
-  void overwrite_pages_with(const std::string& text) {
+  // Rubbish in place of each page in which `text` stands: one byte throughout, or noise.
+  void overwrite_pages_with(const std::string& text, bool noise) {
+    std::minstd_rand random(1);
     std::ifstream in(data_file(), std::ios::binary);
     std::string bytes((std::istreambuf_iterator<char>(in)), {});
     for (std::size_t at = bytes.find(text); at != std::string::npos;
          at = bytes.find(text, at + 1)) {
       const std::size_t page = at / 4096 * 4096;
-      std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(page), 4096, '\xee');
+      std::generate_n(bytes.begin() + static_cast<std::ptrdiff_t>(page), 4096,
+                      [&] { return static_cast<char>(noise ? random() >> 8 : 0xee); });
     }
     std::ofstream(data_file(), std::ios::binary) << bytes;
   }
@@ -123,9 +127,11 @@ class StoreTroubles : public testing::Test {
   Log log_ = Log::null();
 };
 
-TEST_F(StoreTroubles, OneDamagedPageCostsNoMoreThanWhatStoodOnIt) {
+class DamagedPage : public StoreTroubles, public testing::WithParamInterface<bool> {};
+
+TEST_P(DamagedPage, CostsNoMoreThanWhatStoodOnIt) {
   fill(500);
-  overwrite_pages_with("p250.example");
+  overwrite_pages_with("p250.example", GetParam());
   auto store = open();
   EXPECT_TRUE(store->writable());
   int found = 0;
@@ -140,6 +146,9 @@ TEST_F(StoreTroubles, OneDamagedPageCostsNoMoreThanWhatStoodOnIt) {
   EXPECT_EQ(store->due({kNow + Seconds(90000), kNow + Seconds(9000000), 1000, {}}).size(),
             static_cast<std::size_t>(found));
 }
+
+INSTANTIATE_TEST_SUITE_P(Of, DamagedPage, testing::Bool(),
+                         [](const auto& which) { return which.param ? "Noise" : "OneByte"; });
 
 TEST_F(StoreTroubles, ADirectoryThatCanBeHadLaterIsUsedThen) {
   std::ofstream(cache()) << "in the way";
