@@ -56,7 +56,7 @@ class World:
         self.asked = self.domains[:KNOWN]
         self.lock = threading.Lock()
         self.published = {}  # domain -> generation
-        self.answered = {}   # domain -> {generation: when it was answered first}
+        self.answered = {}   # domain -> {generation: when it was answered first since the start}
         self.safe = {}       # domain -> generation that must not be lost any more
         self.fetches_allowed = collections.Counter()
         self.complaints = []
@@ -100,6 +100,7 @@ class World:
                 safe = [generation for generation, first in generations.items()
                         if first < when - self.committed]
                 self.safe[domain] = max([self.safe.get(domain, 0), *safe])
+            self.answered.clear()  # the rest may be gone
             for domain, generation in self.published.items():
                 if self.safe.get(domain, 0) < generation:
                     self.fetches_allowed[domain] += 1

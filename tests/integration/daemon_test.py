@@ -19,7 +19,7 @@ import time
 import unittest
 
 from testenv import sandbox, socketmap, web
-from testenv.case import BLACKHOLE, INET, NOBODY, OTHER_DNS, DaemonCase, secure
+from testenv.case import BLACKHOLE, DNS, INET, NOBODY, OTHER_DNS, DaemonCase, secure
 from testenv.daemon import run_to_end, toml
 from testenv.dns import Nsd, ScriptedDns
 

@@ -230,17 +230,24 @@ TEST(ReadMessage, CompressionLoopIsMalformed) {
   EXPECT_EQ(error(read(bytes)), ErrorKind::Malformed);
 }
 
+// Of this thread: others at work on the machine do not count.
+std::chrono::nanoseconds processor_time() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
 // 4 times the records may take some 4 times as long, not 16 times.
 TEST(ReadMessage, WorkIsLinearInTheNumberOfRecords) {
   const auto measure = [](int records) {
     Packet packet("a.b", 16);
     for (int i = 0; i < records; ++i) packet.txt("a.b", 1, {"x"});
-    auto best = std::chrono::steady_clock::duration::max();
+    auto best = std::chrono::nanoseconds::max();
     for (int round = 0; round < 7; ++round) {
-      const auto start = std::chrono::steady_clock::now();
+      const auto start = processor_time();
       EXPECT_EQ(texts(read(packet, RecordType::Txt, "a.b")).records.size(),
                 static_cast<std::size_t>(records));
-      best = std::min(best, std::chrono::steady_clock::now() - start);
+      best = std::min(best, processor_time() - start);
     }
     return best;
   };
