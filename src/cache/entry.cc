@@ -97,7 +97,8 @@ std::optional<Failure> decode_failure(std::string_view bytes) {
   const auto type = load<std::uint8_t>(bytes, 26);
   const std::size_t id_size = load<std::uint8_t>(bytes, 27);
   const std::size_t detail_size = load<std::uint16_t>(bytes, 28);
-  if (type < 1 || type > 3 || bytes.size() != kFailureFixedSize + id_size + detail_size) {
+  if (type < 1 || type > 3 || detail_size > kMaxFailureDetail ||
+      bytes.size() != kFailureFixedSize + id_size + detail_size) {
     return std::nullopt;
   }
   failure.type = static_cast<FailureType>(type);
@@ -269,7 +270,7 @@ Result<Entry, RecordError> decode_entry(std::string_view record) {
     view->mx_patterns(patterns);
     for (const auto text : patterns) {
       auto pattern = mtasts::MxPattern::parse(text);
-      if (!pattern) {
+      if (!pattern || pattern->str() != text) {
         return failure(RecordError::Malformed);
       }
       policy.policy.mx.push_back(*pattern);

@@ -157,6 +157,27 @@ TEST(Record, AnEnforcedPolicyWithoutPatternsIsMalformed) {
   EXPECT_TRUE(RecordView::decode(encode(entry)));
 }
 
+TEST(Record, APatternThatIsNotInItsOwnFormIsMalformed) {
+  const std::string record = encode(full_entry());
+  const auto upper = with_byte(record, record.find("mail.example.com"), 'M');
+  ASSERT_TRUE(RecordView::decode(upper));
+  EXPECT_FALSE(decode_entry(upper));
+}
+
+TEST(Record, ADetailIsCutAndALongerOneMalformed) {
+  Entry entry = full_entry();
+  entry.failure->detail = std::string(kMaxFailureDetail + 56, 'd');
+  const std::string record = encode(entry);
+  const auto back = decode_entry(record);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->failure->detail, std::string(kMaxFailureDetail, 'd'));
+
+  const std::string id_and_detail = "next" + back->failure->detail;
+  const std::size_t detail_size = record.find(id_and_detail) - 2;
+  const char longer = static_cast<char>(kMaxFailureDetail + 1);
+  EXPECT_FALSE(decode_entry(with_byte(record + "d", detail_size, longer)));
+}
+
 TEST(Record, ATypicalPolicyIsSmall) {
   EXPECT_LT(encode(full_entry()).size(), 300U);
 }
