@@ -36,7 +36,7 @@ bool run(Plan plan, bool quiet) {
     std::printf(
         "seed %llu: %zu domains, %lld days in %.1f s (%.0f domain-days a minute)\n"
         "  questions %llu, enforced %llu (%llu in the dark), fresh %llu, without %llu\n"
-        "  up to date %llu, refreshed %llu, alarms %llu, fetches %llu\n"
+        "  up to date %llu, refreshed %llu, alarms %llu, set right %llu, fetches %llu\n"
         "  kills %llu, clock steps %llu, file %llu KiB\n",
         static_cast<unsigned long long>(plan.seed), plan.domains,
         static_cast<long long>(outcome.days), took.count(), domain_days / took.count() * 60,
@@ -48,15 +48,16 @@ bool run(Plan plan, bool quiet) {
         static_cast<unsigned long long>(bites.up_to_date),
         static_cast<unsigned long long>(bites.refreshed),
         static_cast<unsigned long long>(bites.alarms),
+        static_cast<unsigned long long>(bites.set_right),
         static_cast<unsigned long long>(bites.fetches),
         static_cast<unsigned long long>(outcome.kills),
         static_cast<unsigned long long>(outcome.clock_steps),
         static_cast<unsigned long long>(outcome.file_bytes / 1024));
   }
   if (!outcome.good) {
-    std::printf("%sreplay: mtastsd_simulation --seed %llu --domains %zu --days %d%s\n",
+    std::printf("%sreplay: mtastsd_simulation --seed %llu --domains %zu --days %d\n",
                 outcome.report.c_str(), static_cast<unsigned long long>(plan.seed), plan.domains,
-                plan.days, plan.strict ? " --strict" : "");
+                plan.days);
   }
   std::fflush(stdout);
   return outcome.good;
@@ -73,7 +74,6 @@ int main(int argc, char** argv) {
   app.add_option("--seeds", seeds, "How many worlds, of seeds in a row")->capture_default_str();
   app.add_option("--domains", plan.domains, "In each world")->capture_default_str();
   app.add_option("--days", plan.days, "That each world lasts")->capture_default_str();
-  app.add_flag("--strict", plan.strict, "Demand also what is not known to be kept");
   app.add_flag("--log", plan.log, "Show the sender's log");
   app.add_flag("--quiet", quiet, "Speak of failures only");
   CLI11_PARSE(app, argc, argv);

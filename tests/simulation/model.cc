@@ -19,6 +19,7 @@ constexpr minutes kWork{20};
 // A life shorter than this is renewed by questions alone.
 constexpr Seconds kLeastRefreshed{240};
 constexpr hours kAlarm{24};
+constexpr hours kMostPutOff{24 * 7};
 // However short its life, a policy may be applied to the delivery that it was fetched for.
 constexpr Seconds kDelivery{2};
 constexpr Seconds kNoStorm{1};
@@ -37,14 +38,8 @@ std::optional<std::string> match_of(std::string_view reply) {
   return std::string(reply.substr(kBegin.size(), reply.size() - kBegin.size() - kEnd.size()));
 }
 
-Model::Model(const Clock& clock, const World& world, Trace& trace, const resolver::Options& options,
-             bool strict)
-    : clock_(clock),
-      world_(world),
-      trace_(trace),
-      options_(options),
-      strict_(strict),
-      domains_(world.size()) {}
+Model::Model(const Clock& clock, const World& world, Trace& trace, const resolver::Options& options)
+    : clock_(clock), world_(world), trace_(trace), options_(options), domains_(world.size()) {}
 
 void Model::violated(std::size_t domain, const std::string& what) {
   if (violation_.empty()) {
@@ -68,18 +63,24 @@ bool Model::surely_alive(const Known& known) const {
   return alive(known) && !known.lapsed && clock_.wall() < known.sure_until;
 }
 
+bool Model::set_right_lately() const {
+  return stepped_back_ > SteadyTime{} && clock_.steady() < stepped_back_ + 2 * kMostPutOff;
+}
+
 bool Model::in_use(const Domain& domain, Seconds margin) const {
   return domain.was_questioned &&
          clock_.wall() < domain.questioned_wall + options_.limits.idle_after - margin;
 }
 
-// What the sender does at a moment of the wall clock, a clock that is set back before it puts off
-// by as much: the retry after a failed fetch. And a policy that a clock ahead of time made idle
-// is not refreshed when the clock is right again.
-bool Model::excused(const Domain& domain) const {
-  const bool put_off = domain.failed_fetch > SteadyTime{} && domain.failed_fetch <= stepped_back_ &&
-                       domain.good_fetch <= stepped_back_;
-  return !strict_ && (put_off || domain.idled);
+// What the sender means to do at a moment of the wall clock, a clock that is set back puts off: to
+// the next question, and by a week at most.
+SteadyTime Model::put_off_until(const Domain& domain) const {
+  if (stepped_back_ == SteadyTime{}) {
+    return {};
+  }
+  const SteadyTime latest = stepped_back_ + kMostPutOff;
+  return domain.asked_since_back > stepped_back_ ? std::min(domain.asked_since_back, latest)
+                                                 : latest;
 }
 
 // Since when nothing keeps the sender from seeing the truth about a domain and acting on it.
@@ -129,7 +130,6 @@ void Model::clock_stepped(Seconds by) {
   for (Domain& domain : domains_) {
     // A use in the future counts as one of now.
     domain.questioned_wall = std::min(domain.questioned_wall, clock_.wall());
-    domain.idled = domain.idled || !in_use(domain, Seconds(2 * 86400));
   }
 }
 
@@ -209,16 +209,8 @@ void Model::fetched(std::size_t number, const PolicyPtr& policy) {
                   .fetched = clock_.steady(),
                   .sure_until = clock_.wall() + policy->max_age};
     domain.good_fetch = clock_.steady();
-    domain.idled = false;
   } else {
     domain.now.failed = Failed{id, clock_.steady()};
-    domain.failed_fetch = clock_.steady();
-    if (!strict_ && domain.now.policy && domain.now.fetched_wall > clock_.wall()) {
-      // The sender counts the life of a policy from the future anew; once the clock is right
-      // again, that is too short.
-      domain.now.sure_until =
-          std::min(domain.now.sure_until, clock_.wall() + domain.now.policy->max_age);
-    }
     domain.failed_id = id;
   }
   if (!domain.dirty) {
@@ -233,6 +225,9 @@ void Model::questioned(std::size_t number) {
   Domain& domain = domains_[number];
   if (!in_use(domain, Seconds(2 * 86400))) {
     domain.came_back = clock_.steady();
+  }
+  if (domain.asked_since_back <= stepped_back_) {
+    domain.asked_since_back = clock_.steady();
   }
   domain.was_questioned = true;
   domain.questioned_wall = clock_.wall();
@@ -305,7 +300,7 @@ void Model::check_cached(std::size_t number, SteadyTime asked, std::string_view 
 void Model::check_current(std::size_t number, SteadyTime asked, std::string_view reply) {
   const Domain& domain = domains_[number];
   if (!world_.publishes(number) || undisturbed_since(number) > asked || !domain.probe ||
-      asked < *domain.probe + kWork || excused(domain)) {
+      asked < *domain.probe + kWork) {
     return;
   }
   const Policy& truth = world_.policy(number);
@@ -341,8 +336,9 @@ void Model::check_fetch_made(std::size_t number) {
 void Model::check_refreshed(std::size_t number) {
   const Domain& domain = domains_[number];
   const Known& known = domain.now;
-  const SteadyTime since = std::max(undisturbed_since(number), domain.came_back);
-  if (!surely_alive(known) || known.policy->max_age < kLeastRefreshed || excused(domain) ||
+  const SteadyTime since =
+      std::max({undisturbed_since(number), domain.came_back, put_off_until(domain)});
+  if (!surely_alive(known) || known.policy->max_age < kLeastRefreshed ||
       !world_.publishes(number) || !in_use(domain, Seconds(2 * 86400)) ||
       clock_.steady() < since + kMostRetry + kWork) {
     return;
@@ -351,22 +347,30 @@ void Model::check_refreshed(std::size_t number) {
   if (clock_.wall() > known.fetched_wall + most + kMostRetry + kWork) {
     violated(number, "a policy in use is not refreshed: " + known.policy->match);
   }
+  if (known.fetched_wall > clock_.wall()) {
+    violated(number, "a policy from the future is not refreshed: " + known.policy->match);
+  }
   ++bites_.refreshed;
+  bites_.set_right += set_right_lately() ? 1 : 0;
 }
 
 // RFC 8461 section 10.2 (C6).
 void Model::check_alarm(std::size_t number, const std::optional<cache::Entry>& stored) {
-  const Known& known = domains_[number].now;
-  if (!surely_alive(known) || !known.failed || known.policy->none || excused(domains_[number]) ||
-      !in_use(domains_[number], Seconds(2 * 86400)) || stepped_ > clock_.steady() - hours(72)) {
+  const Domain& domain = domains_[number];
+  const Known& known = domain.now;
+  const SteadyTime since = std::max({started_, stepped_, domain.came_back, put_off_until(domain)});
+  if (!surely_alive(known) || !known.failed || known.policy->none ||
+      !in_use(domain, Seconds(2 * 86400)) || clock_.steady() < since + kMostRetry + kWork) {
     return;
   }
   ++bites_.alarms;
+  bites_.set_right += set_right_lately() ? 1 : 0;
   if (!stored || !stored->failure || stored->failure->warned_at == WallTime{}) {
     violated(number, "nobody is warned of a refresh that fails");
-  } else if (clock_.wall() > stored->failure->warned_at + kAlarm + kMostRetry + kWork &&
-             started_ < clock_.steady() - kMostRetry - kWork) {
+  } else if (clock_.wall() > stored->failure->warned_at + kAlarm + kMostRetry + kWork) {
     violated(number, "the warning of a refresh that fails is not repeated");
+  } else if (clock_.wall() < stored->failure->warned_at) {
+    violated(number, "a warning in the future silences the alarm");
   }
 }
 

@@ -22,9 +22,7 @@ namespace mtastsd::simulation {
 // How long something takes is counted in steady time.
 class Model {
  public:
-  // `strict`: also what the sender is not known to keep. README.md lists it.
-  Model(const Clock& clock, const World& world, Trace& trace, const resolver::Options& options,
-        bool strict);
+  Model(const Clock& clock, const World& world, Trace& trace, const resolver::Options& options);
 
   // What happens to the sender.
   void started();
@@ -59,6 +57,7 @@ class Model {
     std::uint64_t up_to_date = 0;     // a change had to be applied
     std::uint64_t refreshed = 0;      // a policy had to have been refreshed
     std::uint64_t alarms = 0;         // the operator had to have been warned
+    std::uint64_t set_right = 0;      // of the two before: within days of a clock set back
     std::uint64_t fetches = 0;
   };
   const Bites& bites() const { return bites_; }
@@ -88,12 +87,11 @@ class Model {
     bool txt_unsteady = false;             // another id than the time before
     std::array<SteadyTime, 4> lookups{};   // the last, the oldest first
     SteadyTime good_fetch{};               // the last, whether or not it was committed
-    SteadyTime failed_fetch{};
     std::string failed_id;
     bool was_questioned = false;
     WallTime questioned_wall{};
-    bool idled = false;      // by a clock that ran ahead, and not fetched since
-    SteadyTime came_back{};  // first question after it was idle
+    SteadyTime came_back{};         // first question after it was idle
+    SteadyTime asked_since_back{};  // first question after the clock was set back
 
     // The first question after which the sender has to be up to date.
     SteadyTime probe_base{};
@@ -111,7 +109,8 @@ class Model {
   void check_refreshed(std::size_t domain);
   void check_alarm(std::size_t domain, const std::optional<cache::Entry>& stored);
   void check_fetch_allowed(std::size_t domain);
-  bool excused(const Domain& domain) const;
+  SteadyTime put_off_until(const Domain& domain) const;
+  bool set_right_lately() const;
   bool in_use(const Domain& domain, Seconds margin) const;
   void violated(std::size_t domain, const std::string& what);
 
@@ -119,7 +118,6 @@ class Model {
   const World& world_;
   Trace& trace_;
   const resolver::Options& options_;
-  const bool strict_;
   std::vector<Domain> domains_;
   std::vector<std::size_t> dirty_;
   SteadyTime started_{};

@@ -30,7 +30,7 @@ Simulation::Simulation(const Plan& plan)
             trace_.add(question.domain, "reply", std::string(reply));
             model_.replied(question.domain, question.asked, reply);
           }),
-      model_(loop_, world_, trace_, sender_.settings.resolver, plan.strict) {
+      model_(loop_, world_, trace_, sender_.settings.resolver) {
   sender_.settings.directory = plan_.directory;
   sender_.settings.resolver.max_discovering = 64;
   sender_.settings.resolver.max_fetching = 64;

@@ -20,7 +20,6 @@ struct Plan {
   std::uint64_t seed = 1;
   std::size_t domains = 300;
   int days = 365;
-  bool strict = false;
   bool log = false;       // the sender's, to stderr
   std::string directory;  // for the cache; made and emptied by the caller
 };
