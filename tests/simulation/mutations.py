@@ -10,6 +10,7 @@ there any more, makes this script fail.
 
 import argparse
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ LIMITS = "include/mtastsd/resolver/decide.h"
 RESOLUTION = "src/resolver/resolution.cc"
 RESOLVER = "src/resolver/resolver.cc"
 STORE = "src/cache/lmdb_store.cc"
+TABLES = "src/cache/tables.cc"
 ANSWERER = "src/answer/answerer.cc"
 
 # name, file, text, what stands there instead
@@ -50,11 +52,11 @@ MUTATIONS = [
      "      const bool current = valid && entry.policy->id == txt.id;",
      "      const bool current = valid;"),
     ("no back-off after a failed fetch", DECIDE,
-     "return entry.failure && entry.failure->id == id && now < entry.failure->retry_at;",
-     "return entry.failure && entry.failure->id == id && now < entry.failure->first_at;"),
+     "  return entry.failure && entry.failure->id == id && now < entry.failure->retry_at &&\n",
+     "  return entry.failure && entry.failure->id == id && now < entry.failure->first_at &&\n"),
     ("the back-off holds for new ids as well", DECIDE,
-     "return entry.failure && entry.failure->id == id && now < entry.failure->retry_at;",
-     "return entry.failure && !id.empty() && now < entry.failure->retry_at;"),
+     "  return entry.failure && entry.failure->id == id && now < entry.failure->retry_at &&\n",
+     "  return entry.failure && !id.empty() && now < entry.failure->retry_at &&\n"),
     ("the back-off grows without end", DECIDE,
      "                                 std::max(kRetryMax, limits.retry_interval));",
      "                                 Seconds(86400 * 5));"),
@@ -95,11 +97,10 @@ MUTATIONS = [
     ("the warning is not repeated", DECIDE,
      "  return half_life_passed || now >= failure.warned_at + Seconds(86400);",
      "  return half_life_passed;"),
-    ("use is not noted", RESOLVER,
-     "  entry.last_used_at = now;\n  services_.store.put(domain, entry);",
-     "  entry.last_used_at = now;"),
-    ("a domain that comes back is not refreshed", RESOLVER,
-     "    entry.due_at = now;\n", ""),
+    ("use is not noted", DECIDE,
+     "  entry.last_used_at = now;\n  return true;", "  return true;"),
+    ("a domain that comes back is not refreshed", DECIDE,
+     "  const bool let_go = entry.due_at > latest;", "  const bool let_go = false;"),
     ("a refreshed policy is not stored", RESOLVER,
      "  services_.store.put(domain, outcome.entry);\n  log_outcome",
      "  if (for_query) services_.store.put(domain, outcome.entry);\n  log_outcome"),
@@ -109,23 +110,53 @@ MUTATIONS = [
     ("answers come from before the commit", ANSWERER,
      "  if (!store_.unsaved().may_hold(*domain) && from_cache(",
      "  if (from_cache("),
-    ("the index of due policies is not kept", STORE,
-     "  return mdb_put(txn, policy ? env_->due() : env_->negative(), &index, &value, 0);",
-     "  return policy && found == 0 ? 0 : mdb_put(txn, policy ? env_->due() : env_->negative(), "
-     "&index, &value, 0);"),
+    ("the index of due policies is not kept", TABLES,
+     "  return mdb_put(txn, index_of(env, *view), &index, &value, 0);",
+     "  return view->facts().has_policy && found == 0\n"
+     "             ? 0 : mdb_put(txn, index_of(env, *view), &index, &value, 0);"),
     ("who waits is not told in time", ANSWERER,
      "  deadlines_.emplace_back(clock_.steady() + options_.answer_timeout, question);",
      "  deadlines_.emplace_back(clock_.steady() + 3 * options_.answer_timeout, question);"),
     ("a check made in the future holds", DECIDE,
      "  return now >= facts.recheck_at || now < facts.txt_checked_at;",
      "  return now >= facts.recheck_at;"),
+    ("what a clock ahead put off is not looked at", STORE,
+     "  for (const MDB_cursor_op start : {MDB_FIRST, MDB_LAST}) {",
+     "  for (const MDB_cursor_op start : {MDB_FIRST}) {"),
+    ("what a clock ahead put off stays put off", DECIDE,
+     "entry.policy->fetched_at > now || entry.due_at > farthest_due(now, limits);",
+     "entry.policy->fetched_at > now;"),
+    ("an idle policy is looked at again at its end", DECIDE,
+     "std::min(entry.policy->expires_at(), now + kIdleLook);", "entry.policy->expires_at();"),
+    ("a back-off from the future holds", DECIDE,
+     "         entry.failure->retry_at <= now + longest_hold(limits);", "         true;"),
+    ("a warning in the future silences the alarm", DECIDE,
+     "  if (failure.warned_at == WallTime{} || failure.warned_at > now) {",
+     "  if (failure.warned_at == WallTime{}) {"),
+    ("a refresh that fails waits a week", DECIDE,
+     "std::min(after.entry.failure->retry_at, before.policy->expires_at());",
+     "std::min(now + kIdleLook, before.policy->expires_at());"),
+    ("mail does not bring back what was put off", RESOLVER,
+     "    if (note_use(*entry, now, options_.limits)) {",
+     "    if (now >= entry->last_used_at + kUseResolution &&\n"
+     "        note_use(*entry, now, options_.limits)) {"),
+    ("a host gives no place back", RESOLVER,
+     "    release_host(*resolution.host());\n", ""),
+    ("a policy of mode none does not replace another", DECIDE,
+     "  after.entry.failure.reset();\n  after.entry.due_at",
+     "  if (valid && outcome->policy.mode == mtasts::Mode::None) after.entry.policy = before.policy;"
+     "\n  after.entry.failure.reset();\n  after.entry.due_at"),
+    ("a policy that has ended comes back under its id", DECIDE,
+     "    entry.policy.reset();  // its time is over",
+     "    if (txt.status != TxtStatus::Found) entry.policy.reset();\n"
+     "    else if (entry.policy) entry.policy->fetched_at = now;"),
 ]
 
 
 def build(tree, out, jobs):
     if not (out / "build.ninja").exists():
         subprocess.run(["cmake", "-S", tree, "-B", out, "-G", "Ninja",
-                        "-DCMAKE_BUILD_TYPE=RelWithDebInfo"],
+                        "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"],
                        check=True, stdout=subprocess.DEVNULL)
     done = subprocess.run(["cmake", "--build", out, "--target", "mtastsd_simulation",
                            "-j", str(jobs)], capture_output=True, text=True)
@@ -139,11 +170,14 @@ def run(out):
                               capture_output=True, text=True, timeout=900)
     except subprocess.TimeoutExpired:
         return "no end", time.monotonic() - began
-    found = [line for line in done.stdout.splitlines() if line.startswith("violated: ")]
+    took = time.monotonic() - began
     if done.returncode == 0:
-        return None, time.monotonic() - began
-    return (found[0][len("violated: "):] if found else f"exit status {done.returncode}",
-            time.monotonic() - began)
+        return None, took
+    rule = re.search("^violated: (.*)$", done.stdout, re.M)
+    world = re.search(r"^seed (\d+): \d+ domains, (\d+) days", done.stdout, re.M)
+    if not rule or not world:
+        return f"exit status {done.returncode}", took
+    return f"{rule[1]}; seed {world[1]}, day {world[2]}", took
 
 
 def mutate(tree, out, jobs, mutation):

@@ -34,6 +34,7 @@ Simulation::Simulation(const Plan& plan)
   sender_.settings.directory = plan_.directory;
   sender_.settings.resolver.max_discovering = 64;
   sender_.settings.resolver.max_fetching = 64;
+  sender_.settings.resolver.max_fetching_per_host = 16;
   watch();
   plan_first_events();
 }

@@ -11,6 +11,7 @@ using std::chrono::minutes;
 using test::Script;
 
 constexpr Seconds kMostMaxAge{31557600};
+constexpr std::size_t kProviders = 8;
 constexpr std::size_t kDiscoveryPrefix = 9;   // "_mta-sts."
 constexpr std::size_t kPolicyHostPrefix = 8;  // "mta-sts."
 
@@ -317,7 +318,9 @@ Script<dns::AddressAnswer> World::answer_address(std::size_t number) {
   on_fetch_begun(number);
   const Domain& domain = domains_[number];
   const DnsFault fault = dns_fault(domain);
-  dns::AddressAnswer answer = dns::Addresses{{*IpAddress::parse("192.0.2.1")}, Seconds(60)};
+  // Many at one provider, as it is.
+  const std::string host = "192.0.2." + std::to_string(1 + number % kProviders);
+  dns::AddressAnswer answer = dns::Addresses{{*IpAddress::parse(host)}, Seconds(60)};
   bool good = true;
   if (fails(fault)) {
     answer = failure(dns::Error{error_kind(fault), "simulated"});
