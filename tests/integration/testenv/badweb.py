@@ -1,6 +1,6 @@
 """A policy host that does after the handshake, or instead of it, what nginx never would.
 
-What it does is the first label of the domain that it is asked for.
+What it does is the first label of the domain that it is asked for, unless somebody else chooses.
 """
 
 import socket
@@ -71,10 +71,11 @@ BEFORE_TLS = ("no-handshake", "plain-text")
 class BadWeb:
     """One address; a thread for each connection."""
 
-    def __init__(self, address, certificate, port=443):
+    def __init__(self, address, certificate, port=443, choose=lambda name: name.split(".")[1]):
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate.cert, certificate.key)
         self._context.sni_callback = self._note_name
+        self._choose = choose
         self._names = {}
         self._stopping = threading.Event()
         self._server = socket.create_server((address, port), backlog=256)
@@ -108,7 +109,7 @@ class BadWeb:
                 with self._context.wrap_socket(raw, server_side=True) as conn:
                     name = self._names.pop(id(conn), "")
                     conn.recv(4096)
-                    BEHAVIOURS[name.split(".")[1]](conn, self._stopping)
+                    BEHAVIOURS[self._choose(name)](conn, self._stopping)
         except (OSError, KeyError, IndexError):
             pass  # the client has gone, or was never meant
         finally:
