@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstring>
 
 namespace mtastsd {
 namespace {
@@ -31,10 +32,41 @@ constexpr Tables make_tables() {
 
 constexpr Tables kTables = make_tables();
 
+#if defined(__x86_64__)
+// The processor's own instruction, which every one since 2008 has.
+[[gnu::target("sse4.2")]] std::uint32_t crc32c_by_processor(std::string_view bytes) {
+  std::uint64_t crc = 0xffffffff;
+  const char* p = bytes.data();
+  std::size_t left = bytes.size();
+  for (; left >= sizeof(std::uint64_t); left -= sizeof(std::uint64_t), p += sizeof(std::uint64_t)) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, p, sizeof(eight));
+    crc = __builtin_ia32_crc32di(crc, eight);
+  }
+  auto rest = static_cast<std::uint32_t>(crc);
+  for (; left > 0; --left, ++p) {
+    rest = __builtin_ia32_crc32qi(rest, static_cast<unsigned char>(*p));
+  }
+  return ~rest;
+}
+
+const bool kByProcessor = __builtin_cpu_supports("sse4.2") != 0;
+#endif
+
 }  // namespace
 
-// Eight bytes a step ("slicing by eight"): the answer path checks each record it reads.
+// The answer path checks each record it reads.
 std::uint32_t crc32c(std::string_view bytes) {
+#if defined(__x86_64__)
+  if (kByProcessor) {
+    return crc32c_by_processor(bytes);
+  }
+#endif
+  return crc32c_by_table(bytes);
+}
+
+// Eight bytes a step ("slicing by eight").
+std::uint32_t crc32c_by_table(std::string_view bytes) {
   std::uint32_t crc = 0xffffffff;
   const auto* p = reinterpret_cast<const unsigned char*>(bytes.data());
   std::size_t left = bytes.size();

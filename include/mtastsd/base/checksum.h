@@ -9,4 +9,7 @@ namespace mtastsd {
 // somebody who means it.
 std::uint32_t crc32c(std::string_view bytes);
 
+// The same without the processor's help: for processors that have none.
+std::uint32_t crc32c_by_table(std::string_view bytes);
+
 }  // namespace mtastsd
