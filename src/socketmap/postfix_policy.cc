@@ -1,8 +1,5 @@
 // The reply for a domain whose policy is enforced, in the TLS policy syntax of Postfix.
 //
-// The text of a reply is made twice by the same code: first only counted, then appended, so
-// that out grows at most once.
-//
 // A policy with a pattern that is no host name, or with none, cannot come out of the parser.
 // Should a damaged one get here all the same, the reply is TEMP: the mail waits, instead of
 // going out unprotected or under attributes that somebody else wrote.
@@ -22,21 +19,22 @@ namespace {
 
 constexpr std::string_view kDamaged = "TEMP stored policy is damaged";
 
-struct Counter {
-  std::size_t size = 0;
-  void operator()(std::string_view text) { size += text.size(); }
-};
-
-struct Appender {
-  std::string& out;
-  void operator()(std::string_view text) { out += text; }
-};
+// A table: each byte of each pattern is looked at for every reply.
+constexpr std::array<bool, 256> make_host_name_table() {
+  std::array<bool, 256> table{};
+  for (int c = 0; c < 128; ++c) {
+    const char byte = static_cast<char>(c);
+    table[c] = is_alnum(byte) || byte == '-' || byte == '.';
+  }
+  return table;
+}
+constexpr std::array<bool, 256> kInHostName = make_host_name_table();
 
 // Braces, commas, colons and blanks would end a value in Postfix's syntax; none gets through.
 bool is_host_name(std::string_view text) {
   return !text.empty() && is_alnum(text.front()) &&
          std::all_of(text.begin(), text.end(),
-                     [](char c) { return is_alnum(c) || c == '-' || c == '.'; });
+                     [](char c) { return kInHostName[static_cast<unsigned char>(c)]; });
 }
 
 bool is_wildcard(std::string_view pattern) {
@@ -54,42 +52,44 @@ std::string_view match_name(std::string_view pattern) {
   return is_wildcard(pattern) ? pattern.substr(1) : pattern;
 }
 
-template <typename Out>
-void put_level(Out& put, const EnforcedPolicy& policy, const Profile& profile) {
-  put("OK secure match=");
+void append_level(std::string& out, const EnforcedPolicy& policy, const Profile& profile) {
+  out += "OK secure match=";
   std::string_view separator;
   for (const std::string_view pattern : policy.mx) {
-    put(separator);
-    put(match_name(pattern));
+    out += separator;
+    out += match_name(pattern);
     separator = ":";
   }
   // RFC 8461 section 7.1: SNI is sent; without this attribute Postfix sends none.
   if (profile.servername) {
-    put(" servername=hostname");
+    out += " servername=hostname";
   }
 }
 
-template <typename Out>
-void put_policy_string(Out& put, std::string_view name, std::string_view value) {
-  put(" { policy_string = ");
-  put(name);
-  put(value);
-  put(" }");
+void append_policy_string(std::string& out, std::string_view name, std::string_view value) {
+  out += " { policy_string = ";
+  out += name;
+  out += value;
+  out += " }";
 }
 
-template <typename Out>
-void put_report_attributes(Out& put, const EnforcedPolicy& policy, std::string_view max_age) {
-  put(" policy_type=sts policy_domain=");
-  put(policy.policy_domain);
-  put_policy_string(put, "version: ", "STSv1");
-  put_policy_string(put, "mode: ", mtasts::to_string(policy.mode));
+void append_report_attributes(std::string& out, const EnforcedPolicy& policy) {
+  std::array<char, 24> digits;
+  const auto digits_end = std::to_chars(digits.data(), digits.data() + digits.size(),
+                                        static_cast<std::int64_t>(policy.max_age.count()))
+                              .ptr;
+  out += " policy_type=sts policy_domain=";
+  out += policy.policy_domain;
+  append_policy_string(out, "version: ", "STSv1");
+  append_policy_string(out, "mode: ", mtasts::to_string(policy.mode));
   for (const std::string_view pattern : policy.mx) {
-    put_policy_string(put, "mx: ", pattern);
+    append_policy_string(out, "mx: ", pattern);
   }
-  put_policy_string(put, "max_age: ", max_age);
+  append_policy_string(
+      out, "max_age: ", {digits.data(), static_cast<std::size_t>(digits_end - digits.data())});
   for (const std::string_view pattern : policy.mx) {
-    put(" mx_host_pattern=");
-    put(pattern);
+    out += " mx_host_pattern=";
+    out += pattern;
   }
 }
 
@@ -100,28 +100,15 @@ void append_secure_reply(std::string& out, const EnforcedPolicy& policy, const P
     out += kDamaged;
     return;
   }
-  std::array<char, 24> digits;
-  const auto digits_end = std::to_chars(digits.data(), digits.data() + digits.size(),
-                                        static_cast<std::int64_t>(policy.max_age.count()))
-                              .ptr;
-  const std::string_view max_age(digits.data(), digits_end - digits.data());
-
-  Counter counter;
-  put_level(counter, policy, profile);
-  const std::size_t level_size = counter.size;
-  bool report = profile.report_attributes && is_host_name(policy.policy_domain);
-  if (report) {
-    put_report_attributes(counter, policy, max_age);
-    report = counter.size <= kMaxReplyBytes;
+  const std::size_t begin = out.size();
+  append_level(out, policy, profile);
+  if (!profile.report_attributes || !is_host_name(policy.policy_domain)) {
+    return;
   }
-  const std::size_t size = out.size() + (report ? counter.size : level_size);
-  if (out.capacity() < size) {
-    out.reserve(size);
-  }
-  Appender append{out};
-  put_level(append, policy, profile);
-  if (report) {
-    put_report_attributes(append, policy, max_age);
+  const std::size_t without_report = out.size();
+  append_report_attributes(out, policy);
+  if (out.size() - begin > kMaxReplyBytes) {
+    out.resize(without_report);
   }
 }
 
