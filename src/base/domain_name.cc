@@ -74,8 +74,11 @@ std::optional<DomainName> DomainName::parse(std::string_view text) {
 }
 
 std::optional<DomainName> DomainName::parse_utf8(std::string_view text) {
+  if (auto name = parse(text)) {
+    return name;
+  }
   if (is_ascii(text)) {
-    return parse(text);
+    return std::nullopt;
   }
   // libidn2 takes a C string: a name with a zero byte would be read only in part.
   if (text.size() > kMaxUtf8 || text.find('\0') != std::string_view::npos || !is_utf8(text)) {

@@ -64,11 +64,6 @@ std::optional<std::string_view> host_of(std::string_view key) {
   return host;
 }
 
-std::string_view last_label(const DomainName& name) {
-  const std::string_view text = name.view();
-  return text.substr(text.rfind('.') + 1);
-}
-
 // Some address parsers take "192.0.2.0x1" for an IPv4 address. No top-level domain begins
 // like that.
 bool is_hex_number(std::string_view label) {
@@ -95,10 +90,14 @@ std::optional<DomainName> policy_domain_of(std::string_view key) {
   // RFC 8461 section 3.4: the policy domain is the next hop itself, never a parent of it, and
   // an address has no policy. Addresses and ".parent" keys are no names to this parser.
   const auto domain = DomainName::parse_utf8(*host);
-  if (!domain || domain->label_count() < 2) {
+  if (!domain) {
     return std::nullopt;
   }
-  const std::string_view top = last_label(*domain);
+  const std::size_t last_dot = domain->view().rfind('.');
+  if (last_dot == std::string_view::npos) {
+    return std::nullopt;  // a single label
+  }
+  const std::string_view top = domain->view().substr(last_dot + 1);
   if (top == "onion" || is_hex_number(top)) {
     return std::nullopt;
   }
