@@ -11,7 +11,8 @@
 namespace mtastsd::socketmap {
 namespace {
 
-constexpr std::size_t kReadSize = 16 * 1024;
+// A turn of the loop: who pipelines is not read from for longer while others wait.
+constexpr std::size_t kReadSize = 4 * 1024;
 constexpr std::size_t kMaxWaiting = 256;        // pipelined requests without a reply
 constexpr std::size_t kMaxOutput = 256 * 1024;  // unwritten replies before reading stops
 
