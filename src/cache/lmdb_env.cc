@@ -10,6 +10,7 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <system_error>
 
@@ -26,6 +27,7 @@ constexpr char kLmdbLockFile[] = "/lock.mdb";
 constexpr unsigned kMaxReaders = 256;
 constexpr off_t kLmdbLockBytes = 64 * (kMaxReaders + 2);
 constexpr char kCleanMark[] = "/clean";      // the last daemon closed the file as it should
+constexpr char kRunMark[] = "/run";          // see LastEnd::ProcessDied
 constexpr char kDamagedMark[] = "/damaged";  // the last daemon could not write into it
 constexpr std::uintmax_t kAlwaysWalked = std::uintmax_t{32} << 20;
 
@@ -55,15 +57,45 @@ LmdbEnv::OpenError error_of(const std::string& directory, int rc) {
   return {classify(rc), "cache " + directory + ": " + mdb_strerror(rc)};
 }
 
+// How the daemon ended that had the file before.
+enum class LastEnd {
+  Closed,       // as it should
+  ProcessDied,  // but not the machine: the kernel has all that was written, and LMDB never writes
+                // over what the last commit needs, so the file is as sound as a closed one
+  Unknown,
+};
+
+// Names this boot of the machine and the file; empty if either cannot be told.
+std::string run_mark(const std::string& directory) {
+  std::string boot;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  struct ::stat file {};
+  if (boot.empty() || ::stat((directory + kDataFile).c_str(), &file) != 0) {
+    return {};
+  }
+  return boot + " " + std::to_string(file.st_dev) + " " + std::to_string(file.st_ino);
+}
+
+// Takes the marks away.
+LastEnd take_last_end(const std::string& directory) {
+  const bool closed = std::remove((directory + kCleanMark).c_str()) == 0;
+  std::string mark;
+  std::getline(std::ifstream(directory + kRunMark), mark);
+  std::remove((directory + kRunMark).c_str());
+  if (closed) {
+    return LastEnd::Closed;
+  }
+  return !mark.empty() && mark == run_mark(directory) ? LastEnd::ProcessDied : LastEnd::Unknown;
+}
+
 // Damage is looked for where it is likely, or the look is short.
-bool believable(const std::string& directory) {
-  const bool closed_well = std::remove((directory + kCleanMark).c_str()) == 0;
+bool believable(const std::string& directory, LastEnd last_end) {
   if (::access((directory + kDamagedMark).c_str(), F_OK) == 0) {
     return false;
   }
   std::error_code ec;
   const std::uintmax_t size = std::filesystem::file_size(directory + kDataFile, ec);
-  if (ec || size == 0 || (closed_well && size > kAlwaysWalked)) {
+  if (ec || size == 0 || (last_end != LastEnd::Unknown && size > kAlwaysWalked)) {
     return true;
   }
   return readable_throughout(directory);
@@ -81,9 +113,11 @@ int reserve_lock_file(const std::string& directory) {
   return rc == EOPNOTSUPP || rc == EINVAL ? 0 : rc;
 }
 
-void leave_mark(const std::string& directory, const char* mark) {
-  const int fd = ::open((directory + mark).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+void leave_mark(const std::string& directory, const char* mark, std::string_view text = {}) {
+  const int fd = ::open((directory + mark).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
   if (fd >= 0) {
+    // Cut short it says nothing, and the file is looked at.
+    [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
     ::close(fd);
   }
 }
@@ -115,6 +149,7 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
                                                                    Access access) {
   auto self = std::unique_ptr<LmdbEnv>(new LmdbEnv);
   unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
+  LastEnd last_end = LastEnd::Unknown;
   if (access == Access::ReadWrite) {
     std::error_code ec;
     std::filesystem::create_directories(directory, ec);
@@ -131,7 +166,8 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
                                    " is in use by another mtastsd: stop that one, or give this "
                                    "one another [cache] directory"});
     }
-    if (!believable(directory)) {
+    last_end = take_last_end(directory);
+    if (!believable(directory, last_end)) {
       return failure(OpenError{OpenProblem::Damaged,
                                "cache " + directory + ": the data file cannot be read throughout"});
     }
@@ -178,6 +214,10 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
     self->inode_ = file.st_ino;
   }
   self->opened_to_write_ = access == Access::ReadWrite;
+  // A process that dies twice in a row may do so of what is in the file: that is looked for.
+  if (self->opened_to_write_ && last_end != LastEnd::ProcessDied) {
+    leave_mark(directory, kRunMark, run_mark(directory));
+  }
   return self;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -320,6 +321,77 @@ TEST_F(LmdbStoreTest, DamagedPagesAreFoundAtTheStartInsteadOfCrashing) {
   EXPECT_TRUE(store->writable());
   store->put(name("a.example"), policy_entry(5000));
   EXPECT_TRUE(store->flush(kPatience));
+}
+
+// A file too large to be looked at for no reason, written by a process that dies.
+class LargeCacheTest : public LmdbStoreTest {
+ protected:
+  template <typename Work>
+  void in_a_process_that_dies(Work work) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      StoreOptions options;
+      options.directory = dir_.path();
+      options.background_writer = false;
+      auto store = LmdbStore::open(options, log_);
+      work(**store);
+      kill(getpid(), SIGKILL);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  }
+  void fill() {
+    in_a_process_that_dies([](LmdbStore& store) {
+      Entry entry = policy_entry(5000);
+      entry.policy->text.assign(1500, 'x');
+      for (int i = 0; i < 20000; ++i) {
+        store.put(name("p" + std::to_string(i) + ".example"), entry);
+      }
+      store.commit_now();
+    });
+    ASSERT_GT(std::filesystem::file_size(data_file()), std::uintmax_t{33} << 20);
+  }
+  void damage_the_middle() {
+    std::fstream file(data_file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(data_file()) / 8192 * 4096));
+    const std::string noise(64 * 4096, '\x5a');
+    file.write(noise.data(), static_cast<std::streamsize>(noise.size()));
+  }
+  bool was_set_aside() const {
+    const std::filesystem::directory_iterator files(dir_.path());
+    return std::any_of(begin(files), end(files), [](const auto& file) {
+      return file.path().filename().string().starts_with("data.mdb.damaged-");
+    });
+  }
+};
+
+// The kernel still has all that was written: there is no reason to read it all before answering.
+TEST_F(LargeCacheTest, IsLookedAtWhenAProcessDiesTwiceInARowNotOnce) {
+  fill();
+  damage_the_middle();
+  in_a_process_that_dies([](LmdbStore&) {});
+  EXPECT_FALSE(was_set_aside());
+  open();
+  EXPECT_TRUE(was_set_aside());
+}
+
+TEST_F(LargeCacheTest, IsLookedAtWhenTheMachineDied) {
+  fill();
+  damage_the_middle();
+  std::ofstream(dir_.path() + "/run") << "another-boot 1 1";
+  open();
+  EXPECT_TRUE(was_set_aside());
+}
+
+TEST_F(LargeCacheTest, IsLookedAtWhenItIsACopy) {
+  fill();
+  damage_the_middle();
+  std::filesystem::copy_file(data_file(), dir_.path() + "/copy");
+  std::filesystem::rename(dir_.path() + "/copy", data_file());
+  open();
+  EXPECT_TRUE(was_set_aside());
 }
 
 TEST_F(LmdbStoreTest, ADirectoryThatCannotBeMadeLeavesACacheInMemory) {
