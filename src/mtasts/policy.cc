@@ -28,104 +28,15 @@
 #include "mtastsd/mtasts/policy.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstdint>
 #include <numeric>
 #include <utility>
 
+#include "mtasts/policy_grammar.h"
 #include "mtasts/quote.h"
-#include "mtastsd/base/ascii.h"
-#include "mtastsd/base/utf8.h"
 
 namespace mtastsd::mtasts {
 namespace {
-
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-constexpr std::string_view kWildcard = "*.";
-constexpr std::size_t kMaxNameSize = 32;
-constexpr std::size_t kMaxAgeDigits = 10;
-
-bool is_name_char(char c) {
-  return is_alnum(c) || c == '_' || c == '-' || c == '.';
-}
-
-bool is_control(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-}
-
-// "name:" *WSP value *WSP with the white space taken off. `value` may be empty.
-struct Field {
-  std::string_view name;
-  std::string_view value;
-};
-
-// RFC 8461 section 3.2: sts-policy-ext-name ":", which takes in the known names.
-std::optional<Field> split_field(std::string_view line) {
-  const std::size_t name_size =
-      std::find_if_not(line.begin(), line.end(), is_name_char) - line.begin();
-  if (name_size == 0 || name_size > kMaxNameSize || !is_alnum(line.front()) ||
-      name_size == line.size() || line[name_size] != ':') {
-    return std::nullopt;
-  }
-  Field field{line.substr(0, name_size), line.substr(name_size + 1)};
-  while (!field.value.empty() && is_wsp(field.value.front())) {
-    field.value.remove_prefix(1);
-  }
-  while (!field.value.empty() && is_wsp(field.value.back())) {
-    field.value.remove_suffix(1);
-  }
-  return field;
-}
-
-// RFC 8461 section 3.2: sts-policy-ext-value.
-bool is_extension_value(std::string_view value) {
-  return !value.empty() && std::none_of(value.begin(), value.end(), is_control) && is_utf8(value);
-}
-
-std::optional<Mode> parse_mode(std::string_view text) {
-  for (const Mode mode : {Mode::Enforce, Mode::Testing, Mode::None}) {
-    if (text == to_string(mode)) {
-      return mode;
-    }
-  }
-  return std::nullopt;
-}
-
-std::optional<Seconds> parse_max_age(std::string_view text) {
-  // RFC 8461 section 3.2: 1*10(DIGIT).
-  if (!all_digits(text) || text.size() > kMaxAgeDigits) {
-    return std::nullopt;
-  }
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return std::min(Seconds{value}, kMaxMaxAge);
-}
-
-struct WildcardSplit {
-  bool wildcard;
-  std::string_view domain;
-};
-
-WildcardSplit split_wildcard(std::string_view text) {
-  const bool wildcard = text.starts_with(kWildcard);
-  return {wildcard, text.substr(wildcard ? kWildcard.size() : 0)};
-}
-
-// Whether `text` is a domain by RFC 5321's grammar whose last label is a number. With a
-// letter for the last digit it would be an ordinary name.
-bool ends_in_number(std::string_view text) {
-  std::string_view domain = split_wildcard(text).domain;
-  if (domain.ends_with('.')) {
-    domain.remove_suffix(1);
-  }
-  if (domain.size() > DomainName::kMaxSize || !all_digits(domain.substr(domain.rfind('.') + 1))) {
-    return false;
-  }
-  std::string name(domain);
-  name.back() = 'a';
-  return DomainName::parse(name).has_value();
-}
 
 // Takes repeats out and keeps the order of the first ones. Sorting bounds the work whatever
 // names the domain chose, which hashing would not.
@@ -143,13 +54,6 @@ void drop_repeats(std::vector<MxPattern>& patterns) {
   }
   std::size_t at = 0;
   std::erase_if(patterns, [&](const MxPattern&) { return repeated[at++]; });
-}
-
-// Words that Postfix takes in a match list for "whatever the MX host is called" and the like: a
-// policy must not be able to say that.
-bool is_keyword_of_postfix(const MxPattern& pattern) {
-  const std::string_view name = pattern.domain.view();
-  return !pattern.wildcard && (name == "hostname" || name == "nexthop" || name == "dot-nexthop");
 }
 
 // The policy as far as its lines have been read. The functions return what is wrong, or
@@ -173,8 +77,12 @@ class Builder {
       return mode_ ? std::nullopt : wrong(field);
     }
     if (field.name == "max_age" && !max_age_) {
-      max_age_ = parse_max_age(field.value);
-      return max_age_ ? std::nullopt : wrong(field);
+      const auto value = parse_max_age(field.value);
+      if (!value) {
+        return wrong(field);
+      }
+      max_age_ = std::min(*value, kMaxMaxAge);
+      return std::nullopt;
     }
     return std::nullopt;
   }
@@ -216,20 +124,6 @@ class Builder {
   std::optional<Seconds> max_age_;
   std::vector<MxPattern> mx_;
 };
-
-// RFC 8461 section 3.2: sts-policy-term = LF / CRLF; the last line may lack it.
-std::string_view next_line(std::string_view& rest) {
-  const std::size_t end = rest.find('\n');
-  if (end == std::string_view::npos) {
-    return std::exchange(rest, {});
-  }
-  std::string_view line = rest.substr(0, end);
-  rest.remove_prefix(end + 1);
-  if (line.ends_with('\r')) {
-    line.remove_suffix(1);
-  }
-  return line;
-}
 
 }  // namespace
 
