@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fuzz/require.h"
+#include "mtastsd/mtasts/annotate.h"
 #include "mtastsd/mtasts/policy.h"
 #include "mtastsd/socketmap/postfix_policy.h"
 
@@ -80,11 +81,23 @@ void check_reply(const mtasts::Policy& policy, const std::vector<std::string>& m
   require(rest.ends_with(" mx_host_pattern=" + mx.back()), "the last pattern comes last");
 }
 
+void check_annotation(std::string_view body, bool valid) {
+  const auto annotated = mtasts::annotate_policy(body);
+  require(annotated.valid() == valid, "an error in the annotation exactly if the policy has one");
+  for (const mtasts::PolicyLine& line : annotated.lines) {
+    require(line.offset + line.text.size() <= body.size(), "a line lies in the body");
+    require(line.comment.empty() == (line.verdict == mtasts::LineVerdict::Good),
+            "a comment to all that is not good");
+    require(line.comment.empty() || fuzz::fit_to_print(line.comment), "comments can be printed");
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view body = fuzz::as_text(data, size);
   const auto policy = mtasts::parse_policy(body);
+  check_annotation(body, policy.has_value());
   if (!policy) {
     require(policy.error().offset <= size, "the offset lies in the body");
     require(fuzz::fit_to_print(policy.error().detail), "the detail can be printed");

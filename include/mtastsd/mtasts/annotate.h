@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mtastsd/mtasts/policy.h"
+
+namespace mtastsd::mtasts {
+
+enum class LineEnd { None, Lf, CrLf };
+enum class LineVerdict {
+  Good,
+  Note,   // taken by everybody, but worth a word
+  Fault,  // taken by parse_policy, and yet not what was meant or not what RFC 8461 says
+  Error,  // makes the policy invalid
+};
+enum class LineIssue {
+  None,
+  Blank,
+  NotAField,
+  BadVersion,
+  BadMode,
+  BadMaxAge,
+  BadMx,
+  BadValue,
+  Duplicate,        // of a field of which the first counts
+  RepeatedMx,       // the same pattern once more
+  UnmatchableMx,    // no MX host can have that name
+  FinalDotMx,       // a final dot, which RFC 8461's grammar does not have
+  MaxAgeOverLimit,  // counts as kMaxMaxAge
+  UnknownField,     // ignored, RFC 8461 section 3.2
+  MisspeltField,    // ignored, and looks like one that would not be
+};
+
+struct PolicyLine {
+  std::size_t number = 0;  // from 1
+  std::size_t offset = 0;  // of its first byte in the body
+  std::string_view text;   // without its end
+  LineEnd end = LineEnd::None;
+  LineVerdict verdict = LineVerdict::Good;
+  LineIssue issue = LineIssue::None;
+  std::string comment;  // for people; text of the policy in it is escaped and cut short
+};
+
+// A policy body line by line. It is valid by parse_policy() exactly if it is not too long, no
+// line has the verdict Error and nothing is missing.
+struct AnnotatedPolicy {
+  bool too_long = false;  // then nothing else is set
+  bool byte_order_mark = false;
+  std::vector<PolicyLine> lines;     // views into the body
+  std::vector<std::string> missing;  // required fields that are nowhere: "mode", "mx", ...
+  std::optional<Seconds> max_age;    // as written: it may be above kMaxMaxAge
+
+  bool valid() const;
+};
+
+// Says of each line what RFC 8461 section 3.2 makes of it, whatever comes before or after.
+AnnotatedPolicy annotate_policy(std::string_view body);
+
+}  // namespace mtastsd::mtasts
