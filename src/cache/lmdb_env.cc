@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -13,6 +14,7 @@
 #include <fstream>
 #include <iterator>
 #include <system_error>
+#include <thread>
 
 #include "cache/salvage.h"
 
@@ -30,6 +32,8 @@ constexpr char kCleanMark[] = "/clean";      // the last daemon closed the file 
 constexpr char kRunMark[] = "/run";          // see LastEnd::ProcessDied
 constexpr char kDamagedMark[] = "/damaged";  // the last daemon could not write into it
 constexpr std::uintmax_t kAlwaysWalked = std::uintmax_t{32} << 20;
+constexpr int kLooksAtLength = 10;
+constexpr std::chrono::milliseconds kBetweenLooks{20};
 
 LmdbEnv::OpenProblem classify(int rc) {
   switch (rc) {
@@ -40,6 +44,8 @@ LmdbEnv::OpenProblem classify(int rc) {
     case EDQUOT:
     case ENOTDIR:
       return LmdbEnv::OpenProblem::NotWritable;
+    case ENOENT:
+      return LmdbEnv::OpenProblem::Missing;
     case MDB_INVALID:
     case MDB_VERSION_MISMATCH:
     case MDB_CORRUPTED:
@@ -122,6 +128,18 @@ void leave_mark(const std::string& directory, const char* mark, std::string_view
   }
 }
 
+// What root makes in another user's directory belongs to that user: the daemon that runs as that
+// user could not open it later.
+void give_to_owner_of(const std::string& directory) {
+  struct ::stat info {};
+  if (::geteuid() != 0 || ::stat(directory.c_str(), &info) != 0 || info.st_uid == 0) {
+    return;
+  }
+  for (const char* file : {kDataFile, kLmdbLockFile, kLockFile, kCleanMark, kRunMark}) {
+    [[maybe_unused]] const int rc = ::lchown((directory + file).c_str(), info.st_uid, info.st_gid);
+  }
+}
+
 }  // namespace
 
 Result<Txn, int> Txn::begin(MDB_env* env, unsigned flags) {
@@ -137,6 +155,7 @@ LmdbEnv::~LmdbEnv() {
     mdb_env_close(env_);
     if (opened_to_write_) {
       leave_mark(directory_, kCleanMark);
+      give_to_owner_of(directory_);
     }
   }
   if (lock_fd_ >= 0) {
@@ -185,7 +204,8 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   if (access == Access::ReadWrite) {
     mdb_env_set_mapsize(self->env_, map_size);
   }
-  int rc = reserve_lock_file(directory);
+  // Beside a daemon: that one has made it.
+  int rc = access == Access::Beside ? 0 : reserve_lock_file(directory);
   if (access != Access::ReadWrite && (rc != 0 || access == Access::ReadOnlyUnlocked)) {
     flags |= MDB_NOLOCK;  // where no lock file can be made, nobody can be writing
     rc = 0;
@@ -194,14 +214,10 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   if (rc != 0) {
     return failure(error_of(directory, rc));
   }
-  if (self->bytes_missing(directory) > 0) {
-    if (access == Access::ReadWrite) {
-      self->fill_up(directory);
-    }
-    if (self->bytes_missing(directory) > 0) {
-      return failure(
-          OpenError{OpenProblem::Damaged, "cache " + directory + ": the data file is cut short"});
-    }
+  give_to_owner_of(directory);
+  if (self->cut_short(directory, access)) {
+    return failure(
+        OpenError{OpenProblem::Damaged, "cache " + directory + ": the data file is cut short"});
   }
   self->directory_ = directory;
   int dead = 0;
@@ -265,6 +281,22 @@ std::size_t LmdbEnv::bytes_missing(const std::string& directory) const {
   const std::size_t needed = (info.me_last_pgno + 1) * stat.ms_psize;
   const auto size = static_cast<std::size_t>(file.st_size);
   return size < needed ? needed - size : 0;
+}
+
+// A daemon that writes leaves its file short for a moment after a commit.
+bool LmdbEnv::cut_short(const std::string& directory, Access access) const {
+  if (access == Access::ReadWrite) {
+    fill_up(directory);
+  }
+  for (int looks = access == Access::Beside ? kLooksAtLength : 1; looks > 0; --looks) {
+    if (bytes_missing(directory) == 0) {
+      return false;
+    }
+    if (looks > 1) {
+      std::this_thread::sleep_for(kBetweenLooks);
+    }
+  }
+  return true;
 }
 
 void LmdbEnv::fill_up(const std::string& directory) const {

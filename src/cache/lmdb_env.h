@@ -51,9 +51,9 @@ class Txn {
 class LmdbEnv {
  public:
   // ReadOnly falls back to ReadOnlyUnlocked where LMDB's lock file cannot be had: both are for
-  // files that nobody writes.
-  enum class Access { ReadWrite, ReadOnly, ReadOnlyUnlocked };
-  enum class OpenProblem { NotWritable, Damaged, Newer, Busy, Other };
+  // files that nobody writes. Beside never does: a daemon may be writing.
+  enum class Access { ReadWrite, ReadOnly, ReadOnlyUnlocked, Beside };
+  enum class OpenProblem { NotWritable, Damaged, Newer, Busy, Missing, Other };
   struct OpenError {
     OpenProblem problem;
     std::string message;
@@ -90,11 +90,12 @@ class LmdbEnv {
   // Has the next start set the file aside: it cannot be written any more for what is in it.
   void mark_damaged();
 
-  // Bytes in use by data, of the map: what a write transaction sees.
+  // Bytes in use by data, of the map: what the transaction sees.
   std::size_t used_bytes(MDB_txn* txn) const;
 
  private:
   LmdbEnv() = default;
+  bool cut_short(const std::string& directory, Access access) const;
   Result<void, OpenError> open_tables(const std::string& directory, Access access);
   std::size_t bytes_missing(const std::string& directory) const;
 

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/base/result.h"
+
+namespace mtastsd::cache {
+
+class LmdbEnv;
+
+// Reads a cache directory from another process than the daemon's, which may be running and
+// writing: what it sees is what is committed. It changes nothing, holds the daemon up nowhere, and
+// pins old pages only for the moment in which it copies some records. One at a time in a process,
+// and none beside an LmdbStore of the same directory.
+class CacheView {
+ public:
+  enum class Problem { NoCache, NotReadable, Newer, Damaged };
+  struct OpenError {
+    Problem problem;
+    std::string message;  // one sentence, with what to do
+  };
+  static Result<std::unique_ptr<CacheView>, OpenError> open(const std::string& directory);
+  ~CacheView();
+  CacheView(const CacheView&) = delete;
+  CacheView& operator=(const CacheView&) = delete;
+
+  // Its record (for decode_entry), empty if there is none.
+  Result<std::string, std::string> find(const DomainName& domain) const;
+
+  // Every record, by name, in constant memory; returns early when `visit` returns false. A record
+  // that is written meanwhile is seen before or after, never half.
+  using Visit = std::function<bool(std::string_view domain, std::string_view record)>;
+  Result<void, std::string> each(const Visit& visit) const;
+
+  // Kept by LMDB itself: asking costs nothing, however many records there are.
+  struct Totals {
+    std::size_t entries = 0;
+    std::size_t policies = 0;
+    std::size_t negatives = 0;
+    std::size_t used_bytes = 0;
+    std::size_t map_bytes = 0;
+  };
+  Result<Totals, std::string> totals() const;
+
+ private:
+  CacheView(std::string directory, std::unique_ptr<LmdbEnv> env);
+  std::string sentence(int rc) const;
+
+  const std::string directory_;
+  const std::unique_ptr<LmdbEnv> env_;
+};
+
+}  // namespace mtastsd::cache

@@ -1,0 +1,161 @@
+#include "mtastsd/cache/cache_view.h"
+
+#include <lmdb.h>
+
+#include <utility>
+#include <vector>
+
+#include "cache/lmdb_env.h"
+
+namespace mtastsd::cache {
+namespace {
+
+// What one transaction copies: some milliseconds.
+constexpr std::size_t kPageRecords = 2000;
+constexpr std::size_t kPageBytes = std::size_t{4} << 20;
+
+struct Record {
+  std::string domain;
+  std::string bytes;
+};
+
+// A daemon that was started anew with a larger [cache] max_size has a larger map.
+Result<Txn, int> begin_reading(MDB_env* env) {
+  auto txn = Txn::begin(env, MDB_RDONLY);
+  if (!txn && txn.error() == MDB_MAP_RESIZED && mdb_env_set_mapsize(env, 0) == 0) {
+    return Txn::begin(env, MDB_RDONLY);
+  }
+  return txn;
+}
+
+struct CursorClose {
+  void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
+};
+
+// The records behind `after`, as many as go into a page.
+Result<std::vector<Record>, int> read_page(const LmdbEnv& env, const std::string& after) {
+  std::vector<Record> page;
+  const auto txn = begin_reading(env.env());
+  if (!txn) {
+    return failure(int{txn.error()});
+  }
+  MDB_cursor* opened = nullptr;
+  if (const int rc = mdb_cursor_open(txn->get(), env.entries(), &opened); rc != 0) {
+    return failure(int{rc});
+  }
+  const std::unique_ptr<MDB_cursor, CursorClose> cursor(opened);
+  MDB_val key = to_val(after);
+  MDB_val value;
+  int rc = mdb_cursor_get(cursor.get(), &key, &value, after.empty() ? MDB_FIRST : MDB_SET_RANGE);
+  if (rc == 0 && from_val(key) == after) {
+    rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT);
+  }
+  for (std::size_t bytes = 0; rc == 0 && page.size() < kPageRecords && bytes < kPageBytes;
+       rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
+    page.push_back({std::string(from_val(key)), std::string(from_val(value))});
+    bytes += page.back().bytes.size();
+  }
+  if (rc != 0 && rc != MDB_NOTFOUND) {
+    return failure(int{rc});
+  }
+  return page;
+}
+
+CacheView::OpenError explain(const std::string& directory, LmdbEnv::OpenError error) {
+  using Problem = CacheView::Problem;
+  switch (error.problem) {
+    case LmdbEnv::OpenProblem::Missing:
+      return {Problem::NoCache, "there is no cache in " + directory +
+                                    ": start mtastsd with it, or name its configuration by "
+                                    "--config"};
+    case LmdbEnv::OpenProblem::NotWritable:
+      return {Problem::NotReadable, "the cache in " + directory +
+                                        " cannot be read by this user: run as root or as the user "
+                                        "that mtastsd runs as"};
+    case LmdbEnv::OpenProblem::Newer:
+      return {Problem::Newer, std::move(error.message)};
+    case LmdbEnv::OpenProblem::Damaged:
+    case LmdbEnv::OpenProblem::Busy:
+    case LmdbEnv::OpenProblem::Other:
+      break;
+  }
+  return {Problem::Damaged,
+          error.message + ": restart mtastsd, which keeps a damaged cache aside and begins anew"};
+}
+
+}  // namespace
+
+CacheView::CacheView(std::string directory, std::unique_ptr<LmdbEnv> env)
+    : directory_(std::move(directory)), env_(std::move(env)) {}
+CacheView::~CacheView() = default;
+
+Result<std::unique_ptr<CacheView>, CacheView::OpenError> CacheView::open(
+    const std::string& directory) {
+  auto env = LmdbEnv::open(directory, 0, LmdbEnv::Access::Beside);
+  if (!env) {
+    return failure(explain(directory, std::move(env.error())));
+  }
+  return std::unique_ptr<CacheView>(new CacheView(directory, std::move(*env)));
+}
+
+std::string CacheView::sentence(int rc) const {
+  return "the cache in " + directory_ + " cannot be read: " + mdb_strerror(rc);
+}
+
+Result<std::string, std::string> CacheView::find(const DomainName& domain) const {
+  const auto txn = begin_reading(env_->env());
+  if (!txn) {
+    return failure(sentence(txn.error()));
+  }
+  MDB_val key = to_val(domain.view());
+  MDB_val value;
+  const int rc = mdb_get(txn->get(), env_->entries(), &key, &value);
+  if (rc != 0 && rc != MDB_NOTFOUND) {
+    return failure(sentence(rc));
+  }
+  return rc == 0 ? std::string(from_val(value)) : std::string();
+}
+
+Result<void, std::string> CacheView::each(const Visit& visit) const {
+  std::string after;
+  while (true) {
+    const auto page = read_page(*env_, after);
+    if (!page) {
+      return failure(sentence(page.error()));
+    }
+    if (page->empty()) {
+      return {};
+    }
+    for (const Record& record : *page) {
+      if (!visit(record.domain, record.bytes)) {
+        return {};
+      }
+    }
+    after = page->back().domain;
+  }
+}
+
+Result<CacheView::Totals, std::string> CacheView::totals() const {
+  const auto txn = begin_reading(env_->env());
+  if (!txn) {
+    return failure(sentence(txn.error()));
+  }
+  Totals totals;
+  const std::pair<MDB_dbi, std::size_t*> tables[] = {{env_->entries(), &totals.entries},
+                                                     {env_->due(), &totals.policies},
+                                                     {env_->negative(), &totals.negatives}};
+  for (const auto& [table, count] : tables) {
+    MDB_stat stat{};
+    if (const int rc = mdb_stat(txn->get(), table, &stat); rc != 0) {
+      return failure(sentence(rc));
+    }
+    *count = stat.ms_entries;
+  }
+  MDB_envinfo info{};
+  mdb_env_info(env_->env(), &info);
+  totals.used_bytes = env_->used_bytes(txn->get());
+  totals.map_bytes = info.me_mapsize;
+  return totals;
+}
+
+}  // namespace mtastsd::cache
