@@ -81,4 +81,14 @@ Result<Config, ConfigError> load(const std::string& path) {
   return parse(*text, path);
 }
 
+Result<Config, ConfigError> load_or_defaults(std::string& path) {
+  // Only a file that is not there is no file: one that cannot be read is a mistake to be told.
+  if (path.empty() &&
+      (::access(kDefaultFile, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))) {
+    path = kDefaultFile;
+  }
+  if (path.empty()) return defaults();
+  return load(path);
+}
+
 }  // namespace mtastsd::config

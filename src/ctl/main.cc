@@ -3,8 +3,8 @@
 #include <string>
 
 #include "ctl/exit_status.h"
-#include "mtastsd/base/version.h"
 #include "ctl/query.h"
+#include "mtastsd/base/version.h"
 
 int main(int argc, char** argv) {
   CLI::App app("mtastsctl: ask and inspect mtastsd", "mtastsctl");

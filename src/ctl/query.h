@@ -8,7 +8,7 @@ class App;
 
 namespace mtastsd::ctl {
 
-// `mtastsctl query DOMAIN`: the reply that Postfix would get, on stdout. Registers the verb;
+// `mtastsctl query DOMAIN...`: the reply that Postfix would get, on stdout. Registers the verb;
 // `run` is set to what carries it out when it was given, and returns the exit status: kGood for
 // a policy, kNotFound, kTrouble.
 void add_query(CLI::App& app, std::function<int()>& run);

@@ -1,12 +1,15 @@
 #include "ctl/socketmap_client.h"
 
 #include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -18,6 +21,8 @@ namespace mtastsd::ctl {
 namespace {
 
 constexpr timeval kPostfixTimeLimit{100, 0};
+constexpr std::chrono::seconds kPostfixPatience{100};
+constexpr int kTickMilliseconds = 100;
 
 struct AddrInfoFree {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
@@ -86,7 +91,7 @@ Result<SocketmapClient, std::string> SocketmapClient::connect(const config::List
 }
 
 SocketmapClient::SocketmapClient(SocketmapClient&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)) {}
+    : fd_(std::exchange(other.fd_, -1)), input_(std::move(other.input_)), at_(other.at_) {}
 
 SocketmapClient::~SocketmapClient() {
   if (fd_ >= 0) {
@@ -94,7 +99,7 @@ SocketmapClient::~SocketmapClient() {
   }
 }
 
-Result<std::string, std::string> SocketmapClient::ask(std::string_view map, std::string_view key) {
+Result<void, std::string> SocketmapClient::send(std::string_view map, std::string_view key) {
   std::string request;
   socketmap::append_netstring(request, std::string(map) + " " + std::string(key));
   for (std::string_view rest = request; !rest.empty();) {
@@ -104,13 +109,40 @@ Result<std::string, std::string> SocketmapClient::ask(std::string_view map, std:
     }
     rest.remove_prefix(static_cast<std::size_t>(sent));
   }
-  std::string reply;
-  char buffer[16384];
+  return {};
+}
+
+bool SocketmapClient::reply_ready() const {
+  const auto rest = std::string_view(input_).substr(at_);
+  return socketmap::read_netstring(rest, socketmap::kMaxReplyBytes).status ==
+         socketmap::NetstringStatus::Complete;
+}
+
+Result<void, std::string> SocketmapClient::wait_for_bytes(const std::function<void()>& tick) const {
+  const auto deadline = std::chrono::steady_clock::now() + kPostfixPatience;
+  while (std::chrono::steady_clock::now() < deadline) {
+    pollfd watch{fd_, POLLIN, 0};
+    if (::poll(&watch, 1, kTickMilliseconds) > 0) {
+      return {};
+    }
+    if (tick) {
+      tick();
+    }
+  }
+  return failure(std::string("no reply within 100 s: Postfix would give up"));
+}
+
+Result<std::string, std::string> SocketmapClient::receive(const std::function<void()>& tick) {
+  std::array<char, 16384> buffer;
   while (true) {
-    const socketmap::Netstring read = socketmap::read_netstring(reply, socketmap::kMaxReplyBytes);
+    const auto rest = std::string_view(input_).substr(at_);
+    const socketmap::Netstring read = socketmap::read_netstring(rest, socketmap::kMaxReplyBytes);
     switch (read.status) {
-      case socketmap::NetstringStatus::Complete:
-        return std::string(read.payload);
+      case socketmap::NetstringStatus::Complete: {
+        std::string reply(read.payload);
+        at_ += read.consumed;
+        return reply;
+      }
       case socketmap::NetstringStatus::Malformed:
         return failure(std::string("the reply is no netstring: is that a socketmap server?"));
       case socketmap::NetstringStatus::TooLong:
@@ -118,16 +150,19 @@ Result<std::string, std::string> SocketmapClient::ask(std::string_view map, std:
       case socketmap::NetstringStatus::Incomplete:
         break;
     }
-    const ssize_t got = ::recv(fd_, buffer, sizeof(buffer), 0);
+    if (auto waited = wait_for_bytes(tick); !waited) {
+      return failure(std::move(waited.error()));
+    }
+    input_.erase(0, at_);
+    at_ = 0;
+    const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
     if (got == 0) {
       return failure(std::string("the server closed the connection without a reply"));
     }
     if (got < 0) {
-      return failure(errno == EAGAIN
-                         ? std::string("no reply within 100 s: Postfix would give up")
-                         : std::string("cannot read the reply: ") + std::strerror(errno));
+      return failure(std::string("cannot read the reply: ") + std::strerror(errno));
     }
-    reply.append(buffer, static_cast<std::size_t>(got));
+    input_.append(buffer.data(), static_cast<std::size_t>(got));
   }
 }
 

@@ -1,9 +1,7 @@
 #include <curl/curl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -15,7 +13,6 @@
 
 namespace {
 
-constexpr char kDefaultConfig[] = "/etc/mtastsd/mtastsd.toml";
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 
@@ -62,7 +59,7 @@ int main(int argc, char** argv) {
   std::string path;
   bool check_only = false;
   app.add_option("--config", path,
-                 "configuration file (default: " + std::string(kDefaultConfig) +
+                 "configuration file (default: " + std::string(mtastsd::config::kDefaultFile) +
                      " if it is there, else built-in defaults)")
       ->type_name("FILE");
   app.add_flag("--check-config", check_only, "check the configuration and exit");
@@ -74,23 +71,14 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
 
-  // Only a file that is not there is no file: one that cannot be read is a mistake to be told.
-  if (path.empty() &&
-      (::access(kDefaultConfig, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))) {
-    path = kDefaultConfig;
-  }
-  mtastsd::config::Config config = mtastsd::config::defaults();
-  if (!path.empty()) {
-    auto loaded = mtastsd::config::load(path);
-    if (!loaded) {
-      return fail(loaded.error().message);
-    }
-    config = std::move(*loaded);
+  const auto config = mtastsd::config::load_or_defaults(path);
+  if (!config) {
+    return fail(config.error().message);
   }
   if (!check_only) {
-    return serve(config, path);
+    return serve(*config, path);
   }
-  if (const auto checked = mtastsd::daemon::check_environment(config); !checked) {
+  if (const auto checked = mtastsd::daemon::check_environment(*config); !checked) {
     return fail(checked.error());
   }
   std::printf("mtastsd: %s is good\n", path.empty() ? "the built-in configuration" : path.c_str());

@@ -97,6 +97,12 @@ Result<Config, ConfigError> parse(const std::string& text, const std::string& na
 
 Result<Config, ConfigError> load(const std::string& path);
 
+inline constexpr char kDefaultFile[] = "/etc/mtastsd/mtastsd.toml";
+
+// With an empty path that of kDefaultFile, which `path` then says, or the defaults if there is no
+// such file.
+Result<Config, ConfigError> load_or_defaults(std::string& path);
+
 // "90s", "5m", "24h", "30d", "500ms"; a bare number is an error.
 Result<Milliseconds, std::string> parse_duration(std::string_view text);
 // "512KiB", "64MiB", "1GiB", "1000B", also "kB", "MB", "GB".

@@ -1,0 +1,72 @@
+#include "ctl/lines.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+namespace mtastsd::ctl {
+namespace {
+
+constexpr std::string_view kBlanks = " \t\r";
+
+// Empty for a line of blanks.
+std::string_view trimmed(std::string_view line) {
+  const std::size_t first = line.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) {
+    return {};
+  }
+  return line.substr(first, line.find_last_not_of(kBlanks) - first + 1);
+}
+
+}  // namespace
+
+Result<void, std::string> Lines::fill() {
+  buffer_.erase(0, at_);
+  at_ = 0;
+  std::array<char, 65536> bytes;
+  ssize_t got = 0;
+  do {
+    got = ::read(fd_, bytes.data(), bytes.size());
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) {
+    return failure(std::string("cannot read: ") + std::strerror(errno));
+  }
+  end_ = got == 0;
+  buffer_.append(bytes.data(), static_cast<std::size_t>(got));
+  std::size_t line = number_ + 1;
+  for (std::size_t at = 0; at < buffer_.size(); ++line) {
+    const std::size_t end = std::min(buffer_.find('\n', at), buffer_.size());
+    if (end - at > longest_) {
+      return failure("line " + std::to_string(line) + " is longer than " +
+                     std::to_string(longest_) + " bytes");
+    }
+    at = end + 1;
+  }
+  return {};
+}
+
+std::optional<std::string> Lines::next() {
+  while (at_ < buffer_.size()) {
+    std::size_t end = buffer_.find('\n', at_);
+    if (end == std::string::npos) {
+      if (!end_) {
+        return std::nullopt;
+      }
+      end = buffer_.size();
+    }
+    const auto line = std::string_view(buffer_).substr(at_, end - at_);
+    at_ = std::min(end + 1, buffer_.size());
+    ++number_;
+    const std::string_view text = trimmed(line);
+    if (!text.empty() && text.front() != '#') {
+      return std::string(text);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace mtastsd::ctl
