@@ -86,7 +86,10 @@ class AresClient::Impl final : public Channel::Owner {
   }
   ~Impl() override;
 
-  Handle ask(const std::string& name, RecordType type, std::function<void(Reading)> callback);
+  using Callback = std::function<void(Reading, Provenance&)>;
+  Handle ask(const std::string& name, RecordType type, bool inspect, Callback callback);
+  template <typename T>
+  Handle inspect(const std::string& name, RecordType type, InspectedCallback<T> callback);
   const std::vector<Server>& servers() const { return servers_; }
   void reconfigure(AresOptions options);
   void after_call() override { deliver(); }
@@ -143,10 +146,11 @@ class AresClient::Impl final : public Channel::Owner {
 // One question, from the call to its callback.
 class AresClient::Impl::Question final : public Query, public Channel::Asker {
  public:
-  Question(Impl& impl, std::string name, RecordType type, std::function<void(Reading)> callback)
+  Question(Impl& impl, std::string name, RecordType type, bool inspect, Callback callback)
       : impl_(&impl),
         name_(std::move(name)),
         type_(type),
+        inspect_(inspect),
         callback_(std::move(callback)),
         deadline_(impl.clock_.steady() + impl.options_.timeout),
         ask_again_until_(impl.clock_.steady() + kAskAgainFor),
@@ -175,13 +179,15 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   void on_timer();
   void choose_order();
   void take(Reading reading);
+  void take_provenance();
   void drop_attempts();
   void mark_suspects(const Channel::Attempt& answered);
 
   Impl* impl_;  // nullptr once there is nothing left to do
   std::string name_;
   RecordType type_;
-  std::function<void(Reading)> callback_;
+  bool inspect_;
+  Callback callback_;
   SteadyTime deadline_;
   SteadyTime ask_again_until_;
   std::unique_ptr<event::Timer> timer_;
@@ -201,6 +207,8 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   std::vector<Server> cut_short_;            // servers to be asked again over TCP
   std::optional<Reading> noted_;             // from a server, not an error
   std::optional<Error> last_error_;
+  Provenance noted_provenance_;     // of noted_
+  Provenance provenance_;           // of all the way
   std::optional<Reading> outcome_;  // for the callback
 };
 
@@ -261,6 +269,10 @@ void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome
   } else if (!noted_) {
     mark_suspects(attempt);
     noted_ = std::move(outcome);
+    if (inspect_) {
+      noted_provenance_ = std::move(attempt.provenance);
+      noted_provenance_.server = attempt.channel->server().str();
+    }
   }
   impl_->ready(*this);
 }
@@ -288,6 +300,7 @@ void AresClient::Impl::Question::ask(Channel& channel) {
   attempt->asker = this;
   attempt->name = name_;
   attempt->type = type_;
+  attempt->inspect = inspect_;
   attempts_.push_back(attempt.get());
   channel.ask(std::move(attempt));
 }
@@ -330,11 +343,21 @@ void AresClient::Impl::Question::proceed() {
   if (!outcome_) return;
   impl_->forget(*this);
   const auto callback = std::move(callback_);
-  callback(std::move(*outcome_));  // Nothing may follow: it can destroy *this.
+  callback(std::move(*outcome_), provenance_);  // Nothing may follow: it can destroy *this.
+}
+
+void AresClient::Impl::Question::take_provenance() {
+  auto& chain = provenance_.chain;
+  chain.insert(chain.end(), noted_provenance_.chain.begin(), noted_provenance_.chain.end());
+  provenance_.authenticated =
+      noted_provenance_.authenticated && (hops_ == 0 || provenance_.authenticated);
+  provenance_.no_such_name = noted_provenance_.no_such_name;
+  provenance_.server = std::move(noted_provenance_.server);
 }
 
 void AresClient::Impl::Question::take(Reading reading) {
   drop_attempts();
+  if (inspect_) take_provenance();
   const auto limited = [this](Seconds ttl) { return std::min(ttl, ttl_limit_); };
   if (auto* alias = std::get_if<Alias>(&*reading)) {
     if (++hops_ > kMaxHops) return fail(ErrorKind::Malformed, "too long a chain of CNAMEs");
@@ -350,6 +373,8 @@ void AresClient::Impl::Question::take(Reading reading) {
   }
   if (auto* texts = std::get_if<TxtRecords>(&*reading)) texts->ttl = limited(texts->ttl);
   if (auto* addresses = std::get_if<Addresses>(&*reading)) addresses->ttl = limited(addresses->ttl);
+  if (auto* mx = std::get_if<MxRecords>(&*reading)) mx->ttl = limited(mx->ttl);
+  if (auto* tlsa = std::get_if<TlsaRecords>(&*reading)) tlsa->ttl = limited(tlsa->ttl);
   if (auto* none = std::get_if<NoSuchRecord>(&*reading)) {
     none->negative_ttl = limited(none->negative_ttl);
   }
@@ -373,10 +398,19 @@ AresClient::Impl::~Impl() {
   }
 }
 
-Handle AresClient::Impl::ask(const std::string& name, RecordType type,
-                             std::function<void(Reading)> callback) {
+template <typename T>
+Handle AresClient::Impl::inspect(const std::string& name, RecordType type,
+                                 InspectedCallback<T> callback) {
+  return ask(name, type, true,
+             [callback = std::move(callback)](Reading reading, Provenance& provenance) {
+               callback({answer_from<T>(std::move(reading)), std::move(provenance)});
+             });
+}
+
+Handle AresClient::Impl::ask(const std::string& name, RecordType type, bool inspect,
+                             Callback callback) {
   look_at_resolv_conf();
-  auto question = std::make_unique<Question>(*this, name, type, std::move(callback));
+  auto question = std::make_unique<Question>(*this, name, type, inspect, std::move(callback));
   if (waiting_.empty() && has_place()) {
     start(*question);
   } else if (waiting_.size() < kMaxWaiting) {
@@ -504,21 +538,44 @@ AresClient::AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOpti
 AresClient::~AresClient() = default;
 
 Handle AresClient::txt(const std::string& name, std::function<void(TxtAnswer)> callback) {
-  return impl_->ask(name, RecordType::Txt, [callback = std::move(callback)](Reading reading) {
-    callback(answer_from<TxtRecords>(std::move(reading)));
-  });
+  return impl_->ask(name, RecordType::Txt, false,
+                    [callback = std::move(callback)](Reading reading, Provenance&) {
+                      callback(answer_from<TxtRecords>(std::move(reading)));
+                    });
 }
 
 Handle AresClient::a(const std::string& name, std::function<void(AddressAnswer)> callback) {
-  return impl_->ask(name, RecordType::A, [callback = std::move(callback)](Reading reading) {
-    callback(answer_from<Addresses>(std::move(reading)));
-  });
+  return impl_->ask(name, RecordType::A, false,
+                    [callback = std::move(callback)](Reading reading, Provenance&) {
+                      callback(answer_from<Addresses>(std::move(reading)));
+                    });
 }
 
 Handle AresClient::aaaa(const std::string& name, std::function<void(AddressAnswer)> callback) {
-  return impl_->ask(name, RecordType::Aaaa, [callback = std::move(callback)](Reading reading) {
-    callback(answer_from<Addresses>(std::move(reading)));
-  });
+  return impl_->ask(name, RecordType::Aaaa, false,
+                    [callback = std::move(callback)](Reading reading, Provenance&) {
+                      callback(answer_from<Addresses>(std::move(reading)));
+                    });
+}
+
+Handle AresClient::inspect_txt(const std::string& name, InspectedCallback<TxtRecords> callback) {
+  return impl_->inspect(name, RecordType::Txt, std::move(callback));
+}
+
+Handle AresClient::inspect_a(const std::string& name, InspectedCallback<Addresses> callback) {
+  return impl_->inspect(name, RecordType::A, std::move(callback));
+}
+
+Handle AresClient::inspect_aaaa(const std::string& name, InspectedCallback<Addresses> callback) {
+  return impl_->inspect(name, RecordType::Aaaa, std::move(callback));
+}
+
+Handle AresClient::inspect_mx(const std::string& name, InspectedCallback<MxRecords> callback) {
+  return impl_->inspect(name, RecordType::Mx, std::move(callback));
+}
+
+Handle AresClient::inspect_tlsa(const std::string& name, InspectedCallback<TlsaRecords> callback) {
+  return impl_->inspect(name, RecordType::Tlsa, std::move(callback));
 }
 
 std::vector<std::string> AresClient::servers() const {

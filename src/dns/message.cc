@@ -26,6 +26,14 @@ struct Cname {
   Seconds ttl{0};
 };
 
+// What the records of an answer are gathered in: one of these is used.
+struct Records {
+  TxtRecords texts;
+  Addresses addresses;
+  MxRecords mx;
+  TlsaRecords tlsa;
+};
+
 struct Chain {
   std::string name;  // where it ends
   Seconds ttl{std::numeric_limits<std::int32_t>::max()};
@@ -62,8 +70,9 @@ std::span<const unsigned char> rdata_of(const ns_rr& rr) {
 
 class Reader {
  public:
-  Reader(std::span<const unsigned char> message, std::string_view name, RecordType type)
-      : message_(message), name_(name), type_(type) {
+  Reader(std::span<const unsigned char> message, std::string_view name, RecordType type,
+         Provenance* provenance)
+      : message_(message), name_(name), type_(type), provenance_(provenance) {
     if (name_.size() > 1 && name_.ends_with('.')) name_.remove_suffix(1);
   }
 
@@ -76,6 +85,10 @@ class Reader {
     if (!chain) return failure(std::move(chain.error()));
     auto records = collect(*chain);
     if (!records) return failure(std::move(records.error()));
+    if (provenance_ != nullptr) {
+      provenance_->authenticated = ns_msg_getflag(handle_, ns_f_ad) != 0;
+      provenance_->no_such_name = ns_msg_getflag(handle_, ns_f_rcode) == ns_r_nxdomain;
+    }
     if (*records) return std::move(**records);
     return nothing_found(*chain);
   }
@@ -137,15 +150,14 @@ class Reader {
       if (next == cnames.end()) return chain;
       if (++chain.length > cnames.size()) return malformed("CNAME loop");
       chain.name = next->target;
+      if (provenance_ != nullptr) provenance_->chain.push_back(chain.name);
       chain.ttl = std::min(chain.ttl, next->ttl);
     }
   }
 
   // The records of the wanted type at the end of the chain; nullopt when there are none.
-  Result<std::optional<std::variant<TxtRecords, Addresses, NoSuchRecord, Alias>>, Error> collect(
-      const Chain& chain) {
-    TxtRecords texts;
-    Addresses addresses;
+  Result<std::optional<Reading::value_type>, Error> collect(const Chain& chain) {
+    Records records;
     Seconds ttl = chain.ttl;
     bool found = false;
     for (int i = 0; i < ns_msg_count(handle_, ns_s_an); ++i) {
@@ -157,15 +169,68 @@ class Reader {
       }
       found = true;
       ttl = std::min(ttl, ttl_of(ns_rr_ttl(rr)));
-      const bool good = type_ == RecordType::Txt ? add_text(rdata_of(rr), texts)
-                                                 : add_address(rdata_of(rr), addresses);
-      if (!good) return malformed("bad record data in the answer");
+      if (!add(rdata_of(rr), records)) return malformed("bad record data in the answer");
     }
     if (!found) return std::nullopt;
-    texts.ttl = ttl;
-    addresses.ttl = ttl;
-    if (type_ == RecordType::Txt) return texts;
-    return addresses;
+    return finished(records, ttl);
+  }
+
+  bool add(std::span<const unsigned char> rdata, Records& records) const {
+    switch (type_) {
+      case RecordType::Txt:
+        return add_text(rdata, records.texts);
+      case RecordType::A:
+      case RecordType::Aaaa:
+        return add_address(rdata, records.addresses);
+      case RecordType::Mx:
+        return add_mx(rdata, records.mx);
+      case RecordType::Tlsa:
+        return add_tlsa(rdata, records.tlsa);
+    }
+    return false;
+  }
+
+  Reading::value_type finished(Records& records, Seconds ttl) const {
+    const auto with_ttl = [ttl](auto& kind) {
+      kind.ttl = ttl;
+      return std::move(kind);
+    };
+    switch (type_) {
+      case RecordType::Txt:
+        return with_ttl(records.texts);
+      case RecordType::Mx:
+        return with_ttl(records.mx);
+      case RecordType::Tlsa:
+        return with_ttl(records.tlsa);
+      case RecordType::A:
+      case RecordType::Aaaa:
+        break;
+    }
+    return with_ttl(records.addresses);
+  }
+
+  // RFC 1035 section 3.3.9: the preference, then a name that may be compressed.
+  bool add_mx(std::span<const unsigned char> rdata, MxRecords& mx) const {
+    char host[NS_MAXDNAME];
+    if (rdata.size() <= NS_INT16SZ ||
+        ns_name_uncompress(ns_msg_base(handle_), rdata.data() + rdata.size(),
+                           rdata.data() + NS_INT16SZ, host, sizeof host) < 0) {
+      return false;
+    }
+    // libresolv writes the root as an empty name or a dot, depending on its version.
+    mx.records.push_back({static_cast<std::uint16_t>(ns_get16(rdata.data())),
+                          host[0] == '\0' ? std::string(".") : std::string(host)});
+    return true;
+  }
+
+  // RFC 6698 section 2.1.
+  static bool add_tlsa(std::span<const unsigned char> rdata, TlsaRecords& tlsa) {
+    constexpr std::size_t kHead = 3;
+    if (rdata.size() <= kHead) return false;
+    tlsa.records.push_back(
+        {rdata[0], rdata[1], rdata[2],
+         std::string(reinterpret_cast<const char*>(rdata.data()) + kHead, rdata.size() - kHead)});
+    return true;
   }
 
   // RFC 8461 section 3.1: the strings of one record are joined without spaces.
@@ -241,15 +306,16 @@ class Reader {
   std::span<const unsigned char> message_;
   std::string_view name_;
   RecordType type_;
+  Provenance* provenance_;
   ns_msg handle_{};
 };
 
 }  // namespace
 
-Reading read_message(std::span<const unsigned char> message, std::string_view name,
-                     RecordType type) {
+Reading read_message(std::span<const unsigned char> message, std::string_view name, RecordType type,
+                     Provenance* provenance) {
   if (message.size() > NS_MAXMSG) return malformed("the message is too long");
-  return Reader(message, name, type).read();
+  return Reader(message, name, type, provenance).read();
 }
 
 }  // namespace mtastsd::dns

@@ -15,29 +15,6 @@ constexpr Milliseconds kAddressGrace{1000};
 constexpr Milliseconds kLeastFetchTime{1000};
 constexpr std::size_t kMaxAddressesPerFamily = 8;
 
-std::string_view name_of(dns::ErrorKind kind) {
-  switch (kind) {
-    case dns::ErrorKind::Timeout:
-      return "no answer in time";
-    case dns::ErrorKind::ServFail:
-      return "SERVFAIL";
-    case dns::ErrorKind::Refused:
-      return "refused";
-    case dns::ErrorKind::Malformed:
-      return "malformed answer";
-    case dns::ErrorKind::NoServer:
-      return "no server reachable";
-    case dns::ErrorKind::TooMany:
-      return "too many questions at once";
-  }
-  return "failed";
-}
-
-std::string describe(const dns::Error& error) {
-  std::string text(name_of(error.kind));
-  return error.detail.empty() ? text : text + ": " + error.detail;
-}
-
 std::string describe(const mtasts::TxtError& error) {
   switch (error.fault) {
     case mtasts::TxtFault::NoRecord:

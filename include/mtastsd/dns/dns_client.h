@@ -29,6 +29,8 @@ struct Error {
   std::string detail;
 };
 
+std::string describe(const Error& error);  // for people: "no answer in time: ..."
+
 // TXT: one entry a record, its strings joined without spaces (RFC 8461 section 3.1; T1).
 struct TxtRecords {
   std::vector<std::string> records;

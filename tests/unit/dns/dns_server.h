@@ -28,6 +28,7 @@ struct Asked {
   bool tcp = false;
   unsigned edns_size = 0;  // 0: without EDNS
   unsigned source_port = 0;
+  bool authentic_data = false;  // the AD bit
 };
 
 struct Reply {
@@ -156,6 +157,7 @@ class DnsServer {
       return std::nullopt;
     }
     Asked asked{ns_rr_name(question), ns_rr_type(question), ns_msg_id(handle), tcp, 0, source_port};
+    asked.authentic_data = ns_msg_getflag(handle, ns_f_ad) != 0;
     ns_rr opt;
     if (ns_msg_count(handle, ns_s_ar) > 0 && ns_parserr(&handle, ns_s_ar, 0, &opt) == 0 &&
         ns_rr_type(opt) == ns_t_opt) {

@@ -89,6 +89,10 @@ class Packet {
     bytes_[2] |= 0x02;
     return *this;
   }
+  Packet& authenticated() {
+    bytes_[3] |= 0x20;
+    return *this;
+  }
   Packet& query() {
     bytes_[2] &= 0x7f;
     return *this;
