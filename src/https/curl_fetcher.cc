@@ -29,13 +29,13 @@
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include "event/self_guard.h"
 #include "https/curl_errors.h"
 #include "https/response_rules.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/event/loop.h"
+#include "mtastsd/https/verification.h"
 #include "mtastsd/observability/log.h"
 
 namespace mtastsd::https {
@@ -81,8 +81,11 @@ class CurlFetcher::Impl {
   Impl(event::Loop& loop, Log& log, CurlOptions options);
   ~Impl();
 
+  using Callback = std::function<void(FetchResult)>;
+  using ObservedCallback = std::function<void(FetchResult, Observation)>;
+  // One of the callbacks is empty.
   Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-               Milliseconds limit, std::function<void(FetchResult)> callback);
+               Milliseconds limit, Callback callback, ObservedCallback observed);
   bool uses_proxy() const { return !options_.proxy.empty(); }
 
  private:
@@ -116,9 +119,11 @@ class CurlFetcher::Impl {
 // One fetch, from the call to its callback.
 class CurlFetcher::Impl::Transfer final : public Fetch {
  public:
-  Transfer(Impl& impl, std::string host, Milliseconds limit,
-           std::function<void(FetchResult)> callback)
-      : impl_(&impl), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {}
+  Transfer(Impl& impl, std::string host, Milliseconds limit, Callback callback,
+           ObservedCallback observed)
+      : impl_(&impl), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {
+    if (observed) observing_ = std::make_unique<Observing>(std::move(observed));
+  }
   ~Transfer() override {
     if (impl_ != nullptr) impl_->forget(*this);
   }
@@ -129,6 +134,14 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
 
  private:
   friend class Impl;
+
+  // Only for fetches that are observed.
+  struct Observing {
+    explicit Observing(ObservedCallback to_call) : callback(std::move(to_call)) {}
+    ObservedCallback callback;
+    Observation seen;
+    std::optional<CertificateWatch> watch;
+  };
 
   template <typename T>
   void set(CURLoption option, T value) {
@@ -142,12 +155,14 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
   std::size_t on_body(std::string_view data);
   CURLcode on_ssl_context(SSL_CTX* context);
   static void on_ssl_event(const SSL* ssl, int where, int value);
+  void observe_end();
   Progress progress() const;
 
   Impl* impl_;  // nullptr once there is nothing left to do
   std::string host_;
   Milliseconds limit_;
-  std::function<void(FetchResult)> callback_;
+  Callback callback_;
+  std::unique_ptr<Observing> observing_;
   Transfers::iterator place_;
   bool is_done_ = false;
   Transfers::iterator done_place_;
@@ -238,12 +253,8 @@ void CurlFetcher::Impl::Transfer::set_http_options() {
 CURLcode CurlFetcher::Impl::Transfer::on_ssl_context(SSL_CTX* context) {
   // RFC 8461 section 3.3: only DNS-IDs count, and "*" stands for a whole label. curl's own
   // check, which comes on top, would take the CN of a certificate without them.
-  X509_VERIFY_PARAM* parameters = SSL_CTX_get0_param(context);
-  X509_VERIFY_PARAM_set_hostflags(
-      parameters, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  if (X509_VERIFY_PARAM_set1_host(parameters, host_.data(), host_.size()) != 1) {
-    return CURLE_SSL_CERTPROBLEM;
-  }
+  if (!require_dns_id(context, host_)) return CURLE_SSL_CERTPROBLEM;
+  if (observing_) observing_->watch.emplace(context, false);
   SSL_CTX_clear_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
   if (SSL_CTX_set_ex_data(context, transfer_index(), this) != 1) return CURLE_SSL_CERTPROBLEM;
   SSL_CTX_set_info_callback(context, &Transfer::on_ssl_event);
@@ -264,6 +275,7 @@ void CurlFetcher::Impl::Transfer::on_ssl_event(const SSL* ssl, int where, int va
     if (std::string_view(reinterpret_cast<const char*>(name), size) == "h2") {
       self->head_.speaks_http2();
     }
+    if (self->observing_) self->observing_->seen.tls_version = SSL_get_version(ssl);
   }
 }
 
@@ -298,7 +310,26 @@ Progress CurlFetcher::Impl::Transfer::progress() const {
           .limit_over = total >= std::chrono::microseconds(limit_).count()};
 }
 
+void CurlFetcher::Impl::Transfer::observe_end() {
+  Observation& seen = observing_->seen;
+  const char* address = nullptr;
+  curl_off_t took = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
+  curl_easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME_T, &took);
+  seen.address = address != nullptr ? address : "";
+  seen.took = std::chrono::ceil<Milliseconds>(std::chrono::microseconds(took));
+  if (observing_->watch) {
+    seen.certificate = observing_->watch->certificate();
+    if (seen.tls_version.empty()) seen.tls_version = observing_->watch->tls_version();
+  }
+  seen.status = head_.status();
+  seen.media_type = head_.media_type();
+  seen.location = head_.location();
+  seen.body_size = body_.size();
+}
+
 void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
+  if (observing_) observe_end();
   if (refused_) {
     result_ = failure(*std::move(refused_));
   } else if (code != CURLE_OK) {
@@ -315,6 +346,12 @@ void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
 
 void CurlFetcher::Impl::Transfer::deliver() {
   impl_->forget(*this);
+  if (observing_) {
+    const auto observing = std::move(observing_);
+    // Nothing may follow: it can destroy *this.
+    observing->callback(*std::move(result_), std::move(observing->seen));
+    return;
+  }
   const auto callback = std::move(callback_);
   callback(*std::move(result_));  // Nothing may follow: it can destroy *this.
 }
@@ -376,8 +413,9 @@ ListPtr CurlFetcher::Impl::resolve_list(const std::string& name_and_port,
 }
 
 Handle CurlFetcher::Impl::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-                                Milliseconds limit, std::function<void(FetchResult)> callback) {
-  auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), limit, std::move(callback));
+                                Milliseconds limit, Callback callback, ObservedCallback observed) {
+  auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), limit, std::move(callback),
+                                             std::move(observed));
   transfer->place_ = transfers_.insert(transfers_.end(), transfer.get());
   if (addresses.empty() && !uses_proxy()) {
     transfer->result_ = failure(Error{ErrorKind::Connect, "the policy host has no address"});
@@ -486,7 +524,13 @@ CurlFetcher::~CurlFetcher() = default;
 
 Handle CurlFetcher::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
                           Milliseconds limit, std::function<void(FetchResult)> callback) {
-  return impl_->fetch(policy_host, addresses, limit, std::move(callback));
+  return impl_->fetch(policy_host, addresses, limit, std::move(callback), nullptr);
+}
+
+Handle CurlFetcher::observe(const DomainName& policy_host, std::span<const IpAddress> addresses,
+                            Milliseconds limit,
+                            std::function<void(FetchResult, Observation)> callback) {
+  return impl_->fetch(policy_host, addresses, limit, nullptr, std::move(callback));
 }
 
 bool CurlFetcher::uses_proxy() const {

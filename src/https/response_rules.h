@@ -36,6 +36,10 @@ class ResponseHead {
 
   const Error& error() const { return error_; }  // when Refused
   bool complete() const { return state_ == State::Complete; }
+  // Of the final response, refused or not; 0 and empty as long as there is none.
+  int status() const { return status_; }
+  std::string media_type() const { return content_types_.empty() ? "" : content_types_.front(); }
+  const std::string& location() const { return location_; }
   // Once complete: whether only the end of the connection tells where the body ends.
   bool body_ends_with_connection() const;
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "mtastsd/https/observation.h"
 #include "mtastsd/https/policy_fetcher.h"
 
 namespace mtastsd {
@@ -33,6 +34,10 @@ class CurlFetcher final : public PolicyFetcher {
   Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
                Milliseconds limit, std::function<void(FetchResult)> callback) override;
   bool uses_proxy() const override;
+
+  // As fetch(), and tells what was seen on the way, of failures too.
+  Handle observe(const DomainName& policy_host, std::span<const IpAddress> addresses,
+                 Milliseconds limit, std::function<void(FetchResult, Observation)> callback);
 
  private:
   class Impl;

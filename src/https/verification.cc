@@ -1,0 +1,151 @@
+#include "mtastsd/https/verification.h"
+
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <ctime>
+
+namespace mtastsd::https {
+namespace {
+
+struct NamesFree {
+  void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
+};
+
+// The last one of that kind, in UTF-8; empty if there is none.
+std::string entry_of(const X509_NAME* name, int nid) {
+  int last = -1;
+  for (int at = X509_NAME_get_index_by_NID(name, nid, -1); at >= 0;
+       at = X509_NAME_get_index_by_NID(name, nid, at)) {
+    last = at;
+  }
+  if (last < 0) return "";
+  unsigned char* text = nullptr;
+  const int size =
+      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, last)));
+  if (size < 0) return "";
+  std::string result(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
+  OPENSSL_free(text);
+  return result;
+}
+
+std::vector<std::string> dns_names(const X509* cert) {
+  std::vector<std::string> result;
+  const std::unique_ptr<GENERAL_NAMES, NamesFree> names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()) && result.size() < kMaxNamesShown; ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type != GEN_DNS) continue;
+    result.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
+                        static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
+  }
+  return result;
+}
+
+WallTime time_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) return {};
+  return WallTime(Seconds(timegm(&parts)));
+}
+
+Certificate describe(const X509* cert) {
+  Certificate result;
+  result.subject = entry_of(X509_get_subject_name(cert), NID_commonName);
+  result.issuer = entry_of(X509_get_issuer_name(cert), NID_commonName);
+  if (result.issuer.empty()) {
+    result.issuer = entry_of(X509_get_issuer_name(cert), NID_organizationName);
+  }
+  result.names = dns_names(cert);
+  result.not_before = time_of(X509_get0_notBefore(cert));
+  result.not_after = time_of(X509_get0_notAfter(cert));
+  return result;
+}
+
+// Where an X509_STORE_CTX keeps the State that looks on.
+int state_index() {
+  static const int index = X509_STORE_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+}  // namespace
+
+struct CertificateWatch::State {
+  bool carry_on = false;
+  std::optional<Certificate> certificate;
+  std::string tls_version;
+  int first_error = X509_V_OK;
+
+  void note(int error) {
+    if (first_error == X509_V_OK) {
+      first_error = error;
+      certificate->problem = X509_verify_cert_error_string(error);
+    }
+    switch (error) {
+      case X509_V_ERR_HOSTNAME_MISMATCH:
+        certificate->name_matches = false;
+        break;
+      case X509_V_ERR_CERT_HAS_EXPIRED:
+      case X509_V_ERR_CERT_NOT_YET_VALID:
+      case X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD:
+      case X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD:
+        certificate->in_time = false;
+        break;
+      default:  // a long list that grows with OpenSSL, all about the chain
+        certificate->chain_trusted = false;
+        break;
+    }
+  }
+
+  int verify(X509_STORE_CTX* store) {
+    const X509* leaf = X509_STORE_CTX_get0_cert(store);
+    if (leaf == nullptr) return X509_verify_cert(store);
+    certificate = describe(leaf);
+    certificate->chain_trusted = certificate->in_time = certificate->name_matches = true;
+    first_error = X509_V_OK;
+    const auto* ssl = static_cast<const SSL*>(
+        X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    if (ssl != nullptr) tls_version = SSL_get_version(ssl);
+    X509_STORE_CTX_set_ex_data(store, state_index(), this);
+    X509_STORE_CTX_set_verify_cb(store, [](int good, X509_STORE_CTX* at) noexcept {
+      auto* state = static_cast<State*>(X509_STORE_CTX_get_ex_data(at, state_index()));
+      if (good == 0) state->note(X509_STORE_CTX_get_error(at));
+      return 1;
+    });
+    // Without a word to the callback: out of memory, or a bad call.
+    if (X509_verify_cert(store) <= 0 && first_error == X509_V_OK) note(X509_V_ERR_UNSPECIFIED);
+    X509_STORE_CTX_set_error(store, first_error);
+    return carry_on || first_error == X509_V_OK ? 1 : 0;
+  }
+};
+
+bool require_dns_id(ssl_ctx_st* context, const std::string& host) {
+  X509_VERIFY_PARAM* parameters = SSL_CTX_get0_param(context);
+  X509_VERIFY_PARAM_set_hostflags(
+      parameters, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return X509_VERIFY_PARAM_set1_host(parameters, host.data(), host.size()) == 1;
+}
+
+CertificateWatch::CertificateWatch(ssl_ctx_st* context, bool carry_on)
+    : state_(std::make_unique<State>()) {
+  state_->carry_on = carry_on;
+  SSL_CTX_set_cert_verify_callback(
+      context,
+      [](X509_STORE_CTX* store, void* state) noexcept {
+        return static_cast<State*>(state)->verify(store);
+      },
+      state_.get());
+}
+
+CertificateWatch::~CertificateWatch() = default;
+
+const std::optional<Certificate>& CertificateWatch::certificate() const {
+  return state_->certificate;
+}
+
+const std::string& CertificateWatch::tls_version() const {
+  return state_->tls_version;
+}
+
+}  // namespace mtastsd::https
