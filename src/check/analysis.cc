@@ -1,0 +1,203 @@
+#include "check/analysis.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "check/text.h"
+#include "mtastsd/base/ascii.h"
+#include "mtastsd/mtasts/mx_match.h"
+
+namespace mtastsd::check {
+namespace {
+
+// How much of the beginning of a record is looked at for a claim with a mistake in it.
+constexpr std::size_t kLookAhead = 20;
+
+// The beginning without blanks, quotes and case: "v = STSv1" and "\"V=stsv1" come to the same.
+std::string plain_beginning(std::string_view text) {
+  std::string plain;
+  for (const char c : text.substr(0, kLookAhead)) {
+    if (is_alnum(c) || c == '=') {
+      plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+  }
+  return plain;
+}
+
+bool means_mta_sts(std::string_view text) {
+  const std::string plain = plain_beginning(text);
+  return plain.starts_with("v=sts") || plain.starts_with("versionstsv1") ||
+         plain.starts_with("version=sts");
+}
+
+void read_record(const Facts& facts, Analysis& analysis) {
+  if (facts.record.cannot_tell()) {
+    return;
+  }
+  auto record = mtasts::select_txt_record(facts.record.value.records);
+  if (record) {
+    analysis.id_time = time_of_id(record->id);
+    analysis.record = std::move(*record);
+  } else {
+    analysis.record_error = std::move(record.error());
+  }
+  for (const std::string& text : facts.record.value.records) {
+    if (!mtasts::claims_mta_sts(text) && means_mta_sts(text)) {
+      analysis.near_misses.push_back(text);
+    }
+  }
+  analysis.record_at_apex =
+      std::any_of(facts.apex_text.value.records.begin(), facts.apex_text.value.records.end(),
+                  [](const std::string& text) { return means_mta_sts(text); });
+}
+
+void read_policy(const Facts& facts, Analysis& analysis) {
+  const Fetch& apex = facts.apex_host.fetch.value;
+  analysis.policy_at_apex =
+      facts.apex_host.fetch.known() && !apex.error && mtasts::parse_policy(apex.body).has_value();
+  const Fetch& fetch = facts.policy_host.fetch.value;
+  if (!facts.policy_host.fetch.known() || fetch.error) {
+    return;
+  }
+  analysis.lines = mtasts::annotate_policy(fetch.body);
+  auto policy = mtasts::parse_policy(fetch.body);
+  if (policy) {
+    analysis.policy = std::move(*policy);
+  } else {
+    analysis.policy_error = policy.error().detail;
+  }
+}
+
+void compare_mx(const Facts& facts, Analysis& analysis) {
+  const MailServers& mail = facts.mail.value;
+  if (!analysis.policy || analysis.policy->mode == mtasts::Mode::None || !facts.mail.known() ||
+      mail.null_mx) {
+    return;
+  }
+  analysis.mx_compared = true;
+  const auto& patterns = analysis.policy->mx;
+  for (const MxHost& host : mail.hosts) {
+    // RFC 8461 section 4.1.
+    if (!host.name || !mtasts::matches_any(patterns, *host.name)) {
+      analysis.uncovered.push_back(host.host);
+    }
+  }
+  if (mail.left_out > 0) {
+    return;  // one of those may be what a pattern is for
+  }
+  for (const mtasts::MxPattern& pattern : patterns) {
+    const bool used = std::any_of(mail.hosts.begin(), mail.hosts.end(), [&](const MxHost& host) {
+      return host.name && mtasts::matches(pattern, *host.name);
+    });
+    if (!used) {
+      analysis.unused.push_back(pattern.str());
+    }
+  }
+}
+
+void read_tlsrpt(const Facts& facts, Analysis& analysis) {
+  const std::string* claim = nullptr;
+  for (const std::string& text : facts.tlsrpt.value.records) {
+    if (claims_tlsrpt(text)) {
+      ++analysis.tlsrpt_claims;
+      claim = &text;
+    }
+  }
+  // RFC 8460 section 3: with more than one there is none.
+  if (analysis.tlsrpt_claims != 1) {
+    return;
+  }
+  auto record = parse_tlsrpt(*claim);
+  if (record) {
+    analysis.tlsrpt = std::move(*record);
+  } else {
+    analysis.tlsrpt_error = std::move(record.error());
+  }
+}
+
+// RFC 7672 section 2.2: records count when DNSSEC vouches for them and for the MX records.
+void read_dane(const Facts& facts, Analysis& analysis) {
+  const auto cannot = [&](std::string why) {
+    analysis.dane = Dane::CannotTell;
+    analysis.dane_why = std::move(why);
+  };
+  if (!facts.mail.known()) {
+    return cannot("the MX hosts are not known");
+  }
+  std::size_t present = 0;
+  std::size_t validated = 0;
+  for (const MxHost& host : facts.mail.value.hosts) {
+    if (host.tlsa.cannot_tell()) {
+      return cannot("TLSA records of " + printable(host.host) + ": " + host.tlsa.why);
+    }
+    present += host.tlsa.known() ? 1 : 0;
+    validated +=
+        host.tlsa.known() && host.tlsa_authenticated && facts.mail.value.authenticated ? 1 : 0;
+  }
+  if (present == 0) {
+    analysis.dane = Dane::None;
+  } else if (facts.validating.cannot_tell()) {
+    cannot(facts.validating.why);
+  } else if (!facts.validating.value) {
+    cannot("there are TLSA records, and the resolver in use does not validate DNSSEC");
+  } else if (validated == facts.mail.value.hosts.size()) {
+    analysis.dane = Dane::Everywhere;
+  } else {
+    analysis.dane = validated > 0 ? Dane::Partly : Dane::Unsigned;
+  }
+}
+
+int number(std::string_view digits) {
+  int value = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return value;
+}
+
+}  // namespace
+
+std::optional<WallTime> time_of_id(std::string_view id) {
+  constexpr std::size_t kDate = 8;
+  std::string digits;
+  for (std::size_t i = 0; i < id.size(); ++i) {
+    const bool separator = (id[i] == 'T' && i == kDate) || (id[i] == 'Z' && i + 1 == id.size());
+    if (!is_digit(id[i]) && !separator) {
+      return std::nullopt;
+    }
+    if (!separator) {
+      digits += id[i];
+    }
+  }
+  constexpr std::size_t kFullTime = 14;
+  if (digits.size() >= kDate && digits.size() <= kFullTime && digits.size() % 2 == 0 &&
+      (digits.starts_with("19") || digits.starts_with("20"))) {
+    digits.resize(kFullTime, '0');
+    const std::string_view d = digits;
+    const auto day = std::chrono::year(number(d.substr(0, 4))) /
+                     static_cast<unsigned>(number(d.substr(4, 2))) /
+                     static_cast<unsigned>(number(d.substr(6, 2)));
+    const std::chrono::hours hour(number(d.substr(8, 2)));
+    const std::chrono::minutes minute(number(d.substr(10, 2)));
+    const Seconds second(number(d.substr(12, 2)));
+    if (day.ok() && hour < std::chrono::hours(24) && minute < std::chrono::minutes(60) &&
+        second < Seconds(60)) {
+      return WallTime(std::chrono::sys_days(day)) + hour + minute + second;
+    }
+  }
+  constexpr std::size_t kUnixTime = 10;
+  if (id.size() == kUnixTime && id.front() == '1' && all_digits(id)) {
+    return WallTime(Seconds(number(id)));
+  }
+  return std::nullopt;
+}
+
+Analysis analyse(const Facts& facts) {
+  Analysis analysis;
+  read_record(facts, analysis);
+  read_policy(facts, analysis);
+  compare_mx(facts, analysis);
+  read_tlsrpt(facts, analysis);
+  read_dane(facts, analysis);
+  return analysis;
+}
+
+}  // namespace mtastsd::check

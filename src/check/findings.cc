@@ -1,0 +1,313 @@
+#include "mtastsd/check/findings.h"
+
+#include <algorithm>
+#include <array>
+
+#include "check/rules.h"
+#include "mtastsd/base/ascii.h"
+#include "mtastsd/check/score.h"
+
+namespace mtastsd::check {
+namespace {
+
+using enum Severity;
+
+constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds = {{
+    {Code::RecordUnknown, "mta_sts_record_unknown", Info,
+     "The TXT record at _mta-sts could not be looked up, so it is not known whether there is one.",
+     "Try again. If it lasts, look at the domain's name servers and its DNSSEC signatures."},
+    {Code::RecordMissing, "mta_sts_missing", Low,
+     "The domain publishes no MTA-STS record: mail to it can be read on the way by whoever can "
+     "tamper with the connection.",
+     "Publish a policy in mode testing, then a TXT record at _mta-sts: \"v=STSv1; id=<date>;\"."},
+    {Code::RecordMultiple, "mta_sts_record_multiple", Medium,
+     "There is more than one MTA-STS record, which counts as none.",
+     "Leave exactly one TXT record that begins with v=STSv1 at _mta-sts."},
+    {Code::RecordInvalid, "mta_sts_record_invalid", Medium,
+     "The MTA-STS record breaks the grammar and counts as none.",
+     "Write it as \"v=STSv1; id=<1 to 32 letters and digits>;\"."},
+    {Code::RecordMisplaced, "mta_sts_record_misplaced", Medium,
+     "There is an MTA-STS record at the domain itself, where no sender looks.",
+     "Move it to _mta-sts.<domain>."},
+    {Code::RecordMisspelt, "mta_sts_record_misspelt", Medium,
+     "A TXT record at _mta-sts looks like an MTA-STS record with a mistake at its beginning.",
+     "It must begin with \"v=STSv1;\", in this case and without quotes of its own."},
+    {Code::PolicyWithoutRecord, "mta_sts_policy_without_record", Medium,
+     "The policy host has a valid policy, but without a record no sender looks for it.",
+     "Publish the TXT record at _mta-sts: \"v=STSv1; id=<date>;\"."},
+    {Code::RecordTtlLong, "mta_sts_record_ttl_long", Low,
+     "The record has a long TTL: senders learn of a new policy late.",
+     "Lower the TTL to a day at most; an hour is usual."},
+    {Code::IdNoTimestamp, "mta_sts_id_no_timestamp", Info,
+     "The id does not look like a date. That is allowed; a date tells people when the policy was "
+     "changed, and is never used twice.",
+     ""},
+    {Code::IdNotBumped, "mta_sts_id_not_bumped", Medium,
+     "The policy has changed under the same id: senders that have the old one keep it.",
+     "Change the id in the TXT record whenever the policy changes."},
+    {Code::Unreachable, "mta_sts_unreachable", Medium,
+     "The policy cannot be fetched from the policy host: senders that have none cached deliver "
+     "without MTA-STS.",
+     "Make https://mta-sts.<domain>/.well-known/mta-sts.txt answer with status 200."},
+    {Code::PolicyUnknown, "mta_sts_policy_unknown", Info,
+     "Whether the policy can be fetched could not be found out.", "Try again."},
+    {Code::HostNoAddress, "policy_host_no_address", Medium, "The policy host has no address.",
+     "Publish A and AAAA records for mta-sts.<domain>, or a CNAME to who hosts the policy."},
+    {Code::HostLocalAddress, "policy_host_local_address", Medium,
+     "The policy host has only addresses that are not reachable from the Internet.",
+     "Publish its public addresses."},
+    {Code::HostTlsFailed, "policy_host_tls_failed", Medium,
+     "There is no TLS connection to the policy host. Senders need TLS 1.2 or newer, with SNI.",
+     "Look at the TLS settings of the web server for this host name."},
+    {Code::HostCertUntrusted, "policy_host_cert_untrusted", Medium,
+     "The policy host's certificate does not lead to a trusted root.",
+     "Use a certificate of a public authority and send its intermediate certificates."},
+    {Code::HostCertExpired, "policy_host_cert_expired", Medium,
+     "A certificate of the policy host is expired, or not valid yet.",
+     "Renew it, and automate that."},
+    {Code::HostCertName, "policy_host_cert_name", Medium,
+     "The policy host's certificate does not cover its name. Only DNS names in the subjectAltName "
+     "count.",
+     "Get a certificate that names mta-sts.<domain>."},
+    {Code::HostCertExpiring, "policy_host_cert_expiring", Low,
+     "The policy host's certificate has less than 14 days left.",
+     "Renew it, and look why that was not done by itself."},
+    {Code::HttpStatus, "policy_http_status", Medium,
+     "The policy host answers with another status than 200.",
+     "Serve the policy at /.well-known/mta-sts.txt of the policy host."},
+    {Code::Redirect, "policy_redirect", Medium,
+     "The policy host redirects. Senders must not follow.",
+     "Serve the policy itself, or point mta-sts.<domain> to who does by a CNAME."},
+    {Code::MediaType, "policy_media_type", Medium, "The policy is not served as text/plain.",
+     "Set Content-Type: text/plain for this file."},
+    {Code::TooLarge, "policy_too_large", Medium,
+     "The policy is larger than the 64 KiB that senders take.", "Shorten it."},
+    {Code::Slow, "policy_slow", Low,
+     "The policy host took more than 10 seconds. Senders give up after a minute, some sooner.",
+     "Look why the web server is slow."},
+    {Code::PolicyOnApex, "policy_on_apex", Medium,
+     "The policy is on the domain's own web server. Senders ask mta-sts.<domain> only.",
+     "Serve it at https://mta-sts.<domain>/.well-known/mta-sts.txt."},
+    {Code::PolicyIsHtml, "policy_is_html", Medium, "What is served as the policy is a web page.",
+     "Serve the plain text of the policy; a catch-all page may hide that it is missing."},
+    {Code::PolicyInvalid, "mta_sts_policy_invalid", Medium,
+     "The policy breaks the grammar of RFC 8461 and counts as none.", "Correct the lines named."},
+    {Code::ModeNone, "mta_sts_mode_none", Low,
+     "The policy is of mode none: the domain has withdrawn from MTA-STS.",
+     "If that is not for good, publish mode testing under a new id."},
+    {Code::ModeTesting, "mta_sts_mode_testing", Info,
+     "The policy is of mode testing: failures are reported, mail is delivered all the same.",
+     "Go on to enforce when two weeks of reports show no failures."},
+    {Code::MaxAgeTiny, "policy_max_age_tiny", Medium,
+     "max_age is less than a day: who disturbs fetches for hours switches the policy off.",
+     "Set it to weeks: 1209600 is two."},
+    {Code::MaxAgeShort, "policy_max_age_short", Low,
+     "max_age is less than a week. RFC 8461 expects weeks or more.",
+     "Set it to weeks: 1209600 is two."},
+    {Code::MaxAgeLong, "policy_max_age_long", Info,
+     "max_age is more than half a year. Should the policy host be lost, senders hold on to the old "
+     "policy that long.",
+     ""},
+    {Code::MaxAgeOverLimit, "policy_max_age_over_limit", Low,
+     "max_age is above the limit of 31557600 seconds; some senders refuse the policy.",
+     "Set it to 31557600 (a year) at most."},
+    {Code::FieldMisspelt, "policy_field_misspelt", Low,
+     "The policy has a field that senders ignore and that looks misspelt.",
+     "Correct its name: version, mode, max_age and mx, in lower case."},
+    {Code::FieldUnknown, "policy_field_unknown", Info,
+     "The policy has a field that RFC 8461 does not know. Senders ignore it.", ""},
+    {Code::FieldDuplicate, "policy_field_duplicate", Low,
+     "A field comes twice. The first one counts.", "Remove the other one."},
+    {Code::PatternUnmatchable, "policy_mx_unmatchable", Low,
+     "An mx of the policy is no name that an MX host can have.",
+     "Name the host as the MX record does; addresses are not possible."},
+    {Code::PatternFinalDot, "policy_mx_final_dot", Low,
+     "An mx of the policy ends in a dot; some senders refuse the policy.", "Remove the dot."},
+    {Code::PatternRepeated, "policy_mx_repeated", Info, "An mx of the policy is listed twice.",
+     "Remove one."},
+    {Code::LineEndsMixed, "policy_line_ends_mixed", Info,
+     "Some lines of the policy end in CRLF, some in LF only. RFC 8461 allows both.", ""},
+    {Code::ByteOrderMark, "policy_byte_order_mark", Low,
+     "The policy begins with a byte order mark; some senders refuse it.",
+     "Save the file as UTF-8 without a byte order mark."},
+    {Code::BlankLines, "policy_blank_lines", Info,
+     "The policy has blank lines, which RFC 8461 does not know; most senders skip them.",
+     "Remove them."},
+    {Code::MxMismatch, "mta_sts_mx_mismatch", High,
+     "An MX host of the domain is covered by no mx of the policy: in mode enforce, mail to it is "
+     "refused.",
+     "Add it to the policy and change the id, or remove the MX record."},
+    {Code::MxUnused, "mta_sts_mx_unused", Low,
+     "An mx of the policy covers no MX host of the domain.",
+     "Remove it, unless a change of the MX records is under way."},
+    {Code::MxUnknown, "mx_unknown", Info,
+     "The MX records could not be looked up, so they were not compared with the policy.",
+     "Try again. If it lasts, look at the domain's name servers and its DNSSEC signatures."},
+    {Code::DomainMissing, "domain_missing", Medium, "The domain does not exist.",
+     "Look for a slip of the pen."},
+    {Code::MxNull, "mx_null", Info, "The domain takes no mail (null MX).", ""},
+    {Code::MxNullMixed, "mx_null_mixed", Low,
+     "There is a null MX beside other MX records, which has no meaning.", "Remove it."},
+    {Code::MxImplicit, "mx_implicit", Low,
+     "The domain has no MX record: senders fall back to its address.",
+     "Publish an MX record, as the policy is about MX hosts."},
+    {Code::MxAlias, "mx_alias", Low,
+     "An MX host is an alias (CNAME), which RFC 2181 forbids. The policy and the certificate have "
+     "to have the name in the MX record.",
+     "Name the host itself in the MX record."},
+    {Code::MxNoAddress, "mx_no_address", Medium, "An MX host has no address.",
+     "Publish its addresses, or remove the MX record."},
+    {Code::MxNotAHost, "mx_not_a_host", Medium,
+     "An MX record does not name a host: no mx of a policy and no certificate can match it.",
+     "Name a host in the MX record; addresses are not possible."},
+    {Code::MxTooMany, "mx_too_many", Info, "There are more MX hosts than are looked at.", ""},
+    {Code::SmtpUnknown, "smtp_unknown", Info,
+     "An MX host could not be talked to from here. Many networks do not let port 25 out.",
+     "Try again from where mail goes out."},
+    {Code::SmtpNoStarttls, "smtp_no_starttls", High,
+     "An MX host does not offer STARTTLS: senders that apply the policy refuse to deliver.",
+     "Enable TLS in the mail server."},
+    {Code::SmtpTlsFailed, "smtp_tls_failed", High,
+     "The TLS handshake with an MX host fails: senders that apply the policy refuse to deliver.",
+     "Look at the TLS settings of the mail server."},
+    {Code::SmtpTlsOld, "smtp_tls_old", Medium,
+     "An MX host speaks nothing newer than TLS 1.1, which many senders refuse.",
+     "Enable TLS 1.2 and 1.3 in the mail server."},
+    {Code::SmtpCertUntrusted, "smtp_cert_untrusted", High,
+     "An MX host's certificate does not lead to a trusted root: senders that apply the policy "
+     "refuse to deliver.",
+     "Use a certificate of a public authority and send its intermediate certificates."},
+    {Code::SmtpCertExpired, "smtp_cert_expired", High,
+     "A certificate of an MX host is expired, or not valid yet: senders that apply the policy "
+     "refuse to deliver.",
+     "Renew it, and automate that."},
+    {Code::SmtpCertName, "smtp_cert_name", High,
+     "An MX host's certificate does not cover the name in the MX record: senders that apply the "
+     "policy refuse to deliver.",
+     "Get a certificate with that name in its subjectAltName."},
+    {Code::SmtpCertExpiring, "smtp_cert_expiring", Low,
+     "An MX host's certificate has less than 14 days left.",
+     "Renew it, and look why that was not done by itself."},
+    {Code::TlsRptMissing, "tlsrpt_missing", Info,
+     "No reports about TLS are asked for (RFC 8460): failures go unnoticed.",
+     "Publish a TXT record at _smtp._tls: \"v=TLSRPTv1; rua=mailto:<address>\"."},
+    {Code::TlsRptMissingInTesting, "tlsrpt_missing_in_testing", Low,
+     "The policy is in testing, and no reports are asked for: nothing comes of the testing.",
+     "Publish a TXT record at _smtp._tls: \"v=TLSRPTv1; rua=mailto:<address>\"."},
+    {Code::TlsRptUnknown, "tlsrpt_unknown", Info,
+     "The TXT record at _smtp._tls could not be looked up.", "Try again."},
+    {Code::TlsRptMultiple, "tlsrpt_multiple", Low,
+     "There is more than one TLSRPT record, which counts as none.",
+     "Leave one; it may have several destinations with commas between them."},
+    {Code::TlsRptInvalid, "tlsrpt_invalid", Low,
+     "The TLSRPT record breaks the grammar: no reports are sent.",
+     "Write it as \"v=TLSRPTv1; rua=mailto:<address>\"."},
+    {Code::TlsRptDestination, "tlsrpt_destination", Low,
+     "A destination of TLS reports cannot be used.",
+     "Use mailto:<address> or https://<host>/<path>."},
+    {Code::DanePresent, "dane_present", Info,
+     "Each MX host has DNSSEC-validated TLSA records: senders that do DANE use these instead.", ""},
+    {Code::DanePartial, "dane_partial", Info,
+     "Some MX hosts have DNSSEC-validated TLSA records, others do not.", ""},
+    {Code::DaneUnsigned, "dane_unsigned", Low,
+     "There are TLSA records without DNSSEC, which have no effect.",
+     "Sign the zones of the domain and of the MX hosts, or remove the records."},
+    {Code::DaneUnknown, "dane_unknown", Info,
+     "Whether DANE protects the domain could not be found out.",
+     "Name a validating resolver that you trust, best one on this host, with --dns."},
+    {Code::CacheStale, "cache_stale", Info,
+     "The mtastsd on this host has the policy of another id. It looks for the new one when mail "
+     "goes there.",
+     ""},
+    {Code::CacheUnknown, "cache_unknown", Info,
+     "The cache of the mtastsd on this host could not be read.", ""},
+}};
+
+constexpr std::array<PartKind, static_cast<std::size_t>(Part::Count)> kParts = {{
+    {Part::Record, "record", 10, "exactly one valid MTA-STS record"},
+    {Part::PolicyHost, "policy_host", 15,
+     "the policy can be fetched; 12 when the certificate has less than 14 days left"},
+    {Part::Policy, "policy", 10, "the policy is valid; 5 when some lines have faults"},
+    {Part::Mode, "mode", 30, "enforce; 15 for testing, 0 for none"},
+    {Part::MaxAge, "max_age", 10, "two weeks or more; 7 from a week on, 3 from a day on"},
+    {Part::MailServers, "mail_servers", 15,
+     "the policy covers each MX host, and with --smtp each passes its rules; 12 when a pattern is "
+     "of no use"},
+    {Part::Reports, "reports", 10, "a valid TLSRPT record with a destination that can be used"},
+}};
+
+template <typename Table>
+constexpr bool in_order(const Table& table) {
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (static_cast<std::size_t>(table[i].id) != i) {
+      return false;
+    }
+  }
+  return true;
+}
+static_assert(in_order(kKinds) && in_order(kParts));
+
+constexpr int sum_of_parts() {
+  int sum = 0;
+  for (const PartKind& part : kParts) {
+    sum += part.max;
+  }
+  return sum;
+}
+static_assert(sum_of_parts() == kFullScore);
+
+}  // namespace
+
+std::string_view to_string(Severity severity) {
+  switch (severity) {
+    case Info:
+      return "INFO";
+    case Low:
+      return "LOW";
+    case Medium:
+      return "MEDIUM";
+    case High:
+      return "HIGH";
+  }
+  return "INFO";
+}
+
+std::optional<Severity> parse_severity(std::string_view text) {
+  for (const Severity severity : {Info, Low, Medium, High}) {
+    const std::string_view name = to_string(severity);
+    if (std::equal(text.begin(), text.end(), name.begin(), name.end(),
+                   [](char a, char b) { return (is_alpha(a) ? a & ~0x20 : a) == b; })) {
+      return severity;
+    }
+  }
+  return std::nullopt;
+}
+
+std::span<const FindingKind> finding_kinds() {
+  return kKinds;
+}
+
+const FindingKind& kind_of(Code code) {
+  return kKinds.at(static_cast<std::size_t>(code));
+}
+
+std::span<const PartKind> score_parts() {
+  return kParts;
+}
+
+std::vector<Finding> find(const Facts& facts, const Analysis& analysis) {
+  std::vector<Finding> findings;
+  find_record(facts, analysis, findings);
+  find_policy_host(facts, analysis, findings);
+  find_policy(facts, analysis, findings);
+  find_mail(facts, analysis, findings);
+  find_smtp(facts, findings);
+  find_reports_and_dane(facts, analysis, findings);
+  std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
+    return a.kind->severity != b.kind->severity ? a.kind->severity > b.kind->severity
+                                                : a.kind->id < b.kind->id;
+  });
+  return findings;
+}
+
+}  // namespace mtastsd::check

@@ -1,0 +1,297 @@
+// Findings about the record, the policy host and the policy.
+
+#include <algorithm>
+
+#include "check/rules.h"
+#include "check/text.h"
+
+namespace mtastsd::check {
+namespace {
+
+using mtasts::LineIssue;
+
+std::string quoted(std::string_view text) {
+  return "\"" + printable(text) + "\"";
+}
+
+void find_record_fault(const Facts& facts, const Analysis& analysis, Findings& findings) {
+  switch (analysis.record_error->fault) {
+    case mtasts::TxtFault::MultipleRecords:
+      add(findings, Code::RecordMultiple);
+      return;
+    case mtasts::TxtFault::InvalidRecord:
+      add(findings, Code::RecordInvalid,
+          "at byte " + std::to_string(analysis.record_error->error.offset) + ": " +
+              analysis.record_error->error.detail);
+      return;
+    case mtasts::TxtFault::NoRecord:
+      break;
+  }
+  for (const std::string& text : analysis.near_misses) {
+    add(findings, Code::RecordMisspelt, quoted(text));
+  }
+  if (analysis.record_at_apex) {
+    add(findings, Code::RecordMisplaced, "at " + facts.domain);
+  }
+  if (analysis.policy) {
+    add(findings, Code::PolicyWithoutRecord);
+  } else if (analysis.near_misses.empty() && !analysis.record_at_apex && facts.domain_exists) {
+    add(findings, Code::RecordMissing);
+  }
+}
+
+// Whether anything says that the domain means to have a policy. Else its missing policy host is
+// no fault.
+bool policy_expected(const Analysis& analysis) {
+  return analysis.record || !analysis.near_misses.empty() || analysis.record_at_apex ||
+         (analysis.record_error && analysis.record_error->fault != mtasts::TxtFault::NoRecord);
+}
+
+void find_certificate(const Facts& facts, Findings& findings) {
+  const auto& certificate = facts.policy_host.fetch.value.seen.certificate;
+  if (!certificate) {
+    return;
+  }
+  if (!certificate->chain_trusted) {
+    add(findings, Code::HostCertUntrusted, printable(certificate->problem));
+  }
+  if (!certificate->in_time) {
+    add(findings, Code::HostCertExpired,
+        "valid from " + date(certificate->not_before) + " to " + date(certificate->not_after));
+  } else if (days_left(certificate->not_after, facts.at) < kFewDaysLeft) {
+    add(findings, Code::HostCertExpiring, "ends on " + date(certificate->not_after));
+  }
+  if (!certificate->name_matches) {
+    const auto& names = certificate->names;
+    const bool apex = std::find(names.begin(), names.end(), facts.domain) != names.end();
+    std::string detail = names.empty() ? "it has no DNS names" : "it names " + printable(names[0]);
+    if (names.size() > 1) {
+      detail += " and " + counted(names.size() - 1, "other", "others");
+    }
+    add(findings, Code::HostCertName,
+        apex ? "it is the certificate of " + facts.domain + " itself" : detail);
+  }
+}
+
+void find_response(const Facts& facts, Findings& findings) {
+  const Fetch& fetch = facts.policy_host.fetch.value;
+  if (fetch.seen.took > kSlowFetch) {
+    add(findings, Code::Slow, std::to_string(fetch.seen.took.count()) + " ms");
+  }
+  if (!fetch.error) {
+    return;
+  }
+  switch (fetch.error->kind) {
+    case https::ErrorKind::Tls:
+      add(findings, Code::HostTlsFailed, printable(fetch.error->detail));
+      break;
+    case https::ErrorKind::Status:
+      if (fetch.seen.status >= 300 && fetch.seen.status < 400) {
+        add(findings, Code::Redirect, "to " + quoted(fetch.seen.location));
+      } else {
+        add(findings, Code::HttpStatus, "status " + std::to_string(fetch.seen.status));
+      }
+      break;
+    case https::ErrorKind::MediaType:
+      add(findings, Code::MediaType,
+          fetch.seen.media_type.empty() ? "none" : printable(fetch.seen.media_type));
+      break;
+    case https::ErrorKind::TooLarge:
+      add(findings, Code::TooLarge, printable(fetch.error->detail));
+      break;
+    case https::ErrorKind::Certificate:  // has findings of its own
+    case https::ErrorKind::Connect:
+    case https::ErrorKind::Timeout:
+    case https::ErrorKind::Protocol:
+      break;
+  }
+}
+
+std::string line_number(const mtasts::PolicyLine& line) {
+  return "line " + std::to_string(line.number);
+}
+
+// One finding for all lines of the same kind, which could be thousands.
+void find_lines(const mtasts::AnnotatedPolicy& policy, LineIssue issue, Code code,
+                Findings& findings) {
+  constexpr std::size_t kMaxNamed = 5;
+  std::size_t number = 0;
+  std::string detail;
+  for (const auto& line : policy.lines) {
+    if (line.issue != issue || ++number > kMaxNamed) {
+      continue;
+    }
+    detail += (number > 1 ? "; " : "") + line_number(line);
+    if (!line.text.empty()) {
+      detail += ": " + quoted(line.text.substr(0, 60));
+    }
+  }
+  if (number > kMaxNamed) {
+    detail += "; and " + std::to_string(number - kMaxNamed) + " more";
+  }
+  if (number > 0) {
+    add(findings, code, detail);
+  }
+}
+
+void find_errors(const mtasts::AnnotatedPolicy& policy, Findings& findings) {
+  constexpr std::size_t kMaxErrors = 5;
+  std::size_t number = 0;
+  for (const auto& line : policy.lines) {
+    if (line.verdict == mtasts::LineVerdict::Error && ++number <= kMaxErrors) {
+      add(findings, Code::PolicyInvalid, line_number(line) + ": " + line.comment);
+    }
+  }
+  if (number > kMaxErrors) {
+    add(findings, Code::PolicyInvalid,
+        "and " + counted(number - kMaxErrors, "other line", "other lines"));
+  }
+  for (const auto& name : policy.missing) {
+    add(findings, Code::PolicyInvalid, "no " + name);
+  }
+}
+
+void find_form(const mtasts::AnnotatedPolicy& policy, Findings& findings) {
+  find_lines(policy, LineIssue::MisspeltField, Code::FieldMisspelt, findings);
+  find_lines(policy, LineIssue::UnknownField, Code::FieldUnknown, findings);
+  find_lines(policy, LineIssue::Duplicate, Code::FieldDuplicate, findings);
+  find_lines(policy, LineIssue::UnmatchableMx, Code::PatternUnmatchable, findings);
+  find_lines(policy, LineIssue::FinalDotMx, Code::PatternFinalDot, findings);
+  find_lines(policy, LineIssue::RepeatedMx, Code::PatternRepeated, findings);
+  find_lines(policy, LineIssue::Blank, Code::BlankLines, findings);
+  const auto ends_in = [&](mtasts::LineEnd end) {
+    return std::any_of(policy.lines.begin(), policy.lines.end(),
+                       [end](const auto& line) { return line.end == end; });
+  };
+  if (ends_in(mtasts::LineEnd::Lf) && ends_in(mtasts::LineEnd::CrLf)) {
+    add(findings, Code::LineEndsMixed);
+  }
+  if (policy.byte_order_mark) {
+    add(findings, Code::ByteOrderMark);
+  }
+}
+
+void find_max_age(Seconds max_age, Findings& findings) {
+  const std::string detail = std::to_string(max_age.count()) + " seconds, " + duration(max_age);
+  if (max_age > mtasts::kMaxMaxAge) {
+    add(findings, Code::MaxAgeOverLimit, std::to_string(max_age.count()) + " seconds");
+  } else if (max_age > kLongMaxAge) {
+    add(findings, Code::MaxAgeLong, detail);
+  } else if (max_age < kTinyMaxAge) {
+    add(findings, Code::MaxAgeTiny, detail);
+  } else if (max_age < kShortMaxAge) {
+    add(findings, Code::MaxAgeShort, detail);
+  }
+}
+
+void find_mode(mtasts::Mode mode, Findings& findings) {
+  switch (mode) {
+    case mtasts::Mode::None:
+      add(findings, Code::ModeNone);
+      break;
+    case mtasts::Mode::Testing:
+      add(findings, Code::ModeTesting);
+      break;
+    case mtasts::Mode::Enforce:
+      break;
+  }
+}
+
+void compare_with_cache(const Facts& facts, const Analysis& analysis, Findings& findings) {
+  if (!facts.cache_asked) {
+    return;
+  }
+  if (facts.cached.cannot_tell()) {
+    add(findings, Code::CacheUnknown, printable(facts.cached.why));
+  }
+  if (!facts.cached.known() || !analysis.record) {
+    return;
+  }
+  const CachedPolicy& cached = facts.cached.value;
+  if (cached.id != analysis.record->id) {
+    add(findings, Code::CacheStale,
+        "cached " + printable(cached.id) + ", published " + analysis.record->id);
+  } else if (analysis.policy && cached.text != facts.policy_host.fetch.value.body) {
+    const auto before = mtasts::parse_policy(cached.text);
+    const bool same_meaning = before && *before == *analysis.policy;
+    add(findings, Code::IdNotBumped,
+        "id " + analysis.record->id + ", cached on " + date(cached.fetched_at) +
+            (same_meaning ? "; it means the same as before" : ""));
+  }
+}
+
+}  // namespace
+
+void find_record(const Facts& facts, const Analysis& analysis, Findings& findings) {
+  if (!facts.domain_exists) {
+    add(findings, Code::DomainMissing);
+  }
+  if (facts.record.cannot_tell()) {
+    add(findings, Code::RecordUnknown, printable(facts.record.why));
+  } else if (analysis.record_error) {
+    find_record_fault(facts, analysis, findings);
+  } else {
+    if (!analysis.id_time) {
+      add(findings, Code::IdNoTimestamp, "id=" + analysis.record->id);
+    }
+    if (facts.record.value.ttl > kLongTtl) {
+      add(findings, Code::RecordTtlLong, duration(facts.record.value.ttl));
+    }
+  }
+  compare_with_cache(facts, analysis, findings);
+}
+
+void find_policy_host(const Facts& facts, const Analysis& analysis, Findings& findings) {
+  if (!policy_expected(analysis) && !analysis.policy_at_apex) {
+    return;
+  }
+  const PolicyHost& host = facts.policy_host;
+  if (analysis.policy_at_apex) {
+    add(findings, Code::PolicyOnApex);
+  }
+  if (host.addresses.absent()) {
+    add(findings, Code::HostNoAddress, host.name);
+  } else if (host.fetch.absent()) {
+    add(findings, Code::HostLocalAddress, printable(host.fetch.why));
+  } else if (host.fetch.cannot_tell()) {
+    add(findings, Code::PolicyUnknown,
+        printable(host.addresses.cannot_tell() ? host.addresses.why : host.fetch.why));
+    return;
+  } else {
+    find_certificate(facts, findings);
+    find_response(facts, findings);
+  }
+  if (!host.fetch.known()) {
+    add(findings, Code::Unreachable, host.addresses.absent() ? "no address" : "no public address");
+  } else if (host.fetch.value.error) {
+    add(findings, Code::Unreachable, printable(host.fetch.value.error->detail));
+  }
+}
+
+void find_policy(const Facts& facts, const Analysis& analysis, Findings& findings) {
+  if (!analysis.lines) {
+    return;
+  }
+  if (!analysis.policy) {
+    // A host without a record may serve whatever it likes.
+    if (!policy_expected(analysis) && !facts.record.cannot_tell()) {
+      return;
+    }
+    const std::string& body = facts.policy_host.fetch.value.body;
+    const std::size_t begin = body.find_first_not_of(" \t\r\n");
+    if (begin != std::string::npos && body[begin] == '<') {
+      add(findings, Code::PolicyIsHtml);
+    }
+    find_errors(*analysis.lines, findings);
+  }
+  find_form(*analysis.lines, findings);
+  if (!analysis.policy) {
+    return;
+  }
+  find_mode(analysis.policy->mode, findings);
+  if (analysis.policy->mode != mtasts::Mode::None && analysis.lines->max_age) {
+    find_max_age(*analysis.lines->max_age, findings);
+  }
+}
+
+}  // namespace mtastsd::check

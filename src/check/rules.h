@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "check/analysis.h"
+#include "mtastsd/check/findings.h"
+
+namespace mtastsd::check {
+
+using Findings = std::vector<Finding>;
+
+inline void add(Findings& findings, Code code, std::string detail = "") {
+  findings.push_back({&kind_of(code), std::move(detail)});
+}
+
+void find_record(const Facts& facts, const Analysis& analysis, Findings& findings);
+void find_policy_host(const Facts& facts, const Analysis& analysis, Findings& findings);
+void find_policy(const Facts& facts, const Analysis& analysis, Findings& findings);
+void find_mail(const Facts& facts, const Analysis& analysis, Findings& findings);
+void find_smtp(const Facts& facts, Findings& findings);
+void find_reports_and_dane(const Facts& facts, const Analysis& analysis, Findings& findings);
+
+}  // namespace mtastsd::check

@@ -1,0 +1,372 @@
+// One connection at a time, non-blocking, on the loop. The handshake goes on whatever the
+// certificate is, so that all there is to say about a server is said; nothing but EHLO, STARTTLS
+// and QUIT is ever sent.
+
+#include "check/smtp_probe.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "check/smtp_reply.h"
+#include "check/text.h"
+#include "mtastsd/https/verification.h"
+
+namespace mtastsd::check {
+namespace {
+
+constexpr Milliseconds kConnectLimit{5000};  // for one address
+constexpr std::ptrdiff_t kMaxAddresses = 4;
+constexpr std::size_t kReadSize = 4096;
+
+struct ContextFree {
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+struct SslFree {
+  void operator()(SSL* ssl) const { SSL_free(ssl); }
+};
+
+class Socket {
+ public:
+  explicit Socket(int fd = -1) : fd_(fd) {}
+  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Socket& operator=(Socket&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Socket() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+int start_connect(const Socket& socket, const IpAddress& address, std::uint16_t port) {
+  const std::string text = address.str();
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  if (address.is_v6()) {
+    auto* to = reinterpret_cast<sockaddr_in6*>(&storage);
+    to->sin6_family = AF_INET6;
+    to->sin6_port = htons(port);
+    inet_pton(AF_INET6, text.c_str(), &to->sin6_addr);
+    size = sizeof *to;
+  } else {
+    auto* to = reinterpret_cast<sockaddr_in*>(&storage);
+    to->sin_family = AF_INET;
+    to->sin_port = htons(port);
+    inet_pton(AF_INET, text.c_str(), &to->sin_addr);
+    size = sizeof *to;
+  }
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&storage), size) == 0 ? 0
+                                                                                         : errno;
+}
+
+// The oldest error of OpenSSL's queue, which is then empty.
+std::string openssl_error() {
+  const unsigned long error = ERR_get_error();
+  ERR_clear_error();
+  const char* reason = error != 0 ? ERR_reason_error_string(error) : nullptr;
+  return reason != nullptr ? reason : "the server closed the connection";
+}
+
+}  // namespace
+
+TrustStore::TrustStore(const std::string& ca_file) : store_(X509_STORE_new()) {
+  if (store_ != nullptr && X509_STORE_load_file(store_, ca_file.c_str()) != 1) {
+    ERR_clear_error();
+  }
+}
+
+TrustStore::~TrustStore() {
+  X509_STORE_free(store_);
+}
+
+class SmtpProbe::Impl {
+ public:
+  Impl(event::Loop& loop, const TrustStore& trusted, SmtpTarget target, Milliseconds limit,
+       std::function<void(Fact<Smtp>)> callback)
+      : loop_(loop),
+        trusted_(trusted),
+        target_(std::move(target)),
+        callback_(std::move(callback)),
+        deadline_(loop.make_timer([this] { on_deadline(); })),
+        connect_timer_(loop.make_timer([this] {
+          if (state_ == State::Connecting) note_connect_error(ETIMEDOUT);
+          next_address();
+        })) {
+    auto& addresses = target_.addresses;
+    addresses.erase(addresses.begin() + std::min(std::ssize(addresses), kMaxAddresses),
+                    addresses.end());
+    deadline_->arm(limit);
+    connect_timer_->arm(Milliseconds(0));
+  }
+
+ private:
+  enum class State { Idle, Connecting, Greeting, Ehlo, StartTls, Handshake };
+
+  void next_address();
+  void note_connect_error(int error);
+  void on_deadline();
+  void on_ready();
+  void connected();
+  void read_replies();
+  void on_reply(const SmtpReply& reply);
+  void send(std::string_view line);
+  void start_handshake();
+  bool make_ssl();
+  void shake_hands();
+  void quit();
+  void finish(Fact<Smtp> result);
+  void cannot_tell(std::string why) { finish(Fact<Smtp>::unknown(std::move(why))); }
+  void known() { finish(Fact<Smtp>::is(smtp_)); }
+  std::string at_address(std::string text) const { return smtp_.address + ": " + std::move(text); }
+
+  event::Loop& loop_;
+  const TrustStore& trusted_;
+  SmtpTarget target_;
+  std::function<void(Fact<Smtp>)> callback_;
+  std::unique_ptr<event::Timer> deadline_;
+  std::unique_ptr<event::Timer> connect_timer_;
+  State state_ = State::Idle;
+  std::size_t next_ = 0;  // of the addresses
+  std::string connect_errors_;
+  std::string received_;
+  Smtp smtp_;
+  Socket socket_;
+  std::unique_ptr<SSL_CTX, ContextFree> context_;       // depends-on: socket_
+  std::optional<https::CertificateWatch> certificate_;  // depends-on: context_
+  std::unique_ptr<SSL, SslFree> ssl_;                   // depends-on: context_, certificate_
+  std::unique_ptr<event::FdWatch> watch_;               // depends-on: socket_
+};
+
+void SmtpProbe::Impl::next_address() {
+  watch_.reset();
+  if (next_ == target_.addresses.size()) {
+    cannot_tell(connect_errors_);  // Nothing may follow: it can destroy *this.
+    return;
+  }
+  const IpAddress& address = target_.addresses[next_++];
+  smtp_.address = address.str();
+  socket_ = Socket(::socket(address.is_v6() ? AF_INET6 : AF_INET,
+                            SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int error = socket_.get() < 0 ? errno : start_connect(socket_, address, target_.port);
+  if (error != 0 && error != EINPROGRESS) {
+    state_ = State::Idle;
+    note_connect_error(error);
+    connect_timer_->arm(Milliseconds(0));
+    return;
+  }
+  state_ = State::Connecting;
+  connect_timer_->arm(kConnectLimit);
+  watch_ =
+      loop_.watch(socket_.get(), event::Interest::Write, [this](event::Interest) { on_ready(); });
+}
+
+void SmtpProbe::Impl::note_connect_error(int error) {
+  connect_errors_ += (connect_errors_.empty() ? "no connection to " : ", ") + smtp_.address + " (" +
+                     std::strerror(error) + ")";
+}
+
+void SmtpProbe::Impl::on_deadline() {
+  switch (state_) {
+    case State::Idle:
+    case State::Connecting:
+      note_connect_error(ETIMEDOUT);
+      cannot_tell(connect_errors_);
+      return;
+    case State::Greeting:
+    case State::Ehlo:
+    case State::StartTls:
+      cannot_tell(at_address("no reply in time"));
+      return;
+    case State::Handshake:
+      smtp_.tls_error = "not done in time";
+      known();
+      return;
+  }
+}
+
+void SmtpProbe::Impl::on_ready() {
+  switch (state_) {
+    case State::Idle:
+      return;
+    case State::Connecting:
+      connected();
+      return;
+    case State::Greeting:
+    case State::Ehlo:
+    case State::StartTls:
+      read_replies();
+      return;
+    case State::Handshake:
+      shake_hands();
+      return;
+  }
+}
+
+void SmtpProbe::Impl::connected() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error != 0) {
+    note_connect_error(error);
+    state_ = State::Idle;
+    watch_->set(event::Interest::None);
+    connect_timer_->arm(Milliseconds(0));
+    return;
+  }
+  connect_timer_->cancel();
+  state_ = State::Greeting;
+  watch_->set(event::Interest::Read);
+}
+
+void SmtpProbe::Impl::read_replies() {
+  char buffer[kReadSize];
+  const ssize_t got = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+    return;
+  }
+  if (got <= 0) {
+    cannot_tell(at_address(got == 0 ? "the server closed the connection" : std::strerror(errno)));
+    return;
+  }
+  received_.append(buffer, static_cast<std::size_t>(got));
+  auto reply = take_reply(received_);
+  if (!reply) {
+    return;
+  }
+  if (!*reply) {
+    cannot_tell(at_address(reply->error()));
+    return;
+  }
+  // RFC 3207 section 4.2: what came with the reply in clear text could be anybody's; and no
+  // command was sent that it could answer.
+  if (!received_.empty()) {
+    cannot_tell(at_address("the server says more than it was asked"));
+    return;
+  }
+  on_reply(**reply);  // Nothing may follow: it can destroy *this.
+}
+
+void SmtpProbe::Impl::on_reply(const SmtpReply& reply) {
+  if (state_ == State::Greeting) {
+    if (!reply.positive()) {
+      cannot_tell(at_address("greeted with " + reply.str()));
+      return;
+    }
+    state_ = State::Ehlo;
+    send("EHLO " + target_.helo + "\r\n");
+  } else if (state_ == State::Ehlo) {
+    if (reply.code >= 400 && reply.code < 500) {
+      cannot_tell(at_address("EHLO was answered with " + reply.str()));
+      return;
+    }
+    smtp_.starttls = reply.positive() && offers_starttls(reply);
+    if (!smtp_.starttls) {
+      send("QUIT\r\n");
+      known();
+      return;
+    }
+    state_ = State::StartTls;
+    send("STARTTLS\r\n");
+  } else if (reply.code == 220) {
+    start_handshake();
+  } else {
+    smtp_.tls_error = "STARTTLS was answered with " + reply.str();
+    known();
+  }
+}
+
+// A command always fits into an empty send buffer; one that does not arrive is not answered.
+void SmtpProbe::Impl::send(std::string_view line) {
+  static_cast<void>(::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL));
+}
+
+bool SmtpProbe::Impl::make_ssl() {
+  context_.reset(SSL_CTX_new(TLS_client_method()));
+  if (!context_ || trusted_.get() == nullptr ||
+      !https::require_dns_id(context_.get(), target_.host.str())) {
+    return false;
+  }
+  SSL_CTX_set1_cert_store(context_.get(), trusted_.get());
+  // So that a server that speaks nothing newer is told from one that speaks no TLS. What
+  // certificates need stays as it is.
+  const int level = SSL_CTX_get_security_level(context_.get());
+  SSL_CTX_set_security_level(context_.get(), 0);
+  X509_VERIFY_PARAM_set_auth_level(SSL_CTX_get0_param(context_.get()), level);
+  SSL_CTX_set_min_proto_version(context_.get(), TLS1_VERSION);
+  SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
+  certificate_.emplace(context_.get(), true);
+  ssl_.reset(SSL_new(context_.get()));
+  // RFC 8461 section 7.1: SNI is the MX host.
+  return ssl_ && SSL_set_tlsext_host_name(ssl_.get(), target_.host.str().c_str()) == 1 &&
+         SSL_set_fd(ssl_.get(), socket_.get()) == 1;
+}
+
+void SmtpProbe::Impl::start_handshake() {
+  state_ = State::Handshake;
+  ERR_clear_error();
+  if (!make_ssl()) {
+    cannot_tell("TLS cannot be set up here: " + openssl_error());
+    return;
+  }
+  shake_hands();  // Nothing may follow: it can destroy *this.
+}
+
+void SmtpProbe::Impl::shake_hands() {
+  ERR_clear_error();
+  const int done = SSL_connect(ssl_.get());
+  const int error = done == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl_.get(), done);
+  if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+    watch_->set(error == SSL_ERROR_WANT_READ ? event::Interest::Read : event::Interest::Write);
+    return;
+  }
+  smtp_.certificate = certificate_->certificate();
+  if (error == SSL_ERROR_NONE) {
+    smtp_.tls_version = SSL_get_version(ssl_.get());
+    quit();
+  } else {
+    smtp_.tls_error = openssl_error();
+  }
+  known();  // Nothing may follow: it can destroy *this.
+}
+
+// Polite, and not waited for.
+void SmtpProbe::Impl::quit() {
+  constexpr std::string_view kQuit = "QUIT\r\n";
+  static_cast<void>(SSL_write(ssl_.get(), kQuit.data(), static_cast<int>(kQuit.size())));
+  static_cast<void>(SSL_shutdown(ssl_.get()));
+  ERR_clear_error();
+}
+
+void SmtpProbe::Impl::finish(Fact<Smtp> result) {
+  deadline_->cancel();
+  connect_timer_->cancel();
+  watch_.reset();
+  ssl_.reset();
+  socket_ = Socket();
+  const auto callback = std::move(callback_);
+  callback(std::move(result));  // Nothing may follow: it can destroy *this.
+}
+
+SmtpProbe::SmtpProbe(event::Loop& loop, const TrustStore& trusted, SmtpTarget target,
+                     Milliseconds limit, std::function<void(Fact<Smtp>)> callback)
+    : impl_(std::make_unique<Impl>(loop, trusted, std::move(target), limit, std::move(callback))) {}
+
+SmtpProbe::~SmtpProbe() = default;
+
+}  // namespace mtastsd::check
