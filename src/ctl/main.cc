@@ -3,6 +3,8 @@
 #include <string>
 
 #include "ctl/exit_status.h"
+#include "mtastsd/base/version.h"
+#include "ctl/check.h"
 #include "ctl/query.h"
 #include "mtastsd/base/version.h"
 
@@ -13,6 +15,7 @@ int main(int argc, char** argv) {
   app.footer("Exit status: 0 found, 1 not found, 2 trouble.");
   std::function<int()> run;
   mtastsd::ctl::add_query(app, run);
+  mtastsd::ctl::add_check(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

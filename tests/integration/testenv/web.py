@@ -36,10 +36,11 @@ class PolicyServer:
         self._child = None
 
     def publish(self, domain, text, status=200, media_type="text/plain", certificate=None,
-                location=None):
+                location=None, host=None):
         """A status other than 200 comes with the same body, 3xx leads to `location` without.
 
-        The text is at /elsewhere.txt of the host as well, always with status 200.
+        The text is at /elsewhere.txt of the host as well, always with status 200. `host` is the
+        policy host unless said.
         """
         certificate = certificate or self._authority.issue("mta-sts." + domain)
         self.replace(domain, text)
@@ -49,7 +50,7 @@ class PolicyServer:
             answer = f"return {status} {location};"
         else:
             answer = f"default_type \"{media_type}\"; return {status} '{text}';"
-        self._hosts[domain] = (certificate, answer)
+        self._hosts[domain] = (certificate, answer, host or "mta-sts." + domain)
 
     def replace(self, domain, text):
         sandbox.write(self._file(domain), text)
@@ -131,11 +132,11 @@ http {{
 {blocks}}}
 """)
 
-    def _block(self, domain, certificate, answer):
+    def _block(self, domain, certificate, answer, host):
         return f"""\
     server {{
         listen {self.address}:{self.port} ssl;
-        server_name mta-sts.{domain};
+        server_name {host};
         ssl_certificate {certificate.cert};
         ssl_certificate_key {certificate.key};
         location = /.well-known/mta-sts.txt {{ {answer} }}

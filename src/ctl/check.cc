@@ -1,0 +1,208 @@
+// Domains are looked at some at a time, and reported in the order in which they were given.
+
+#include "ctl/check.h"
+
+#include <curl/curl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ctl/check_setup.h"
+#include "ctl/exit_status.h"
+#include "mtastsd/check/gather.h"
+#include "mtastsd/check/report.h"
+#include "mtastsd/dns/ares_client.h"
+#include "mtastsd/observability/log.h"
+
+namespace mtastsd::ctl {
+namespace {
+
+constexpr std::size_t kDomainsAtOnce = 4;
+constexpr Milliseconds kProgressEvery{1000};
+
+class CheckRun {
+ public:
+  explicit CheckRun(const CheckSetup& setup)
+      : setup_(setup),
+        log_(Log::null()),
+        dns_(loop_, clock_, log_, setup.dns),
+        fetcher_(loop_, log_, setup.https),
+        gatherer_({loop_, clock_, dns_, fetcher_}, setup.gather),
+        places_(setup.domains.size()),
+        started_(clock_.steady()),
+        progress_timer_(loop_.make_timer([this] { show_progress(); })) {}
+
+  int run() {
+    start_more();
+    if (setup_.show_progress) {
+      progress_timer_->arm(kProgressEvery);
+    }
+    loop_.run();
+    if (setup_.format == CheckFormat::Json) {
+      std::vector<const check::Report*> reports;
+      for (const Place& place : places_) reports.push_back(place.report.get());
+      print(check::to_json(reports));
+    }
+    return status();
+  }
+
+ private:
+  struct Place {
+    std::unique_ptr<check::Gathering> gathering;
+    std::unique_ptr<check::Report> report;
+  };
+
+  void start_more() {
+    while (started_count_ < places_.size() && running_ < kDomainsAtOnce) {
+      const std::size_t at = started_count_++;
+      ++running_;
+      places_[at].gathering = gatherer_.start(
+          setup_.domains[at], [this, at](check::Facts facts) { finished(at, std::move(facts)); });
+    }
+  }
+
+  void finished(std::size_t at, check::Facts facts) {
+    --running_;
+    ++done_;
+    facts.cache_asked = setup_.read_cache != nullptr;
+    if (facts.cache_asked) {
+      facts.cached = setup_.read_cache(setup_.domains[at]);
+    }
+    places_[at].report = std::make_unique<check::Report>(std::move(facts));
+    print_ready();
+    start_more();
+    if (done_ == places_.size()) {
+      loop_.stop();
+    }
+    places_[at].gathering.reset();
+  }
+
+  void print_ready() {
+    for (; printed_ < places_.size() && places_[printed_].report; ++printed_) {
+      const check::Report& report = *places_[printed_].report;
+      switch (setup_.format) {
+        case CheckFormat::Text:
+          print((printed_ > 0 ? "\n" : "") + report.text(setup_.colour));
+          break;
+        case CheckFormat::Markdown:
+          print((printed_ > 0 ? "\n" : "") + report.markdown());
+          break;
+        case CheckFormat::Json:
+          break;
+      }
+    }
+  }
+
+  void print(const std::string& text) {
+    clear_progress();
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+
+  void show_progress() {
+    const auto seconds = std::chrono::duration_cast<Seconds>(clock_.steady() - started_).count();
+    const std::string& domain = setup_.domains[printed_].str();
+    std::fprintf(stderr, "\r\x1b[Kchecking %.40s (%zu of %zu done), %lld s", domain.c_str(), done_,
+                 places_.size(), static_cast<long long>(seconds));
+    progress_shown_ = true;
+    progress_timer_->arm(kProgressEvery);
+  }
+
+  void clear_progress() {
+    if (std::exchange(progress_shown_, false)) {
+      std::fputs("\r\x1b[K", stderr);
+    }
+  }
+
+  // What is wanting is certain; what could not be found out may be anything.
+  int status() const {
+    const auto any = [this](auto predicate) {
+      return std::any_of(places_.begin(), places_.end(),
+                         [&](const Place& place) { return predicate(*place.report); });
+    };
+    if (any([this](const check::Report& r) { return r.found_at_least(setup_.fail_on); })) {
+      return kNotFound;
+    }
+    return any([](const check::Report& r) { return r.has_gaps(); }) ? kTrouble : kGood;
+  }
+
+  const CheckSetup& setup_;
+  event::Loop loop_;
+  SystemClock clock_;
+  Log log_;
+  dns::AresClient dns_;         // depends-on: loop_
+  https::CurlFetcher fetcher_;  // depends-on: loop_
+  check::Gatherer gatherer_;    // depends-on: all above
+  std::vector<Place> places_;   // depends-on: gatherer_
+  std::size_t started_count_ = 0;
+  std::size_t running_ = 0;
+  std::size_t done_ = 0;
+  std::size_t printed_ = 0;
+  SteadyTime started_;
+  bool progress_shown_ = false;
+  std::unique_ptr<event::Timer> progress_timer_;
+};
+
+int check(const CheckArguments& arguments) {
+  if (arguments.list_findings) {
+    std::fputs(check::list_of_findings().c_str(), stdout);
+    return kGood;
+  }
+  const auto setup = make_setup(arguments);
+  if (!setup) {
+    std::fprintf(stderr, "mtastsctl: %s\n", setup.error().c_str());
+    return kTrouble;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+  const int status = CheckRun(*setup).run();
+  curl_global_cleanup();
+  return status;
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, std::function<int()>& run) {
+  auto arguments = std::make_shared<CheckArguments>();
+  CLI::App* verb =
+      app.add_subcommand("check", "report what senders find of the MTA-STS of domains");
+  verb->add_option("DOMAIN", arguments->domains, "mail domains")->type_name("");
+  verb->add_flag("--smtp", arguments->smtp,
+                 "also contact each MX host: STARTTLS, TLS and certificate");
+  verb->add_option("--format", arguments->format, "text, json or markdown")
+      ->check(CLI::IsMember({"text", "json", "markdown"}))
+      ->type_name("FORMAT")
+      ->capture_default_str();
+  verb->add_flag("--json", arguments->json, "the same as --format json");
+  verb->add_option("--fail-on", arguments->fail_on,
+                   "exit with status 1 for findings from this severity on: info, low, medium or "
+                   "high")
+      ->type_name("SEVERITY")
+      ->capture_default_str();
+  verb->add_flag("--list-findings", arguments->list_findings,
+                 "print all findings and the parts of the score, and check nothing");
+  verb->add_option("--config", arguments->config,
+                   "the daemon's configuration: DNS servers, authorities, cache")
+      ->type_name("FILE");
+  verb->add_option("--dns", arguments->dns,
+                   "ask this DNS server: ADDR, ADDR:PORT or [V6]:PORT; may be given several times")
+      ->allow_extra_args(false)
+      ->type_name("ADDR");
+  verb->add_option("--ca-file", arguments->ca_file, "authorities to trust, PEM")->type_name("FILE");
+  verb->add_option("--port", arguments->port, "where policy hosts listen")->type_name("PORT");
+  verb->add_option("--timeout", arguments->timeout, "for all about one domain")
+      ->type_name("TIME")
+      ->capture_default_str();
+  verb->footer("Exit status: 0 nothing to put right, 1 found wanting, 2 could not be found out.");
+  verb->callback([arguments, &run] { run = [arguments] { return check(*arguments); }; });
+}
+
+}  // namespace mtastsd::ctl
