@@ -121,6 +121,10 @@ void read_dane(const Facts& facts, Analysis& analysis) {
     analysis.dane = Dane::CannotTell;
     analysis.dane_why = std::move(why);
   };
+  if (facts.mail.absent()) {
+    analysis.dane = Dane::None;
+    return;
+  }
   if (!facts.mail.known()) {
     return cannot("the MX hosts are not known");
   }

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "check/answers.h"
 #include "check/smtp_probe.h"
 #include "mtastsd/mtasts/txt_record.h"
 
@@ -19,53 +20,8 @@ namespace {
 // So much before the end a fetch or a probe has to end, whose own word tells more.
 constexpr Milliseconds kMargin{500};
 constexpr Milliseconds kLeastTime{1000};
-constexpr std::size_t kMaxAddressesPerFamily = 8;
-constexpr std::size_t kMaxRecords = 200;
 
 using dns::Inspected;
-using dns::NoSuchRecord;
-
-Fact<TextRecords> text_fact(Inspected<dns::TxtRecords> inspected) {
-  if (!inspected.answer) {
-    return Fact<TextRecords>::unknown(describe(inspected.answer.error()));
-  }
-  auto* found = std::get_if<dns::TxtRecords>(&*inspected.answer);
-  if (found == nullptr) {
-    return Fact<TextRecords>::none();
-  }
-  found->records.resize(std::min(found->records.size(), kMaxRecords));
-  return Fact<TextRecords>::is({.records = std::move(found->records),
-                                .chain = std::move(inspected.provenance.chain),
-                                .ttl = found->ttl,
-                                .authenticated = inspected.provenance.authenticated});
-}
-
-// The two families of one name on their way to one fact.
-struct Families {
-  std::optional<Inspected<dns::Addresses>> v4;
-  std::optional<Inspected<dns::Addresses>> v6;
-};
-
-Fact<AddressRecords> address_fact(Families families) {
-  AddressRecords found;
-  std::string error;
-  for (auto* family : {&*families.v4, &*families.v6}) {
-    if (!family->answer) {
-      error = describe(family->answer.error());
-    } else if (auto* addresses = std::get_if<dns::Addresses>(&*family->answer)) {
-      auto& list = addresses->addresses;
-      list.erase(
-          list.begin() + static_cast<std::ptrdiff_t>(std::min(list.size(), kMaxAddressesPerFamily)),
-          list.end());
-      (family == &*families.v4 ? found.v4 : found.v6) = std::move(list);
-      found.chain = std::move(family->provenance.chain);
-    }
-  }
-  if (!found.v4.empty() || !found.v6.empty()) {
-    return Fact<AddressRecords>::is(std::move(found));
-  }
-  return error.empty() ? Fact<AddressRecords>::none() : Fact<AddressRecords>::unknown(error);
-}
 
 bool on_this_host(std::string_view server) {
   return server.starts_with("127.") || server.starts_with("[::1]");
@@ -389,16 +345,8 @@ void OneDomain::ask_host(HostIndex index) {
   keep(
       services_.dns.inspect_tlsa(name->str(), [this, index](Inspected<dns::TlsaRecords> inspected) {
         MxHost& asked = facts_.mail.value.hosts[index];
-        using Records = Fact<std::vector<dns::Tlsa>>;
-        if (!inspected.answer) {
-          asked.tlsa = Records::unknown(describe(inspected.answer.error()));
-        } else if (auto* found = std::get_if<dns::TlsaRecords>(&*inspected.answer)) {
-          found->records.resize(std::min(found->records.size(), kMaxRecords));
-          asked.tlsa = Records::is(std::move(found->records));
-          asked.tlsa_authenticated = inspected.provenance.authenticated;
-        } else {
-          asked.tlsa = Records::none();
-        }
+        asked.tlsa_authenticated = inspected.provenance.authenticated;
+        asked.tlsa = tlsa_fact(std::move(inspected));
         done();
       }));
 }

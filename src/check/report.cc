@@ -158,13 +158,21 @@ std::string title_of(const Finding& finding) {
   return std::string(finding.kind->code) + (finding.detail.empty() ? "" : ": " + finding.detail);
 }
 
-std::string text_of(const Finding& finding, const Style& style) {
-  const std::string severity(to_string(finding.kind->severity));
-  std::string text = coloured(wrapped("  " + severity, kSeverityWidth, title_of(finding), kColumns),
-                              severity, colour_of(finding.kind->severity), style);
-  text += wrapped("", kSeverityWidth, finding.kind->meaning, kColumns);
-  if (!finding.kind->fix.empty()) {
-    text += wrapped("", kSeverityWidth, "Fix: " + std::string(finding.kind->fix), kColumns);
+// What a kind of finding means is said once, after the last of its kind.
+std::string text_of(const std::vector<Finding>& findings, const Style& style) {
+  std::string text;
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    const Finding& finding = findings[i];
+    const std::string severity(to_string(finding.kind->severity));
+    text += coloured(wrapped("  " + severity, kSeverityWidth, title_of(finding), kColumns),
+                     severity, colour_of(finding.kind->severity), style);
+    if (i + 1 < findings.size() && findings[i + 1].kind == finding.kind) {
+      continue;
+    }
+    text += wrapped("", kSeverityWidth, finding.kind->meaning, kColumns);
+    if (!finding.kind->fix.empty()) {
+      text += wrapped("", kSeverityWidth, "Fix: " + std::string(finding.kind->fix), kColumns);
+    }
   }
   return text;
 }
@@ -252,9 +260,7 @@ std::string Report::text(bool colour) const {
   if (!findings_.empty()) {
     text += "\n" + style.bold("Findings") + "\n";
   }
-  for (const Finding& finding : findings_) {
-    text += text_of(finding, style);
-  }
+  text += text_of(findings_, style);
   if (!advice_.empty()) {
     text += "\n" + style.bold("Next steps") + "\n";
     std::size_t number = 0;

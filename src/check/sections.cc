@@ -244,7 +244,7 @@ void add_mx_host(const Report& report, const MxHost& host, std::vector<Line>& li
     text += uncovered ? ", not in the policy" : ", in the policy";
     mark = uncovered ? Mark::Error : Mark::Good;
   }
-  lines.push_back({std::to_string(host.preference), text, mark});
+  lines.push_back({"MX " + std::to_string(host.preference), text, mark});
   if (!host.name) {
     return;
   }
@@ -288,7 +288,7 @@ Section mail_section(const Report& report) {
   return section;
 }
 
-std::string dane_text(const Facts& facts, const Analysis& analysis) {
+std::string dane_text(const Analysis& analysis) {
   switch (analysis.dane) {
     case Dane::None:
       return "no TLSA records";
@@ -301,13 +301,12 @@ std::string dane_text(const Facts& facts, const Analysis& analysis) {
     case Dane::CannotTell:
       break;
   }
-  static_cast<void>(facts);
   return "cannot tell: " + printable(analysis.dane_why);
 }
 
 Section dane_section(const Facts& facts, const Analysis& analysis) {
   Section section{"DANE and DNSSEC", {}};
-  section.lines.push_back({"DANE", dane_text(facts, analysis),
+  section.lines.push_back({"DANE", dane_text(analysis),
                            analysis.dane == Dane::CannotTell ? Mark::Unknown : Mark::None});
   if (facts.validating.cannot_tell()) {
     section.lines.push_back(unknown_line("resolver", facts.validating));

@@ -3,7 +3,6 @@
 #include "ctl/check.h"
 
 #include <curl/curl.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -17,6 +16,7 @@
 
 #include "ctl/check_setup.h"
 #include "ctl/exit_status.h"
+#include "ctl/terminal.h"
 #include "mtastsd/check/gather.h"
 #include "mtastsd/check/report.h"
 #include "mtastsd/dns/ares_client.h"
@@ -26,7 +26,7 @@ namespace mtastsd::ctl {
 namespace {
 
 constexpr std::size_t kDomainsAtOnce = 4;
-constexpr Milliseconds kProgressEvery{1000};
+constexpr Milliseconds kProgressEvery{200};
 
 class CheckRun {
  public:
@@ -37,14 +37,12 @@ class CheckRun {
         fetcher_(loop_, log_, setup.https),
         gatherer_({loop_, clock_, dns_, fetcher_}, setup.gather),
         places_(setup.domains.size()),
-        started_(clock_.steady()),
+        progress_("checking", setup.domains.size()),
         progress_timer_(loop_.make_timer([this] { show_progress(); })) {}
 
   int run() {
     start_more();
-    if (setup_.show_progress) {
-      progress_timer_->arm(kProgressEvery);
-    }
+    show_progress();
     loop_.run();
     if (setup_.format == CheckFormat::Json) {
       std::vector<const check::Report*> reports;
@@ -102,24 +100,14 @@ class CheckRun {
   }
 
   void print(const std::string& text) {
-    clear_progress();
+    progress_.hide();
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   }
 
   void show_progress() {
-    const auto seconds = std::chrono::duration_cast<Seconds>(clock_.steady() - started_).count();
-    const std::string& domain = setup_.domains[printed_].str();
-    std::fprintf(stderr, "\r\x1b[Kchecking %.40s (%zu of %zu done), %lld s", domain.c_str(), done_,
-                 places_.size(), static_cast<long long>(seconds));
-    progress_shown_ = true;
+    progress_.step(done_);
     progress_timer_->arm(kProgressEvery);
-  }
-
-  void clear_progress() {
-    if (std::exchange(progress_shown_, false)) {
-      std::fputs("\r\x1b[K", stderr);
-    }
   }
 
   // What is wanting is certain; what could not be found out may be anything.
@@ -146,20 +134,18 @@ class CheckRun {
   std::size_t running_ = 0;
   std::size_t done_ = 0;
   std::size_t printed_ = 0;
-  SteadyTime started_;
-  bool progress_shown_ = false;
+  Progress progress_;
   std::unique_ptr<event::Timer> progress_timer_;
 };
 
-int check(const CheckArguments& arguments) {
+int check(CheckArguments& arguments) {
   if (arguments.list_findings) {
     std::fputs(check::list_of_findings().c_str(), stdout);
     return kGood;
   }
   const auto setup = make_setup(arguments);
   if (!setup) {
-    std::fprintf(stderr, "mtastsctl: %s\n", setup.error().c_str());
-    return kTrouble;
+    return trouble(setup.error());
   }
   std::signal(SIGPIPE, SIG_IGN);
   curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -189,9 +175,7 @@ void add_check(CLI::App& app, std::function<int()>& run) {
       ->capture_default_str();
   verb->add_flag("--list-findings", arguments->list_findings,
                  "print all findings and the parts of the score, and check nothing");
-  verb->add_option("--config", arguments->config,
-                   "the daemon's configuration: DNS servers, authorities, cache")
-      ->type_name("FILE");
+  arguments->settings.add_option(*verb);
   verb->add_option("--dns", arguments->dns,
                    "ask this DNS server: ADDR, ADDR:PORT or [V6]:PORT; may be given several times")
       ->allow_extra_args(false)

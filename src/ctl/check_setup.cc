@@ -4,35 +4,22 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdlib>
-#include <string_view>
+#include <memory>
+#include <optional>
 #include <utility>
 
+#include "ctl/terminal.h"
+#include "mtastsd/cache/cache_view.h"
+#include "mtastsd/cache/entry.h"
 #include "mtastsd/config/config.h"
 
 namespace mtastsd::ctl {
 namespace {
 
-constexpr char kDefaultConfig[] = "/etc/mtastsd/mtastsd.toml";
+constexpr char kUsualCache[] = "/var/lib/mtastsd";  // of the daemon as a service
 constexpr Milliseconds kLeastTimeout{1000};
 constexpr Milliseconds kLongestTimeout{600000};
 constexpr std::size_t kMaxDomains = 10000;
-
-Result<config::Config, std::string> load_config(std::string path) {
-  if (path.empty() &&
-      (::access(kDefaultConfig, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))) {
-    path = kDefaultConfig;
-  }
-  if (path.empty()) {
-    return config::defaults();
-  }
-  auto loaded = config::load(path);
-  if (!loaded) {
-    return failure(std::move(loaded.error().message));
-  }
-  return std::move(*loaded);
-}
 
 Result<std::vector<DomainName>, std::string> parse_domains(const std::vector<std::string>& texts) {
   if (texts.empty()) {
@@ -60,11 +47,40 @@ std::string own_name() {
   return name ? name->str() : "localhost";
 }
 
-bool can_colour() {
-  const char* no_color = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
-  return ::isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0') &&
-         terminal != nullptr && std::string_view(terminal) != "dumb";
+using CachedFact = check::Fact<check::CachedPolicy>;
+
+CachedFact cached_fact(const std::optional<cache::Entry>& entry) {
+  if (!entry || !entry->policy) {
+    return CachedFact::none();
+  }
+  const cache::StoredPolicy& policy = *entry->policy;
+  return CachedFact::is({policy.id, policy.text, policy.fetched_at, policy.expires_at()});
+}
+
+CachedFact look_up(const cache::CacheView& view, const DomainName& domain) {
+  const auto record = view.find(domain);
+  if (!record) {
+    return CachedFact::unknown(record.error());
+  }
+  if (record->empty()) {
+    return cached_fact(std::nullopt);
+  }
+  auto entry = cache::decode_entry(*record);
+  return entry ? cached_fact(std::move(*entry))
+               : CachedFact::unknown("its record is " + std::string(to_string(entry.error())));
+}
+
+void set_up_cache(const config::Config& config, CheckSetup& setup) {
+  auto opened =
+      cache::CacheView::open(config.cache.directory.empty() ? kUsualCache : config.cache.directory);
+  if (opened) {
+    setup.read_cache = [view = std::shared_ptr<cache::CacheView>(std::move(*opened))](
+                           const DomainName& domain) { return look_up(*view, domain); };
+  } else if (opened.error().problem != cache::CacheView::Problem::NoCache) {
+    setup.read_cache = [why = opened.error().message](const DomainName&) {
+      return CachedFact::unknown(why);
+    };
+  }
 }
 
 Result<void, std::string> set_up_network(const CheckArguments& arguments,
@@ -104,7 +120,7 @@ Result<void, std::string> set_up_network(const CheckArguments& arguments,
 
 }  // namespace
 
-Result<CheckSetup, std::string> make_setup(const CheckArguments& arguments) {
+Result<CheckSetup, std::string> make_setup(CheckArguments& arguments) {
   CheckSetup setup;
   auto domains = parse_domains(arguments.domains);
   if (!domains) {
@@ -122,15 +138,15 @@ Result<CheckSetup, std::string> make_setup(const CheckArguments& arguments) {
                    " is none of info, low, medium and high");
   }
   setup.fail_on = *fail_on;
-  setup.colour = can_colour();
-  setup.show_progress = ::isatty(STDERR_FILENO) == 1;
-  const auto config = load_config(arguments.config);
-  if (!config) {
-    return failure(config.error());
+  setup.colour = look_at(STDOUT_FILENO).colours;
+  if (auto loaded = arguments.settings.load(); !loaded) {
+    return failure(loaded.error());
   }
-  if (auto set_up = set_up_network(arguments, *config, setup); !set_up) {
+  const config::Config& config = arguments.settings.config;
+  if (auto set_up = set_up_network(arguments, config, setup); !set_up) {
     return failure(std::move(set_up.error()));
   }
+  set_up_cache(config, setup);
   return setup;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ctl/settings.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/check/findings.h"
@@ -22,7 +23,7 @@ struct CheckArguments {
   bool list_findings = false;
   std::string format = "text";
   std::string fail_on = "low";
-  std::string config;
+  Settings settings;
   std::vector<std::string> dns;
   std::string ca_file;
   std::uint16_t port = 0;  // 0: that of the configuration
@@ -37,7 +38,6 @@ struct CheckSetup {
   CheckFormat format = CheckFormat::Text;
   check::Severity fail_on = check::Severity::Low;
   bool colour = false;
-  bool show_progress = false;
   dns::AresOptions dns;
   https::CurlOptions https;
   check::GatherOptions gather;
@@ -46,6 +46,6 @@ struct CheckSetup {
 };
 
 // Errors are one sentence.
-Result<CheckSetup, std::string> make_setup(const CheckArguments& arguments);
+Result<CheckSetup, std::string> make_setup(CheckArguments& arguments);
 
 }  // namespace mtastsd::ctl

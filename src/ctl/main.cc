@@ -2,9 +2,8 @@
 #include <functional>
 #include <string>
 
-#include "ctl/exit_status.h"
-#include "mtastsd/base/version.h"
 #include "ctl/check.h"
+#include "ctl/exit_status.h"
 #include "ctl/query.h"
 #include "mtastsd/base/version.h"
 

@@ -272,6 +272,36 @@ class CheckTest(unittest.TestCase):
         self.assertEqual(report["facts"]["dane"], "unsigned")
         self.assertIn("dane_unsigned", self.codes(report))
 
+    # Against the cache of a running daemon.
+
+    def test_cache(self):
+        settings = {"socketmap": {"listen": ["inet:127.0.0.1:8461"]}, "dns": {"servers": [DNS]},
+                    "https": {"ca_file": self.authority.cert, "allow_local_addresses": True},
+                    "cache": {"directory": os.path.join(self.directory, "cache")}}
+        mtastsd = Mtastsd(OPTIONS.mtastsd, os.path.join(self.directory, "daemon"), settings)
+        self.addCleanup(mtastsd.stop)
+        mtastsd.start()
+        self.publish("cached.test", "mx.cached.test")
+        self.assertTrue(mtastsd.ask("cached.test").startswith("OK "))
+        mtastsd.wait_stored("cached.test")
+
+        def look(domain="cached.test"):
+            return self.report(domain, config=mtastsd.config)
+
+        report = look()
+        cached = report["facts"]["cached"]
+        self.assertEqual(cached["outcome"], "known")
+        self.assertEqual(cached["value"]["id"], "20261101000000")
+        self.assertNotIn("mta_sts_id_not_bumped", self.codes(report))
+        self.assertEqual(look("nowhere.test")["facts"]["cached"]["outcome"], "absent")
+        self.web.replace("cached.test", web.policy_text("mx.cached.test", mode="testing"))
+        self.assertIn("mta_sts_id_not_bumped", self.codes(look()))
+        self.dns.set("_mta-sts.cached.test", "TXT", "v=STSv1; id=20261102")
+        found = self.codes(look())
+        self.assertIn("cache_stale", found)
+        self.assertNotIn("mta_sts_id_not_bumped", found)
+        self.assertIsNone(self.report("cached.test")["facts"]["cached"])
+
     # What cannot be found out is not absent, and the exit status says so.
 
     def test_cannot_tell(self):
@@ -365,7 +395,7 @@ class CheckTest(unittest.TestCase):
         self.assertIn("\x1b[1mshown.test: MTA-STS is enforced", self.on_terminal("shown.test"))
         self.assertNotIn("\x1b", self.on_terminal("shown.test", NO_COLOR="1"))
         self.assertRegex(self.on_terminal("--timeout", "3s", "--dns", BLACKHOLE, "slow.test"),
-                         re.escape("\x1b[Kchecking slow.test (0 of 1 done), ") + "[12] s")
+                         re.escape("\x1b[Kchecking  [>") + " *" + re.escape("] 0 of 1  ") + "[12]")
 
     def test_list_of_findings(self):
         status, output = run_to_end(OPTIONS.mtastsctl, ["check", "--list-findings"])

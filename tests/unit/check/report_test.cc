@@ -141,8 +141,18 @@ TEST(Report, TextBeginsWithTheVerdict) {
   EXPECT_LT(finding, text.find("Fix: Add it to the policy"));
   EXPECT_LT(finding, text.find("Next steps"));
   EXPECT_LT(text.find("Next steps"), text.find("\nMX hosts\n"));
-  EXPECT_THAT(text, HasSubstr("10          ERROR x.example, not in the policy"));
-  EXPECT_THAT(text, HasSubstr("10          ok    mx.example.com, in the policy"));
+  EXPECT_THAT(text, HasSubstr("MX 10       ERROR x.example, not in the policy"));
+  EXPECT_THAT(text, HasSubstr("MX 10       ok    mx.example.com, in the policy"));
+}
+
+TEST(Report, SaysOnceWhatAKindOfFindingMeans) {
+  Facts facts = sound();
+  facts.mail = mail({mx_host("mx.example.com"), mx_host("x.example"), mx_host("y.example")});
+  const std::string text = Report(std::move(facts)).text(false);
+  EXPECT_THAT(text, HasSubstr("mta_sts_mx_mismatch: x.example\n"
+                              "  HIGH    mta_sts_mx_mismatch: y.example\n"
+                              "          An MX host"));
+  EXPECT_EQ(text.find("Fix: Add it"), text.rfind("Fix: Add it"));
 }
 
 TEST(Report, TextFitsATerminal) {

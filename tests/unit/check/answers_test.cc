@@ -1,0 +1,71 @@
+#include "check/answers.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace mtastsd::check {
+namespace {
+
+using dns::Inspected;
+
+template <typename T>
+Inspected<T> failed() {
+  return {failure(dns::Error{dns::ErrorKind::ServFail, "from 192.0.2.53:53"}), {}};
+}
+template <typename T>
+Inspected<T> none() {
+  return {std::variant<T, dns::NoSuchRecord>(dns::NoSuchRecord{}), {}};
+}
+Inspected<dns::Addresses> addresses(std::vector<IpAddress> list) {
+  return {
+      std::variant<dns::Addresses, dns::NoSuchRecord>(dns::Addresses{std::move(list), Seconds(60)}),
+      {.chain = {"alias.example"}}};
+}
+
+const IpAddress kV4 = *IpAddress::parse("192.0.2.1");
+const IpAddress kV6 = *IpAddress::parse("2001:db8::1");
+
+TEST(TextFact, TellsErrorsFromAbsence) {
+  EXPECT_TRUE(text_fact(none<dns::TxtRecords>()).absent());
+  const auto unknown = text_fact(failed<dns::TxtRecords>());
+  EXPECT_TRUE(unknown.cannot_tell());
+  EXPECT_EQ(unknown.why, "SERVFAIL: from 192.0.2.53:53");
+  dns::TxtRecords many;
+  many.records.resize(kMaxRecords + 1, "x");
+  many.ttl = Seconds(60);
+  const auto known =
+      text_fact({std::variant<dns::TxtRecords, dns::NoSuchRecord>(many), {.authenticated = true}});
+  EXPECT_EQ(known.value.records.size(), kMaxRecords);
+  EXPECT_EQ(known.value.ttl, Seconds(60));
+  EXPECT_TRUE(known.value.authenticated);
+}
+
+TEST(AddressFact, OneFamilyIsEnough) {
+  const auto known = address_fact({addresses({kV4}), failed<dns::Addresses>()});
+  ASSERT_TRUE(known.known());
+  EXPECT_EQ(known.value.v4, std::vector{kV4});
+  EXPECT_EQ(known.value.chain, std::vector<std::string>{"alias.example"});
+  EXPECT_EQ(address_fact({none<dns::Addresses>(), addresses({kV6})}).value.v6, std::vector{kV6});
+  EXPECT_EQ(address_fact({addresses(std::vector(50, kV4)), addresses(std::vector(50, kV6))})
+                .value.v6.size(),
+            kMaxAddressesPerFamily);
+}
+
+// No address of one family and no answer about the other: there may well be one.
+TEST(AddressFact, TellsErrorsFromAbsence) {
+  EXPECT_TRUE(address_fact({none<dns::Addresses>(), none<dns::Addresses>()}).absent());
+  EXPECT_TRUE(address_fact({none<dns::Addresses>(), failed<dns::Addresses>()}).cannot_tell());
+  EXPECT_TRUE(address_fact({failed<dns::Addresses>(), none<dns::Addresses>()}).cannot_tell());
+}
+
+TEST(TlsaFact, TellsErrorsFromAbsence) {
+  EXPECT_TRUE(tlsa_fact(none<dns::TlsaRecords>()).absent());
+  EXPECT_TRUE(tlsa_fact(failed<dns::TlsaRecords>()).cannot_tell());
+}
+
+}  // namespace
+}  // namespace mtastsd::check
