@@ -3,6 +3,7 @@
 #include <string>
 
 #include "ctl/check.h"
+#include "ctl/doctor.h"
 #include "ctl/exit_status.h"
 #include "ctl/query.h"
 #include "mtastsd/base/version.h"
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
   std::function<int()> run;
   mtastsd::ctl::add_query(app, run);
   mtastsd::ctl::add_check(app, run);
+  mtastsd::ctl::add_doctor(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,62 @@
+#include "ctl/doctor.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "ctl/doctor_findings.h"
+#include "ctl/doctor_gather.h"
+#include "ctl/doctor_report.h"
+#include "ctl/exit_status.h"
+
+namespace mtastsd::ctl {
+namespace {
+
+struct Arguments {
+  doctor::Where where;
+  bool json = false;
+};
+
+int examine(const Arguments& arguments) {
+  const auto facts = doctor::gather(arguments.where);
+  if (!facts) {
+    std::fprintf(stderr, "mtastsctl: %s\n", facts.error().c_str());
+    return kTrouble;
+  }
+  const auto findings = doctor::judge(*facts);
+  doctor::Layout layout;
+  layout.colour = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  const std::string report = arguments.json ? doctor::json_report(*facts, findings)
+                                            : doctor::text_report(*facts, findings, layout);
+  std::fputs(report.c_str(), stdout);
+  return doctor::exit_status(findings);
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app, std::function<int()>& run) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = app.add_subcommand("doctor", "look for mistakes in the Postfix on this machine");
+  verb->add_option("--postfix-config", arguments->where.postfix_config,
+                   "Postfix's configuration directory, as for postconf -c (default: its own)")
+      ->type_name("DIR");
+  verb->add_option("--config", arguments->where.daemon_config,
+                   "mtastsd's configuration file (default: as mtastsd)")
+      ->type_name("FILE");
+  verb->add_flag("--json", arguments->json, "print one JSON object");
+  verb->footer(
+      "Reads main.cf and master.cf by postconf, asks mtastsd by postmap -q, and changes nothing.\n"
+      "Run it as root: only then it can try what smtp(8) may do.\n\n"
+      "Examples:\n"
+      "  mtastsctl doctor\n"
+      "  mtastsctl doctor --postfix-config /etc/postfix-out\n"
+      "  mtastsctl doctor --json | jq '.findings[] | select(.severity == \"error\")'\n\n"
+      "Exit status: 0 all is well, 1 something is wrong, 2 it could not be found out.");
+  verb->callback([arguments, &run] { run = [arguments] { return examine(*arguments); }; });
+}
+
+}  // namespace mtastsd::ctl

@@ -1,0 +1,348 @@
+#!/usr/bin/env python3
+"""mtastsctl doctor against a real Postfix and a real mtastsd: each thing is broken in turn.
+
+    doctor_test.py --mtastsd PATH --mtastsctl PATH [test...]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCHEMA = os.path.join(HERE, "..", "..", "contrib", "schema", "doctor.json")
+
+# pylint: disable=wrong-import-position
+sys.path.insert(0, HERE)
+from testenv import pki, sandbox, schema
+from testenv.daemon import Mtastsd
+from testenv.postfix import Postfix
+
+SERVER = "inet:127.0.0.1:8461"
+OPTIONS = None
+
+
+class DoctorTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = sandbox.scratch_directory()
+        cls.modern = Postfix.version() >= (3, 10)
+        cls.map = "QUERYwithTLSRPT" if cls.modern else "postfix"
+        cls.tcp = f"socketmap:{SERVER}:{cls.map}"
+        cls.unix = f"socketmap:unix:run/mtastsd/policy.sock:{cls.map}"
+        cls.postfix = Postfix(os.path.join(cls.directory, "postfix"), "")
+        cls.sockets = cls.postfix.make_socket_directory("run/mtastsd")
+        cls.socket = os.path.join(cls.sockets, "policy.sock")
+        cls.mtastsd = Mtastsd(OPTIONS.mtastsd, os.path.join(cls.directory, "mtastsd"), {
+            "socketmap": {"listen": [SERVER, "unix:" + cls.socket], "socket_mode": "0660",
+                          "socket_group": "postfix"},
+            "cache": {"directory": os.path.join(cls.directory, "cache")},
+        })
+        cls.mtastsd.start()
+        cls.addClassCleanup(cls.mtastsd.stop)
+        cls.master = sandbox.read(os.path.join(cls.postfix.config, "master.cf"))
+
+    def configure(self, **parameters):
+        """main.cf as README.md has it, with some parameters set otherwise or, None, left out."""
+        lines = {
+            "smtp_tls_policy_maps": self.tcp,
+            "smtp_tls_CAfile": "/etc/ssl/certs/ca-certificates.crt",
+            "smtp_tls_security_level": "may",
+            "smtp_tls_loglevel": "1",
+        }
+        lines.update(parameters)
+        self.postfix.configure("".join(f"{name} = {value}\n" for name, value in lines.items()
+                                       if value is not None))
+
+    def write_master(self, text):
+        path = os.path.join(self.postfix.config, "master.cf")
+        sandbox.write(path, text)
+        self.addCleanup(sandbox.write, path, self.master)
+
+    def run_doctor(self, *arguments, **options):
+        command = [OPTIONS.mtastsctl, "doctor", "--postfix-config", self.postfix.config,
+                   "--config", self.mtastsd.config, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+    def examine(self):
+        """(exit status, {code: [finding]})"""
+        done = self.run_doctor("--json")
+        self.assertEqual(done.stderr, "")
+        report = json.loads(done.stdout)
+        schema.check(report, SCHEMA)
+        found = {}
+        for finding in report["findings"]:
+            found.setdefault(finding["code"], []).append(finding)
+        self.assertEqual(report["errors"], sum(finding["severity"] == "error"
+                                               for finding in report["findings"]))
+        return done.returncode, found
+
+    def expect(self, code, severity, line=None, file="main.cf"):
+        """The finding; applied, its first line for main.cf removes it."""
+        status, found = self.examine()
+        self.assertIn(code, found, sorted(found))
+        finding = found[code][0]
+        self.assertEqual(finding["severity"], severity)
+        if severity in ("error", "warning"):
+            self.assertEqual(status, 1)
+        if line is not None:
+            self.assertIn({"file": file, "line": line}, finding["fixes"])
+            if file == "main.cf":
+                sandbox.run(["postconf", "-c", self.postfix.config, "-e", line])
+                self.assertNotIn(code, self.examine()[1])
+        return finding
+
+    def wrong(self):
+        return {code for code, findings in self.examine()[1].items()
+                if findings[0]["severity"] in ("error", "warning", "unknown")}
+
+    # Nothing is wrong.
+
+    def test_the_recommended_lines_are_good(self):
+        here = os.path.dirname(HERE)
+        name = "main.cf.postfix-3.10" if self.modern else "main.cf.postfix-3.4"
+        self.postfix.configure(sandbox.read(os.path.join(here, "..", "postfix", name)))
+        status, found = self.examine()
+        self.assertEqual((status, self.wrong()), (0, set()))
+        self.assertIn(self.tcp, found["daemon_answers"][0]["text"])
+
+    def test_a_unix_socket_is_good_in_the_chroot_and_out_of_it(self):
+        self.configure(smtp_tls_policy_maps=self.unix)
+        status, found = self.examine()
+        self.assertEqual((status, self.wrong()), (0, set()))
+        self.assertIn("socket", found)
+        self.write_master(self.master.replace("smtp      unix - - y", "smtp      unix - - n"))
+        self.assertEqual(self.examine()[0], 0)
+        self.configure(smtp_tls_policy_maps=self.unix.replace("run/", self.postfix.queue + "/run/"))
+        self.assertEqual((self.examine()[0], self.wrong()), (0, set()))
+
+    def test_a_proxied_table_is_good(self):
+        self.configure(smtp_tls_policy_maps="proxy:" + self.tcp)
+        self.assertEqual((self.examine()[0], self.wrong()), (0, set()))
+
+    # The table of maps.
+
+    def test_no_map(self):
+        self.configure(smtp_tls_policy_maps=None)
+        self.expect("map_missing", "error", "smtp_tls_policy_maps = " + self.tcp)
+
+    def test_a_map_that_cannot_be_read(self):
+        self.configure(smtp_tls_policy_maps="socketmap:127.0.0.1:8461")
+        self.expect("map_syntax", "error", "smtp_tls_policy_maps = " + self.tcp)
+
+    def test_a_static_table_in_front(self):
+        self.configure(smtp_tls_policy_maps="static:may " + self.tcp)
+        self.expect("map_hidden", "error", "smtp_tls_policy_maps = " + self.tcp)
+
+    def test_a_table_that_is_not_built(self):
+        table = "hash:" + os.path.join(self.postfix.config, "tls_policy")
+        self.configure(smtp_tls_policy_maps=f"{table} {self.tcp}")
+        self.expect("map_broken", "error", "postmap " + table, "command")
+        self.postfix.build_table("tls_policy", "exception.test may\n")
+        status, found = self.examine()
+        self.assertEqual(status, 0)
+        self.assertIn("map_order", found)
+
+    def test_names_of_main_cf_are_put_in(self):
+        self.configure(port="8461", smtp_tls_policy_maps=f"socketmap:inet:127.0.0.1:$port:{self.map}")
+        self.assertEqual(self.examine()[0], 0)
+
+    def test_the_map_of_another_version(self):
+        other = f"socketmap:{SERVER}:" + ("postfix" if self.modern else "QUERYwithTLSRPT")
+        self.configure(smtp_tls_policy_maps=other)
+        code, severity = (("profile_too_old", "warning") if self.modern
+                          else ("profile_too_new", "error"))
+        self.expect(code, severity, "smtp_tls_policy_maps = " + self.tcp)
+
+    def test_an_unknown_map(self):
+        self.configure(smtp_tls_policy_maps=f"socketmap:{SERVER}:sts")
+        self.expect("map_name_unknown", "warning", "smtp_tls_policy_maps = " + self.tcp)
+
+    def test_proxymap_does_not_know_the_table(self):
+        self.configure(smtp_tls_policy_maps="proxy:" + self.tcp, proxy_read_maps="$alias_maps")
+        finding = self.expect("proxy_read_maps", "error")
+        self.assertEqual(finding["fixes"][0]["file"], "command")
+        command = finding["fixes"][0]["line"].replace("postconf ",
+                                                      f"postconf -c {self.postfix.config} ")
+        subprocess.run(["/bin/sh", "-c", command], check=True)
+        self.assertEqual(self.wrong(), set())
+
+    # Where mtastsd is.
+
+    def test_mtastsd_is_down(self):
+        self.configure()
+        self.mtastsd.stop()
+        self.addCleanup(self.mtastsd.start)
+        finding = self.expect("daemon_silent", "error")
+        self.assertIn("Connection refused", finding["text"])
+
+    def test_another_port(self):
+        self.configure(smtp_tls_policy_maps=f"socketmap:inet:127.0.0.1:8642:{self.map}")
+        self.expect("daemon_silent", "error", "smtp_tls_policy_maps = " + self.tcp)
+
+    def test_the_absolute_path_in_the_chroot(self):
+        self.configure(smtp_tls_policy_maps=f"socketmap:unix:{self.socket}:{self.map}")
+        self.expect("chroot_path", "error", "smtp_tls_policy_maps = " + self.unix)
+        self.assertEqual(self.wrong(), set())
+
+    def test_a_chroot_by_default_of_old_compatibility(self):
+        self.configure(smtp_tls_policy_maps=f"socketmap:unix:{self.socket}:{self.map}",
+                       compatibility_level="0")
+        self.write_master(self.master.replace("smtp      unix - - y", "smtp      unix - - -"))
+        self.expect("chroot_path", "error")
+        self.configure(smtp_tls_policy_maps=f"socketmap:unix:{self.socket}:{self.map}")
+        self.assertEqual(self.wrong(), set())
+
+    def test_a_socket_that_postfix_may_not_write_to(self):
+        self.configure(smtp_tls_policy_maps=self.unix)
+        self.addCleanup(os.chmod, self.socket, 0o660)
+        os.chmod(self.socket, 0o600)
+        finding = self.expect("socket_denied", "error", 'socket_mode = "0660"',
+                              "mtastsd.toml [socketmap]")
+        self.assertIn("0600 root:postfix", finding["text"])
+
+    def test_a_directory_that_postfix_may_not_enter(self):
+        self.configure(smtp_tls_policy_maps=self.unix)
+        self.addCleanup(os.chmod, self.sockets, 0o750)
+        os.chmod(self.sockets, 0o700)
+        self.expect("socket_denied", "error", "chmod g+x " + self.sockets, "command")
+
+    def test_no_socket(self):
+        self.configure(smtp_tls_policy_maps=f"socketmap:unix:run/gone.sock:{self.map}")
+        self.expect("socket_gone", "error")
+
+    # TLS.
+
+    def test_no_authorities(self):
+        self.configure(smtp_tls_CAfile=None)
+        line = "smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt"
+        self.expect("ca_missing", "error", line)
+        self.configure(smtp_tls_CAfile=None, tls_append_default_CA="yes")
+        self.expect("ca_missing", "error", line)
+
+    def test_authorities_that_are_none(self):
+        self.configure(smtp_tls_CAfile=os.path.join(self.directory, "gone.pem"))
+        self.expect("ca_unusable", "error")
+        self.configure(smtp_tls_CAfile=os.path.join(self.postfix.config, "master.cf"))
+        self.expect("ca_unusable", "error")
+        authority = pki.Authority(os.path.join(self.directory, "pki"))
+        self.configure(smtp_tls_CAfile=authority.cert)
+        self.expect("ca_few", "note")
+
+    def test_a_directory_of_authorities_outside_of_the_chroot(self):
+        self.configure(smtp_tls_CAfile=None, smtp_tls_CApath="/etc/ssl/certs")
+        self.expect("ca_path_useless", "error")
+        self.write_master(self.master.replace("smtp      unix - - y", "smtp      unix - - n"))
+        self.assertNotIn("ca_path_useless", self.examine()[1])
+
+    def test_levels(self):
+        for level, code, severity in (("none", "tls_level_none", "warning"),
+                                      ("verify", "tls_level_strict", "note"),
+                                      ("sometimes", "tls_level_unknown", "error")):
+            with self.subTest(level):
+                self.configure(smtp_tls_security_level=level)
+                self.expect(code, severity, "smtp_tls_security_level = may")
+
+    def test_dane(self):
+        self.configure(smtp_tls_security_level="dane")
+        self.expect("dane_without_dnssec", "warning", "smtp_dns_support_level = dnssec")
+        self.assertIn("dane_and_sts", self.examine()[1])
+
+    def test_the_check_of_mx_names(self):
+        if not self.modern:
+            self.skipTest("came with Postfix 3.10.5")
+        self.configure(smtp_tls_enforce_sts_mx_patterns="no")
+        self.expect("mx_patterns_off", "warning", "smtp_tls_enforce_sts_mx_patterns = yes")
+
+    # master.cf.
+
+    def test_a_transport_with_settings_of_its_own(self):
+        self.configure()
+        self.write_master(self.master + "slow unix - - n - - smtp\n"
+                          "  -o smtp_tls_policy_maps=\n  -o { smtp_tls_CAfile = }\n")
+        finding = self.expect("map_off_here", "warning",
+                              f"-o {{ smtp_tls_policy_maps = {self.tcp} }}",
+                              "master.cf, below slow/unix")
+        self.assertEqual(finding["services"], ["slow/unix"])
+        self.assertIn("ca_missing", self.examine()[1])
+        self.write_master(self.master + "slow unix - - n - - smtp\n"
+                          f"  -o {{ smtp_tls_policy_maps = {self.tcp} }}\n")
+        self.assertEqual(self.wrong(), set())
+
+    def test_a_proxied_table_of_one_transport_only(self):
+        self.configure()
+        self.write_master(self.master + "slow unix - - n - - smtp\n"
+                          f"  -o smtp_tls_policy_maps=proxy:{self.tcp}\n")
+        self.expect("proxy_read_maps", "error")
+
+    # Things that doctor cannot find out.
+
+    def test_what_only_root_can_find_out(self):
+        self.configure(smtp_tls_policy_maps=self.unix)
+        done = self.run_doctor(user="nobody", group="nogroup", extra_groups=[])
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertIn("run this as root", done.stdout)
+
+    def test_no_configuration_of_postfix(self):
+        done = subprocess.run([OPTIONS.mtastsctl, "doctor", "--postfix-config", "/nonexistent"],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("No such file or directory; put that right", done.stderr)
+
+    def test_no_permission_to_read_it(self):
+        self.configure()
+        path = os.path.join(self.postfix.config, "main.cf")
+        os.chmod(path, 0o600)
+        self.addCleanup(os.chmod, path, 0o644)
+        done = self.run_doctor(user="nobody", group="nogroup", extra_groups=[])
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("Permission denied; run this as root", done.stderr)
+
+    def test_no_postfix(self):
+        postconf = sandbox.program("postconf", "postfix")
+        sandbox.run(["mount", "-t", "tmpfs", "none", os.path.dirname(postconf)])
+        self.addCleanup(sandbox.run, ["umount", os.path.dirname(postconf)])
+        done = self.run_doctor()
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("postconf was not found; doctor looks at a Postfix on this machine",
+                      done.stderr)
+
+    def test_a_mistake_in_the_configuration_of_mtastsd(self):
+        self.configure()
+        self.addCleanup(self.mtastsd.write_config, self.mtastsd.settings)
+        self.mtastsd.write_config({"socketmap": {"lisen": ["x"]}})
+        self.assertIn("lisen", self.expect("config_unusable", "error")["text"])
+
+    def test_nothing_is_changed(self):
+        self.configure(smtp_tls_policy_maps=None)
+        before = {name: sandbox.read(os.path.join(self.postfix.config, name))
+                  for name in os.listdir(self.postfix.config)}
+        self.examine()
+        after = {name: sandbox.read(os.path.join(self.postfix.config, name))
+                 for name in os.listdir(self.postfix.config)}
+        self.assertEqual(before, after)
+
+    def test_the_report_for_people(self):
+        self.configure(smtp_tls_CAfile=None)
+        done = self.run_doctor()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(": 1 error\n", done.stdout.partition("\n\n")[0] + "\n")
+        self.assertIn("    smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt\n", done.stdout)
+        self.assertNotIn("\x1b", done.stdout)
+
+
+def main():
+    global OPTIONS  # the test classes are made by unittest, not by us
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mtastsd", required=True)
+    parser.add_argument("--mtastsctl", required=True)
+    parser.add_argument("names", nargs="*", help="DoctorTest.test_...; all by default")
+    OPTIONS = parser.parse_args()
+    sandbox.enter()
+    unittest.main(argv=sys.argv[:1] + OPTIONS.names, verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
