@@ -341,7 +341,7 @@ Result<Config, ConfigError> parse(const std::string& text, const std::string& na
     const toml::table document = toml::parse(text, name);
     Reader(config, errors).read(document);
   } catch (const toml::parse_error& error) {
-    errors.add(error.source().begin.line, "not valid TOML: " + std::string(error.description()));
+    errors.add(error.source().begin.line, "not valid TOML: " + printable(error.description()));
   }
   if (!errors.empty()) return failure(ConfigError{errors.joined(name)});
   return config;

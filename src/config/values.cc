@@ -10,6 +10,7 @@
 
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/base/ip_address.h"
+#include "mtastsd/base/utf8.h"
 
 namespace mtastsd::config {
 namespace {
@@ -314,16 +315,12 @@ std::string format_size(std::size_t size) {
   return format_quantity(size, kSizeUnits, 5);  // from KiB on: binary units only
 }
 
-std::string in_quotes(std::string_view text) {
+std::string printable(std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
-  std::size_t end = std::min(text.size(), kMaxShownBytes);
-  if (end < text.size()) {
-    // Not inside a character of UTF-8.
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  }
-  std::string out = "\"";
-  for (const char c : text.substr(0, end)) {
-    if (is_control(c)) {
+  const bool utf8 = is_utf8(text);
+  std::string out;
+  for (const char c : text) {
+    if (is_control(c) || (!utf8 && static_cast<unsigned char>(c) >= 0x80)) {
       out += "\\x";
       out += kHex[static_cast<unsigned char>(c) >> 4];
       out += kHex[static_cast<unsigned char>(c) & 0xf];
@@ -331,7 +328,16 @@ std::string in_quotes(std::string_view text) {
       out += c;
     }
   }
-  return out + (end < text.size() ? "...\"" : "\"");
+  return out;
+}
+
+std::string in_quotes(std::string_view text) {
+  std::size_t end = std::min(text.size(), kMaxShownBytes);
+  if (end < text.size()) {
+    // Not inside a character of UTF-8.
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  }
+  return "\"" + printable(text.substr(0, end)) + (end < text.size() ? "...\"" : "\"");
 }
 
 std::optional<std::string> nearest(std::string_view word,

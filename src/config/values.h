@@ -32,7 +32,9 @@ bool same_place(const ListenAddress& a, const ListenAddress& b);
 std::string format_duration(Milliseconds duration);
 std::string format_size(std::size_t size);
 
-// For messages: in quotes, control characters escaped, cut when long.
+// For messages: control characters escaped, and all but ASCII where the text is no UTF-8.
+std::string printable(std::string_view text);
+// The same in quotes, cut when long.
 std::string in_quotes(std::string_view text);
 
 // The candidate that was probably meant, if one is near.

@@ -252,6 +252,15 @@ TEST(Parse, SyntaxErrorsHaveTheirLine) {
   }
 }
 
+TEST(Parse, ShowsNothingOfBrokenTomlThatATerminalWouldObey) {
+  for (const char* text : {"a = t\x1c\x1b[2Jrue\n", "a = t\xc3rue\n", "a = \x7f\n"}) {
+    const std::string error = errors_in(text);
+    EXPECT_TRUE(std::all_of(error.begin(), error.end(), [](char c) {
+      return c >= 0x20 && c < 0x7f;
+    })) << error;
+  }
+}
+
 TEST(Parse, SurvivesDamage) {
   std::ifstream in(MTASTSD_SOURCE_DIR "/conf/mtastsd.toml");
   std::stringstream whole;
