@@ -27,6 +27,9 @@ class ScriptedHandler final : public RequestHandler {
  public:
   bool handle(std::string_view request, const Ticket& ticket, std::string& reply) override {
     ++handled;
+    if (request == "echo other") {
+      handled_before_other = handled.load();
+    }
     if (request.starts_with("echo ")) {
       reply = request.substr(5);
       return true;
@@ -39,6 +42,7 @@ class ScriptedHandler final : public RequestHandler {
     return false;
   }
   std::atomic<int> handled{0};
+  std::atomic<int> handled_before_other{0};
   std::string long_reply;
   std::map<std::string, Ticket> kept;  // of the loop's thread
 };
@@ -199,6 +203,26 @@ TEST_F(ServerTest, PipeliningIsBoundedAndGoesOnAfterwards) {
     reply_to("slow " + std::to_string(i), std::to_string(i));
     ASSERT_EQ(client->receive(), std::to_string(i));
   }
+}
+
+// A read of 4 KiB is what one client has of a turn of the loop.
+TEST_F(ServerTest, OneThatPipelinesWithoutEndLeavesTheOthersTheirTurn) {
+  start();
+  const auto greedy = connect();
+  const auto other = connect();
+  const std::string request = netstring("echo g");
+  std::string many;
+  while (many.size() + request.size() <= std::size_t{60} << 10) {
+    many += request;
+  }
+  std::promise<void> both_have_asked;
+  loop_.post([&] { both_have_asked.get_future().wait(); });
+  greedy->send(many);
+  other->send(netstring("echo other"));
+  both_have_asked.set_value();
+  EXPECT_EQ(other->receive(), "other");
+  EXPECT_LE(handler_.handled_before_other, static_cast<int>(4096 / request.size()) + 2);
+  EXPECT_EQ(greedy->receive(), "g");
 }
 
 TEST_F(ServerTest, AClientThatDoesNotReadIsNotReadFrom) {
