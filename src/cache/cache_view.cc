@@ -2,10 +2,12 @@
 
 #include <lmdb.h>
 
+#include <cerrno>
 #include <utility>
 #include <vector>
 
 #include "cache/lmdb_env.h"
+#include "cache/tables.h"
 
 namespace mtastsd::cache {
 namespace {
@@ -28,10 +30,6 @@ Result<Txn, int> begin_reading(MDB_env* env) {
   return txn;
 }
 
-struct CursorClose {
-  void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
-};
-
 // The records behind `after`, as many as go into a page.
 Result<std::vector<Record>, int> read_page(const LmdbEnv& env, const std::string& after) {
   std::vector<Record> page;
@@ -39,11 +37,10 @@ Result<std::vector<Record>, int> read_page(const LmdbEnv& env, const std::string
   if (!txn) {
     return failure(int{txn.error()});
   }
-  MDB_cursor* opened = nullptr;
-  if (const int rc = mdb_cursor_open(txn->get(), env.entries(), &opened); rc != 0) {
-    return failure(int{rc});
+  const Cursor cursor = open_cursor(txn->get(), env.entries());
+  if (!cursor) {
+    return failure(int{ENOMEM});
   }
-  const std::unique_ptr<MDB_cursor, CursorClose> cursor(opened);
   MDB_val key = to_val(after);
   MDB_val value;
   int rc = mdb_cursor_get(cursor.get(), &key, &value, after.empty() ? MDB_FIRST : MDB_SET_RANGE);
@@ -135,27 +132,12 @@ Result<void, std::string> CacheView::each(const Visit& visit) const {
   }
 }
 
-Result<CacheView::Totals, std::string> CacheView::totals() const {
+Result<CacheTotals, std::string> CacheView::totals() const {
   const auto txn = begin_reading(env_->env());
   if (!txn) {
     return failure(sentence(txn.error()));
   }
-  Totals totals;
-  const std::pair<MDB_dbi, std::size_t*> tables[] = {{env_->entries(), &totals.entries},
-                                                     {env_->due(), &totals.policies},
-                                                     {env_->negative(), &totals.negatives}};
-  for (const auto& [table, count] : tables) {
-    MDB_stat stat{};
-    if (const int rc = mdb_stat(txn->get(), table, &stat); rc != 0) {
-      return failure(sentence(rc));
-    }
-    *count = stat.ms_entries;
-  }
-  MDB_envinfo info{};
-  mdb_env_info(env_->env(), &info);
-  totals.used_bytes = env_->used_bytes(txn->get());
-  totals.map_bytes = info.me_mapsize;
-  return totals;
+  return env_->totals(txn->get());
 }
 
 }  // namespace mtastsd::cache

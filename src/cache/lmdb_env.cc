@@ -365,6 +365,23 @@ std::size_t LmdbEnv::used_bytes(MDB_txn* txn) const {
   return pages * stat.ms_psize;
 }
 
+CacheTotals LmdbEnv::totals(MDB_txn* txn) const {
+  CacheTotals totals;
+  const std::pair<MDB_dbi, std::size_t*> tables[] = {
+      {entries_, &totals.entries}, {due_, &totals.policies}, {negative_, &totals.negatives}};
+  for (const auto& [table, count] : tables) {
+    MDB_stat stat{};
+    if (mdb_stat(txn, table, &stat) == 0) {
+      *count = stat.ms_entries;
+    }
+  }
+  MDB_envinfo info{};
+  mdb_env_info(env_, &info);
+  totals.used_bytes = used_bytes(txn);
+  totals.map_bytes = info.me_mapsize;
+  return totals;
+}
+
 std::string set_aside(const std::string& directory) {
   const std::string from = directory + kDataFile;
   const std::string to = from + ".damaged-" + std::to_string(std::time(nullptr));

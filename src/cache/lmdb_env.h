@@ -11,6 +11,7 @@
 
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
+#include "mtastsd/cache/totals.h"
 
 namespace mtastsd::cache {
 
@@ -92,6 +93,7 @@ class LmdbEnv {
 
   // Bytes in use by data, of the map: what the transaction sees.
   std::size_t used_bytes(MDB_txn* txn) const;
+  CacheTotals totals(MDB_txn* txn) const;
 
  private:
   LmdbEnv() = default;

@@ -285,6 +285,24 @@ void LmdbStore::forget_index(std::string_view key) {
   }
 }
 
+CacheTotals LmdbStore::totals() const {
+  const LmdbEnv* env = environments_->current();
+  if (env == nullptr) {
+    return {};
+  }
+  const auto txn = Txn::begin(env->env(), MDB_RDONLY);
+  return txn ? env->totals(txn->get()) : CacheTotals{};
+}
+
+std::size_t LmdbStore::pending() const {
+  const std::lock_guard lock(mutex_);
+  return pending_.size();
+}
+
+bool LmdbStore::has_room() const {
+  return pending() < kMaxPending / 2;
+}
+
 bool LmdbStore::flush(Milliseconds limit) {
   std::unique_lock lock(mutex_);
   const std::uint64_t failed_before = failed_attempts_;

@@ -91,6 +91,7 @@ class AresClient::Impl final : public Channel::Owner {
   template <typename T>
   Handle inspect(const std::string& name, RecordType type, InspectedCallback<T> callback);
   const std::vector<Server>& servers() const { return servers_; }
+  std::vector<ServerHealth> health() const;
   void reconfigure(AresOptions options);
   void after_call() override { deliver(); }
 
@@ -112,6 +113,7 @@ class AresClient::Impl final : public Channel::Owner {
   void use_servers(std::vector<Server> servers);
   void new_generation();
   void sweep();
+  void note_health(const Server& server, const Error* error);
 
   void start(Question& question);
   void admit();
@@ -129,6 +131,7 @@ class AresClient::Impl final : public Channel::Owner {
 
   std::vector<Server> servers_;
   std::vector<SteadyTime> suspect_until_;  // one for each server
+  std::vector<ServerHealth> health_;       // the same
   std::uint64_t servers_version_ = 0;
   std::optional<FileMark> resolv_conf_;  // as last read
   bool resolv_conf_read_ = false;
@@ -263,6 +266,7 @@ void AresClient::Impl::Question::arm_timer() {
 
 void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome) {
   std::erase(attempts_, &attempt);
+  impl_->note_health(attempt.channel->server(), outcome ? nullptr : &outcome.error());
   if (!outcome) {
     last_error_ = std::move(outcome.error());
     last_error_->detail += " from " + attempt.channel->server().str();
@@ -508,6 +512,7 @@ void AresClient::Impl::look_at_resolv_conf() {
 void AresClient::Impl::use_servers(std::vector<Server> servers) {
   servers_ = std::move(servers);
   suspect_until_.assign(servers_.size(), SteadyTime{});
+  health_.assign(servers_.size(), ServerHealth{});
   ++servers_version_;
   std::string text;
   for (const auto& server : servers_) text += (text.empty() ? "" : " ") + server.str();
@@ -530,6 +535,23 @@ void AresClient::Impl::sweep() {
     old = old->idle() ? generations_.erase(old) : std::next(old);
   }
   tcp_channels_.remove_if([](const auto& channel) { return channel->idle(); });
+}
+
+void AresClient::Impl::note_health(const Server& server, const Error* error) {
+  const auto it = std::find(servers_.begin(), servers_.end(), server);
+  if (it == servers_.end()) return;  // the servers have changed since it was asked
+  ServerHealth& health = health_[static_cast<std::size_t>(it - servers_.begin())];
+  ++(error == nullptr ? health.answers : health.errors);
+  health.last_error = error == nullptr ? std::string() : error->detail;
+}
+
+std::vector<AresClient::ServerHealth> AresClient::Impl::health() const {
+  std::vector<ServerHealth> all = health_;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i].server = servers_[i].str();
+    all[i].asked_last = suspect_until_[i] > clock_.steady();
+  }
+  return all;
 }
 
 AresClient::AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOptions options)
@@ -582,6 +604,10 @@ std::vector<std::string> AresClient::servers() const {
   std::vector<std::string> texts;
   for (const auto& server : impl_->servers()) texts.push_back(server.str());
   return texts;
+}
+
+std::vector<AresClient::ServerHealth> AresClient::health() const {
+  return impl_->health();
 }
 
 void AresClient::reconfigure(AresOptions options) {

@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -49,7 +50,9 @@ class Resolver::Impl final : public ResolutionOwner {
   }
 
   void ask(const DomainName& domain, Waiter waiter);
-  void refresh(const DomainName& domain);
+  void refresh(const DomainName& domain, Waiter waiter);
+  void forget(const DomainName& domain, std::function<void(std::optional<cache::Entry>)> done);
+  void when_idle(const DomainName& domain, std::function<void()> then);
   void run_due();
   void wants_fetch(Resolution& resolution) override;
   HostPlaces::Claim claim_host(Resolution& resolution) override;
@@ -59,6 +62,7 @@ class Resolver::Impl final : public ResolutionOwner {
   Options options_;
   ResolverCounters counters_;
   std::unordered_map<DomainName, std::unique_ptr<Resolution>> running_;
+  std::set<DomainName> failing_;  // at most kMaxFailing
 
  private:
   Resolution* join_or_create(const DomainName& domain);
@@ -70,6 +74,7 @@ class Resolver::Impl final : public ResolutionOwner {
   bool waits_for_host(const DomainName& domain) const;
   std::size_t room_to_refresh() const;
   void look_at(const DomainName& domain, WallTime now);
+  void note_failing(const DomainName& domain, const cache::Entry& entry);
   void plan_follow_up(const DomainName& domain, const cache::Entry& entry);
   void run_follow_ups();
   void arm_follow_up_timer();
@@ -121,13 +126,57 @@ void Resolver::Impl::ask(const DomainName& domain, Waiter waiter) {
   schedule(*resolution);
 }
 
-void Resolver::Impl::refresh(const DomainName& domain) {
+void Resolver::Impl::refresh(const DomainName& domain, Waiter waiter) {
   Resolution* resolution = join_or_create(domain);
-  if (resolution != nullptr) {
-    counters_.refreshes.add();
-    refreshing_ += resolution->refresh ? 0 : 1;
-    resolution->refresh = true;
-    schedule(*resolution);
+  if (resolution == nullptr) {
+    if (waiter) {
+      waiter(nullptr);
+    }
+    return;
+  }
+  if (waiter && !resolution->refresh && resolution->phase() != Resolution::Phase::Queued &&
+      resolution->phase() != Resolution::Phase::Discovering) {
+    // It was decided already what to fetch, for another reason.
+    when_idle(domain, [this, domain, waiter = std::move(waiter)] { refresh(domain, waiter); });
+    return;
+  }
+  counters_.refreshes.add();
+  refreshing_ += resolution->refresh ? 0 : 1;
+  resolution->refresh = true;
+  if (waiter) {
+    resolution->waiters.push_back(std::move(waiter));
+  }
+  schedule(*resolution);
+}
+
+void Resolver::Impl::forget(const DomainName& domain,
+                            std::function<void(std::optional<cache::Entry>)> done) {
+  when_idle(domain, [this, domain, done = std::move(done)] {
+    auto known = services_.store.find(domain);
+    if (known) {
+      services_.store.erase(domain);
+    }
+    failing_.erase(domain);
+    done(std::move(known));
+  });
+}
+
+void Resolver::Impl::when_idle(const DomainName& domain, std::function<void()> then) {
+  const auto it = running_.find(domain);
+  if (it == running_.end()) {
+    then();
+    return;
+  }
+  it->second->waiters.push_back(
+      [then = std::move(then)](const std::shared_ptr<const Answer>&) { then(); });
+  schedule(*it->second);
+}
+
+void Resolver::Impl::note_failing(const DomainName& domain, const cache::Entry& entry) {
+  if (!entry.policy || !entry.failure) {
+    failing_.erase(domain);
+  } else if (failing_.size() < kMaxFailing) {
+    failing_.insert(domain);
   }
 }
 
@@ -253,13 +302,15 @@ void Resolver::Impl::finished(Resolution& resolution, Outcome outcome) {
     outcome.entry.last_used_at = services_.clock.wall();
   }
   services_.store.put(domain, outcome.entry);
+  note_failing(domain, outcome.entry);
   log_outcome(resolution, outcome);
 
   const std::vector<Waiter> waiters = std::move(resolution.waiters);
   running_.erase(domain);  // destroys the resolution
   if (!waiters.empty()) {
-    const auto answer =
-        std::make_shared<const Answer>(Answer{cache::encode(outcome.entry), outcome.fetched});
+    const auto answer = std::make_shared<const Answer>(Answer{
+        cache::encode(outcome.entry), outcome.fetched, outcome.change,
+        outcome.fetch_failed || outcome.dns_failed || outcome.broken_record, outcome.detail});
     for (const Waiter& waiter : waiters) {
       waiter(answer);
     }
@@ -343,14 +394,16 @@ void Resolver::Impl::look_at(const DomainName& domain, WallTime now) {
     case DueAction::Nothing:
       break;
     case DueAction::Refresh:
-      refresh(domain);
+      refresh(domain, nullptr);
       break;
     case DueAction::Drop:
       services_.log.info("policy expired", {{"domain", domain.view()}});
       services_.store.erase(domain);
+      failing_.erase(domain);
       break;
     case DueAction::Store:
       services_.store.put(domain, after.entry);
+      note_failing(domain, after.entry);
       break;
   }
 }
@@ -427,7 +480,27 @@ void Resolver::ask(const DomainName& domain, Waiter waiter) {
   impl_->ask(domain, std::move(waiter));
 }
 void Resolver::refresh(const DomainName& domain) {
-  impl_->refresh(domain);
+  impl_->refresh(domain, nullptr);
+}
+void Resolver::refresh(const DomainName& domain, Waiter waiter) {
+  impl_->refresh(domain, std::move(waiter));
+}
+void Resolver::forget(const DomainName& domain,
+                      std::function<void(std::optional<cache::Entry>)> done) {
+  impl_->forget(domain, std::move(done));
+}
+void Resolver::when_idle(const DomainName& domain, std::function<void()> then) {
+  impl_->when_idle(domain, std::move(then));
+}
+Resolver::Failing Resolver::failing(std::size_t most) const {
+  Failing failing{impl_->failing_.size(), {}};
+  for (const DomainName& domain : impl_->failing_) {
+    if (failing.first.size() == most) {
+      break;
+    }
+    failing.first.push_back(domain);
+  }
+  return failing;
 }
 void Resolver::run_due() {
   impl_->run_due();

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -8,6 +7,7 @@
 
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
+#include "mtastsd/cache/totals.h"
 
 namespace mtastsd::cache {
 
@@ -37,15 +37,7 @@ class CacheView {
   using Visit = std::function<bool(std::string_view domain, std::string_view record)>;
   Result<void, std::string> each(const Visit& visit) const;
 
-  // Kept by LMDB itself: asking costs nothing, however many records there are.
-  struct Totals {
-    std::size_t entries = 0;
-    std::size_t policies = 0;
-    std::size_t negatives = 0;
-    std::size_t used_bytes = 0;
-    std::size_t map_bytes = 0;
-  };
-  Result<Totals, std::string> totals() const;
+  Result<CacheTotals, std::string> totals() const;
 
  private:
   CacheView(std::string directory, std::unique_ptr<LmdbEnv> env);

@@ -15,6 +15,7 @@
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/reader.h"
 #include "mtastsd/cache/store.h"
+#include "mtastsd/cache/totals.h"
 #include "mtastsd/observability/counters.h"
 
 struct MDB_txn;
@@ -94,6 +95,12 @@ class LmdbStore final : public Store {
   const StoreCounters& counters() const { return counters_; }
   bool writable() const;
 
+  // From any thread.
+  CacheTotals totals() const;
+  std::size_t pending() const;  // changes that wait for their commit
+  // Whether so few wait that more may come in a stream, without that anything is lost.
+  bool has_room() const;
+
   // Waits until everything put so far is committed, or the time is over: whether it is.
   bool flush(Milliseconds limit);
 
@@ -148,7 +155,7 @@ class LmdbStore final : public Store {
   StoreCounters counters_;
   bool failing_ = false;  // of the writer's thread
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;                     // for the writer: work or stop
   std::condition_variable drained_;                  // for flush()
   std::unordered_map<DomainName, Pending> pending_;  // guarded by mutex_

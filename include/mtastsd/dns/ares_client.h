@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,16 @@ class AresClient final : public DnsClient, public Inspector {
 
   // The servers in use, as "addr:port".
   std::vector<std::string> servers() const;
+
+  // How each of them does, since it came into use.
+  struct ServerHealth {
+    std::string server;
+    std::uint64_t answers = 0;
+    std::uint64_t errors = 0;  // refused, failed, unreachable
+    bool asked_last = false;   // it was silent where another one answered
+    std::string last_error;
+  };
+  std::vector<ServerHealth> health() const;
   // Takes new options for all questions asked from now on; those under way run on.
   void reconfigure(AresOptions options);
 

@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
@@ -32,6 +34,10 @@ namespace mtastsd::resolver {
 struct Answer {
   std::string record;  // as cache::encode() makes it
   bool fresh = false;  // fetched for this very query: it counts even with a max_age of 0
+  // What came of the look-up, if there was one; an operator may have waited for it.
+  Change change = Change::None;
+  bool failed = false;  // DNS or the policy host did not give what was asked for
+  std::string detail;   // why there is no newer policy; empty: the known one is current
 };
 
 // Gets the answer, or null when the domain could not be taken on (overload). Called once, on the
@@ -80,6 +86,24 @@ class Resolver {
 
   // Fetches the domain's policy again whatever its TXT record says (RFC 8461 section 10.2).
   void refresh(const DomainName& domain);
+  // The same for an operator who waits for what comes of it.
+  void refresh(const DomainName& domain, Waiter waiter);
+
+  // Drops what is known of a domain, and `done` gets it, once nothing is at work that would store
+  // it again.
+  void forget(const DomainName& domain, std::function<void(std::optional<cache::Entry>)> done);
+
+  // Runs `then` at once, or when the look-up of the domain that is at work has ended.
+  void when_idle(const DomainName& domain, std::function<void()> then);
+
+  // Policies whose last refresh failed, as far as this run of the daemon has seen: the back-off of
+  // a failing one ends within an hour, so that a restart knows them all by then.
+  struct Failing {
+    std::size_t count = 0;  // at most kMaxFailing
+    std::vector<DomainName> first;
+  };
+  static constexpr std::size_t kMaxFailing = 10000;
+  Failing failing(std::size_t most) const;
 
   // Looks for policies that have come due (refresh, expiry) now, instead of at the next pass.
   void run_due();

@@ -379,5 +379,113 @@ TEST_F(ResolverTest, ItCanBeDestroyedAtAnyMoment) {
   }
 }
 
+// What an operator asks for.
+
+class OperatorTest : public ResolverTest {
+ protected:
+  std::shared_ptr<const Answer> refresh(const std::string& domain) {
+    std::shared_ptr<const Answer> got;
+    resolver_->refresh(name(domain),
+                       [&](const std::shared_ptr<const Answer>& answer) { got = answer; });
+    for (int i = 0; i < 100 && !got; ++i) {
+      loop_.advance(Milliseconds(1000));
+    }
+    EXPECT_TRUE(got);
+    return got;
+  }
+  std::size_t failing() const { return resolver_->failing(10).count; }
+};
+
+TEST_F(OperatorTest, ARefreshSaysWhatCameOfIt) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  EXPECT_EQ(refresh("example.com")->change, Change::New);
+  const auto same = refresh("example.com");
+  EXPECT_TRUE(same->fresh);
+  EXPECT_EQ(same->change, Change::None);
+  fetcher_.set_policy("example.com", body("enforce", "other.example.com"));
+  EXPECT_EQ(refresh("example.com")->change, Change::Drifted);
+  EXPECT_EQ(fetcher_.fetched.size(), 3U) << "the same id is fetched all the same";
+
+  fetcher_.fail("example.com", https::ErrorKind::Status);
+  const auto failed = refresh("example.com");
+  EXPECT_FALSE(failed->fresh);
+  EXPECT_TRUE(failed->failed);
+  EXPECT_FALSE(failed->detail.empty());
+  EXPECT_EQ(describe(*failed), "other.example.com") << "the old policy stays";
+  EXPECT_EQ(failing(), 1U);
+  EXPECT_EQ(resolver_->failing(10).first, std::vector<DomainName>{name("example.com")});
+  EXPECT_TRUE(resolver_->failing(0).first.empty());
+
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  EXPECT_TRUE(refresh("example.com")->fresh);
+  EXPECT_EQ(failing(), 0U);
+}
+
+TEST_F(OperatorTest, ARefreshOfWhatHasNoRecordSaysSo) {
+  const auto answer = refresh("plain.example");
+  EXPECT_FALSE(answer->fresh);
+  EXPECT_FALSE(answer->failed);
+  EXPECT_EQ(answer->detail, "no MTA-STS record");
+  dns_.fail_txt("down.example", dns::ErrorKind::ServFail);
+  EXPECT_TRUE(refresh("down.example")->failed);
+}
+
+// A fetch that began for another reason may not have been for the policy of now.
+TEST_F(OperatorTest, ARefreshFollowsALookUpThatFetchesAlready) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  fetcher_.delay = Milliseconds(2000);
+  std::string asked;
+  resolver_->ask(name("example.com"),
+                 [&](const std::shared_ptr<const Answer>& answer) { asked = describe(*answer); });
+  loop_.advance(Milliseconds(100));
+  ASSERT_EQ(fetcher_.fetched.size(), 1U);
+  std::shared_ptr<const Answer> got;
+  resolver_->refresh(name("example.com"),
+                     [&](const std::shared_ptr<const Answer>& answer) { got = answer; });
+  for (int i = 0; i < 20 && !got; ++i) {
+    loop_.advance(Milliseconds(1000));
+  }
+  EXPECT_EQ(asked, "mail.example.com");
+  ASSERT_TRUE(got);
+  EXPECT_TRUE(got->fresh);
+  EXPECT_EQ(fetcher_.fetched.size(), 2U);
+}
+
+TEST_F(OperatorTest, WhatIsForgottenDoesNotComeBackWithALookUpAtWork) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  ASSERT_EQ(ask("example.com"), "mail.example.com");
+  resolver_->refresh(name("example.com"));
+  std::optional<cache::Entry> forgotten;
+  bool done = false;
+  resolver_->forget(name("example.com"), [&](std::optional<cache::Entry> entry) {
+    forgotten = std::move(entry);
+    done = true;
+  });
+  EXPECT_FALSE(done) << "the look-up at work would store it again";
+  loop_.advance(Milliseconds(5000));
+  ASSERT_TRUE(done);
+  ASSERT_TRUE(forgotten);
+  EXPECT_EQ(forgotten->policy->id, "1");
+  EXPECT_FALSE(store_.find(name("example.com")));
+
+  done = false;
+  resolver_->forget(name("example.com"), [&](std::optional<cache::Entry> entry) {
+    done = true;
+    EXPECT_FALSE(entry);
+  });
+  EXPECT_TRUE(done) << "at once where nothing is at work";
+}
+
+TEST_F(OperatorTest, AFailingPolicyThatExpiresFailsNoMore) {
+  publish("example.com", "1", body("enforce", "mail.example.com", 86400));
+  ASSERT_EQ(ask("example.com"), "mail.example.com");
+  fetcher_.fail("example.com", https::ErrorKind::Status);
+  refresh("example.com");
+  EXPECT_EQ(failing(), 1U);
+  dns_.remove_txt("example.com");
+  loop_.advance(hours(25));
+  EXPECT_EQ(failing(), 0U);
+}
+
 }  // namespace
 }  // namespace mtastsd::resolver
