@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mtastsd/answer/reply.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/observability/log.h"
 #include "mtastsd/resolver/decide.h"
@@ -94,35 +95,22 @@ bool Answerer::from_record(std::string_view record, bool fresh, const DomainName
     counters_.bad_records.add();
     return false;
   }
-  const cache::EntryFacts& facts = view->facts();
   const resolver::Look known =
-      fresh && facts.has_policy
-          ? resolver::Look{facts.mode == mtasts::Mode::Enforce ? Standing::Enforced
-                                                               : Standing::NotEnforced,
-                           false}
-          : resolver::look(facts, clock_.wall());
+      reply_from_record(*view, fresh, clock_.wall(), domain, profile, patterns_, reply);
   attention = known.attention;
   switch (known.standing) {
     case Standing::Unknown:
       return false;
     case Standing::NoPolicy:
       counters_.no_policy.add();
-      reply = socketmap::kNotFound;
-      return true;
+      break;
     case Standing::NotEnforced:
-      if (!(profile.enforce_testing && facts.mode == mtasts::Mode::Testing)) {
-        counters_.not_enforced.add();
-        reply = socketmap::kNotFound;
-        return true;
-      }
+      counters_.not_enforced.add();
       break;
     case Standing::Enforced:
+      counters_.enforced.add();
       break;
   }
-  counters_.enforced.add();
-  view->mx_patterns(patterns_);
-  socketmap::append_secure_reply(reply, {domain.view(), facts.mode, facts.max_age, patterns_},
-                                 profile);
   return true;
 }
 

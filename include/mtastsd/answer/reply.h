@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/cache/entry.h"
+#include "mtastsd/resolver/decide.h"
+#include "mtastsd/socketmap/profile.h"
+
+namespace mtastsd::answer {
+
+// What Postfix is told of a domain from its record at `now`, by the profile of its map: `reply`
+// gets it, but for Standing::Unknown, where the resolver has to find out. `fresh`: the record was
+// fetched for this very query. A policy that the profile has enforced is Standing::Enforced.
+// `patterns` is room to work in. Allocates nothing but what the reply needs.
+resolver::Look reply_from_record(const cache::RecordView& record, bool fresh, WallTime now,
+                                 const DomainName& domain, const socketmap::Profile& profile,
+                                 std::vector<std::string_view>& patterns, std::string& reply);
+
+}  // namespace mtastsd::answer

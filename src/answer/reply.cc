@@ -1,0 +1,39 @@
+#include "mtastsd/answer/reply.h"
+
+#include "mtastsd/socketmap/postfix_policy.h"
+
+namespace mtastsd::answer {
+
+using resolver::Standing;
+
+resolver::Look reply_from_record(const cache::RecordView& record, bool fresh, WallTime now,
+                                 const DomainName& domain, const socketmap::Profile& profile,
+                                 std::vector<std::string_view>& patterns, std::string& reply) {
+  const cache::EntryFacts& facts = record.facts();
+  resolver::Look known =
+      fresh && facts.has_policy
+          ? resolver::Look{facts.mode == mtasts::Mode::Enforce ? Standing::Enforced
+                                                               : Standing::NotEnforced,
+                           false}
+          : resolver::look(facts, now);
+  if (known.standing == Standing::NotEnforced && profile.enforce_testing &&
+      facts.mode == mtasts::Mode::Testing) {
+    known.standing = Standing::Enforced;
+  }
+  switch (known.standing) {
+    case Standing::Unknown:
+      break;
+    case Standing::NoPolicy:
+    case Standing::NotEnforced:
+      reply = socketmap::kNotFound;
+      break;
+    case Standing::Enforced:
+      record.mx_patterns(patterns);
+      socketmap::append_secure_reply(reply, {domain.view(), facts.mode, facts.max_age, patterns},
+                                     profile);
+      break;
+  }
+  return known;
+}
+
+}  // namespace mtastsd::answer
