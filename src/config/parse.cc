@@ -122,6 +122,9 @@ const std::vector<Key>& keys() {
       {"cache", "max_negative",
        [](Value& v, Config& c) { v.number(c.cache.max_negative, 0, 1'000'000'000); }},
 
+      {"control", "socket", [](Value& v, Config& c) { v.absolute_path(c.control.socket, true); }},
+      {"control", "socket_group", [](Value& v, Config& c) { v.text(c.control.socket_group); }},
+
       {"log", "level",
        [](Value& v, Config& c) {
          v.one_of<LogLevel>(c.log.level, {{"debug", LogLevel::Debug},

@@ -25,7 +25,7 @@
 #include <vector>
 
 #include "daemon/acceptor.h"
-#include "daemon/cache_directory.h"
+#include "daemon/control_service.h"
 #include "daemon/listener.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/base/version.h"
@@ -135,6 +135,11 @@ class ResolverThread {
       dns_.reconfigure(std::move(dns));
       resolver_.set_options(options);
     });
+  }
+
+  // On this thread's loop.
+  void run(ControlService::OnResolver work) {
+    loop_.post([this, work = std::move(work)] { work(resolver_, dns_); });
   }
 
   const ResolverCounters& counters() const { return resolver_.counters(); }
@@ -266,6 +271,8 @@ class Daemon::Impl {
   void run();
 
  private:
+  void open_control(const std::vector<std::unique_ptr<Listener>>& listeners,
+                    const std::string& cache_directory);
   void reload();
   void log_each_error(std::string_view message);
   void warn_of_restart(const config::Config& next);
@@ -282,6 +289,7 @@ class Daemon::Impl {
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<ResolverThread> resolver_;              // depends-on: store_
   std::vector<std::unique_ptr<AnswerThread>> answering_;  // depends-on: store_, resolver_
+  std::unique_ptr<ControlService> control_;               // depends-on: all above
 };
 
 Result<void, std::string> check_environment(const config::Config& config) {
@@ -316,7 +324,7 @@ Result<void, std::string> Daemon::Impl::start() {
     }
   }
   const std::string directory =
-      config_.cache.directory.empty() ? default_cache_directory() : config_.cache.directory;
+      config_.cache.directory.empty() ? config::default_cache_directory() : config_.cache.directory;
   cache::StoreOptions store_options;
   store_options.directory = directory;
   store_options.max_size = config_.cache.max_size;
@@ -339,6 +347,7 @@ Result<void, std::string> Daemon::Impl::start() {
                         {"dns", join(resolver_->dns_servers(), [](const auto& s) { return s; })},
                         {"ca_file", ca_file_of(config_)}});
 
+  open_control(listeners, directory);
   answering_.front()->accept_on(std::move(listeners), [this](int fd) {
     // Connections go round the answering threads; the first one accepts.
     const std::size_t turn = next_thread_++ % answering_.size();
@@ -355,9 +364,33 @@ Result<void, std::string> Daemon::Impl::start() {
   return {};
 }
 
+void Daemon::Impl::open_control(const std::vector<std::unique_ptr<Listener>>& listeners,
+                                const std::string& cache_directory) {
+  DaemonFacts facts;
+  facts.config_path = config_path_;
+  for (const auto& listener : listeners) {
+    facts.listeners.push_back(listener->name());
+  }
+  facts.cache_directory = cache_directory;
+  facts.cache_max_size = config_.cache.max_size;
+  facts.max_connections = config_.socketmap.max_connections;
+  facts.started_at = clock_.wall();
+  facts.open_connections = &open_connections_;
+  for (const auto& thread : answering_) {
+    facts.answering.push_back(&thread->counters());
+  }
+  facts.resolver = &resolver_->counters();
+  control_ = std::make_unique<ControlService>(
+      loop_, clock_, *store_, log_,
+      [this](ControlService::OnResolver work) { resolver_->run(std::move(work)); },
+      std::move(facts));
+  control_->listen(config_.control);
+}
+
 void Daemon::Impl::run() {
   sd_notify(0, "READY=1");
   loop_.run();
+  control_.reset();
   sd_notify(0, "STOPPING=1");
   log_.info("stopping");
   for (const auto& thread : answering_) {
@@ -429,6 +462,7 @@ void Daemon::Impl::warn_of_restart(const config::Config& next) {
   warn(a.https.ca_file != b.https.ca_file || a.https.port != b.https.port ||
            a.https.proxy != b.https.proxy,
        "https.ca_file, port, proxy");
+  warn(a.control != b.control, "control.socket, socket_group");
   warn(a.log.format != b.log.format || a.log.target != b.log.target, "log.format, target");
 }
 

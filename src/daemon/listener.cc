@@ -126,7 +126,7 @@ Result<void, std::string> Listener::open_unix(const config::ListenAddress& addre
     }
     if (!left_behind(where)) {
       return failure(
-          std::string("another server answers there: stop it, or change [socketmap] listen"));
+          std::string("another server answers there: stop it, or configure another path"));
     }
     ::unlink(address.path.c_str());
   }

@@ -107,7 +107,7 @@ class Mtastsd:
         self.inet = f"inet:127.0.0.1:{free_port()}"
         self.unix = f"unix:{directory}/sock"
         wanted = {"socketmap": {"listen": [self.inet, self.unix], "threads": 1},
-                  "cache": {"directory": cache},
+                  "cache": {"directory": cache}, "control": {"socket": ""},
                   "dns": {"servers": ["127.0.0.1:1"]}}
         wanted.update(settings or {})
         config = os.path.join(directory, "mtastsd.toml")

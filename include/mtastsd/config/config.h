@@ -9,6 +9,7 @@
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
+#include "mtastsd/config/places.h"
 #include "mtastsd/observability/log.h"
 #include "mtastsd/socketmap/profile.h"
 
@@ -70,6 +71,12 @@ struct Cache {
   friend bool operator==(const Cache&, const Cache&) = default;
 };
 
+struct Control {
+  std::string socket = kDefaultControlSocket;  // empty: none
+  std::string socket_group;                    // group name; empty: the daemon's user only
+  friend bool operator==(const Control&, const Control&) = default;
+};
+
 struct Config {
   Socketmap socketmap;
   // Built in: "postfix", "QUERY", "QUERYwithTLSRPT"; [maps.NAME] adds to them or changes one.
@@ -78,6 +85,7 @@ struct Config {
   Https https;
   Resolver resolver;
   Cache cache;
+  Control control;
   LogOptions log;
   friend bool operator==(const Config&, const Config&) = default;
 };

@@ -49,7 +49,9 @@ class Mtastsd:
         return self._child.pid
 
     def write_config(self, settings):
-        sandbox.write(self.config, toml(settings))
+        # The default is one for the whole machine.
+        control = {"socket": os.path.join(os.path.dirname(self.config), "control.sock")}
+        sandbox.write(self.config, toml({"control": control, **settings}))
 
     def start(self):
         env = dict(os.environ)

@@ -85,6 +85,9 @@ idle_after = "7d"
 directory = "/var/tmp/c"
 max_size = "1MiB"
 max_negative = 0
+[control]
+socket = "/run/c"
+socket_group = "adm"
 [log]
 level = "debug"
 format = "json"
@@ -103,6 +106,7 @@ target = "syslog"
   expected.https = {"/tmp/ca.pem", 1s, 65535, "http://proxy:3128", true};
   expected.resolver = {95s, 1s, 2s, 3s, 4s, 5s, 6h, 168h};
   expected.cache = {"/var/tmp/c", 1 << 20, 0};
+  expected.control = {"/run/c", "adm"};
   expected.log = {LogLevel::Debug, LogFormat::Json, LogTarget::Syslog};
   EXPECT_EQ(config, expected);
 }
