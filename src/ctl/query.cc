@@ -31,7 +31,8 @@ constexpr std::size_t kMaxKeyBytes = 4096;
 constexpr int kTickMilliseconds = 100;
 
 struct Arguments {
-  std::vector<std::string> domains;
+  std::string first;
+  std::vector<std::string> domains;  // all of them, once looked at
   std::string server;
   std::string map = "postfix";
   bool json = false;
@@ -188,6 +189,12 @@ class Query {
 };
 
 int query(Arguments& arguments) {
+  for (const std::string& domain : arguments.domains) {
+    if (domain.starts_with('-')) {
+      return trouble("query: " + domain + " is no option, and no key: see --help");
+    }
+  }
+  arguments.domains.insert(arguments.domains.begin(), arguments.first);
   if (arguments.map.empty() || arguments.map.find_first_of(" :") != std::string::npos) {
     return trouble("--map: a map name has no blank and no colon in it");
   }
@@ -214,11 +221,12 @@ int query(Arguments& arguments) {
 void add_query(CLI::App& app, std::function<int()>& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand("query", "ask mtastsd as Postfix does and print its reply");
-  verb->add_option("DOMAIN", arguments->domains,
-                   "the key: a domain, or a next-hop such as [relay.example]:587; - reads keys "
-                   "from standard input, one a line")
-      ->required()
-      ->allow_extra_args(false);  // else "[relay.example]" would be taken for a list
+  verb->add_option("DOMAIN", arguments->first,
+                   "the key: a domain, or a next-hop such as [relay.example]:587; there may be "
+                   "several; - reads keys from standard input, one a line")
+      ->required();
+  // CLI11 takes "[relay.example]" for a list where an option has several values.
+  verb->allow_extras();
   verb->add_option("--server", arguments->server,
                    "where mtastsd listens: inet:HOST:PORT or unix:PATH (default: where its "
                    "configuration says)")
@@ -229,7 +237,10 @@ void add_query(CLI::App& app, std::function<int()>& run) {
   verb->add_flag("--json", arguments->json, "one JSON object a line");
   verb->add_flag("-v,--verbose", arguments->verbose, "with the time each reply took");
   arguments->settings.add_option(*verb);
-  verb->callback([arguments, &run] { run = [arguments] { return query(*arguments); }; });
+  verb->callback([arguments, verb, &run] {
+    arguments->domains = verb->remaining();
+    run = [arguments] { return query(*arguments); };
+  });
 }
 
 }  // namespace mtastsd::ctl

@@ -1,0 +1,81 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "ctl/cache.h"
+#include "ctl/exit_status.h"
+#include "ctl/stored.h"
+#include "ctl/terminal.h"
+#include "mtastsd/answer/answerer.h"
+#include "mtastsd/answer/reply.h"
+#include "mtastsd/cache/cache_view.h"
+#include "mtastsd/control/entry_json.h"
+
+namespace mtastsd::ctl {
+namespace {
+
+constexpr std::string_view kFound = "OK ";
+
+// What the map "postfix" answers, as a line of a table; empty where that is "not found".
+std::string table_line(const DomainName& domain, std::string_view record,
+                       const socketmap::Profile& profile, WallTime now) {
+  const auto view = cache::RecordView::decode(record);
+  if (!view) {
+    return {};
+  }
+  std::vector<std::string_view> patterns;
+  std::string reply;
+  answer::reply_from_record(*view, false, now, domain, profile, patterns, reply);
+  return reply.starts_with(kFound) ? domain.str() + "\t" + reply.substr(kFound.size())
+                                   : std::string();
+}
+
+std::string json_line(const DomainName& domain, std::string_view record, WallTime now) {
+  const auto entry = cache::decode_entry(record);
+  if (!entry || !entry->policy || entry->policy->expires_at() <= now) {
+    return {};
+  }
+  return control::to_line(control::entry_to_json(domain.view(), *entry));
+}
+
+}  // namespace
+
+int cache_export(const CacheArguments& arguments) {
+  const auto view = cache::CacheView::open(cache_directory(arguments.settings));
+  if (!view) {
+    return trouble(view.error().message);
+  }
+  const socketmap::Profile& profile =
+      arguments.settings.config.maps.find(answer::kDefaultMap)->second;
+  const WallTime now = SystemClock().wall();
+  // What goes to a terminal shows by itself that it goes on.
+  const bool quiet = look_at(STDOUT_FILENO).is_terminal;
+  Progress progress("exporting");
+  std::size_t read = 0;
+  bool written = true;
+  const auto done = (*view)->each([&](std::string_view name, std::string_view record) {
+    const auto domain = DomainName::parse(name);
+    if (!domain) {
+      return true;
+    }
+    const std::string line = arguments.postfix ? table_line(*domain, record, profile, now)
+                                               : json_line(*domain, record, now);
+    written = line.empty() || std::puts(line.c_str()) != EOF;
+    ++read;
+    if (!quiet) {
+      progress.step(read);
+    }
+    return written;
+  });
+  progress.hide();
+  if (!done) {
+    return trouble(done.error());
+  }
+  if (std::fflush(stdout) != 0 || !written) {
+    return trouble("the output could not be written: is the disk full?");
+  }
+  return kGood;
+}
+
+}  // namespace mtastsd::ctl

@@ -1,0 +1,105 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "ctl/cache.h"
+#include "ctl/daemon_link.h"
+#include "ctl/exit_status.h"
+#include "ctl/stored.h"
+#include "ctl/terminal.h"
+#include "ctl/time_text.h"
+#include "mtastsd/control/entry_json.h"
+#include "mtastsd/observability/log.h"
+
+namespace mtastsd::ctl {
+namespace {
+
+constexpr Milliseconds kFlushLimit{30000};
+
+// What is lost with it.
+std::string loss(const DomainName& domain, const cache::Entry& entry, WallTime now) {
+  if (!entry.policy || entry.policy->expires_at() <= now) {
+    return domain.str() + " has no policy in the cache: nothing is given up but that";
+  }
+  if (entry.policy->policy.mode != mtasts::Mode::Enforce) {
+    return domain.str() + " has a policy of mode " +
+           std::string(mtasts::to_string(entry.policy->policy.mode)) +
+           " in the cache, which protects no mail";
+  }
+  return domain.str() + " has a policy in force, which would end " +
+         relative_text(entry.policy->expires_at(), now) +
+         ". Without it mail goes there over unauthenticated TLS, or none, until the policy has "
+         "been fetched again; who can hold up DNS or HTTPS can keep it so";
+}
+
+bool confirmed() {
+  std::fprintf(stderr, "Forget it? [y/N] ");
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+Result<void, std::string> forget(const Settings& settings, const DomainName& domain,
+                                 bool by_daemon) {
+  if (by_daemon) {
+    auto link = DaemonLink::connect(settings);
+    if (!link) {
+      return failure(link.error().message);
+    }
+    Progress progress("waiting for mtastsd");
+    const auto reply = link->ask({{"command", "forget"}, {"domain", domain.view()}},
+                                 [&progress] { progress.tick(); });
+    return reply ? Result<void, std::string>() : failure(reply.error().message);
+  }
+  Log log = Log::null();
+  const auto store = open_to_change(settings, log);
+  if (!store) {
+    return failure(store.error());
+  }
+  (*store)->erase(domain);
+  return (*store)->flush(kFlushLimit) ? Result<void, std::string>()
+                                      : failure("the cache in " + cache_directory(settings) +
+                                                " could not be written: is the disk full?");
+}
+
+}  // namespace
+
+int cache_forget(const CacheArguments& arguments) {
+  const auto domain = domain_of(arguments.domain);
+  if (!domain) {
+    return trouble(domain.error());
+  }
+  const auto found = find_entry(arguments.settings, *domain);
+  if (!found) {
+    return trouble(found.error());
+  }
+  if (!found->entry) {
+    std::fprintf(stderr, "mtastsctl: nothing is known of %s\n", domain->str().c_str());
+    return kNotFound;
+  }
+  std::fprintf(stderr, "%s.\n", loss(*domain, *found->entry, SystemClock().wall()).c_str());
+  if (!arguments.yes) {
+    if (::isatty(STDIN_FILENO) == 0) {
+      return trouble("nobody can be asked: add --yes to forget it");
+    }
+    if (!confirmed()) {
+      return trouble("not forgotten");
+    }
+  }
+  if (const auto done = forget(arguments.settings, *domain, found->from_daemon); !done) {
+    return trouble(done.error());
+  }
+  if (arguments.json) {
+    const nlohmann::json object = {
+        {"domain", domain->view()},
+        {"forgotten", control::entry_to_json(domain->view(), *found->entry)}};
+    std::puts(control::to_line(object).c_str());
+  } else {
+    std::printf("forgotten: %s\n", domain->str().c_str());
+  }
+  return kGood;
+}
+
+}  // namespace mtastsd::ctl

@@ -1,0 +1,81 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "ctl/cache.h"
+#include "ctl/daemon_link.h"
+#include "ctl/exit_status.h"
+#include "ctl/stored.h"
+#include "ctl/terminal.h"
+#include "mtastsd/control/entry_json.h"
+
+namespace mtastsd::ctl {
+namespace {
+
+std::string headline(const std::string& result, const std::string& change, bool has_policy) {
+  if (result == "fetched") {
+    if (change == "new") {
+      return "fetched: a policy that was not known";
+    }
+    return change == "none" ? "fetched: the policy is the same, its life begins anew"
+                            : "fetched: the policy has changed";
+  }
+  const std::string kept = has_policy ? ", the cached policy stays in force" : "";
+  if (result == "no-record") {
+    return "not fetched: the domain publishes no MTA-STS record" + kept;
+  }
+  if (result == "held-back") {
+    return "not fetched: it is too soon for another try" + kept;
+  }
+  return "failed" + kept;
+}
+
+}  // namespace
+
+int cache_refresh(const CacheArguments& arguments) {
+  const auto domain = domain_of(arguments.domain);
+  if (!domain) {
+    return trouble(domain.error());
+  }
+  auto link = DaemonLink::connect(arguments.settings);
+  if (!link) {
+    return trouble(DaemonLink::needed(link.error(), "a refresh"));
+  }
+  Progress progress("waiting for mtastsd to fetch the policy of " + domain->str());
+  const auto reply = link->ask({{"command", "refresh"}, {"domain", domain->view()}},
+                               [&progress] { progress.tick(); });
+  progress.hide();
+  if (!reply) {
+    return trouble(reply.error().message);
+  }
+  const std::string result = reply->value("result", "failed");
+  const std::string detail = reply->value("detail", "");
+  const std::string change = reply->value("change", "none");
+  const nlohmann::json& entry = reply->at("entry");
+  if (arguments.json) {
+    const nlohmann::json object = {{"domain", domain->view()},
+                                   {"result", result},
+                                   {"detail", detail},
+                                   {"change", change},
+                                   {"entry", entry}};
+    std::puts(control::to_line(object).c_str());
+  } else {
+    const Terminal terminal = look_at(STDOUT_FILENO);
+    const auto read = control::entry_from_json(entry);
+    const bool good = result == "fetched";
+    std::puts(paint(terminal, good ? Colour::Green : Colour::Yellow,
+                    headline(result, change, read && read->second.policy))
+                  .c_str());
+    if (!detail.empty()) {
+      std::printf("because %s\n", printable(detail).c_str());
+    }
+    if (read && (read->second.policy || read->second.failure)) {
+      const WallTime now = SystemClock().wall();
+      std::printf("\n%s", describe(terminal, *domain, read->second, now).c_str());
+    }
+  }
+  return result == "fetched" ? kGood : kNotFound;
+}
+
+}  // namespace mtastsd::ctl

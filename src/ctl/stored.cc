@@ -1,0 +1,163 @@
+#include "ctl/stored.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "ctl/daemon_link.h"
+#include "ctl/table.h"
+#include "ctl/time_text.h"
+#include "mtastsd/config/places.h"
+#include "mtastsd/control/entry_json.h"
+#include "mtastsd/observability/log.h"
+#include "mtastsd/socketmap/request.h"
+
+namespace mtastsd::ctl {
+namespace {
+
+std::string date_and_span(WallTime time, WallTime now) {
+  if (time == WallTime{}) {
+    return "never";
+  }
+  return date_text(time) + " (" + relative_text(time, now) + ")";
+}
+
+std::string next_text(WallTime time, WallTime now, const char* when_past) {
+  return time <= now ? when_past : date_and_span(time, now);
+}
+
+std::string failure_text(const cache::Failure& failed, WallTime now) {
+  return std::string(cache::to_string(failed.type)) + ": " + printable(failed.detail) + " (" +
+         std::to_string(failed.count) + (failed.count == 1 ? " failure" : " failures in a row") +
+         " since " + date_and_span(failed.first_at, now) + ", next try " +
+         relative_text(failed.retry_at, now) + ")";
+}
+
+Colour colour_of(mtasts::Mode mode) {
+  return mode == mtasts::Mode::Enforce ? Colour::Green : Colour::Yellow;
+}
+
+}  // namespace
+
+std::string cache_directory(const Settings& settings) {
+  const std::string& configured = settings.config.cache.directory;
+  return configured.empty() ? config::find_cache_directory() : configured;
+}
+
+Result<DomainName, std::string> domain_of(const std::string& key) {
+  if (const auto domain = socketmap::policy_domain_of(key)) {
+    return *domain;
+  }
+  return failure("\"" + printable(key) +
+                 "\" names no domain that can have a policy: give a domain");
+}
+
+Result<Found, std::string> find_entry(const Settings& settings, const DomainName& domain) {
+  auto link = DaemonLink::connect(settings);
+  if (link) {
+    const auto reply = link->ask({{"command", "entry"}, {"domain", domain.view()}});
+    if (!reply) {
+      return failure(reply.error().message);
+    }
+    if (reply->at("entry").is_null()) {
+      return Found{std::nullopt, true};
+    }
+    auto entry = control::entry_from_json(reply->at("entry"));
+    if (!entry) {
+      return failure("mtastsd's reply " + entry.error());
+    }
+    return Found{std::move(entry->second), true};
+  }
+  const auto view = cache::CacheView::open(cache_directory(settings));
+  if (!view) {
+    return failure(view.error().message);
+  }
+  const auto record = (*view)->find(domain);
+  if (!record) {
+    return failure(record.error());
+  }
+  if (record->empty()) {
+    return Found{};
+  }
+  auto entry = cache::decode_entry(*record);
+  if (!entry) {
+    return failure("the record of " + domain.str() + " cannot be read (" +
+                   std::string(cache::to_string(entry.error())) +
+                   "): the daemon drops it when it comes upon it");
+  }
+  return Found{std::move(*entry), false};
+}
+
+Result<std::unique_ptr<cache::LmdbStore>, std::string> open_to_change(const Settings& settings,
+                                                                      Log& log) {
+  cache::StoreOptions options;
+  options.directory = cache_directory(settings);
+  options.max_size = settings.config.cache.max_size;
+  options.max_negative = settings.config.cache.max_negative;
+  std::error_code ec;
+  if (!std::filesystem::is_directory(options.directory, ec)) {
+    return failure("there is no cache in " + options.directory +
+                   ": start mtastsd once, or name its configuration by --config");
+  }
+  auto store = cache::LmdbStore::open(options, log);
+  if (!store) {
+    return failure(std::move(store.error()));
+  }
+  if (!(*store)->writable()) {
+    return failure("the cache in " + options.directory +
+                   " cannot be written by this user: run as root or as the user that mtastsd runs "
+                   "as");
+  }
+  return store;
+}
+
+std::string short_problem(const cache::Failure& failed) {
+  std::string text;
+  switch (failed.type) {
+    case cache::FailureType::FetchError:
+      text = "fetch";
+      break;
+    case cache::FailureType::PolicyInvalid:
+      text = "policy";
+      break;
+    case cache::FailureType::WebpkiInvalid:
+      text = "certificate";
+      break;
+  }
+  return text + " x" + std::to_string(failed.count);
+}
+
+std::string describe(const Terminal& terminal, const DomainName& domain, const cache::Entry& entry,
+                     WallTime now) {
+  std::string text = field(terminal, "Domain", domain.view());
+  if (entry.policy) {
+    const cache::StoredPolicy& stored = *entry.policy;
+    std::string patterns;
+    for (const auto& pattern : stored.policy.mx) {
+      patterns += (patterns.empty() ? "" : " ") + pattern.str();
+    }
+    const bool over = stored.expires_at() <= now;
+    text += field(terminal, "Mode", mtasts::to_string(stored.policy.mode),
+                  colour_of(stored.policy.mode));
+    text += field(terminal, "Policy id", stored.id);
+    text += field(terminal, "MX patterns", patterns.empty() ? "none" : patterns);
+    text += field(terminal, "Fetched", date_and_span(stored.fetched_at, now));
+    text += field(terminal, over ? "Expired" : "Expires", date_and_span(stored.expires_at(), now),
+                  over ? Colour::Red : Colour::None);
+  } else {
+    text += field(terminal, "Policy", "none");
+  }
+  text += field(terminal, "TXT checked", date_and_span(entry.txt_checked_at, now));
+  text +=
+      field(terminal, "Next TXT check", next_text(entry.recheck_at, now, "with the next query"));
+  if (entry.policy) {
+    text += field(terminal, "Next refresh", next_text(entry.due_at, now, "now"));
+  }
+  text += field(terminal, "Last used", date_and_span(entry.last_used_at, now));
+  text += field(terminal, "Last error", entry.failure ? failure_text(*entry.failure, now) : "none",
+                entry.failure ? Colour::Red : Colour::None);
+  return text;
+}
+
+}  // namespace mtastsd::ctl

@@ -1,0 +1,234 @@
+// Each domain is a query as Postfix makes it, on one of a few connections, at a bounded rate: a
+// daemon that is also answering mail has places left, and the policy hosts of a large provider are
+// not asked for all of their domains at once.
+
+#include "ctl/warm.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ctl/exit_status.h"
+#include "ctl/lines.h"
+#include "ctl/settings.h"
+#include "ctl/socketmap_client.h"
+#include "ctl/table.h"
+#include "ctl/terminal.h"
+#include "ctl/time_text.h"
+
+namespace mtastsd::ctl {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::size_t kConnections = 16;
+constexpr std::size_t kMaxKeyBytes = 4096;
+constexpr int kTickMilliseconds = 100;
+constexpr std::size_t kMaxComplaints = 10;
+
+struct Arguments {
+  std::string file;
+  unsigned rate = 20;
+  bool json = false;
+  Settings settings;
+};
+
+// How many domains a file names; nullopt for what can be read only once.
+std::optional<std::size_t> domains_in(int fd) {
+  if (::lseek(fd, 0, SEEK_CUR) < 0) {
+    return std::nullopt;
+  }
+  Lines lines(fd, kMaxKeyBytes);
+  std::size_t count = 0;
+  while (!lines.at_end()) {
+    if (lines.next()) {
+      ++count;
+    } else if (!lines.fill()) {
+      break;
+    }
+  }
+  ::lseek(fd, 0, SEEK_SET);
+  return count;
+}
+
+class Warming {
+ public:
+  Warming(std::vector<SocketmapClient> clients, int fd, unsigned rate)
+      : total_(domains_in(fd)),
+        lines_(fd, kMaxKeyBytes),
+        spacing_(std::chrono::nanoseconds(std::chrono::seconds(1)) / rate),
+        progress_("warming the cache", total_) {
+    for (auto& client : clients) {
+      slots_.push_back({std::move(client), std::string()});
+    }
+  }
+
+  Result<void, std::string> run() {
+    while (true) {
+      if (auto asked = ask_next(); !asked) {
+        return asked;
+      }
+      if (busy_ == 0 && lines_.at_end()) {
+        progress_.hide();
+        return {};
+      }
+      if (auto taken = take_replies(); !taken) {
+        return taken;
+      }
+    }
+  }
+
+  int report(bool as_json) const {
+    const auto took = std::chrono::duration_cast<Seconds>(steady_clock::now() - began_);
+    if (as_json) {
+      const nlohmann::json object = {{"asked", done_},
+                                     {"with_policy", found_},
+                                     {"without", done_ - found_ - failed_},
+                                     {"failed", failed_},
+                                     {"took_s", took.count()}};
+      std::printf("%s\n", object.dump().c_str());
+    } else {
+      std::printf("%s domains asked for in %s: %s with a policy in force, %s without, %s failed\n",
+                  count_text(done_).c_str(), span_text(took).c_str(), count_text(found_).c_str(),
+                  count_text(done_ - found_ - failed_).c_str(), count_text(failed_).c_str());
+    }
+    return failed_ == 0 ? kGood : kTrouble;
+  }
+
+ private:
+  struct Slot {
+    SocketmapClient client;
+    std::string key;  // asked for; empty: free
+  };
+
+  // Asks for what is next, if its time has come and there is a connection for it.
+  Result<void, std::string> ask_next() {
+    while (busy_ < slots_.size() && steady_clock::now() >= next_at_ && !lines_.at_end()) {
+      auto line = lines_.next();
+      if (!line) {
+        if (auto filled = lines_.fill(); !filled) {
+          return filled;
+        }
+        continue;
+      }
+      for (Slot& slot : slots_) {
+        if (slot.key.empty()) {
+          if (auto sent = slot.client.send("postfix", *line); !sent) {
+            return sent;
+          }
+          slot.key = std::move(*line);
+          break;
+        }
+      }
+      ++busy_;
+      next_at_ = std::max(next_at_ + spacing_, steady_clock::now() - spacing_);
+    }
+    return {};
+  }
+
+  Result<void, std::string> take_replies() {
+    std::vector<pollfd> watches;
+    for (const Slot& slot : slots_) {
+      watches.push_back({slot.key.empty() ? -1 : slot.client.fd(), POLLIN, 0});
+    }
+    ::poll(watches.data(), watches.size(), wait_milliseconds());
+    progress_.tick();
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (watches[i].revents == 0) {
+        continue;
+      }
+      const auto reply = slots_[i].client.receive();
+      if (!reply) {
+        return failure(slots_[i].key + ": " + reply.error());
+      }
+      count(slots_[i].key, *reply);
+      slots_[i].key.clear();
+      --busy_;
+    }
+    return {};
+  }
+
+  int wait_milliseconds() const {
+    if (busy_ == slots_.size() || lines_.at_end()) {
+      return kTickMilliseconds;
+    }
+    const auto wait = std::chrono::ceil<Milliseconds>(next_at_ - steady_clock::now()).count();
+    return std::clamp(static_cast<int>(wait), 0, kTickMilliseconds);
+  }
+
+  void count(const std::string& key, const std::string& reply) {
+    ++done_;
+    if (reply.starts_with("OK ")) {
+      ++found_;
+    } else if (reply != "NOTFOUND" && !reply.starts_with("NOTFOUND ") &&
+               ++failed_ <= kMaxComplaints) {
+      progress_.hide();
+      trouble(printable(key) + ": " + printable(reply));
+    }
+    progress_.step(done_);
+  }
+
+  std::vector<Slot> slots_;
+  const std::optional<std::size_t> total_;
+  Lines lines_;
+  const std::chrono::nanoseconds spacing_;
+  Progress progress_;
+  const SteadyTime began_ = steady_clock::now();
+  SteadyTime next_at_ = began_;
+  std::size_t busy_ = 0;
+  std::size_t done_ = 0;
+  std::size_t found_ = 0;
+  std::size_t failed_ = 0;
+};
+
+int warm(Arguments& arguments) {
+  if (auto loaded = arguments.settings.load(); !loaded) {
+    return trouble(loaded.error());
+  }
+  const bool from_stdin = arguments.file == "-";
+  const int fd = from_stdin ? STDIN_FILENO : ::open(arguments.file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return trouble(arguments.file + ": " + std::strerror(errno));
+  }
+  std::vector<SocketmapClient> clients;
+  while (clients.size() < std::min<std::size_t>(kConnections, arguments.rate)) {
+    auto client = SocketmapClient::connect(arguments.settings.config.socketmap.listen.front());
+    if (!client) {
+      return trouble(client.error());
+    }
+    clients.push_back(std::move(*client));
+  }
+  Warming warming(std::move(clients), fd, arguments.rate);
+  const auto done = warming.run();
+  const int status = warming.report(arguments.json);
+  return done ? status : trouble(done.error());
+}
+
+}  // namespace
+
+void add_warm(CLI::App& app, std::function<int()>& run) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb =
+      app.add_subcommand("warm", "have mtastsd look up a list of domains before mail goes there");
+  verb->add_option("FILE", arguments->file, "domains, one a line; - is standard input")->required();
+  verb->add_option("--rate", arguments->rate, "domains a second at most")
+      ->check(CLI::Range(1U, 1000U))
+      ->capture_default_str();
+  verb->add_flag("--json", arguments->json, "the summary as a JSON object");
+  arguments->settings.add_option(*verb);
+  verb->callback([arguments, &run] { run = [arguments] { return warm(*arguments); }; });
+}
+
+}  // namespace mtastsd::ctl

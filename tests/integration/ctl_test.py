@@ -1,0 +1,513 @@
+#!/usr/bin/env python3
+"""mtastsctl against the real mtastsd, with DNS and policy servers on loopback.
+
+    ctl_test.py --mtastsd PATH --mtastsctl PATH [test...]
+
+What a verb prints with --json is held to contrib/schema/ctl.json.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+import unittest
+
+import jsonschema
+
+from testenv import pki, sandbox, web
+from testenv.daemon import Mtastsd, run_to_end, toml
+from testenv.dns import ScriptedDns
+
+INET = "inet:127.0.0.1:8461"
+DNS = "127.0.0.53"
+NOBODY = 65534
+SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../contrib/schema/ctl.json")
+OPTIONS = None
+
+
+def secure(*match):
+    return f"OK secure match={':'.join(match)} servername=hostname"
+
+
+class CtlTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = sandbox.scratch_directory()
+        cls.authority = pki.Authority(os.path.join(cls.directory, "pki"))
+        cls.dns = ScriptedDns(DNS)
+        cls.addClassCleanup(cls.dns.stop)
+        cls.web = web.PolicyServer(os.path.join(cls.directory, "web"), cls.authority)
+        cls.addClassCleanup(cls.web.stop)
+        with open(SCHEMA, encoding="utf-8") as file:
+            cls.schema = json.load(file)
+
+    def setUp(self):
+        self.own = os.path.join(self.directory, self.id().rpartition(".")[2][:30])
+        os.makedirs(self.own)
+        self.cache = os.path.join(self.own, "cache")
+        self.mtastsd = Mtastsd(OPTIONS.mtastsd, self.own, self.settings())
+        self.config = self.mtastsd.config
+        self.addCleanup(self.mtastsd.stop)
+
+    def settings(self, **sections):
+        settings = {
+            "socketmap": {"listen": [INET]},
+            "dns": {"servers": [DNS]},
+            "https": {"ca_file": self.authority.cert, "allow_local_addresses": True},
+            "cache": {"directory": self.cache},
+            "control": {"socket": os.path.join(self.own, "control.sock")},
+            "log": {"level": "debug"},
+        }
+        for name, values in sections.items():
+            settings[name] = {**settings.get(name, {}), **values}
+        return settings
+
+    def publish(self, domain, *mx, policy_id="1", mode="enforce", **answer):
+        self.dns.set("_mta-sts." + domain, "TXT", f"v=STSv1; id={policy_id};")
+        self.dns.set("mta-sts." + domain, "A", "127.0.0.1")
+        self.web.publish(domain, web.policy_text(*mx, mode=mode), **answer)
+        self.web.apply()
+
+    # Runs.
+
+    def run_ctl(self, *arguments, stdin=None, env=None, user=None):
+        """(status, stdout, stderr), with the test's configuration."""
+        done = subprocess.run([OPTIONS.mtastsctl, *arguments, "--config", self.config],
+                              input=stdin or "", capture_output=True, text=True, timeout=120,
+                              env={**os.environ, **(env or {})}, user=user)
+        self.assertNotRegex(done.stderr, r"Sanitizer|runtime error")
+        self.assertNotIn("\x1b", done.stdout + done.stderr)
+        return done.returncode, done.stdout, done.stderr
+
+    def ctl(self, *arguments, status=0, **options):
+        code, out, err = self.run_ctl(*arguments, **options)
+        self.assertEqual(code, status, out + err)
+        return out
+
+    def fails(self, *arguments, status=2, **options):
+        """What is said on stderr: one sentence."""
+        code, out, err = self.run_ctl(*arguments, **options)
+        self.assertEqual((code, out), (status, ""), err)
+        self.assertRegex(err, r"\Amtastsctl: .+\n\Z")
+        return err
+
+    def json(self, kind, *arguments, status=0, **options):
+        return self.checked(kind, json.loads(self.ctl(*arguments, "--json", status=status,
+                                                      **options)))
+
+    def json_lines(self, kind, *arguments, status=0, **options):
+        out = self.ctl(*arguments, status=status, **options)
+        return [self.checked(kind, json.loads(line)) for line in out.splitlines()]
+
+    def checked(self, kind, value):
+        schema = {"$ref": "#/definitions/" + kind, "definitions": self.schema["definitions"]}
+        jsonschema.Draft7Validator(schema).validate(value)
+        return value
+
+    def on_terminal(self, *arguments, env=None, columns=80, answer=None, until=None):
+        """(status, what a terminal of 80 columns is sent)."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ.update({"TERM": "xterm", "PAGER": "cat", **(env or {})})
+            os.execv(OPTIONS.mtastsctl, [OPTIONS.mtastsctl, *arguments, "--config", self.config])
+        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        output, deadline = b"", time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if not select.select([fd], [], [], 0.5)[0]:
+                continue
+            try:
+                data = os.read(fd, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            output += data
+            if answer and b"[y/N]" in output:
+                os.write(fd, answer.encode() + b"\n")
+                answer = None
+        os.close(fd)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), output.decode()
+
+    # query
+
+    def test_query(self):
+        self.publish("query.test", "mail.query.test")
+        self.mtastsd.start()
+        self.assertEqual(self.ctl("query", "query.test"), secure("mail.query.test") + "\n")
+        self.assertEqual(self.ctl("query", "other.test", status=1), "NOTFOUND\n")
+        lines = self.ctl("query", "query.test", "[query.test]", ".test", "[192.0.2.1]",
+                         status=1).splitlines()
+        self.assertEqual(lines, ["query.test\t" + secure("mail.query.test"),
+                                 "[query.test]\t" + secure("mail.query.test"),
+                                 ".test\tNOTFOUND", "[192.0.2.1]\tNOTFOUND"])
+        self.assertRegex(self.ctl("query", "-v", ".test", status=1), r"\ANOTFOUND\t\d+\.\d ms\n\Z")
+        many = "".join(f"n{number}.query.test\n" for number in range(500))
+        lines = self.ctl("query", "-", stdin="# remark\n\n" + many, status=1).splitlines()
+        self.assertEqual(lines, [name + "\tNOTFOUND" for name in many.split()])
+        replies = self.json_lines("query", "query", "query.test", ".test", "--json", "--map",
+                                  "QUERYwithTLSRPT", status=1)
+        self.assertIn("policy_type=sts", replies[0]["value"])
+        self.assertEqual([reply["status"] for reply in replies], ["OK", "NOTFOUND"])
+        self.assertIn("line 1 is longer", self.fails("query", "-", stdin="x" * 5000))
+        self.assertIn("--map", self.fails("query", "x.test", "--map", "a b"))
+        self.assertIn("is mtastsd running", self.fails("query", "x.test", "--server",
+                                                       "unix:/nonexistent"))
+
+    def test_query_shows_no_control_characters(self):
+        self.mtastsd.start()
+        out = self.ctl("query", "a\x1b[31m.test", "b.test", status=1)
+        self.assertIn("a\\x1b[31m.test\tNOTFOUND", out)
+
+    # status
+
+    def test_status(self):
+        self.assertIn("is it running", self.fails("status", status=1))
+        self.assertEqual(self.json("down", "status", status=1), {"running": False})
+        self.publish("status.test", "mail.status.test")
+        self.mtastsd.start()
+        for _ in range(3):
+            self.assertEqual(self.mtastsd.ask("status.test"), secure("mail.status.test"))
+        self.mtastsd.ask("none.status.test")
+        self.mtastsd.wait_stored("none.status.test")
+        status = self.json("status", "status")
+        self.assertEqual(status["pid"], self.mtastsd.pid)
+        self.assertEqual(status["listeners"], [INET])
+        self.assertEqual(status["config"], self.config)
+        self.assertEqual(status["queries"]["about_domains"], 4)
+        self.assertEqual(status["queries"]["waited"], 2)
+        self.assertEqual(status["queries"]["hit_rate"], 0.5)
+        self.assertEqual(status["cache"]["policies"], 1)
+        self.assertEqual(status["cache"]["without_policy"], 1)
+        self.assertEqual(status["dns"][0]["server"], DNS + ":53")
+        self.assertEqual(status["dns"][0]["errors"], 0)
+        self.assertGreater(status["dns"][0]["answers"], 2)
+        self.assertEqual(status["failing_refreshes"], {"count": 0, "first": []})
+        text = self.ctl("status")
+        for word in ("up since", INET, "1 policies", "no refresh fails", DNS):
+            self.assertIn(word, text)
+        # Not well: a refresh that fails, and a DNS server that refuses.
+        self.web.publish("status.test", "", status=404)
+        self.web.apply()
+        self.json("refresh", "cache", "refresh", "status.test", status=1)
+        self.dns.set_fault("_mta-sts.bad.status.test", "TXT", "servfail")
+        self.mtastsd.ask("bad.status.test")
+        status = self.json("status", "status")
+        self.assertEqual(status["failing_refreshes"]["count"], 1)
+        self.assertEqual(status["failing_refreshes"]["first"][0]["domain"], "status.test")
+        self.assertIn("SERVFAIL", status["dns"][0]["last_error"])
+        text = self.ctl("status", status=1)
+        self.assertIn("1 policies cannot be refreshed", text)
+
+    def test_who_may_control(self):
+        socket_path = self.settings()["control"]["socket"]
+        os.chmod(self.own, 0o755)
+        self.mtastsd.start()
+        self.assertEqual(os.stat(socket_path).st_mode & 0o777, 0o600)
+        self.assertIn("run as root", self.fails("status", user=NOBODY))
+        self.mtastsd.stop()
+        self.assertFalse(os.path.exists(socket_path))
+        self.mtastsd.write_config(self.settings(control={"socket_group": "nogroup"}))
+        self.mtastsd.start()
+        self.assertEqual(os.stat(socket_path).st_mode & 0o777, 0o660)
+        self.mtastsd.stop()
+        # One that cannot be made keeps nobody from starting.
+        for control in ({"socket": "/proc/nothing/control.sock"}, {"socket_group": "no-such-group"}):
+            self.mtastsd.write_config(self.settings(control=control))
+            self.mtastsd.start()
+            self.mtastsd.wait_log("no control socket")
+            self.mtastsd.stop()
+        self.mtastsd.write_config(self.settings(control={"socket": ""}))
+        self.mtastsd.start()
+        self.assertIn("no control socket", self.fails("status", status=1))
+        # The cache in use is not changed behind the daemon's back.
+        self.mtastsd.ask("x.control.test")
+        self.mtastsd.wait_stored("x.control.test")
+        self.assertIn("in use by another mtastsd",
+                      self.ctl_error("cache", "forget", "--yes", "x.control.test"))
+
+    def ctl_error(self, *arguments, status=2):
+        code, _, err = self.run_ctl(*arguments)
+        self.assertEqual(code, status, err)
+        return err
+
+    def test_rubbish_on_the_control_socket(self):
+        self.mtastsd.start()
+        path = self.settings()["control"]["socket"]
+        for line, words in ((b"GET / HTTP/1.0", b"JSON object"), (b"[1]", b"JSON object"),
+                            (b"{}", b"does not know"), (b'{"command": 5}', b"does not know"),
+                            (b'{"command": "entry"}', b"domain"),
+                            (b'{"command": "entry", "domain": "a..b"}', b"domain"),
+                            (b'{"command": "import"}', b"invalid"),
+                            (b"[" * 100000, b"JSON object"), (b"\xff\0", b"JSON object")):
+            with self.subTest(line[:40]), socket.socket(socket.AF_UNIX) as peer:
+                peer.settimeout(sandbox.WAIT)
+                peer.connect(path)
+                peer.sendall(line + b"\n")
+                self.assertIn(words, peer.makefile("rb").readline())
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(sandbox.WAIT)
+            peer.connect(path)
+            with self.assertRaises(OSError):
+                while True:
+                    peer.sendall(b"x" * 65536)
+        self.json("status", "status")
+        # Whoever may only ask for policies controls nothing.
+        self.assertEqual(self.mtastsd.ask('{"command": "status"}'), "NOTFOUND ")
+
+    # cache
+
+    def fill(self, *names):
+        for name in names:
+            self.publish(name, "mail." + name)
+        self.mtastsd.start()
+        for name in names:
+            self.assertEqual(self.mtastsd.ask(name), secure("mail." + name))
+
+    def test_list_and_show(self):
+        self.publish("b.list.test", "mail.list.test", mode="testing")
+        self.publish("c.list.test", mode="none")
+        self.fill("a.list.test")
+        for name in ("b.list.test", "c.list.test", "d.list.test", "e.other.test"):
+            self.mtastsd.ask(name)
+            self.mtastsd.wait_stored(name)
+        self.web.publish("a.list.test", "", status=404)
+        self.web.apply()
+        self.ctl("cache", "refresh", "a.list.test", status=1)
+
+        def names(*filters, status=0):
+            return [entry["domain"] for entry in
+                    self.json_lines("entry", "cache", "list", "--json", *filters, status=status)]
+
+        def check_all():
+            self.assertEqual(names(), ["a.list.test", "b.list.test", "c.list.test", "d.list.test",
+                                       "e.other.test"])
+            self.assertEqual(names("--mode", "enforce"), ["a.list.test"])
+            self.assertEqual(names("--mode", "testing"), ["b.list.test"])
+            self.assertEqual(names("--mode", "none"), ["c.list.test"])
+            self.assertEqual(names("--mode", "no-policy"), ["d.list.test", "e.other.test"])
+            self.assertEqual(names("--failing"), ["a.list.test"])
+            self.assertEqual(names("--match", "*.OTHER.test"), ["e.other.test"])
+            self.assertEqual(names("--expiring", "8d", "--match", "a*"), ["a.list.test"])
+            code, out, err = self.run_ctl("cache", "list", "--expiring", "1d")
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn("no entry is like that", err)
+            entry = self.json("entry", "cache", "show", "[A.list.test]:25")
+            self.assertEqual(entry["policy"]["mx"], ["mail.a.list.test"])
+            self.assertEqual(entry["policy"]["text"], web.policy_text("mail.a.list.test"))
+            self.assertEqual(entry["failure"]["type"], "sts-policy-fetch-error")
+            self.assertIn("mail.a.list.test", self.ctl("cache", "show", "a.list.test"))
+            self.assertIn("nothing is known", self.fails("cache", "show", "z.test", status=1))
+
+        sandbox.wait_for(lambda: names("--failing") == ["a.list.test"], "the commit")
+        check_all()
+        self.mtastsd.stop()
+        check_all()
+        self.assertIn("names no domain", self.fails("cache", "show", "192.0.2.1"))
+        self.assertIn("--expiring", self.fails("cache", "list", "--expiring", "soon"))
+        stats = self.json("stats", "cache", "stats")
+        self.assertEqual((stats["entries"], stats["enforce"], stats["testing"], stats["none"],
+                          stats["no_policy"], stats["failing"]), (5, 1, 1, 1, 2, 1))
+        self.assertEqual(stats["expiring_within_week"] + stats["expiring_later"], 3)
+        self.assertIn("a.list.test", self.ctl("cache", "list").splitlines()[1])
+
+    def test_a_terminal_of_80_columns(self):
+        long = "a-rather-long-name-that-does-not-fit.terminal.test"
+        self.publish(long, "mail.terminal.test")
+        self.fill("short.terminal.test")
+        self.mtastsd.ask(long)
+        self.mtastsd.wait_stored(long)
+        for arguments in (("cache", "list"), ("cache", "show", long), ("cache", "stats"),
+                          ("status",)):
+            with self.subTest(arguments):
+                status, output = self.on_terminal(*arguments)
+                self.assertIn("\x1b[", output)
+                plain = re.sub(r"\x1b\[[0-9;]*[mK]", "", output)
+                if arguments != ("cache", "show", long):
+                    self.assertLessEqual(max(map(len, plain.split("\r\n"))), 80, plain)
+                self.assertEqual(status, 0, plain)
+                for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+                    self.assertNotIn("\x1b", self.on_terminal(*arguments, env=env)[1])
+        self.assertIn(long, self.ctl("cache", "list"))
+
+    def test_refresh(self):
+        self.assertIn("needs a running daemon", self.fails("cache", "refresh", "x.test"))
+        self.fill("fresh.test")
+        self.web.replace("fresh.test", web.policy_text("new.fresh.test"))
+        done = self.json("refresh", "cache", "refresh", "fresh.test")
+        self.assertEqual((done["result"], done["change"]), ("fetched", "drifted"))
+        self.assertEqual(self.mtastsd.ask("fresh.test"), secure("new.fresh.test"))
+        self.assertIn("is the same", self.ctl("cache", "refresh", "fresh.test"))
+        self.web.publish("fresh.test", "", status=500)
+        self.web.apply()
+        self.assertIn("the cached policy stays in force",
+                      self.ctl("cache", "refresh", "fresh.test", status=1))
+        done = self.json("refresh", "cache", "refresh", "fresh.test", status=1)
+        self.assertEqual(done["result"], "failed")
+        self.assertIn("500", done["detail"])
+        self.assertEqual(self.mtastsd.ask("fresh.test"), secure("new.fresh.test"))
+        done = self.json("refresh", "cache", "refresh", "none.fresh.test", status=1)
+        self.assertEqual((done["result"], done["entry"]["policy"]), ("no-record", None))
+        # RFC 8461 section 3.3: without a policy the same id is not tried again at once.
+        self.publish("held.fresh.test", "x.test", status=404)
+        results = [self.json("refresh", "cache", "refresh", "held.fresh.test", status=1)["result"]
+                   for _ in range(2)]
+        self.assertEqual(results, ["failed", "held-back"])
+
+    def test_forget(self):
+        self.fill("a.forget.test", "b.forget.test", "c.forget.test")
+        self.assertIn("add --yes", self.ctl_error("cache", "forget", "a.forget.test"))
+        status, output = self.on_terminal("cache", "forget", "a.forget.test", answer="n")
+        self.assertEqual(status, 2)
+        self.assertIn("has a policy in force", output)
+        self.assertEqual(self.json("entry", "cache", "show", "a.forget.test")["domain"],
+                         "a.forget.test")
+        self.assertEqual(self.on_terminal("cache", "forget", "a.forget.test", answer="y")[0], 0)
+        self.fails("cache", "show", "a.forget.test", status=1)
+        gone = self.json("forget", "cache", "forget", "--yes", "b.forget.test")
+        self.assertEqual(gone["forgotten"]["policy"]["mx"], ["mail.b.forget.test"])
+        self.web.withdraw("b.forget.test")
+        self.web.apply()
+        self.assertEqual(self.mtastsd.ask("b.forget.test"), "NOTFOUND ")
+        self.mtastsd.wait_stored("c.forget.test")
+        self.mtastsd.stop()
+        self.ctl("cache", "forget", "--yes", "c.forget.test")
+        self.ctl_error("cache", "forget", "--yes", "c.forget.test", status=1)
+        self.fails("cache", "show", "c.forget.test", status=1)
+
+    def test_export_and_import(self):
+        self.publish("b.move.test", "mail.move.test", mode="testing")
+        self.fill("a.move.test")
+        self.mtastsd.ask("b.move.test")
+        self.mtastsd.ask("none.move.test")
+        self.mtastsd.wait_stored("none.move.test")
+        exported = self.ctl("cache", "export")
+        entries = self.json_lines("entry", "cache", "export")
+        self.assertEqual([entry["domain"] for entry in entries], ["a.move.test", "b.move.test"])
+        self.assertEqual(self.ctl("cache", "export", "--postfix"),
+                         "a.move.test\tsecure match=mail.a.move.test servername=hostname\n")
+        newer = self.json("import", "cache", "import", stdin=exported)
+        self.assertEqual(newer, {"imported": 0, "newer": 2, "expired": 0, "invalid": 0})
+
+        # Another machine, which cannot reach anybody.
+        for up in (True, False):
+            with self.subTest(up):
+                self.mtastsd.stop()
+                self.cache = os.path.join(self.own, "other" + str(up))
+                self.mtastsd.write_config(self.settings(dns={"servers": ["127.0.0.99"],
+                                                             "timeout": "500ms"}))
+                self.assertIn("there is no cache in", self.ctl_error("cache", "import"))
+                self.mtastsd.start()
+                if not up:
+                    self.mtastsd.stop()
+                old = dict(entries[0], domain="old.move.test",
+                           policy=dict(entries[0]["policy"], fetched_at="2020-01-01T00:00:00Z"))
+                path = os.path.join(self.own, "export")
+                sandbox.write(path, exported + json.dumps(old) + "\nrubbish\n")
+                code, out, err = self.run_ctl("cache", "import", path, "--json")
+                self.assertEqual(code, 1, err)
+                self.assertIn("line 4 is no JSON object", err)
+                self.assertEqual(self.checked("import", json.loads(out)),
+                                 {"imported": 2, "newer": 0, "expired": 1, "invalid": 1})
+                self.mtastsd.stop()
+                self.mtastsd.start()
+                self.assertEqual(self.mtastsd.ask("a.move.test"), secure("mail.a.move.test"))
+                self.assertEqual(self.mtastsd.ask("old.move.test"), "NOTFOUND ")
+                moved = self.json("entry", "cache", "show", "a.move.test")
+                self.assertEqual(moved["policy"], entries[0]["policy"])
+
+    def test_export_is_what_postmap_reads(self):
+        self.fill("postmap.test")
+        self.mtastsd.wait_stored("postmap.test")
+        table = os.path.join(self.own, "table")
+        sandbox.write(table, self.ctl("cache", "export", "--postfix"))
+        postmap = sandbox.program("postmap", "postfix")
+        found = sandbox.run([postmap, "-q", "postmap.test", "texthash:" + table])
+        self.assertEqual(found.stdout, secure("mail.postmap.test")[3:] + "\n")
+
+    def test_a_cache_that_cannot_be_read(self):
+        verbs = (("cache", "list"), ("cache", "stats"), ("cache", "export"),
+                 ("cache", "show", "x.test"))
+        for verb in verbs:
+            self.assertIn("there is no cache in " + self.cache, self.fails(*verb))
+        self.fill("x.test")
+        self.mtastsd.wait_stored("x.test")
+        self.mtastsd.stop()
+        for path in (self.directory, self.own):
+            os.chmod(path, 0o755)
+        os.chmod(self.config, 0o644)
+        os.chmod(self.cache, 0o700)
+        for verb in verbs:
+            self.assertIn("cannot be read by this user", self.fails(*verb, user=NOBODY))
+        data = os.path.join(self.cache, "data.mdb")
+        with open(data, "rb") as file:
+            good = file.read()
+        at = good.rindex(b"format") + len(b"format")
+        for label, bad, words in (
+                ("newer", good[:at] + b"\x07" + good[at + 1:], "newer mtastsd (cache format 7"),
+                ("rubbish", b"x" * 40000, "restart mtastsd"),
+                ("short", good[:len(good) // 2], "cut short")):
+            with self.subTest(label):
+                with open(data, "wb") as file:
+                    file.write(bad)
+                for verb in verbs:
+                    self.assertIn(words, self.fails(*verb))
+
+    # warm
+
+    def test_warm(self):
+        names = [f"w{number}.warm.test" for number in range(30)]
+        for name in names[:3]:
+            self.publish(name, "mail." + name)
+        path = os.path.join(self.own, "domains")
+        sandbox.write(path, "# mine\n" + "\n".join(names) + "\n")
+        self.assertIn("is mtastsd running", self.fails("warm", path))
+        self.mtastsd.start()
+        began = time.monotonic()
+        done = self.json("warm", "warm", path, "--rate", "15")
+        self.assertGreater(time.monotonic() - began, 1.5)
+        self.assertEqual((done["asked"], done["with_policy"], done["without"], done["failed"]),
+                         (30, 3, 27, 0))
+        self.assertIn("3 with a policy in force",
+                      self.ctl("warm", "-", "--rate", "1000", stdin="\n".join(names)))
+        status, output = self.on_terminal("warm", path, "--rate", "12")
+        self.assertEqual(status, 0)
+        self.assertRegex(output, r"\r\x1b\[Kwarming the cache  \[=+>? *\] \d+ of 30")
+
+    # The tool itself.
+
+    def test_wrong_arguments(self):
+        for arguments in ((), ("nothing",), ("query",), ("cache",), ("cache", "nothing"),
+                          ("cache", "show"), ("cache", "list", "--mode", "all"), ("warm",),
+                          ("warm", "/dev/null", "--rate", "0"), ("status", "more")):
+            with self.subTest(arguments):
+                code, out, err = self.run_ctl(*arguments)
+                self.assertEqual((code, out), (2, ""))
+                self.assertTrue(err)
+        sandbox.write(self.config, "[cache]\nx = 1\n")
+        self.assertIn("mtastsd.toml:2", self.fails("cache", "list"))
+        status, _ = run_to_end(OPTIONS.mtastsctl, ["cache", "list", "--config", "/nonexistent"])
+        self.assertEqual(status, 2)
+
+
+def main():
+    global OPTIONS  # the test class is made by unittest, not by us
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mtastsd", required=True, help="the daemon")
+    parser.add_argument("--mtastsctl", required=True, help="the program to test")
+    parser.add_argument("names", nargs="*", help="CtlTest.test_...; all by default")
+    OPTIONS = parser.parse_args()
+    sandbox.enter()
+    unittest.main(argv=sys.argv[:1] + OPTIONS.names, verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
