@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -12,26 +11,27 @@
 #include "ctl/doctor_gather.h"
 #include "ctl/doctor_report.h"
 #include "ctl/exit_status.h"
+#include "ctl/settings.h"
+#include "ctl/terminal.h"
 
 namespace mtastsd::ctl {
 namespace {
 
 struct Arguments {
-  doctor::Where where;
+  std::string postfix_config;
+  Settings settings;
   bool json = false;
 };
 
 int examine(const Arguments& arguments) {
-  const auto facts = doctor::gather(arguments.where);
+  const auto facts = doctor::gather({arguments.postfix_config, arguments.settings.path});
   if (!facts) {
-    std::fprintf(stderr, "mtastsctl: %s\n", facts.error().c_str());
-    return kTrouble;
+    return trouble(facts.error());
   }
   const auto findings = doctor::judge(*facts);
-  doctor::Layout layout;
-  layout.colour = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
-  const std::string report = arguments.json ? doctor::json_report(*facts, findings)
-                                            : doctor::text_report(*facts, findings, layout);
+  const std::string report = arguments.json
+                                 ? doctor::json_report(*facts, findings)
+                                 : doctor::text_report(*facts, findings, look_at(STDOUT_FILENO));
   std::fputs(report.c_str(), stdout);
   return doctor::exit_status(findings);
 }
@@ -41,12 +41,10 @@ int examine(const Arguments& arguments) {
 void add_doctor(CLI::App& app, std::function<int()>& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand("doctor", "look for mistakes in the Postfix on this machine");
-  verb->add_option("--postfix-config", arguments->where.postfix_config,
+  verb->add_option("--postfix-config", arguments->postfix_config,
                    "Postfix's configuration directory, as for postconf -c (default: its own)")
       ->type_name("DIR");
-  verb->add_option("--config", arguments->where.daemon_config,
-                   "mtastsd's configuration file (default: as mtastsd)")
-      ->type_name("FILE");
+  arguments->settings.add_option(*verb);
   verb->add_flag("--json", arguments->json, "print one JSON object");
   verb->footer(
       "Reads main.cf and master.cf by postconf, asks mtastsd by postmap -q, and changes nothing.\n"

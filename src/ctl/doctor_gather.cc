@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdlib>
 #include <optional>
 #include <utility>
@@ -12,13 +11,13 @@
 #include "ctl/doctor_probe.h"
 #include "ctl/doctor_tables.h"
 #include "ctl/program.h"
+#include "ctl/terminal.h"
 
 namespace mtastsd::ctl::doctor {
 namespace {
 
 using std::chrono::milliseconds;
 
-constexpr char kDefaultConfig[] = "/etc/mtastsd/mtastsd.toml";
 constexpr milliseconds kToolLimit{10000};
 // mtastsd answers this key, a parent's, at once and without a look-up.
 constexpr char kKey[] = ".mtastsctl-doctor.invalid";
@@ -64,7 +63,7 @@ std::string last_line(std::string text) {
 // One run of doctor: what the tools have said so far.
 class Gatherer {
  public:
-  explicit Gatherer(const Where& where) : where_(where) {}
+  Gatherer(const Where& where, Progress& progress) : where_(where), progress_(progress) {}
 
   Result<Facts, std::string> run() {
     facts_.root = ::geteuid() == 0;
@@ -77,6 +76,7 @@ class Gatherer {
 
  private:
   Result<std::string, std::string> postconf(std::vector<std::string> arguments) {
+    progress_.tick();
     std::vector<std::string> command = {"postconf"};
     if (!where_.postfix_config.empty()) {
       command.insert(command.end(), {"-c", where_.postfix_config});
@@ -128,16 +128,11 @@ class Gatherer {
 
   void read_daemon_configuration() {
     facts_.config_path = where_.daemon_config;
-    // As the daemon does: only a file that is not there is no file.
-    if (facts_.config_path.empty() && (::access(kDefaultConfig, F_OK) == 0 || errno != ENOENT)) {
-      facts_.config_path = kDefaultConfig;
-    }
-    facts_.daemon = config::defaults();
-    if (facts_.config_path.empty()) return;
-    auto loaded = config::load(facts_.config_path);
+    auto loaded = config::load_or_defaults(facts_.config_path);
     if (loaded) {
       facts_.daemon = std::move(*loaded);
     } else {
+      facts_.daemon = config::defaults();
       facts_.config_error = loaded.error().message;
     }
   }
@@ -170,7 +165,8 @@ class Gatherer {
     facts_.sockets[{table.socketmap->path, chroot}] = try_socket(process, table.socketmap->path);
   }
 
-  TableAnswer ask(const Table& table, bool chroot) const {
+  TableAnswer ask(const Table& table, bool chroot) {
+    progress_.tick();
     std::vector<std::string> command = {"postmap"};
     if (!where_.postfix_config.empty()) {
       command.insert(command.end(), {"-c", where_.postfix_config});
@@ -184,13 +180,15 @@ class Gatherer {
   }
 
   const Where& where_;
+  Progress& progress_;
   Facts facts_;
 };
 
 }  // namespace
 
 Result<Facts, std::string> gather(const Where& where) {
-  return Gatherer(where).run();
+  Progress progress("asking Postfix's tools");
+  return Gatherer(where, progress).run();
 }
 
 }  // namespace mtastsd::ctl::doctor

@@ -9,21 +9,22 @@ namespace mtastsd::ctl::doctor {
 namespace {
 
 constexpr std::size_t kIndent = 9;
+// Longer lines of text are hard to read.
+constexpr std::size_t kMaxWidth = 100;
 
-std::string_view colour_of(Severity severity) {
+Colour colour_of(Severity severity) {
   switch (severity) {
     case Severity::Error:
-      return "\x1b[1;31m";
+      return Colour::Red;
     case Severity::Warning:
-      return "\x1b[1;33m";
     case Severity::Unknown:
-      return "\x1b[35m";
+      return Colour::Yellow;
     case Severity::Note:
-      return "\x1b[36m";
+      return Colour::Bold;
     case Severity::Good:
-      return "\x1b[32m";
+      return Colour::Green;
   }
-  return "";
+  return Colour::None;
 }
 
 std::size_t count(const std::vector<Finding>& findings, Severity severity) {
@@ -73,13 +74,13 @@ void append_wrapped(std::string& out, std::string_view text, std::size_t width) 
   out += '\n';
 }
 
-void append_finding(std::string& out, const Finding& one, const Layout& layout) {
+void append_finding(std::string& out, const Finding& one, const Terminal& terminal) {
   std::string word(name_of(one.severity));
   word.resize(kIndent, ' ');
-  out += layout.colour ? std::string(colour_of(one.severity)) + word + "\x1b[0m" : word;
+  out += paint(terminal, colour_of(one.severity), word);
   std::string text = one.subject + ": " + one.text;
   if (!one.services.empty()) text += " (" + joined(one.services) + ")";
-  append_wrapped(out, text, layout.width);
+  append_wrapped(out, printable(text), std::min(terminal.width, kMaxWidth));
   // Lines to copy are never broken.
   for (const Fix& fix : one.fixes) {
     out += std::string(kIndent, ' ') + fix.file + ":\n" + std::string(kIndent + 4, ' ') + fix.line +
@@ -90,13 +91,13 @@ void append_finding(std::string& out, const Finding& one, const Layout& layout) 
 }  // namespace
 
 std::string text_report(const Facts& facts, const std::vector<Finding>& findings,
-                        const Layout& layout) {
+                        const Terminal& terminal) {
   std::string out = "Postfix " + facts.version + " in " + facts.config_directory + ": " +
                     verdict(findings) + "\n\n";
   bool postfix_changes = false;
   bool daemon_changes = false;
   for (const Finding& one : findings) {
-    append_finding(out, one, layout);
+    append_finding(out, one, terminal);
     for (const Fix& fix : one.fixes) {
       postfix_changes |= fix.file.starts_with("main.cf") || fix.file.starts_with("master.cf");
       daemon_changes |= fix.file.starts_with("mtastsd.toml");

@@ -4,17 +4,13 @@
 #include <vector>
 
 #include "ctl/doctor_findings.h"
+#include "ctl/terminal.h"
 
 namespace mtastsd::ctl::doctor {
 
-struct Layout {
-  std::size_t width = 80;
-  bool colour = false;
-};
-
 // For people: a verdict, then each finding with the lines that put it right.
 std::string text_report(const Facts& facts, const std::vector<Finding>& findings,
-                        const Layout& layout);
+                        const Terminal& terminal);
 
 // One JSON object, as contrib/schema/doctor.json has it.
 std::string json_report(const Facts& facts, const std::vector<Finding>& findings);

@@ -529,6 +529,15 @@ TEST(DoctorReport, TextIsWrappedAndItsLinesToCopyAreNot) {
   }
 }
 
+TEST(DoctorReport, TextFromElsewhereCannotSteerTheTerminal) {
+  Facts facts = good();
+  facts.main["relayhost"] = "\x1b[2Jx";
+  const std::string text = text_report(facts, judge(facts), {true, false, 60});
+  EXPECT_THAT(text, testing::HasSubstr("\\x1b[2Jx"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("\x1b")));
+  EXPECT_THAT(text_report(facts, judge(facts), {true, true, 60}), testing::HasSubstr("\x1b[32mok"));
+}
+
 TEST(DoctorTables, AreReadAsPostfixDoes) {
   const auto tables = parse_tables(
       "hash:/etc/a,proxy:socketmap:inet:[::1]:8461:QUERY\n inline:{a=may, b=none} "
