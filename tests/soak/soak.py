@@ -32,6 +32,7 @@ NAMES_A_CERTIFICATE = 400
 CONNECTIONS = 400
 SHORT_LIFE, LONG_LIFE = 300, 604800
 FAULTS = ["drop", "servfail", "nxdomain", "other-txt", SILENT, NOBODY, BAD] + [None] * 7
+CALM = 150        # seconds without faults at the beginning: all domains get known
 PHASE = 60        # seconds of a fault
 NEW_ID = 600      # seconds between the ids of a domain
 LINE = 30         # seconds between the lines
@@ -40,6 +41,8 @@ ANSWER_TIMEOUT = 5
 
 
 def fault_of(number, now):
+    if now < CALM:
+        return None
     return FAULTS[(int(now / PHASE) + number) % len(FAULTS)]
 
 
@@ -251,13 +254,13 @@ def start(target, *arguments):
 
 def run(options):
     directory = sandbox.scratch_directory()
-    began = time.time()
     hosts = [f"mta-sts.d{number}.soak.test" for number in range(options.domains)]
     authority = pki.Authority(os.path.join(directory, "pki"))
     groups = [(authority.issue(*names, cn="soak.test"), names) for names in
               (hosts[at:at + NAMES_A_CERTIFICATE]
                for at in range(0, len(hosts), NAMES_A_CERTIFICATE))]
     web = nginx(os.path.join(directory, "nginx"), groups)
+    began = time.time()
     start(serve_dns, began)
     start(serve_silent)
     start(serve_bad, groups[0][0])
