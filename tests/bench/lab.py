@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from testenv import daemon, dns, pki, sandbox  # noqa: E402
 
 START_LIMIT = 30  # seconds; nginx reads some dozen certificates
 RUN_LIMIT = 300
+SEED_LIMIT = 1800  # ten million policies, on a machine that others use too
 NAMES_PER_CERTIFICATE = 50
 
 
@@ -27,6 +29,26 @@ def write_lines(path, lines):
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(line + "\n" for line in lines)
     return path
+
+
+def policy_domain(number):
+    """One of bench_seed's."""
+    return f"p{number:08}.bench.test"
+
+
+def status_kib(pid, name):
+    """A figure of /proc/PID/status that is given in KiB: RssAnon is memory of its own, and RssFile
+    what it has mapped of its program, its libraries and the cache file (the page cache)."""
+    return int(re.search(rf"^{name}:\s+(\d+) kB$", sandbox.read(f"/proc/{pid}/status"),
+                         re.MULTILINE).group(1))
+
+
+def wake_ups(pid):
+    """How often its threads have gone to sleep: each of these sleeps ended, or will."""
+    return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)$",
+                             sandbox.read(f"/proc/{pid}/task/{task}/status"),
+                             re.MULTILINE).group(1))
+               for task in os.listdir(f"/proc/{pid}/task"))
 
 
 def cpu_seconds(pid):
@@ -63,7 +85,8 @@ class Lab:
         self.pinned = pin and len(cpus) > 1
         self._server_cpu, self._load_cpu = cpus[-1], cpus[0]
         for name in ("mtastsd", "tests/bench/bench_load", "tests/bench/bench_echo",
-                     "tests/bench/bench_seed", "tests/bench/bench_fetch"):
+                     "tests/bench/bench_seed", "tests/bench/bench_due",
+                     "tests/bench/bench_fetch"):
             if not os.access(os.path.join(build, name), os.X_OK):
                 sys.exit(f"{build}/{name} is missing: configure with -DMTASTSD_BENCH=ON and build")
 
@@ -89,34 +112,44 @@ class Lab:
     def seed(self, policies, negatives):
         """The directory of a cache that holds them, and the files with their keys."""
         cache = self.path("seeded")
-        sandbox.run([self.program("bench_seed"), "--directory", cache, "--policies",
-                     str(policies), "--negatives", str(negatives)], timeout=RUN_LIMIT)
+        self.seed_into(cache, "--policies", policies, "--negatives", negatives)
         return (cache,
-                write_lines(self.path("enforce.keys"),
-                            (f"p{i}.bench.test" for i in range(policies))),
+                write_lines(self.path("enforce.keys"), map(policy_domain, range(policies))),
                 write_lines(self.path("nopolicy.keys"),
-                            (f"n{i}.bench.test" for i in range(negatives))))
+                            (f"n{i:08}.bench.test" for i in range(negatives))))
+
+    def seed_into(self, cache, *options):
+        sandbox.run([self.program("bench_seed"), "--directory", cache, *map(str, options)],
+                    timeout=SEED_LIMIT)
 
 
 class Mtastsd:
-    """The daemon with one answering thread."""
+    """The daemon, with one answering thread unless told otherwise."""
 
-    def __init__(self, lab, label, cache, settings=None, pinned=False):
+    def __init__(self, lab, label, cache, settings=None, pinned=False, threads=1, wait=True):
         directory = lab.path(label)
+        shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory)
         self.inet = f"inet:127.0.0.1:{free_port()}"
         self.unix = f"unix:{directory}/sock"
-        wanted = {"socketmap": {"listen": [self.inet, self.unix], "threads": 1},
+        wanted = {"socketmap": {"listen": [self.inet, self.unix], "threads": threads},
                   "cache": {"directory": cache}, "control": {"socket": ""},
                   "dns": {"servers": ["127.0.0.1:1"]}}
-        wanted.update(settings or {})
-        config = os.path.join(directory, "mtastsd.toml")
-        sandbox.write(config, daemon.toml(wanted))
-        command = [os.path.join(lab.build, "mtastsd"), "--config", config]
+        for section, values in (settings or {}).items():
+            wanted[section] = {**wanted.get(section, {}), **values}
+        self.config = os.path.join(directory, "mtastsd.toml")
+        sandbox.write(self.config, daemon.toml(wanted))
+        command = [os.path.join(lab.build, "mtastsd"), "--config", self.config]
         self._child = sandbox.Child("mtastsd", lab.on_server_cpu(command) if pinned else command,
                                     os.path.join(directory, "log"))
-        self._child.wait_until(lambda: "event=started" in self._child.log(), "starts")
         self.pid = self._child.pid
+        if wait:
+            self._child.wait_until(lambda: "event=started" in self._child.log(), "starts",
+                                   START_LIMIT)
+
+    def kill(self):
+        """As the machine does when its memory is full."""
+        self._child.kill()
 
     def stop(self):
         """The counters that the daemon logs at its end."""
@@ -148,7 +181,9 @@ class Load:
 
     def __init__(self, lab, server, target, keys, expect, pinned=True, gives_way=False,
                  goes_first=False, **options):
-        command = [lab.program("bench_load"), "--target", target, "--keys", keys,
+        # A file with keys, or how many of bench_seed's policies.
+        which = ["--names", str(keys)] if isinstance(keys, int) else ["--keys", keys]
+        command = [lab.program("bench_load"), "--target", target, *which,
                    "--expect", expect, "--pid", str(server.pid)]
         for name, value in options.items():
             command += ["--" + name] if value is True else ["--" + name, str(value)]

@@ -11,10 +11,13 @@ import os
 import sys
 import tempfile
 
+import growing
 import lab as laboratory
 import parts
 
-PARTS = {"hits": parts.hits, "cold": parts.cold, "both": parts.both}
+PARTS = {"hits": parts.hits, "cold": parts.cold, "both": parts.both, "growing": growing.growing,
+         "connecting": growing.connecting, "threads": growing.threads, "rest": growing.rest,
+         "micro": growing.micro}
 
 
 @dataclasses.dataclass
@@ -30,15 +33,19 @@ class Plan:
     cold_rounds: int
     both_rounds: int
     idle_seconds: float
+    sizes: tuple  # policies of the caches that are compared with a small one
 
 
 def plan_of(arguments):
     if arguments.quick:
-        plan = Plan(True, True, 7, 0.3, 1.0, 0.1, 500, 3, 3, 1.5)
+        plan = Plan(True, True, 7, 0.3, 1.0, 0.1, 500, 3, 3, 1.5, (1_000_000,))
     else:
-        plan = Plan(False, True, 15, 0.4, 1.0, 0.1, 2000, 5, 7, 2.0)
+        plan = Plan(False, True, 15, 0.4, 1.0, 0.1, 2000, 5, 7, 2.0,
+                    (1_000_000,))
     if arguments.rounds:
         plan.rounds = plan.cold_rounds = plan.both_rounds = arguments.rounds
+    if arguments.huge:
+        plan.sizes = (1_000_000, 10_000_000)
     plan.syscalls = not arguments.no_syscalls
     return plan
 
@@ -50,6 +57,8 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part; repeatable")
     parser.add_argument("--rounds", type=int, help="rounds of every comparison")
+    parser.add_argument("--huge", action="store_true",
+                        help="growing: also ten million policies (4 GB of disk, some minutes)")
     parser.add_argument("--json", metavar="FILE", help="also write a line of JSON for each row")
     parser.add_argument("--no-pin", action="store_true",
                         help="let the scheduler place server and load generator")
@@ -97,7 +106,7 @@ def run(arguments):
             if arguments.only and name not in arguments.only:
                 continue
             print_machine()
-            for row in part(lab, plan):
+            for row in part(lab.below(name), plan):
                 if (row.part, row.case) != case:
                     case = (row.part, row.case)
                     print(f"\n{row.part}: {row.case}\n{'':23} {row.columns[0]:>9} "

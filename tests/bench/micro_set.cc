@@ -1,0 +1,214 @@
+#include "micro_set.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "fakes/temp_dir.h"
+#include "mtastsd/answer/answerer.h"
+#include "mtastsd/base/checksum.h"
+#include "mtastsd/base/clock.h"
+#include "mtastsd/cache/entry.h"
+#include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/mtasts/policy.h"
+#include "mtastsd/mtasts/txt_record.h"
+#include "mtastsd/observability/log.h"
+#include "mtastsd/resolver/decide.h"
+#include "mtastsd/socketmap/netstring.h"
+#include "mtastsd/socketmap/postfix_policy.h"
+#include "mtastsd/socketmap/request.h"
+#include "mtastsd/socketmap/server.h"
+#include "sample.h"
+
+namespace bench {
+namespace {
+
+using namespace mtastsd;
+
+constexpr unsigned kHosts = 2;
+
+// The compiler must not see that nobody looks at a result.
+template <typename T>
+void keep(const T& value) {
+  asm volatile("" : : "r,m"(value) : "memory");
+}
+
+class NobodyToAsk final : public answer::Asker {
+ public:
+  void ask(const DomainName&, std::uint64_t) override {
+    throw std::runtime_error("a hit that is none");
+  }
+};
+
+// A client on the same loop as the server: one request, one reply, and the loop ends.
+class Client {
+ public:
+  Client(event::Loop& loop, socketmap::Server& server) : loop_(loop) {
+    std::array<int, 2> pair{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()) != 0) {
+      throw std::runtime_error("socketpair");
+    }
+    fd_ = pair[0];
+    server.add(pair[1]);
+    watch_ = loop_.watch(fd_, event::Interest::Read, [this](event::Interest) { on_reply(); });
+  }
+  ~Client() {
+    watch_.reset();
+    ::close(fd_);
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  void ask(std::string_view frame) {
+    if (::send(fd_, frame.data(), frame.size(), 0) != static_cast<ssize_t>(frame.size())) {
+      throw std::runtime_error("send");
+    }
+    loop_.run();
+  }
+
+ private:
+  void on_reply() {
+    std::array<char, 4096> buffer{};
+    keep(::recv(fd_, buffer.data(), buffer.size(), 0));
+    loop_.stop();
+  }
+
+  event::Loop& loop_;
+  int fd_ = -1;
+  std::unique_ptr<event::FdWatch> watch_;
+};
+
+template <typename T>
+T opened(Result<T, std::string> result) {
+  if (!result) {
+    throw std::runtime_error(result.error());
+  }
+  return std::move(*result);
+}
+
+cache::StoreOptions store_options(const std::string& directory) {
+  cache::StoreOptions options;
+  options.directory = directory;
+  options.background_writer = false;
+  return options;
+}
+
+answer::AnswerOptions answer_options() {
+  answer::AnswerOptions options;
+  options.profiles = {{"postfix", {}}, {"QUERYwithTLSRPT", {true, true, false}}};
+  return options;
+}
+
+}  // namespace
+
+struct MicroSet::World {
+  World() {
+    const WallTime now = clock.wall();
+    for (const char kind : {'p', 'n'}) {
+      for (std::size_t i = 0; i < kDomains; ++i) {
+        const std::string domain = kind + std::to_string(i) + ".bench.test";
+        domains.push_back(*DomainName::parse(domain));
+        requests.push_back("postfix " + domain);
+        store->put(domains.back(),
+                   kind == 'p' ? sample_policy(domain, kHosts, now) : sample_negative(now));
+      }
+    }
+    if (!store->commit_now()) {
+      throw std::runtime_error("cannot write the cache");
+    }
+    entry = sample_policy("p1.bench.test", kHosts, now);
+    record = cache::encode(entry);
+    facts = cache::facts_of(entry);
+    for (const auto& pattern : entry.policy->policy.mx) {
+      pattern_texts.push_back(pattern.str());
+    }
+    patterns.assign(pattern_texts.begin(), pattern_texts.end());
+  }
+
+  // The next of the policies, from `first` on.
+  std::size_t next(std::size_t first) { return first + turn++ % kDomains; }
+
+  void answer(std::string_view request) {
+    reply.clear();
+    if (!answerer.handle(request, {}, reply)) {
+      throw std::runtime_error("not answered at once: " + std::string(request));
+    }
+    keep(reply.data());
+  }
+
+  test::TempDir dir;
+  Log log = Log::null();
+  SystemClock clock;
+  event::Loop loop;
+  NobodyToAsk nobody;
+  AnswerCounters counters;
+  std::atomic<std::size_t> open_connections{0};
+  std::unique_ptr<cache::LmdbStore> store =
+      opened(cache::LmdbStore::open(store_options(dir.path()), log));
+  std::unique_ptr<cache::Reader> reader = store->make_reader();
+  answer::Answerer answerer{clock, loop, *store, nobody, log, counters, answer_options()};
+  socketmap::Server server{loop, answerer, counters, open_connections, 10};
+  Client client{loop, server};
+
+  std::vector<DomainName> domains;    // policies, then as many without
+  std::vector<std::string> requests;  // for each of them
+  cache::Entry entry;
+  cache::EntryFacts facts;
+  std::string record;
+  std::vector<std::string> pattern_texts;
+  std::vector<std::string_view> patterns;
+  std::string reply;
+  std::size_t turn = 0;
+};
+
+MicroSet::MicroSet() : world_(std::make_unique<World>()) {
+  World& w = *world_;
+  const auto add = [this](std::string_view name, std::function<void()> once) {
+    cases_.push_back({name, std::move(once)});
+  };
+  add("txt parse", [] { keep(mtasts::parse_txt_record("v=STSv1; id=20240101T000000;")); });
+  add("policy parse", [&w] { keep(mtasts::parse_policy(w.entry.policy->text)); });
+  add("request parse", [frame = std::string("21:postfix Example12.COM,")] {
+    const auto netstring = socketmap::read_netstring(frame, socketmap::kMaxRequestBytes);
+    keep(socketmap::policy_domain_of(socketmap::split_request(netstring.payload).key));
+  });
+  add("decide: look", [&w] { keep(resolver::look(w.facts, w.entry.txt_checked_at)); });
+  add("decide: after a fetch", [&w] {
+    const resolver::Fetched fetched{w.entry.policy->policy, w.entry.policy->text};
+    keep(resolver::after_fetch(w.entry, "20250101T000000", fetched, w.entry.txt_checked_at, {},
+                               0.5));
+  });
+  const auto format = [&w](const socketmap::Profile& profile) {
+    w.reply.clear();
+    socketmap::append_secure_reply(
+        w.reply, {"p1.bench.test", w.facts.mode, w.facts.max_age, w.patterns}, profile);
+    keep(w.reply.data());
+  };
+  add("reply", [format] { format({}); });
+  add("reply for TLSRPT", [format] { format({true, true, false}); });
+  add("lmdb read", [&w] {
+    const cache::Reader::Snapshot snapshot(*w.reader);
+    keep(snapshot.find(w.domains[w.next(0)]));
+  });
+  add("record decode", [&w] { keep(cache::RecordView::decode(w.record)); });
+  add("record encode", [&w] { keep(cache::encode(w.entry)); });
+  add("checksum of a record", [&w] { keep(crc32c(w.record)); });
+  add("hit", [&w] { w.answer(w.requests[w.next(0)]); });
+  add("hit, no policy", [&w] { w.answer(w.requests[w.next(kDomains)]); });
+  add("parent key", [&w] { w.answer("postfix .bench.test"); });
+  add("hit through loop and sockets", [&w, frame = std::string()]() mutable {
+    frame.clear();
+    socketmap::append_netstring(frame, w.requests[w.next(0)]);
+    w.client.ask(frame);
+  });
+}
+
+MicroSet::~MicroSet() = default;
+
+}  // namespace bench
