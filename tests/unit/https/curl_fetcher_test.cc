@@ -578,7 +578,7 @@ TEST_F(CurlFetcherTest, CallbackMayDestroyTheFetcher) {
 }
 
 TEST_F(CurlFetcherTest, DestroyingTheFetcherIsSilentAndHandlesMayLiveOn) {
-  TlsServer server(*good_, [](Connection& c) { c.wait(Milliseconds(200)); });
+  TlsServer server(*good_, [](Connection& c) { c.wait(Milliseconds(20000)); });
   fetcher(server.port());
   const auto to = addresses({"127.0.0.1"});
   std::vector<Handle> handles;
