@@ -12,11 +12,11 @@
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/config/config.h"
+#include "mtastsd/config/places.h"
 
 namespace mtastsd::ctl {
 namespace {
 
-constexpr char kUsualCache[] = "/var/lib/mtastsd";  // of the daemon as a service
 constexpr Milliseconds kLeastTimeout{1000};
 constexpr Milliseconds kLongestTimeout{600000};
 constexpr std::size_t kMaxDomains = 10000;
@@ -71,8 +71,8 @@ CachedFact look_up(const cache::CacheView& view, const DomainName& domain) {
 }
 
 void set_up_cache(const config::Config& config, CheckSetup& setup) {
-  auto opened =
-      cache::CacheView::open(config.cache.directory.empty() ? kUsualCache : config.cache.directory);
+  auto opened = cache::CacheView::open(
+      config.cache.directory.empty() ? config::find_cache_directory() : config.cache.directory);
   if (opened) {
     setup.read_cache = [view = std::shared_ptr<cache::CacheView>(std::move(*opened))](
                            const DomainName& domain) { return look_up(*view, domain); };
