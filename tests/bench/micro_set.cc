@@ -193,7 +193,7 @@ MicroSet::MicroSet() : world_(std::make_unique<World>()) {
   add("reply", [format] { format({}); });
   add("reply for TLSRPT", [format] { format({true, true, false}); });
   add("lmdb read", [&w] {
-    const cache::Reader::Snapshot snapshot(*w.reader);
+    cache::Reader::Snapshot snapshot(*w.reader);
     keep(snapshot.find(w.domains[w.next(0)]));
   });
   add("record decode", [&w] { keep(cache::RecordView::decode(w.record)); });
