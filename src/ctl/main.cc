@@ -7,6 +7,7 @@
 #include "ctl/check.h"
 #include "ctl/doctor.h"
 #include "ctl/exit_status.h"
+#include "ctl/explain.h"
 #include "ctl/query.h"
 #include "ctl/status.h"
 #include "ctl/warm.h"
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   app.footer("Exit status: 0 good, 1 found wanting or not found, 2 could not find out.");
   std::function<int()> run;
   mtastsd::ctl::add_query(app, run);
+  mtastsd::ctl::add_explain(app, run);
   mtastsd::ctl::add_status(app, run);
   mtastsd::ctl::add_cache(app, run);
   mtastsd::ctl::add_warm(app, run);

@@ -167,6 +167,62 @@ class CtlTest(unittest.TestCase):
         out = self.ctl("query", "a\x1b[31m.test", "b.test", status=1)
         self.assertIn("a\\x1b[31m.test\tNOTFOUND", out)
 
+    # explain
+
+    def test_explain(self):
+        self.publish("explain.test", "*.explain.test", "mail.other.test")
+        self.dns.set("explain.test", "MX", "20 b.explain.test", "10 mail.other.test",
+                     "30 deep.b.explain.test")
+        self.publish("trial.explain.test", "mail.explain.test", mode="testing")
+
+        def hosts(explanation):
+            return [(mx["preference"], mx["host"], mx["passes"], mx["pattern"])
+                    for mx in explanation["mx"]]
+
+        def check(up):
+            it = self.json("explain", "explain", "EXPLAIN.test:25")
+            self.assertEqual(it["domain"], "explain.test")
+            self.assertEqual(it["reply"], secure(".explain.test", "mail.other.test"))
+            self.assertEqual((it["from_daemon"], it["reply_from_daemon"]), (up, up))
+            self.assertEqual(it["entry"]["policy"]["id"], "1")
+            self.assertIn("mode enforce", it["why"])
+            self.assertEqual(hosts(it), [
+                (10, "mail.other.test", True, "mail.other.test"),
+                (20, "b.explain.test", True, "*.explain.test"),
+                (30, "deep.b.explain.test", False, None)])
+            it = self.json("explain", "explain", "[trial.explain.test]", status=1)
+            self.assertIn("mode testing", it["why"])
+            self.assertEqual(hosts(it), [(0, "trial.explain.test", False, None)])
+            for key in (".explain.test", "192.0.2.1", "localhost"):
+                it = self.json("explain", "explain", key, status=1)
+                self.assertEqual((it["domain"], it["reply"], it["mx"]), (None, "NOTFOUND ", []))
+            it = self.json("explain", "explain", "none.explain.test", status=1)
+            self.assertIn("no usable MTA-STS record", it["why"])
+            it = self.json("explain", "explain", "explain.test", "--map", "QUERYwithTLSRPT")
+            self.assertIn(" policy_type=sts ", it["reply"])
+            it = self.json("explain", "explain", "explain.test", "--map", "unknown")
+            self.assertFalse(it["profile"]["known"])
+            text = self.ctl("explain", "explain.test")
+            for words in ("deep.b.explain.test  matches no pattern", "Last error:", "Why:"):
+                self.assertIn(words, text)
+            self.assertEqual("the cache's files" in text, not up)
+
+        self.mtastsd.start()
+        self.mtastsd.ask("none.explain.test")
+        check(True)
+        for name in ("explain.test", "trial.explain.test", "none.explain.test"):
+            self.mtastsd.wait_stored(name)
+        self.mtastsd.stop()
+        check(False)
+        it = self.json("explain", "explain", "never.explain.test", status=2)
+        self.assertEqual((it["reply"], it["entry"]), (None, None))
+        self.assertIn("has to look it up", it["why"])
+        self.dns.set_fault("explain.test", "MX", "refused")
+        self.addCleanup(self.dns.set_fault, "explain.test", "MX", None)
+        it = self.json("explain", "explain", "explain.test")
+        self.assertIn("could not be looked up", it["mx_error"])
+        self.assertEqual(it["mx"], [])
+
     # status
 
     def test_status(self):
@@ -326,7 +382,7 @@ class CtlTest(unittest.TestCase):
         self.mtastsd.ask(long)
         self.mtastsd.wait_stored(long)
         for arguments in (("cache", "list"), ("cache", "show", long), ("cache", "stats"),
-                          ("status",)):
+                          ("status",), ("explain", long)):
             with self.subTest(arguments):
                 status, output = self.on_terminal(*arguments)
                 self.assertIn("\x1b[", output)

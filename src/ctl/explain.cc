@@ -1,0 +1,310 @@
+// The way of a query, step by step, on what the daemon knows. A daemon that runs is asked as
+// Postfix asks, so that its reply is the one that Postfix gets; of one that is down it is what it
+// would say from its cache.
+
+#include "ctl/explain.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ctl/exit_status.h"
+#include "ctl/mx_hosts.h"
+#include "ctl/settings.h"
+#include "ctl/socketmap_client.h"
+#include "ctl/stored.h"
+#include "ctl/table.h"
+#include "ctl/terminal.h"
+#include "ctl/time_text.h"
+#include "mtastsd/answer/answerer.h"
+#include "mtastsd/answer/reply.h"
+#include "mtastsd/control/entry_json.h"
+#include "mtastsd/socketmap/postfix_policy.h"
+#include "mtastsd/socketmap/request.h"
+
+namespace mtastsd::ctl {
+namespace {
+
+using nlohmann::json;
+using resolver::Standing;
+
+struct Arguments {
+  std::string key;
+  std::string map = std::string(answer::kDefaultMap);
+  bool json = false;
+  Settings settings;
+};
+
+struct Explanation {
+  std::string key;
+  std::string map;
+  bool map_known = true;
+  socketmap::Profile profile;
+  std::optional<DomainName> domain;
+  Found found;
+  std::optional<std::string> reply;
+  bool reply_from_daemon = false;
+  std::string why;
+  bool alive = false;  // the cached policy
+  std::vector<MxHost> hosts;
+  std::string hosts_error;
+};
+
+std::string why_no_domain(const std::string& key) {
+  if (key.starts_with('.')) {
+    return "Postfix asks for parent domains by itself; a policy holds for its own domain only "
+           "(RFC 8461 section 3.4)";
+  }
+  return "the key is an address, a single label or no domain name: there can be no policy";
+}
+
+std::string why(const std::optional<cache::Entry>& entry, Standing standing, WallTime now) {
+  switch (standing) {
+    case Standing::Unknown:
+      return entry ? "what the cache has of it is over: the daemon has to look it up"
+                   : "the cache knows nothing of it: the daemon has to look it up";
+    case Standing::NoPolicy:
+      if (entry && entry->failure) {
+        return "no policy could be had, and none is cached: as if the domain had no MTA-STS "
+               "(RFC 8461 section 5.1)";
+      }
+      return "no usable MTA-STS record was found, and no policy is cached";
+    case Standing::NotEnforced:
+      return "the policy is of mode " + std::string(mtasts::to_string(entry->policy->policy.mode)) +
+             (entry->policy->policy.mode == mtasts::Mode::Testing
+                  ? ": its domain wants mail delivered in any case"
+                  : ": its domain asks for no protection");
+    case Standing::Enforced:
+      return "a policy of mode " + std::string(mtasts::to_string(entry->policy->policy.mode)) +
+             " is cached and ends " + relative_text(entry->policy->expires_at(), now);
+  }
+  return "";
+}
+
+class Explainer {
+ public:
+  explicit Explainer(const Arguments& arguments) : arguments_(arguments) {}
+
+  Result<Explanation, std::string> run() {
+    progress_.tick();
+    result_.key = arguments_.key;
+    result_.map = arguments_.map;
+    const auto& maps = arguments_.settings.config.maps;
+    const auto map = maps.find(arguments_.map);
+    result_.map_known = map != maps.end();
+    result_.profile = (result_.map_known ? map : maps.find(answer::kDefaultMap))->second;
+    result_.domain = socketmap::policy_domain_of(arguments_.key);
+    if (!result_.domain) {
+      result_.reply = std::string(socketmap::kNotFound);
+      result_.why = why_no_domain(arguments_.key);
+      return std::move(result_);
+    }
+    ask_daemon();
+    auto found = find_entry(arguments_.settings, *result_.domain);
+    if (!found) {
+      return failure(std::move(found.error()));
+    }
+    result_.found = std::move(*found);
+    explain_entry();
+    look_up_hosts();
+    progress_.hide();
+    return std::move(result_);
+  }
+
+ private:
+  void ask_daemon() {
+    auto client = SocketmapClient::connect(arguments_.settings.config.socketmap.listen.front());
+    if (!client || !client->send(arguments_.map, arguments_.key)) {
+      return;
+    }
+    if (auto reply = client->receive([this] { progress_.tick(); })) {
+      result_.reply = std::move(*reply);
+      result_.reply_from_daemon = true;
+    }
+  }
+
+  void explain_entry() {
+    const WallTime now = SystemClock().wall();
+    const auto& entry = result_.found.entry;
+    Standing standing = Standing::Unknown;
+    if (entry) {
+      const std::string record = cache::encode(*entry);
+      const auto view = cache::RecordView::decode(record);
+      std::vector<std::string_view> patterns;
+      std::string reply;
+      if (view) {
+        standing = answer::reply_from_record(*view, false, now, *result_.domain, result_.profile,
+                                             patterns, reply)
+                       .standing;
+      }
+      if (!result_.reply && standing != Standing::Unknown) {
+        result_.reply = std::move(reply);
+      }
+      result_.alive = entry->policy && entry->policy->expires_at() > now;
+    }
+    result_.why = why(entry, standing, now);
+  }
+
+  void look_up_hosts() {
+    // "[host]" is that host, whatever MX records there are.
+    if (arguments_.key.starts_with('[')) {
+      result_.hosts = {{0, result_.domain->str(), std::nullopt}};
+    } else if (auto hosts =
+                   mx_hosts(arguments_.settings, *result_.domain, [this] { progress_.tick(); })) {
+      result_.hosts = std::move(*hosts);
+    } else {
+      result_.hosts_error = std::move(hosts.error());
+    }
+    if (result_.alive) {
+      match(result_.hosts, result_.found.entry->policy->policy);
+    }
+  }
+
+  const Arguments& arguments_;
+  Progress progress_{"asking mtastsd and DNS"};
+  Explanation result_;
+};
+
+json to_json(const Explanation& it) {
+  json hosts = json::array();
+  for (const MxHost& host : it.hosts) {
+    hosts.push_back({{"preference", host.preference},
+                     {"host", host.host},
+                     {"passes", it.alive ? json(host.pattern.has_value()) : json(nullptr)},
+                     {"pattern", host.pattern ? json(host.pattern->str()) : json(nullptr)}});
+  }
+  const auto entry = [&it] {
+    return it.found.entry ? control::entry_to_json(it.domain->view(), *it.found.entry)
+                          : json(nullptr);
+  };
+  return {{"key", it.key},
+          {"domain", it.domain ? json(it.domain->view()) : json(nullptr)},
+          {"map", it.map},
+          {"profile",
+           {{"known", it.map_known},
+            {"servername", it.profile.servername},
+            {"report_attributes", it.profile.report_attributes},
+            {"enforce_testing", it.profile.enforce_testing}}},
+          {"from_daemon", it.found.from_daemon},
+          {"entry", entry()},
+          {"reply", it.reply ? json(*it.reply) : json(nullptr)},
+          {"reply_from_daemon", it.reply_from_daemon},
+          {"why", it.why},
+          {"mx", std::move(hosts)},
+          {"mx_error", it.hosts_error.empty() ? json(nullptr) : json(it.hosts_error)}};
+}
+
+std::string profile_text(const Explanation& it) {
+  std::string text = it.map;
+  if (!it.map_known) {
+    text += " (not configured: answered as \"" + std::string(answer::kDefaultMap) + "\")";
+  }
+  text += it.profile.servername ? ", with SNI" : ", without SNI (Postfix before 3.4)";
+  text += it.profile.report_attributes ? ", with the attributes for TLS reports" : "";
+  return text + (it.profile.enforce_testing ? ", testing is enforced" : "");
+}
+
+void print_hosts(const Terminal& terminal, const Explanation& it) {
+  const auto line = [&terminal](std::string_view name, const std::string& value, Colour colour) {
+    std::fputs(field(terminal, name, value, colour).c_str(), stdout);
+  };
+  if (!it.hosts_error.empty()) {
+    line("MX hosts", printable(it.hosts_error), Colour::Yellow);
+    return;
+  }
+  if (it.hosts.empty()) {
+    line("MX hosts", "none: the domain takes no mail", Colour::Yellow);
+  }
+  std::string_view name = "MX hosts";
+  for (const MxHost& host : it.hosts) {
+    std::string text = std::to_string(host.preference) + " " + printable(host.host);
+    Colour colour = Colour::None;
+    if (host.pattern) {
+      text += "  matches " + host.pattern->str();
+      colour = Colour::Green;
+    } else if (it.alive) {
+      text += "  matches no pattern";
+      colour = Colour::Red;
+    }
+    line(name, text, colour);
+    name = "";
+  }
+}
+
+void print(const Explanation& it) {
+  const Terminal terminal = look_at(STDOUT_FILENO);
+  const auto line = [&terminal](std::string_view name, const std::string& value,
+                                Colour colour = Colour::None) {
+    std::fputs(field(terminal, name, value, colour).c_str(), stdout);
+  };
+  line("Key", printable(it.key));
+  line("Map", printable(profile_text(it)));
+  if (it.domain) {
+    line("Policy domain", it.domain->str());
+    line("Known by", it.found.from_daemon ? "the running daemon"
+                                          : "the cache's files: the daemon does not answer at its "
+                                            "control socket");
+    if (it.found.entry) {
+      std::fputs(describe(terminal, *it.domain, *it.found.entry, SystemClock().wall()).c_str(),
+                 stdout);
+    }
+  }
+  const bool found = it.reply && it.reply->starts_with("OK ");
+  line("Reply", it.reply ? printable(*it.reply) : "cannot be told without the daemon",
+       found ? Colour::Green : Colour::Yellow);
+  if (it.domain && it.reply && !it.reply_from_daemon) {
+    line("", "(what the daemon would say: it is not running)");
+  }
+  line("Why", it.why);
+  if (it.domain) {
+    print_hosts(terminal, it);
+  }
+}
+
+int explain(Arguments& arguments) {
+  if (auto loaded = arguments.settings.load(); !loaded) {
+    return trouble(loaded.error());
+  }
+  const auto explanation = Explainer(arguments).run();
+  if (!explanation) {
+    return trouble(explanation.error());
+  }
+  if (arguments.json) {
+    std::puts(control::to_line(to_json(*explanation)).c_str());
+  } else {
+    print(*explanation);
+  }
+  if (!explanation->reply) {
+    return kTrouble;
+  }
+  if (explanation->reply->starts_with("OK ")) {
+    return kGood;
+  }
+  return explanation->reply->starts_with("NOTFOUND") ? kNotFound : kTrouble;
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, std::function<int()>& run) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb =
+      app.add_subcommand("explain", "what mtastsd says to a key, and how it comes to that");
+  verb->add_option("KEY", arguments->key,
+                   "the key as Postfix sends it: a domain, or a next-hop such as "
+                   "[relay.example]:587")
+      ->required();
+  verb->add_option("--map", arguments->map, "the socketmap name, as in main.cf")
+      ->type_name("NAME")
+      ->capture_default_str();
+  verb->add_flag("--json", arguments->json, "one JSON object");
+  arguments->settings.add_option(*verb);
+  verb->callback([arguments, &run] { run = [arguments] { return explain(*arguments); }; });
+}
+
+}  // namespace mtastsd::ctl
