@@ -214,7 +214,6 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   if (rc != 0) {
     return failure(error_of(directory, rc));
   }
-  give_to_owner_of(directory);
   if (self->cut_short(directory, access)) {
     return failure(
         OpenError{OpenProblem::Damaged, "cache " + directory + ": the data file is cut short"});
@@ -234,6 +233,7 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   if (self->opened_to_write_ && last_end != LastEnd::ProcessDied) {
     leave_mark(directory, kRunMark, run_mark(directory));
   }
+  give_to_owner_of(directory);
   return self;
 }
 
