@@ -214,6 +214,7 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   if (rc != 0) {
     return failure(error_of(directory, rc));
   }
+  give_to_owner_of(directory);
   if (self->cut_short(directory, access)) {
     return failure(
         OpenError{OpenProblem::Damaged, "cache " + directory + ": the data file is cut short"});
