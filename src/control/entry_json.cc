@@ -73,8 +73,9 @@ Result<cache::StoredPolicy, std::string> read_policy(const json& policy) {
   if (!id || !text || !fetched_at) {
     return failure(std::string("lacks policy.id, policy.text or policy.fetched_at"));
   }
-  // The grammar of an id is the record's.
-  if (!mtasts::parse_txt_record("v=STSv1; id=" + *id + ";")) {
+  // The grammar of an id is the record's, which may hold more than the id.
+  const auto record = mtasts::parse_txt_record("v=STSv1; id=" + *id + ";");
+  if (!record || record->id != *id) {
     return failure(std::string("policy.id is no id of RFC 8461"));
   }
   if (text->size() > mtasts::kMaxPolicyBytes) {

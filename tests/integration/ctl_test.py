@@ -81,7 +81,10 @@ class CtlTest(unittest.TestCase):
 
     def run_ctl(self, *arguments, stdin=None, env=None, user=None):
         """(status, stdout, stderr), with the test's configuration."""
-        done = subprocess.run([OPTIONS.mtastsctl, *arguments, "--config", self.config],
+        program = OPTIONS.mtastsctl
+        if user is not None:
+            program = sandbox.for_everybody(program, self.directory)
+        done = subprocess.run([program, *arguments, "--config", self.config],
                               input=stdin or "", capture_output=True, text=True, timeout=120,
                               env={**os.environ, **(env or {})}, user=user)
         self.assertNotRegex(done.stderr, r"Sanitizer|runtime error")
@@ -239,7 +242,8 @@ class CtlTest(unittest.TestCase):
         self.assertEqual(status["listeners"], [INET])
         self.assertEqual(status["config"], self.config)
         self.assertEqual(status["queries"]["about_domains"], 4)
-        self.assertEqual(status["queries"]["waited"], 2)
+        # A third one where the first was not committed yet when it was asked for again.
+        self.assertIn(status["queries"]["waited"], (2, 3))
         self.assertEqual(status["queries"]["hit_rate"], 0.5)
         self.assertEqual(status["cache"]["policies"], 1)
         self.assertEqual(status["cache"]["without_policy"], 1)

@@ -43,6 +43,7 @@ def enter():
     if os.environ.get(_INSIDE):
         del os.environ[_INSIDE]  # what the test starts is none of our business
         run([program("ip", "iproute2"), "link", "set", "lo", "up"])
+        _have_terminals()
         return
     if os.geteuid() != 0:
         print("skipped: needs root for its own network namespace")
@@ -58,6 +59,24 @@ def enter():
     os.environ[_INSIDE] = "1"
     os.execv(unshare, [unshare, "--net", "--mount", "--pid", "--fork", "--kill-child",
                        "--mount-proc", "--", sys.executable, *sys.argv])
+
+
+def _have_terminals():
+    """Where /dev has none, as in a bare chroot."""
+    try:
+        for end in os.openpty():
+            os.close(end)
+    except OSError:
+        run(["mount", "-t", "devpts", "devpts", "/dev/pts"], check=False)
+
+
+def for_everybody(path, scratch):
+    """The path of a program for other users too: what it lies below may be closed to them."""
+    directory = os.path.join(scratch, "programs")
+    if not os.path.ismount(directory):
+        os.makedirs(directory, exist_ok=True)
+        run(["mount", "--bind", os.path.dirname(os.path.abspath(path)), directory])
+    return os.path.join(directory, os.path.basename(path))
 
 
 def run(command, timeout=30, check=True, **options):
