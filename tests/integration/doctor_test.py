@@ -62,7 +62,10 @@ class DoctorTest(unittest.TestCase):
         self.addCleanup(sandbox.write, path, self.master)
 
     def run_doctor(self, *arguments, **options):
-        command = [OPTIONS.mtastsctl, "doctor", "--postfix-config", self.postfix.config,
+        program = OPTIONS.mtastsctl
+        if "user" in options:
+            program = sandbox.for_everybody(program, self.directory)
+        command = [program, "doctor", "--postfix-config", self.postfix.config,
                    "--config", self.mtastsd.config, *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
 
