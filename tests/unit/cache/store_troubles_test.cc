@@ -15,6 +15,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fakes/temp_dir.h"
@@ -43,6 +44,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Milliseconds kPatience{10000};
+constexpr std::size_t kPage = 4096;  // of LMDB's file
+constexpr unsigned kLeaf = 0x02;
 const WallTime kNow = std::chrono::floor<Seconds>(std::chrono::system_clock::now());
 
 DomainName name(const std::string& text) {
@@ -109,16 +112,22 @@ class StoreTroubles : public testing::Test {
     return !snapshot.find(domain).empty();
   }
 
-  // Rubbish in place of each page in which `text` stands: one byte throughout, or noise.
+  // Rubbish in place of each leaf in which `text` stands: one byte throughout, or noise.
   void overwrite_pages_with(const std::string& text, bool noise) {
     std::minstd_rand random(1);
     std::ifstream in(data_file(), std::ios::binary);
     std::string bytes((std::istreambuf_iterator<char>(in)), {});
-    for (std::size_t at = bytes.find(text); at != std::string::npos;
-         at = bytes.find(text, at + 1)) {
-      const std::size_t page = at / 4096 * 4096;
-      std::generate_n(bytes.begin() + static_cast<std::ptrdiff_t>(page), 4096,
-                      [&] { return static_cast<char>(noise ? random() >> 8 : 0xee); });
+    for (std::size_t at = 2 * kPage; at < bytes.size(); at += kPage) {
+      // What LMDB calls mp_flags and mp_upper: below the latter is what the page held before.
+      const auto flags = static_cast<unsigned char>(bytes[at + 10]);
+      const auto upper = static_cast<unsigned char>(bytes[at + 14]) |
+                         static_cast<unsigned char>(bytes[at + 15]) << 8;
+      const std::string_view used = std::string_view(bytes).substr(at, kPage).substr(
+          std::min<std::size_t>(static_cast<std::size_t>(upper), kPage));
+      if ((flags & kLeaf) != 0 && used.find(text) != std::string_view::npos) {
+        std::generate_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), kPage,
+                        [&] { return static_cast<char>(noise ? random() >> 8 : 0xee); });
+      }
     }
     std::ofstream(data_file(), std::ios::binary) << bytes;
   }
