@@ -155,6 +155,7 @@ void LmdbStore::erase(const DomainName& domain) {
 
 void LmdbStore::remember(const DomainName& domain, Pending pending) {
   const std::lock_guard lock(mutex_);
+  const bool first = pending_.empty();
   const auto it = pending_.find(domain);
   if (it == pending_.end()) {
     if (pending_.size() >= kMaxPending && !make_room_in_memory()) {
@@ -168,7 +169,10 @@ void LmdbStore::remember(const DomainName& domain, Pending pending) {
   pending_negative_ += pending.negative ? 1 : 0;
   pending.sequence = ++sequence_;
   pending_.insert_or_assign(domain, std::move(pending));
-  wake_.notify_one();
+  // The writer looks for more by itself as long as something is pending.
+  if (first) {
+    wake_.notify_one();
+  }
 }
 
 // With mutex_ held: a "no policy" result that waits gives way to anything new.
