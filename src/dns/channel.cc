@@ -22,12 +22,16 @@ namespace {
 // RFC 9715 section 3.1: fits in a packet without fragments nearly everywhere.
 constexpr int kUdpPayload = 1232;
 constexpr int kReceiveBuffer = 1024 * 1024;
-constexpr Milliseconds kTry{1500};
+// A burst makes a socket's buffer run over, and what was lost is to be asked again while mail
+// waits. A server at work on the answer is not hurt: it gets the same question once more.
+constexpr Milliseconds kFirstUdpTry{500};
+constexpr Milliseconds kTcpTry{1500};
 constexpr int kQuestionsPerPort = 100;  // then another source port: harder to guess
 
 #ifdef ARES_OPT_MAXTIMEOUTMS
-// Newer releases fit the timeout to the latency they have seen, down to this.
+// Newer releases fit the timeout to the latency they have seen, between these.
 constexpr Milliseconds kShortestTry{250};
+constexpr Milliseconds kLongestTry{1500};
 #endif
 
 // Try n lasts twice as long as try n - 1.
@@ -40,7 +44,7 @@ int tries_for(Milliseconds patience, Milliseconds one_try) {
   for (Milliseconds sum{0}; sum < patience && tries < 100; ++tries) {
     sum += each;
 #ifdef ARES_OPT_MAXTIMEOUTMS
-    each = std::min(each * 2, one_try);
+    each = std::min(each * 2, std::max(one_try, kLongestTry));
 #else
     each *= 2;
 #endif
@@ -88,7 +92,8 @@ Channel::Channel(event::Loop& loop, Owner& owner, const Server& server, Transpor
 std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Server& server,
                                        Transport transport, Milliseconds patience) {
   std::unique_ptr<Channel> channel(new Channel(loop, owner, server, transport));
-  const Milliseconds one_try = std::clamp(patience / 4, Milliseconds(20), kTry);
+  const Milliseconds one_try = std::clamp(patience / 4, Milliseconds(20),
+                                          transport == Transport::Tcp ? kTcpTry : kFirstUdpTry);
   ares_options options{};
   int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB |
              ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_RCVBUF | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS |
@@ -116,7 +121,7 @@ std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Se
 #endif
 #ifdef ARES_OPT_MAXTIMEOUTMS
   mask |= ARES_OPT_MAXTIMEOUTMS;
-  options.maxtimeout = static_cast<int>(one_try.count());
+  options.maxtimeout = static_cast<int>(std::max(one_try, kLongestTry).count());
 #endif
 #ifdef ARES_OPT_QUERY_CACHE
   mask |= ARES_OPT_QUERY_CACHE;
