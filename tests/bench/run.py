@@ -11,13 +11,14 @@ import os
 import sys
 import tempfile
 
+import burst
 import growing
 import lab as laboratory
 import parts
 
-PARTS = {"hits": parts.hits, "cold": parts.cold, "both": parts.both, "growing": growing.growing,
-         "connecting": growing.connecting, "threads": growing.threads, "rest": growing.rest,
-         "micro": growing.micro}
+PARTS = {"hits": parts.hits, "cold": parts.cold, "burst": burst.burst, "both": parts.both,
+         "growing": growing.growing, "connecting": growing.connecting,
+         "threads": growing.threads, "rest": growing.rest, "micro": growing.micro}
 
 
 @dataclasses.dataclass
@@ -31,6 +32,7 @@ class Plan:
     warmup: float
     cold_domains: int
     cold_rounds: int
+    bursts: tuple
     both_rounds: int
     idle_seconds: float
     sizes: tuple  # policies of the caches that are compared with a small one
@@ -38,10 +40,9 @@ class Plan:
 
 def plan_of(arguments):
     if arguments.quick:
-        plan = Plan(True, True, 7, 0.3, 1.0, 0.1, 500, 3, 3, 1.5, (1_000_000,))
+        plan = Plan(True, True, 7, 0.3, 1.0, 0.1, 500, 3, (1000,), 3, 1.5, (1_000_000,))
     else:
-        plan = Plan(False, True, 15, 0.4, 1.0, 0.1, 2000, 5, 7, 2.0,
-                    (1_000_000,))
+        plan = Plan(False, True, 15, 0.4, 1.0, 0.1, 2000, 5, (1000, 5000), 7, 2.0, (1_000_000,))
     if arguments.rounds:
         plan.rounds = plan.cold_rounds = plan.both_rounds = arguments.rounds
     if arguments.huge:

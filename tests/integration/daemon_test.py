@@ -53,6 +53,30 @@ class DaemonTest(DaemonCase):
             self.assertEqual(mtastsd.ask("other.test"), "NOTFOUND ")
         self.assertEqual(self.web.requests("cold.test"), [200])
 
+    def test_many_new_domains_at_once(self):
+        """Five of a hundred DNS answers are lost; every domain is answered with its policy."""
+        domains = [f"d{number}.burst.test" for number in range(200)]
+        lossy = ScriptedDns(OTHER_DNS, lost=0.05)
+        self.addCleanup(lossy.stop)
+        certificate = self.authority.issue(*("mta-sts." + domain for domain in domains))
+        for domain in domains:
+            self.publish(domain, "mail." + domain, dns=lossy, certificate=certificate)
+        self.web.apply()
+        mtastsd = self.daemon(dns={"servers": [OTHER_DNS]})
+        clients = [socketmap.Client(INET, timeout=30) for _ in range(100)]
+        for client in clients:
+            self.addCleanup(client.close)
+        for at in range(0, len(domains), len(clients)):
+            batch = domains[at:at + len(clients)]
+            for client, domain in zip(clients, batch):
+                client.send(socketmap.netstring("postfix " + domain))
+            for client, domain in zip(clients, batch):
+                self.assertEqual(client.reply(), secure("mail." + domain))
+        # Each question until it is answered, and none for an answer that is there.
+        for domain in domains:
+            for name, rtype in (("_mta-sts." + domain, "TXT"), ("mta-sts." + domain, "A")):
+                self.assertLessEqual(len(lossy.asked(name, rtype)), 5, name)
+
     def test_keys_of_postfix(self):
         self.publish("keys.test", "mail.keys.test")
         self.web.apply()

@@ -5,6 +5,7 @@ ScriptedDns answers from a table in this process, counts what it is asked and ca
 """
 
 import os
+import random
 import socket
 import struct
 import threading
@@ -171,11 +172,13 @@ zone:
 class ScriptedDns:
     """Faults are set for a (name, type): servfail, refused, drop or truncate.
 
-    A truncated answer carries nothing over UDP and everything over TCP.
+    A truncated answer carries nothing over UDP and everything over TCP. `lost` is the share of
+    UDP answers that do not arrive, whatever they are about.
     """
 
-    def __init__(self, address, port=53, ttl=60, negative_ttl=60):
+    def __init__(self, address, port=53, ttl=60, negative_ttl=60, lost=0.0):
         self.address, self.port, self.ttl, self.negative_ttl = address, port, ttl, negative_ttl
+        self._lost, self._random = lost, random.Random(8461)
         self._lock = threading.Lock()
         self._records, self._faults, self._asked = {}, {}, []
         self._validated = frozenset()
@@ -228,7 +231,7 @@ class ScriptedDns:
             except TimeoutError:
                 continue
             reply = self._reply(query, "udp")
-            if reply is not None:
+            if reply is not None and self._random.random() >= self._lost:
                 self._udp.sendto(reply, peer)
 
     def _serve_tcp(self):
@@ -284,6 +287,6 @@ class ScriptedDns:
             name = alias[0]
         answers += [_record(name, rtype, self.ttl, _encode_data(rtype, value))
                     for value in self._records.get((name, rtype), [])]
-        exists = bool(answers) or any(owner == name or owner.endswith("." + name)
-                                      for owner, _ in self._records)
+        exists = (bool(answers) or any((name, each) in self._records for each in TYPES)
+                  or any(owner.endswith("." + name) for owner, _ in self._records))
         return answers, exists
