@@ -50,9 +50,7 @@ std::optional<int> parse_status_line(std::string_view line) {
   if (!line.starts_with("HTTP/")) return std::nullopt;
   line.remove_prefix(5);
   const std::string_view version = line.substr(0, line.find(' '));
-  if (version != "1.0" && version != "1.1" && version != "2" && version != "3") {
-    return std::nullopt;
-  }
+  if (version != "1.0" && version != "1.1") return std::nullopt;
   line.remove_prefix(version.size());
   // RFC 9112 section 4: three digits; the reason after them means nothing.
   if (line.size() < 4 || line[0] != ' ' || line[1] < '1' || !is_digit(line[1]) ||
@@ -96,11 +94,7 @@ ResponseHead::State ResponseHead::add_line(std::string_view line) {
 
 ResponseHead::State ResponseHead::begin(std::string_view line) {
   const auto status = parse_status_line(line);
-  if (!status) return refuse(ErrorKind::Protocol, "not an HTTP response");
-  // Only ALPN tells which protocol a connection speaks, not what the server writes into it.
-  if (line.starts_with("HTTP/1.") == framed_) {
-    return refuse(ErrorKind::Protocol, "a status line of another HTTP version");
-  }
+  if (!status) return refuse(ErrorKind::Protocol, "not an HTTP/1 response");
   status_ = *status;
   return state_;
 }
@@ -157,7 +151,7 @@ ResponseHead::State ResponseHead::end() {
 
 // RFC 9112 section 6.3.
 bool ResponseHead::body_ends_with_connection() const {
-  return !framed_ && transfer_codings_.empty() && content_lengths_.empty();
+  return transfer_codings_.empty() && content_lengths_.empty();
 }
 
 std::string_view result_type(ErrorKind kind) {

@@ -27,9 +27,6 @@ class ResponseHead {
  public:
   enum class State { Reading, Complete, Refused };
 
-  // Says that the connection speaks HTTP/2, which frames bodies by itself. Before the first line.
-  void speaks_http2() { framed_ = true; }
-
   // One line as it arrived, line end included. Complete with the empty line that ends the
   // final response's header section; Refused as soon as the response cannot be used.
   State add_line(std::string_view line);
@@ -53,7 +50,6 @@ class ResponseHead {
   Error error_;
   std::size_t bytes_ = 0;
   int status_ = 0;
-  bool framed_ = false;  // HTTP/2
   std::vector<std::string> content_types_;
   std::vector<std::string> content_lengths_;
   std::vector<std::string> content_codings_;

@@ -29,12 +29,20 @@ using test::Script;
 using test::TlsServer;
 
 constexpr char kHost[] = "mta-sts.example.com";
+constexpr int kTicketsInFlood = 40000;
+constexpr Milliseconds kOneTurn{40};  // of the loop, in CPU time; all these tickets take more
 const std::string kPolicy =
     "version: STSv1\r\nmode: enforce\r\nmx: mail.example.com\r\nmax_age: 604800\r\n";
 
 std::string response(const std::string& body, const std::string& more = "") {
   return "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n" + more +
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+std::chrono::nanoseconds thread_cpu_time() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
 Script says(std::string text) {
@@ -280,6 +288,7 @@ TEST_F(CurlFetcherTest, ServerWithoutTlsIsATlsError) {
 
 TEST_F(CurlFetcherTest, ProtocolThatWasNotOfferedIsRefused) {  // RFC 7301 section 3.2
   EXPECT_EQ(error(fetch_from(*good_, says(response(kPolicy)), {.alpn = "foo/1"})), ErrorKind::Tls);
+  EXPECT_EQ(error(fetch_from(*good_, says(response(kPolicy)), {.alpn = "h2"})), ErrorKind::Tls);
   EXPECT_EQ(body(fetch_from(*good_, says(response(kPolicy)), {.alpn = "http/1.1"})), kPolicy);
 }
 
@@ -440,6 +449,25 @@ TEST_F(CurlFetcherTest, TheLimitIsForAllOfItHoweverTheBytesDrip) {  // RFC 8461 
   const auto start = steady_clock::now();
   EXPECT_EQ(error(fetch(kHost, Milliseconds(400))), ErrorKind::Timeout);
   EXPECT_LT(steady_clock::now() - start, Milliseconds(1500));
+}
+
+TEST_F(CurlFetcherTest, TlsMessagesThatFloodInDoNotHoldTheLoop) {
+  TlsServer server(*good_, [](Connection& c) {
+    c.flood_with_tickets(kTicketsInFlood);
+    c.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+  });
+  fetcher(server.port());
+  auto last = thread_cpu_time();
+  std::chrono::nanoseconds longest{0};
+  std::unique_ptr<event::Timer> beat = loop_.make_timer([&] {
+    const auto now = thread_cpu_time();
+    longest = std::max(longest, now - last);
+    last = now;
+    beat->arm(Milliseconds(1));
+  });
+  beat->arm(Milliseconds(1));
+  EXPECT_EQ(error(fetch(kHost, Milliseconds(60000))), ErrorKind::Status);
+  EXPECT_LT(longest, kOneTurn);
 }
 
 TEST_F(CurlFetcherTest, RefusedConnectionIsAConnectError) {

@@ -49,10 +49,25 @@ class Connection {
     }
     return true;
   }
+  // Session tickets (RFC 8446 section 4.6.1), made first and sent in one go.
+  void flood_with_tickets(int count) {
+    BIO* to_client = SSL_get_wbio(ssl_);
+    BIO_up_ref(to_client);
+    BIO* buffer = BIO_new(BIO_f_buffer());
+    BIO_set_write_buffer_size(buffer, count * kTicketBytes);
+    SSL_set0_wbio(ssl_, BIO_push(buffer, to_client));
+    for (int i = 0; i < count && !stopping_; ++i) {
+      if (SSL_new_session_ticket(ssl_) != 1 || SSL_do_handshake(ssl_) != 1) break;
+    }
+    while (BIO_flush(buffer) != 1 && BIO_should_retry(buffer) && !stopping_) {
+    }
+  }
   void close_without_notify() { notify_ = false; }
   bool notify() const { return notify_; }
 
  private:
+  static constexpr long kTicketBytes = 512;  // with room to spare
+
   SSL* ssl_;
   std::string request_;
   const std::atomic<bool>& stopping_;
