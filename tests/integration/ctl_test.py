@@ -233,7 +233,9 @@ class CtlTest(unittest.TestCase):
         self.assertEqual(self.json("down", "status", status=1), {"running": False})
         self.publish("status.test", "mail.status.test")
         self.mtastsd.start()
-        for _ in range(3):
+        self.assertEqual(self.mtastsd.ask("status.test"), secure("mail.status.test"))
+        self.mtastsd.wait_stored("status.test")  # one that waits for its commit is not a hit
+        for _ in range(2):
             self.assertEqual(self.mtastsd.ask("status.test"), secure("mail.status.test"))
         self.mtastsd.ask("none.status.test")
         self.mtastsd.wait_stored("none.status.test")
@@ -242,8 +244,7 @@ class CtlTest(unittest.TestCase):
         self.assertEqual(status["listeners"], [INET])
         self.assertEqual(status["config"], self.config)
         self.assertEqual(status["queries"]["about_domains"], 4)
-        # A third one where the first was not committed yet when it was asked for again.
-        self.assertIn(status["queries"]["waited"], (2, 3))
+        self.assertEqual(status["queries"]["waited"], 2)
         self.assertEqual(status["queries"]["hit_rate"], 0.5)
         self.assertEqual(status["cache"]["policies"], 1)
         self.assertEqual(status["cache"]["without_policy"], 1)

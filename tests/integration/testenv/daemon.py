@@ -1,8 +1,10 @@
 """Runs mtastsd in the foreground and checks how it ends."""
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 from . import sandbox, socketmap
@@ -37,6 +39,7 @@ class Mtastsd:
         self.config = os.path.join(directory, "mtastsd.toml")
         self._log = os.path.join(directory, "mtastsd.log")
         self._child = None
+        self.control = None
         self.write_config(settings)
 
     @property
@@ -51,7 +54,9 @@ class Mtastsd:
     def write_config(self, settings):
         # The default is one for the whole machine.
         control = {"socket": os.path.join(os.path.dirname(self.config), "control.sock")}
-        sandbox.write(self.config, toml({"control": control, **settings}))
+        settings = {"control": control, **settings}
+        self.control = settings["control"].get("socket")
+        sandbox.write(self.config, toml(settings))
 
     def start(self):
         env = dict(os.environ)
@@ -99,14 +104,26 @@ class Mtastsd:
         return len(re.findall(rf"{event} domain={re.escape(domain)} ", self.log()))
 
     def wait_stored(self, domain):
-        """Until the cache file has the domain: replies do not wait for the commit."""
+        """Until the commit that has the domain is over: replies do not wait for it."""
         path = os.path.join(self.settings["cache"]["directory"], "data.mdb")
 
         def stored():
+            # LMDB writes what a commit is made of before what makes it count.
             with open(path, "rb") as file:
-                return domain.encode("ascii") in file.read()
+                return domain.encode("ascii") in file.read() and not self._uncommitted()
 
         self._child.wait_until(stored, f"has stored {domain}")
+
+    def _uncommitted(self):
+        """How many changes wait for their commit, by the control socket; none where it is off."""
+        if not self.control:
+            return 0
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(sandbox.WAIT)
+            client.connect(self.control)
+            client.sendall(b'{"command":"status"}\n')
+            with client.makefile() as replies:
+                return json.loads(replies.readline())["status"]["cache"]["pending"]
 
     def ask(self, key, name="postfix", timeout=sandbox.WAIT):
         return socketmap.ask(self.address, key, name, timeout)

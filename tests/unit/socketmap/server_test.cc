@@ -215,8 +215,13 @@ TEST_F(ServerTest, OneThatPipelinesWithoutEndLeavesTheOthersTheirTurn) {
   while (many.size() + request.size() <= std::size_t{60} << 10) {
     many += request;
   }
+  std::promise<void> loop_stands_still;
   std::promise<void> both_have_asked;
-  loop_.post([&] { both_have_asked.get_future().wait(); });
+  loop_.post([&] {
+    loop_stands_still.set_value();
+    both_have_asked.get_future().wait();
+  });
+  loop_stands_still.get_future().wait();
   greedy->send(many);
   other->send(netstring("echo other"));
   both_have_asked.set_value();
