@@ -8,7 +8,6 @@
 #include "daemon/daemon.h"
 
 #include <arpa/inet.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -40,7 +39,6 @@
 namespace mtastsd::daemon {
 namespace {
 
-constexpr int kResolverNice = 10;
 constexpr Milliseconds kAnswerInFlight{3000};  // at a stop: for queries that wait for DNS, HTTPS
 constexpr Milliseconds kStopLimit{5000};       // at a stop: for clients to take their replies
 
@@ -111,11 +109,7 @@ class ResolverThread {
   ~ResolverThread() { stop(); }
 
   void start() {
-    thread_ = std::thread([this] {
-      // Where processors are short, what is known is answered before more is found out.
-      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kResolverNice);
-      loop_.run();
-    });
+    thread_ = std::thread([this] { loop_.run(); });
   }
   void stop() {
     if (thread_.joinable()) {
