@@ -15,6 +15,7 @@
 namespace mtastsd::answer {
 namespace {
 
+using resolver::Look;
 using resolver::Standing;
 
 constexpr Seconds kTellAgainAfter{5};
@@ -33,9 +34,18 @@ Answerer::Answerer(const Clock& clock, event::Timers& timers, const cache::LmdbS
       reader_(store.make_reader()),
       deadline_timer_(timers.make_timer([this] { on_deadline(); })) {}
 
+void Answerer::set_options(AnswerOptions options) {
+  options_ = std::move(options);
+  recent_.forget();
+}
+
 bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
                       std::string& reply) {
   counters_.queries.add();
+  const WallTime now = clock_.wall();
+  if (from_recent(request, now, reply)) {
+    return true;
+  }
   const socketmap::Request parts = socketmap::split_request(request);
   const socketmap::Profile& profile = profile_of(parts.map);
   const auto domain = socketmap::policy_domain_of(parts.key);
@@ -44,13 +54,19 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
     reply = socketmap::kNotFound;
     return true;
   }
-  bool attention = false;
+  const std::uint32_t place = cache::UnsavedFilter::place(*domain);
+  const std::uint32_t changes = store_.unsaved().changes(place);  // before anything is read
   // What waits for its commit only the resolver can tell.
-  if (!store_.unsaved().may_hold(*domain) && from_cache(*domain, profile, attention, reply)) {
-    if (attention) {
-      tell_resolver(*domain);
+  if (!store_.unsaved().may_hold(*domain)) {
+    const Look known = from_cache(*domain, profile, now, reply);
+    if (known.attention) {
+      tell_resolver(*domain, now);
+      return true;
     }
-    return true;
+    if (known.standing != Standing::Unknown) {
+      recent_.keep(request, {reply, known.standing, place, changes}, now, known.until);
+      return true;
+    }
   }
   counters_.asked.add();
   const std::uint64_t question = next_question_++;
@@ -59,6 +75,16 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
   arm_deadline();
   asker_.ask(*domain, question);
   return false;
+}
+
+bool Answerer::from_recent(std::string_view request, WallTime now, std::string& reply) {
+  const auto known = recent_.find(request, now);
+  if (!known || known->changes != store_.unsaved().changes(known->place)) {
+    return false;
+  }
+  reply = known->reply;
+  count(known->standing);
+  return true;
 }
 
 const socketmap::Profile& Answerer::profile_of(std::string_view map) {
@@ -77,30 +103,33 @@ const socketmap::Profile& Answerer::profile_of(std::string_view map) {
   return fallback;
 }
 
-bool Answerer::from_cache(const DomainName& domain, const socketmap::Profile& profile,
-                          bool& attention, std::string& reply) {
+Look Answerer::from_cache(const DomainName& domain, const socketmap::Profile& profile, WallTime now,
+                          std::string& reply) {
   cache::Reader::Snapshot snapshot(*reader_);
   const std::string_view record = snapshot.find(domain);
   if (snapshot.failed()) {
     counters_.bad_records.add();
   }
-  return !record.empty() && from_record(record, false, domain, profile, attention, reply);
+  return record.empty() ? Look{} : from_record(record, false, domain, profile, now, reply);
 }
 
 // Answers from a record if it says what holds now. `fresh`: it was fetched for this very query.
-bool Answerer::from_record(std::string_view record, bool fresh, const DomainName& domain,
-                           const socketmap::Profile& profile, bool& attention, std::string& reply) {
+Look Answerer::from_record(std::string_view record, bool fresh, const DomainName& domain,
+                           const socketmap::Profile& profile, WallTime now, std::string& reply) {
   const auto view = cache::RecordView::decode(record);
   if (!view) {
     counters_.bad_records.add();
-    return false;
+    return {};
   }
-  const resolver::Look known =
-      reply_from_record(*view, fresh, clock_.wall(), domain, profile, patterns_, reply);
-  attention = known.attention;
-  switch (known.standing) {
+  const Look known = reply_from_record(*view, fresh, now, domain, profile, patterns_, reply);
+  count(known.standing);
+  return known;
+}
+
+void Answerer::count(Standing standing) {
+  switch (standing) {
     case Standing::Unknown:
-      return false;
+      break;
     case Standing::NoPolicy:
       counters_.no_policy.add();
       break;
@@ -111,13 +140,11 @@ bool Answerer::from_record(std::string_view record, bool fresh, const DomainName
       counters_.enforced.add();
       break;
   }
-  return true;
 }
 
-void Answerer::tell_resolver(const DomainName& domain) {
+void Answerer::tell_resolver(const DomainName& domain, WallTime now) {
   const std::size_t hash = std::hash<DomainName>{}(domain);
   Told& told = told_[hash % told_.size()];
-  const WallTime now = clock_.wall();
   if (told.hash == hash && now >= told.at && now < told.at + kTellAgainAfter) {
     return;
   }
@@ -134,9 +161,10 @@ void Answerer::on_answer(std::uint64_t question,
   const Waiting waiting = it->second;
   waiting_.erase(it);
   std::string reply;
-  bool attention = false;
-  if (answer == nullptr || !from_record(answer->record, answer->fresh, waiting.domain,
-                                        waiting.profile, attention, reply)) {
+  const Look known = answer == nullptr ? Look{}
+                                       : from_record(answer->record, answer->fresh, waiting.domain,
+                                                     waiting.profile, clock_.wall(), reply);
+  if (known.standing == Standing::Unknown) {
     reply = socketmap::kNotFound;
   }
   reply_(waiting.ticket, reply);
@@ -145,8 +173,8 @@ void Answerer::on_answer(std::uint64_t question,
 // The best that is known: a cached policy, else as if there were none.
 void Answerer::answer_from_cache(const Waiting& waiting) {
   std::string reply;
-  bool attention = false;
-  if (!from_cache(waiting.domain, waiting.profile, attention, reply)) {
+  if (from_cache(waiting.domain, waiting.profile, clock_.wall(), reply).standing ==
+      Standing::Unknown) {
     reply = socketmap::kNotFound;
   }
   reply_(waiting.ticket, reply);

@@ -14,8 +14,12 @@ using cache::StoredPolicy;
 // RFC 8461 section 3.2: a policy lives max_age seconds from its last successful fetch, and long
 // enough for the delivery that it was fetched for where max_age is next to nothing. A fetch
 // time in the future (the clock was set back) does not drop it: it is fetched again.
+WallTime end_of_life(const EntryFacts& facts) {
+  return facts.fetched_at + std::max(facts.max_age, kLeastLife);
+}
+
 bool alive(const EntryFacts& facts, WallTime now) {
-  return facts.has_policy && now < facts.fetched_at + std::max(facts.max_age, kLeastLife);
+  return facts.has_policy && now < end_of_life(facts);
 }
 
 bool alive(const Entry& entry, WallTime now) {
@@ -136,9 +140,12 @@ Look look(const EntryFacts& facts, WallTime now) {
   if (alive(facts, now)) {
     result.standing =
         facts.mode == mtasts::Mode::Enforce ? Standing::Enforced : Standing::NotEnforced;
-    result.attention = recheck_due(facts, now) || now >= facts.last_used_at + kUseResolution;
+    const WallTime note_due = facts.last_used_at + kUseResolution;
+    result.attention = recheck_due(facts, now) || now >= note_due;
+    result.until = std::min({facts.recheck_at, note_due, end_of_life(facts)});
   } else if (!facts.has_policy && !recheck_due(facts, now)) {
     result.standing = Standing::NoPolicy;
+    result.until = facts.recheck_at;
   }
   return result;
 }

@@ -163,6 +163,7 @@ struct MicroSet::World {
   std::string record;
   std::vector<std::string> pattern_texts;
   std::vector<std::string_view> patterns;
+  std::string request;
   std::string reply;
   std::size_t turn = 0;
 };
@@ -199,8 +200,17 @@ MicroSet::MicroSet() : world_(std::make_unique<World>()) {
   add("record decode", [&w] { keep(cache::RecordView::decode(w.record)); });
   add("record encode", [&w] { keep(cache::encode(w.entry)); });
   add("checksum of a record", [&w] { keep(crc32c(w.record)); });
-  add("hit", [&w] { w.answer(w.requests[w.next(0)]); });
-  add("hit, no policy", [&w] { w.answer(w.requests[w.next(kDomains)]); });
+  // Another next-hop each time: only the cache knows the domain.
+  add("hit, read from the cache", [&w] {
+    const std::size_t turn = w.turn;
+    w.request = "postfix ";
+    w.request += w.domains[w.next(0)].view();
+    w.request += ':';
+    w.request += std::to_string(1 + turn % 65535);
+    w.answer(w.request);
+  });
+  add("hit, asked before", [&w] { w.answer(w.requests[w.next(0)]); });
+  add("hit, asked before, no policy", [&w] { w.answer(w.requests[w.next(kDomains)]); });
   add("parent key", [&w] { w.answer("postfix .bench.test"); });
   add("hit through loop and sockets", [&w, frame = std::string()]() mutable {
     frame.clear();

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mtastsd/answer/recent_answers.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/lmdb_store.h"
@@ -57,7 +58,7 @@ class Answerer final : public socketmap::RequestHandler {
 
   // Where replies go that were not given at once.
   void set_reply(Reply reply) { reply_ = std::move(reply); }
-  void set_options(AnswerOptions options) { options_ = std::move(options); }
+  void set_options(AnswerOptions options);
 
   bool handle(std::string_view request, const socketmap::Ticket& ticket,
               std::string& reply) override;
@@ -75,11 +76,13 @@ class Answerer final : public socketmap::RequestHandler {
   };
 
   const socketmap::Profile& profile_of(std::string_view map);
-  bool from_cache(const DomainName& domain, const socketmap::Profile& profile, bool& attention,
-                  std::string& reply);
-  bool from_record(std::string_view record, bool fresh, const DomainName& domain,
-                   const socketmap::Profile& profile, bool& attention, std::string& reply);
-  void tell_resolver(const DomainName& domain);
+  bool from_recent(std::string_view request, WallTime now, std::string& reply);
+  resolver::Look from_cache(const DomainName& domain, const socketmap::Profile& profile,
+                            WallTime now, std::string& reply);
+  resolver::Look from_record(std::string_view record, bool fresh, const DomainName& domain,
+                             const socketmap::Profile& profile, WallTime now, std::string& reply);
+  void count(resolver::Standing standing);
+  void tell_resolver(const DomainName& domain, WallTime now);
   void answer_from_cache(const Waiting& waiting);
   void on_deadline();
   void arm_deadline();
@@ -92,6 +95,7 @@ class Answerer final : public socketmap::RequestHandler {
   AnswerOptions options_;
   Reply reply_;
   std::unique_ptr<cache::Reader> reader_;
+  RecentAnswers recent_;
   std::vector<std::string_view> patterns_;  // of the record being answered from
   std::vector<std::string> warned_maps_;
 

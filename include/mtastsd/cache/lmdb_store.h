@@ -44,6 +44,7 @@ class UnsavedFilter {
     const std::size_t hash = std::hash<DomainName>{}(domain);
     slots_[first(hash)].fetch_add(1, std::memory_order_release);
     slots_[second(hash)].fetch_add(1, std::memory_order_release);
+    changes_[place(domain)].fetch_add(1, std::memory_order_release);
   }
   void remove(const DomainName& domain) {
     const std::size_t hash = std::hash<DomainName>{}(domain);
@@ -51,12 +52,23 @@ class UnsavedFilter {
     slots_[second(hash)].fetch_sub(1, std::memory_order_release);
   }
 
+  // How often a domain of this place was counted. Who reads a record, then finds the same number
+  // as before and no change that waited then, knows that it is still the newest.
+  static std::uint32_t place(const DomainName& domain) {
+    return static_cast<std::uint32_t>(std::hash<DomainName>{}(domain) % kPlaces);
+  }
+  std::uint32_t changes(std::uint32_t place) const {
+    return changes_[place].load(std::memory_order_acquire);
+  }
+
  private:
+  static constexpr std::size_t kPlaces = std::size_t{1} << 14;
   static constexpr std::size_t kSlots = std::size_t{1} << 17;
   static std::size_t first(std::size_t hash) { return hash % kSlots; }
   static std::size_t second(std::size_t hash) { return hash / kSlots % kSlots; }
   // Wide enough: what waits is bounded, and each domain counts twice.
   std::array<std::atomic<std::uint16_t>, kSlots> slots_{};
+  std::array<std::atomic<std::uint32_t>, kPlaces> changes_{};
 };
 
 struct StoreOptions {

@@ -43,6 +43,7 @@ struct Look {
   Standing standing = Standing::Unknown;
   bool attention = false;  // the resolver should be told of this query: a check or a note of use
                            // has come due; the answer does not wait for it
+  WallTime until{};        // without attention: from now until then it stays like this
 };
 
 // What an entry says at `now`. On the answer path.

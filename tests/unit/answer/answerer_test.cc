@@ -82,11 +82,11 @@ class AnswererTest : public testing::Test {
     cache::StoreOptions options;
     options.directory = dir_.path();
     store_ = std::move(*cache::LmdbStore::open(options, log_));
-    AnswerOptions answer;
-    answer.profiles = {{"postfix", Profile{}},
-                       {"QUERYwithTLSRPT", Profile{true, true, false}},
-                       {"strict", Profile{false, true, true}}};
-    answerer_ = std::make_unique<Answerer>(loop_, loop_, *store_, asker_, log_, counters_, answer);
+    options_.profiles = {{"postfix", Profile{}},
+                         {"QUERYwithTLSRPT", Profile{true, true, false}},
+                         {"strict", Profile{false, true, true}}};
+    answerer_ =
+        std::make_unique<Answerer>(loop_, loop_, *store_, asker_, log_, counters_, options_);
     answerer_->set_reply([this](const Ticket& ticket, std::string_view text) {
       late_.emplace_back(ticket.request, text);
     });
@@ -125,6 +125,7 @@ class AnswererTest : public testing::Test {
   test::TempDir dir_;
   test::FakeLoop loop_;
   Log log_ = Log::null();
+  AnswerOptions options_;
   RecordingAsker asker_;
   AnswerCounters counters_;
   std::unique_ptr<cache::LmdbStore> store_;
@@ -246,6 +247,104 @@ TEST_F(AnswererTest, ANewerRecordThatWaitsForItsCommitIsNotPassedOver) {
   EXPECT_EQ(ask("postfix example.com"), "later");
 }
 
+// What was answered once is known from then on without the cache; none of these may be missed.
+class RepeatedTest : public AnswererTest {
+ protected:
+  // A policy whose record is not to be looked at again for long, asked for twice.
+  void ask_repeatedly(mtasts::Mode mode, Seconds max_age, const std::string& expected) {
+    cache::Entry e = entry(mode, max_age);
+    e.recheck_at = loop_.wall() + Seconds(200000);
+    store("example.com", e);
+    EXPECT_EQ(ask("postfix example.com"), expected);
+    EXPECT_EQ(ask("postfix example.com"), expected);
+    EXPECT_TRUE(asker_.asked.empty());
+  }
+  void ask_repeatedly() { ask_repeatedly(mtasts::Mode::Enforce, Seconds(604800), kSecure); }
+
+  const std::string kSecure = "OK secure match=mail.example.com:.b.example servername=hostname";
+};
+
+TEST_F(RepeatedTest, CountsAsTheFirstTime) {
+  ask_repeatedly();
+  EXPECT_EQ(counters_.queries.value(), 2U);
+  EXPECT_EQ(counters_.enforced.value(), 2U);
+  store("example.com", entry(mtasts::Mode::Testing));
+  ask("postfix example.com");
+  ask("postfix example.com");
+  EXPECT_EQ(counters_.not_enforced.value(), 2U);
+}
+
+TEST_F(RepeatedTest, ANewPolicyIsApplied) {
+  ask_repeatedly(mtasts::Mode::None, Seconds(604800), "NOTFOUND ");
+  cache::Entry e = entry(mtasts::Mode::Enforce);
+  e.policy->policy.mx = {*mtasts::MxPattern::parse("new.example.com")};
+  store_->put(name("example.com"), e);
+  EXPECT_EQ(ask("postfix example.com"), "later");  // until it is committed
+  store("example.com", e);
+  EXPECT_EQ(ask("postfix example.com"), "OK secure match=new.example.com servername=hostname");
+}
+
+TEST_F(RepeatedTest, OneThatWasForgottenIsAskedFor) {
+  ask_repeatedly();
+  store_->erase(name("example.com"));
+  ASSERT_TRUE(store_->flush(Milliseconds(20000)));
+  EXPECT_EQ(ask("postfix example.com"), "later");
+}
+
+TEST_F(RepeatedTest, AnExpiredPolicyIsNotServed) {
+  ask_repeatedly(mtasts::Mode::Enforce, Seconds(100), kSecure);
+  loop_.advance(Seconds(99));
+  EXPECT_EQ(ask("postfix example.com"), kSecure);
+  loop_.advance(Seconds(1));
+  EXPECT_EQ(ask("postfix example.com"), "later");
+}
+
+TEST_F(RepeatedTest, ADueCheckIsToldToTheResolver) {
+  cache::Entry e = entry(mtasts::Mode::Enforce);
+  store("example.com", e);
+  ask("postfix example.com");
+  loop_.advance(Seconds(59));
+  ask("postfix example.com");
+  EXPECT_TRUE(asker_.asked.empty());
+  loop_.advance(Seconds(1));
+  EXPECT_EQ(ask("postfix example.com"), kSecure);
+  EXPECT_EQ(asker_.asked.size(), 1U);
+}
+
+TEST_F(RepeatedTest, AUseIsNotedDaily) {
+  ask_repeatedly();
+  loop_.advance(Seconds(86400));
+  EXPECT_EQ(ask("postfix example.com"), kSecure);
+  EXPECT_EQ(asker_.asked.size(), 1U);
+}
+
+TEST_F(RepeatedTest, NoPolicyIsAskedForWhenItsTimeIsOver) {
+  cache::Entry absent;
+  absent.txt_checked_at = loop_.wall();
+  absent.recheck_at = loop_.wall() + Seconds(600);
+  store("plain.example", absent);
+  EXPECT_EQ(ask("postfix plain.example"), "NOTFOUND ");
+  loop_.advance(Seconds(599));
+  EXPECT_EQ(ask("postfix plain.example"), "NOTFOUND ");
+  EXPECT_TRUE(asker_.asked.empty());
+  loop_.advance(Seconds(1));
+  EXPECT_EQ(ask("postfix plain.example"), "later");
+}
+
+TEST_F(RepeatedTest, AClockThatIsSetBackIsNoticed) {
+  ask_repeatedly();
+  loop_.set_wall(loop_.wall() - Seconds(100));
+  EXPECT_EQ(ask("postfix example.com"), kSecure);
+  EXPECT_EQ(asker_.asked.size(), 1U);  // checked in the future: to be looked at again
+}
+
+TEST_F(RepeatedTest, OtherProfilesAnswerDifferently) {
+  ask_repeatedly(mtasts::Mode::Testing, Seconds(604800), "NOTFOUND ");
+  options_.profiles["postfix"].enforce_testing = true;
+  answerer_->set_options(options_);
+  EXPECT_TRUE(ask("postfix example.com").starts_with("OK secure match="));
+}
+
 TEST_F(AnswererTest, AtAStopAllWhoWaitAreAnswered) {
   ask("postfix one.example", 1);
   ask("postfix two.example", 2);
@@ -276,7 +375,10 @@ TEST_F(AnswererTest, WhatIsKnownIsAnsweredWithoutAllocatingOrLocking) {
   for (const char* request :
        {"postfix example.com", "QUERYwithTLSRPT example.com", "postfix plain.example",
         "postfix [relay.Example.COM]:587", "postfix .example.com", "unknown example.com"}) {
-    for (int round = 0; round < 3; ++round) {
+    for (int round = 0; round < 4; ++round) {
+      if (round == 2) {
+        answerer_->set_options(options_);  // nothing is known without the cache any more
+      }
       reply.clear();
       allocations = 0;
       locks = 0;

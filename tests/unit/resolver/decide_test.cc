@@ -59,6 +59,27 @@ TEST(Look, APolicyLivesUntilMaxAgeIsOver) {
   EXPECT_EQ(standing(entry, kNow + Seconds(100)), Standing::Unknown);
 }
 
+// Whatever look() says without asking for attention, it says at every moment until then.
+TEST(Look, SaysForHowLongItStaysLikeThis) {
+  Entry absent;
+  absent.txt_checked_at = kNow;
+  absent.recheck_at = kNow + Seconds(700);
+  Entry lasting = cached("a", Seconds(30));
+  lasting.recheck_at = kNow + Seconds(1'000'000);  // the note of use comes first
+  Entry short_lived = lasting;
+  short_lived.policy->policy.max_age = Seconds(400);  // its end does
+  for (const Entry& entry : {cached("a", Seconds(30)), absent, lasting, short_lived}) {
+    const Look now = look(facts_of(entry), kNow);
+    ASSERT_FALSE(now.attention);
+    ASSERT_GT(now.until, kNow);
+    const Look last = look(facts_of(entry), now.until - Seconds(1));
+    EXPECT_EQ(last.standing, now.standing);
+    EXPECT_FALSE(last.attention);
+    const Look after = look(facts_of(entry), now.until);
+    EXPECT_TRUE(after.attention || after.standing != now.standing);
+  }
+}
+
 // RFC 8461 section 5 (A2, A3).
 TEST(Look, TestingAndNoneAreNotEnforced) {
   EXPECT_EQ(standing(cached("a", Seconds(0), Seconds(100), Mode::Testing)), Standing::NotEnforced);

@@ -1,0 +1,117 @@
+#include "mtastsd/answer/recent_answers.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace mtastsd::answer {
+namespace {
+
+using resolver::Standing;
+
+const WallTime kNow{Seconds(1'700'000'000)};
+const std::string kRequest = "postfix example.com";
+const std::string kReply = "OK secure match=mail.example.com servername=hostname";
+
+class RecentAnswersTest : public testing::Test {
+ protected:
+  void keep(const std::string& request, const std::string& reply) {
+    recent_.keep(request, {reply, Standing::Enforced, 7, 3}, kNow, kNow + Seconds(60));
+  }
+  std::string reply(const std::string& request, WallTime now = kNow) const {
+    const auto known = recent_.find(request, now);
+    return known ? std::string(known->reply) : "unknown";
+  }
+
+  RecentAnswers recent_;
+};
+
+TEST_F(RecentAnswersTest, FindsWhatWasKept) {
+  EXPECT_EQ(reply(kRequest), "unknown");
+  keep(kRequest, kReply);
+  const auto known = recent_.find(kRequest, kNow);
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->reply, kReply);
+  EXPECT_EQ(known->standing, Standing::Enforced);
+  EXPECT_EQ(known->place, 7U);
+  EXPECT_EQ(known->changes, 3U);
+  keep(kRequest, "NOTFOUND ");
+  EXPECT_EQ(reply(kRequest), "NOTFOUND ");
+}
+
+TEST_F(RecentAnswersTest, HoldsForItsSpanOnly) {
+  keep(kRequest, kReply);
+  EXPECT_EQ(reply(kRequest, kNow + Seconds(59)), kReply);
+  EXPECT_EQ(reply(kRequest, kNow + Seconds(60)), "unknown");
+  EXPECT_EQ(reply(kRequest, kNow - Seconds(1)), "unknown");  // the clock was set back
+}
+
+TEST_F(RecentAnswersTest, NothingIsKnownOfAnEmptyRequest) {
+  EXPECT_EQ(reply(""), "unknown");
+  EXPECT_EQ(reply("", WallTime{}), "unknown");
+}
+
+TEST_F(RecentAnswersTest, ARequestIsTheSameByteForByte) {
+  keep(kRequest, kReply);
+  for (const char* other : {"postfix example.co", "postfix example.comO", "postfix Example.com",
+                            "postfiy example.com"}) {
+    EXPECT_EQ(reply(other), "unknown") << other;
+  }
+}
+
+// Far more than there is room for: each one is found as it was kept, or not at all.
+TEST_F(RecentAnswersTest, WhatIsPushedOutIsNotMistakenForAnother) {
+  constexpr int kMany = 100000;
+  for (int i = 0; i < kMany; ++i) {
+    keep("postfix d" + std::to_string(i) + ".example", "OK " + std::to_string(i));
+  }
+  int found = 0;
+  for (int i = 0; i < kMany; ++i) {
+    const std::string got = reply("postfix d" + std::to_string(i) + ".example");
+    if (got != "unknown") {
+      ++found;
+      ASSERT_EQ(got, "OK " + std::to_string(i));
+    }
+  }
+  EXPECT_GT(found, 10000);
+  EXPECT_LT(found, 20000);
+}
+
+TEST_F(RecentAnswersTest, AFewThousandHardlyGetInEachOthersWay) {
+  int found = 0;
+  for (int i = 0; i < 2000; ++i) {
+    keep("postfix d" + std::to_string(i) + ".example", "OK");
+  }
+  for (int i = 0; i < 2000; ++i) {
+    found += reply("postfix d" + std::to_string(i) + ".example") == "OK" ? 1 : 0;
+  }
+  EXPECT_GT(found, 1960);
+}
+
+TEST_F(RecentAnswersTest, WhatIsTooLongIsNotKept) {
+  std::size_t longest = 0;
+  for (std::size_t bytes = 1; bytes < 1000; ++bytes) {
+    const std::string request = "postfix d" + std::to_string(bytes) + ".example";
+    keep(request, std::string(bytes, 'x'));
+    const std::string got = reply(request);
+    if (got != "unknown") {
+      longest = bytes;
+      EXPECT_EQ(got, std::string(bytes, 'x'));
+    }
+  }
+  EXPECT_GT(longest, 180U);
+  EXPECT_LT(longest, 256U);
+  keep(std::string(300, 'r'), "OK");
+  EXPECT_EQ(reply(std::string(300, 'r')), "unknown");
+}
+
+TEST_F(RecentAnswersTest, ForgetsAll) {
+  keep(kRequest, kReply);
+  recent_.forget();
+  EXPECT_EQ(reply(kRequest), "unknown");
+  keep(kRequest, kReply);
+  EXPECT_EQ(reply(kRequest), kReply);
+}
+
+}  // namespace
+}  // namespace mtastsd::answer
