@@ -9,7 +9,6 @@
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +25,7 @@
 #include "daemon/acceptor.h"
 #include "daemon/control_service.h"
 #include "daemon/listener.h"
+#include "daemon/supervisor.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/cache/lmdb_store.h"
@@ -382,10 +382,10 @@ void Daemon::Impl::open_control(const std::vector<std::unique_ptr<Listener>>& li
 }
 
 void Daemon::Impl::run() {
-  sd_notify(0, "READY=1");
+  tell_supervisor("READY=1");
   loop_.run();
   control_.reset();
-  sd_notify(0, "STOPPING=1");
+  tell_supervisor("STOPPING=1");
   log_.info("stopping");
   for (const auto& thread : answering_) {
     thread->begin_stop();
@@ -409,7 +409,7 @@ void Daemon::Impl::reload() {
     log_.warn("not reloaded: there is no configuration file", {});
     return;
   }
-  sd_notify(0, "RELOADING=1");
+  tell_supervisor("RELOADING=1");
   auto next = config::load(config_path_);
   if (!next) {
     log_each_error(next.error().message);
@@ -422,7 +422,7 @@ void Daemon::Impl::reload() {
     }
     log_.info("reloaded", {{"config", config_path_}});
   }
-  sd_notify(0, "READY=1");
+  tell_supervisor("READY=1");
 }
 
 // A line for each mistake: a field of a log line is cut short.

@@ -1,6 +1,6 @@
 // The log: a spdlog async_logger with a thread pool and a sink of its own; spdlog's registry
 // and default logger are not used. A line goes
-//   caller: make_body -> queue (8192 lines, overwrites its oldest) -> thread: Sink -> LineWriter
+//   caller: make_body -> queue (1536 lines, overwrites its oldest) -> thread: Sink -> LineWriter
 // Known limits: lines still queued two seconds into the destructor are lost.
 #include "mtastsd/observability/log.h"
 
@@ -26,7 +26,7 @@ namespace {
 
 using SystemTime = std::chrono::system_clock::time_point;
 
-constexpr std::size_t kQueueLines = 8192;
+constexpr std::size_t kQueueLines = 1536;
 constexpr Milliseconds kFlushWait{2000};
 constexpr const char* kSyslogPath = "/dev/log";
 

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import unittest
+from unittest import mock
 
 from testenv import sandbox, socketmap, web
 from testenv.case import BLACKHOLE, DNS, INET, NOBODY, OTHER_DNS, DaemonCase, secure
@@ -77,6 +78,25 @@ class DaemonTest(DaemonCase):
         for domain in domains:
             for name, rtype in (("_mta-sts." + domain, "TXT"), ("mta-sts." + domain, "A")):
                 self.assertLessEqual(len(lossy.asked(name, rtype)), 5, name)
+
+    def test_the_service_manager_is_told(self):
+        for name in (os.path.join(self.directory, "notify"), "\0mtastsd.notify.test"):
+            with self.subTest(name), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                manager.bind(name)
+                manager.settimeout(sandbox.WAIT)
+                with mock.patch.dict(os.environ, NOTIFY_SOCKET=name.replace("\0", "@")):
+                    mtastsd = self.daemon()
+                self.assertEqual(manager.recv(100), b"READY=1")
+                mtastsd.reload()
+                self.assertEqual(manager.recv(100), b"RELOADING=1")
+                self.assertEqual(manager.recv(100), b"READY=1")
+                mtastsd.stop()
+                self.assertEqual(manager.recv(100), b"STOPPING=1")
+
+    def test_nobody_to_be_told(self):
+        for name in (os.path.join(self.directory, "nobody"), "@", "relative", "/" + "x" * 200, ""):
+            with self.subTest(name), mock.patch.dict(os.environ, NOTIFY_SOCKET=name):
+                self.daemon().stop()
 
     def test_keys_of_postfix(self):
         self.publish("keys.test", "mail.keys.test")

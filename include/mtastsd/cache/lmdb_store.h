@@ -62,7 +62,7 @@ class UnsavedFilter {
   }
 
  private:
-  static constexpr std::size_t kPlaces = std::size_t{1} << 14;
+  static constexpr std::size_t kPlaces = std::size_t{1} << 12;
   static constexpr std::size_t kSlots = std::size_t{1} << 17;
   static std::size_t first(std::size_t hash) { return hash % kSlots; }
   static std::size_t second(std::size_t hash) { return hash / kSlots % kSlots; }
