@@ -103,6 +103,11 @@ void Model::killed() {
     domains_[number].dirty = false;
   }
   dirty_.clear();
+  // The latest first: a domain may be among them more than once.
+  for (auto use = uncommitted_uses_.rbegin(); use != uncommitted_uses_.rend(); ++use) {
+    domains_[use->number].questioned_wall = std::min(use->before, clock_.wall());
+  }
+  uncommitted_uses_.clear();
 }
 
 void Model::committed() {
@@ -111,6 +116,7 @@ void Model::committed() {
     domains_[number].dirty = false;
   }
   dirty_.clear();
+  uncommitted_uses_.clear();
 }
 
 void Model::clock_about_to_step() {
@@ -230,6 +236,7 @@ void Model::questioned(std::size_t number) {
     domain.asked_since_back = clock_.steady();
   }
   domain.was_questioned = true;
+  uncommitted_uses_.push_back({number, domain.questioned_wall});
   domain.questioned_wall = clock_.wall();
   probe(number);
 }

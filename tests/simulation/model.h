@@ -120,6 +120,11 @@ class Model {
   const resolver::Options& options_;
   std::vector<Domain> domains_;
   std::vector<std::size_t> dirty_;
+  struct Use {
+    std::size_t number;
+    WallTime before;  // the question before this one
+  };
+  std::vector<Use> uncommitted_uses_;  // a kill loses them
   SteadyTime started_{};
   SteadyTime stepped_{};
   SteadyTime stepped_back_{};
