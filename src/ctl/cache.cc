@@ -47,7 +47,8 @@ void add_list(Verbs& verbs) {
   const auto [app, arguments] =
       verbs.add("list", "the domains that are known, by name", cache_list);
   app->add_option("--mode", arguments->mode, "only those of this mode")
-      ->check(CLI::IsMember({"enforce", "testing", "none", "no-policy"}));
+      ->check(CLI::IsMember({"enforce", "testing", "none", "no-policy"}))
+      ->type_name("MODE");
   app->add_flag("--failing", arguments->failing, "only those whose last fetch failed");
   app->add_option("--expiring", arguments->expiring, "only policies that end within this time: 2d")
       ->type_name("TIME");

@@ -169,8 +169,8 @@ void add_check(CLI::App& app, std::function<int()>& run) {
       ->capture_default_str();
   verb->add_flag("--json", arguments->json, "the same as --format json");
   verb->add_option("--fail-on", arguments->fail_on,
-                   "exit with status 1 for findings from this severity on: info, low, medium or "
-                   "high")
+                   "exit with status 1 for findings from this severity on")
+      ->check(CLI::IsMember({"info", "low", "medium", "high"}, CLI::ignore_case))
       ->type_name("SEVERITY")
       ->capture_default_str();
   verb->add_flag("--list-findings", arguments->list_findings,

@@ -132,12 +132,7 @@ Result<CheckSetup, std::string> make_setup(CheckArguments& arguments) {
   } else if (arguments.format == "markdown") {
     setup.format = CheckFormat::Markdown;
   }
-  const auto fail_on = check::parse_severity(arguments.fail_on);
-  if (!fail_on) {
-    return failure("check: --fail-on " + arguments.fail_on +
-                   " is none of info, low, medium and high");
-  }
-  setup.fail_on = *fail_on;
+  setup.fail_on = check::parse_severity(arguments.fail_on).value();
   setup.colour = look_at(STDOUT_FILENO).colours;
   if (auto loaded = arguments.settings.load(); !loaded) {
     return failure(loaded.error());

@@ -3,29 +3,13 @@
 #include <functional>
 #include <string>
 
-#include "ctl/cache.h"
-#include "ctl/check.h"
-#include "ctl/doctor.h"
 #include "ctl/exit_status.h"
-#include "ctl/explain.h"
-#include "ctl/query.h"
-#include "ctl/status.h"
-#include "ctl/warm.h"
-#include "mtastsd/base/version.h"
+#include "ctl/verbs.h"
 
 int main(int argc, char** argv) {
   CLI::App app("mtastsctl: ask and inspect mtastsd", "mtastsctl");
-  app.set_version_flag("--version", std::string("mtastsctl ") + mtastsd::kVersion);
-  app.require_subcommand(1);
-  app.footer("Exit status: 0 good, 1 found wanting or not found, 2 could not find out.");
   std::function<int()> run;
-  mtastsd::ctl::add_query(app, run);
-  mtastsd::ctl::add_explain(app, run);
-  mtastsd::ctl::add_status(app, run);
-  mtastsd::ctl::add_cache(app, run);
-  mtastsd::ctl::add_warm(app, run);
-  mtastsd::ctl::add_check(app, run);
-  mtastsd::ctl::add_doctor(app, run);
+  mtastsd::ctl::add_verbs(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
