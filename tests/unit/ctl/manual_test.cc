@@ -86,6 +86,23 @@ TEST_F(OptionTable, EveryVerbTeachesByExample) {
   expect_examples(app_, "");
 }
 
+// An option that takes several words at once takes what stands behind it for its own, and CLI11
+// takes "[a]" for a list where one may have several values.
+void expect_one_word_each(const CLI::App& app, const std::string& path) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_positional()) continue;
+    EXPECT_FALSE(option->get_allow_extra_args()) << path << " " << option->get_name();
+    EXPECT_LE(option->get_type_size_max(), 1) << path << " " << option->get_name();
+  }
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    expect_one_word_each(*verb, path + " " + verb->get_name());
+  }
+}
+
+TEST_F(OptionTable, NoOptionTakesTheArgumentsBehindIt) {
+  expect_one_word_each(app_, "mtastsctl");
+}
+
 TEST_F(OptionTable, KnowsVerbsOptionsAndWhatTheyTake) {
   const VerbSpec table = option_table(app_);
   const auto named = [](const std::vector<VerbSpec>& verbs, const std::string& name) {
