@@ -32,6 +32,9 @@ DNS = "127.0.0.53"
 NOBODY = 65534
 SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../contrib/schema/ctl.json")
 OPTIONS = None
+SAMPLE = 0.002  # seconds
+# A copy of the records of the larger cache would be four times as much.
+GROWTH_KIB = 4096
 
 
 def secure(*match):
@@ -522,6 +525,51 @@ class CtlTest(unittest.TestCase):
                     file.write(bad)
                 for verb in verbs:
                     self.assertIn(words, self.fails(*verb))
+
+    def memory_of(self, *arguments):
+        """The most memory of its own that a run had, in KiB: without pages of the cache's file."""
+        # What AddressSanitizer holds back of freed memory grows with all that was ever freed.
+        env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=1:"
+                                             "thread_local_quarantine_size_kb=64"}
+        most, lines = 0, 0
+        with subprocess.Popen([OPTIONS.mtastsctl, *arguments, "--config", self.config], env=env,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
+            while True:
+                with open(f"/proc/{child.pid}/status", encoding="utf-8") as file:
+                    anonymous = re.search(r"RssAnon:\s+(\d+) kB", file.read())
+                most = max(most, int(anonymous[1]) if anonymous else 0)
+                if not select.select([child.stdout], [], [], SAMPLE)[0]:
+                    continue
+                data = os.read(child.stdout.fileno(), 65536)
+                if not data:
+                    break
+                lines += data.count(b"\n")
+        self.assertEqual(child.returncode, 0)
+        self.assertGreater(most, 0)
+        return most, lines
+
+    def test_memory_does_not_grow_with_the_cache(self):
+        self.publish("grow.test", "mail.grow.test")
+        self.fill("grow.test")
+        self.mtastsd.wait_stored("grow.test")
+        self.mtastsd.stop()
+        line = self.ctl("cache", "export")
+        verbs = {("cache", "list"): 1, ("cache", "list", "--json"): 0, ("cache", "export"): 0,
+                 ("cache", "export", "--postfix"): 0, ("cache", "stats"): None}
+        few, many, before = 2000, 40000, {}
+        for count in (few, many):
+            path = os.path.join(self.own, "policies")
+            sandbox.write(path, line + "".join(line.replace('"grow.test"', f'"n{number}.grow.test"')
+                                               for number in range(1, count)))
+            self.ctl("cache", "import", path)
+            for verb, heads in verbs.items():
+                with self.subTest(verb, count=count):
+                    most, lines = self.memory_of(*verb)
+                    if heads is not None:
+                        self.assertEqual(lines, count + heads)
+                    if count == many:
+                        self.assertLess(most - before[verb], GROWTH_KIB)
+                    before[verb] = most
 
     # warm
 
