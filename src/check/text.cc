@@ -24,15 +24,19 @@ constexpr std::array<Unit, 3> kUnits = {Unit{Seconds(86400), "day", "days"},
 
 std::string printable(std::string_view text, std::size_t limit) {
   std::string result;
-  for (const char c : text.substr(0, limit)) {
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte > 0x7e) {
+    const bool escaped = byte < 0x20 || byte > 0x7e;
+    if (result.size() + (escaped ? 4 : 1) > limit) {
+      return result + "...";
+    }
+    if (escaped) {
       result += {'\\', 'x', kHexDigits[byte >> 4], kHexDigits[byte & 0xf]};
     } else {
       result += c;
     }
   }
-  return text.size() > limit ? result + "..." : result;
+  return result;
 }
 
 std::string counted(std::size_t number, std::string_view singular, std::string_view plural) {

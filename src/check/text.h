@@ -8,9 +8,10 @@
 
 namespace mtastsd::check {
 
-inline constexpr std::size_t kMaxShown = 300;  // bytes of one text from outside
+inline constexpr std::size_t kMaxShown = 300;  // characters for one text from outside
 
-// Text from outside for terminals: printable ASCII, the rest as \xNN, cut at `limit`.
+// Text from outside for terminals: printable ASCII, the rest as \xNN; cut where that would be
+// longer than `limit`.
 std::string printable(std::string_view text, std::size_t limit = kMaxShown);
 
 // "3 addresses", "1 address".

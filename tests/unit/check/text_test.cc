@@ -17,6 +17,9 @@ TEST(Printable, LeavesNothingThatATerminalActsOn) {
   EXPECT_EQ(printable("a\x1b[31m\r\n\xc3\xa4"), "a\\x1b[31m\\x0d\\x0a\\xc3\\xa4");
   EXPECT_EQ(printable(std::string_view("\0x", 2)), "\\x00x");
   EXPECT_EQ(printable("abcdef", 3), "abc...");
+  EXPECT_EQ(printable("abc", 3), "abc");
+  EXPECT_EQ(printable("a\x01\x01", 5), "a\\x01...");
+  EXPECT_EQ(printable("a\x01\x01", 8), "a\\x01...");
 }
 
 TEST(Wrapped, KeepsToTheWidth) {
