@@ -112,14 +112,22 @@ Result<TlsRptRecord, mtasts::ParseError> parse_tlsrpt(std::string_view text) {
       return error_at(name_at, "not a field: " + shown(text.substr(name_at)));
     }
     const std::size_t value_at = ++at;
-    at = std::min(text.find(';', at), text.size());
-    if (name == "rua" && record.destinations.empty()) {
+    if (name == "rua") {
+      at = std::min(text.find(';', at), text.size());
       auto uris = parse_uris(text, value_at, at);
       if (!uris) {
         return failure(std::move(uris.error()));
       }
-      record.destinations = std::move(*uris);
-    } else if (value_at == at) {
+      if (record.destinations.empty()) {
+        record.destinations = std::move(*uris);
+      }
+      continue;
+    }
+    // RFC 8460 section 3: tlsrpt-ext-value.
+    while (at < text.size() && is_value_char(text[at]) && text[at] != '=') {
+      ++at;
+    }
+    if (value_at == at) {
       return error_at(value_at, "no value for " + shown(name));
     }
   }
