@@ -68,7 +68,7 @@ int cache_refresh(const CacheArguments& arguments) {
                     headline(result, change, read && read->second.policy))
                   .c_str());
     if (!detail.empty()) {
-      std::printf("because %s\n", printable(detail).c_str());
+      std::printf("The reason: %s\n", printable(detail).c_str());
     }
     if (read && (read->second.policy || read->second.failure)) {
       const WallTime now = SystemClock().wall();

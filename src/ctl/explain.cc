@@ -51,7 +51,7 @@ struct Explanation {
   std::optional<std::string> reply;
   bool reply_from_daemon = false;
   std::string why;
-  bool alive = false;  // the cached policy
+  bool restricts = false;  // there is a policy, which has a say in the MX hosts
   std::vector<MxHost> hosts;
   std::string hosts_error;
 };
@@ -146,7 +146,8 @@ class Explainer {
       if (!result_.reply && standing != Standing::Unknown) {
         result_.reply = std::move(reply);
       }
-      result_.alive = entry->policy && entry->policy->expires_at() > now;
+      result_.restricts = entry->policy && entry->policy->expires_at() > now &&
+                          entry->policy->policy.mode != mtasts::Mode::None;
     }
     result_.why = why(entry, standing, now);
   }
@@ -161,7 +162,7 @@ class Explainer {
     } else {
       result_.hosts_error = std::move(hosts.error());
     }
-    if (result_.alive) {
+    if (result_.restricts) {
       match(result_.hosts, result_.found.entry->policy->policy);
     }
   }
@@ -176,7 +177,7 @@ json to_json(const Explanation& it) {
   for (const MxHost& host : it.hosts) {
     hosts.push_back({{"preference", host.preference},
                      {"host", host.host},
-                     {"passes", it.alive ? json(host.pattern.has_value()) : json(nullptr)},
+                     {"passes", it.restricts ? json(host.pattern.has_value()) : json(nullptr)},
                      {"pattern", host.pattern ? json(host.pattern->str()) : json(nullptr)}});
   }
   const auto entry = [&it] {
@@ -228,7 +229,7 @@ void print_hosts(const Terminal& terminal, const Explanation& it) {
     if (host.pattern) {
       text += "  matches " + host.pattern->str();
       colour = Colour::Green;
-    } else if (it.alive) {
+    } else if (it.restricts) {
       text += "  matches no pattern";
       colour = Colour::Red;
     }

@@ -35,6 +35,11 @@ std::string counted(const json& object, const char* name) {
   return count_text(number(object, name));
 }
 
+// "3 policies", "1 policy".
+std::string counted(const json& object, const char* name, const char* one, const char* many) {
+  return counted(object, name) + " " + (number(object, name) == 1 ? one : many);
+}
+
 std::string percent(double share) {
   char text[16];
   std::snprintf(text, sizeof(text), "%.1f%%", 100.0 * share);
@@ -82,7 +87,7 @@ class Report {
     line("Connections", counted(connections, "open") + " of " + counted(connections, "most") +
                             " open, " + counted(connections, "accepted") + " accepted, " +
                             counted(connections, "refused") + " refused; " +
-                            counted(status_, "threads") + " answering thread(s)");
+                            counted(status_, "threads", "answering thread", "answering threads"));
   }
 
   void queries() const {
@@ -91,7 +96,7 @@ class Report {
     line("Queries", counted(queries, "total") + ": " + counted(queries, "enforced") +
                         " with a policy in force, " + counted(queries, "not_enforced") +
                         " not enforced, " + counted(queries, "no_policy") + " without, " +
-                        counted(queries, "no_domain") + " that name no domain");
+                        counted(queries, "no_domain") + " for no domain");
     line("From the cache", rate.is_null() ? "-"
                                           : percent(rate.get<double>()) + " (" +
                                                 counted(queries, "waited") + " had to wait, " +
@@ -100,7 +105,7 @@ class Report {
 
   void look_ups() const {
     const json& look_ups = status_.at("look_ups");
-    line("Queue", counted(look_ups, "at_work") + " domains being looked up");
+    line("Queue", counted(look_ups, "at_work", "domain", "domains") + " being looked up");
     line("Look-ups",
          counted(look_ups, "started") + ", DNS failed " + counted(look_ups, "txt_failures") +
              "; fetches " + counted(look_ups, "fetches") + ", failed " +
@@ -114,8 +119,9 @@ class Report {
     const json& cache = status_.at("cache");
     const std::size_t most = std::max<std::size_t>(number(cache, "max_bytes"), 1);
     line("Cache", cache.value("directory", ""));
-    line("", counted(cache, "policies") + " policies, " + counted(cache, "without_policy") +
-                 " domains without, " + counted(cache, "pending") + " waiting for the disk");
+    line("", counted(cache, "policies", "policy", "policies") + ", " +
+                 counted(cache, "without_policy", "domain", "domains") + " without, " +
+                 counted(cache, "pending") + " waiting for the disk");
     line("",
          size_text(number(cache, "used_bytes")) + " of " + size_text(most) + " (" +
              percent(static_cast<double>(number(cache, "used_bytes")) / static_cast<double>(most)) +
@@ -133,8 +139,9 @@ class Report {
     bool any_good = false;
     for (const json& server : status_.at("dns")) {
       const json& error = server.at("last_error");
-      std::string text = server.value("server", "") + "  " + counted(server, "answers") +
-                         " answers, " + counted(server, "errors") + " errors";
+      std::string text = server.value("server", "") + "  " +
+                         counted(server, "answers", "answer", "answers") + ", " +
+                         counted(server, "errors", "error", "errors");
       const bool bad = !error.is_null() || server.value("silent", false);
       if (server.value("silent", false)) {
         text += "; silent, asked last";
@@ -156,7 +163,7 @@ class Report {
       line("Failing", "no refresh fails");
       return;
     }
-    wrong("Failing", count_text(count) + " policies cannot be refreshed:");
+    wrong("Failing", counted(failing, "count", "policy", "policies") + " cannot be refreshed:");
     for (const json& one : failing.at("first")) {
       line("", one.value("domain", "") + " (until " + one.value("expires_at", "") +
                    "): " + printable(one.value("detail", "")));

@@ -180,6 +180,7 @@ class CtlTest(unittest.TestCase):
         self.dns.set("explain.test", "MX", "20 b.explain.test", "10 mail.other.test",
                      "30 deep.b.explain.test")
         self.publish("trial.explain.test", "mail.explain.test", mode="testing")
+        self.publish("off.explain.test", mode="none")
 
         def hosts(explanation):
             return [(mx["preference"], mx["host"], mx["passes"], mx["pattern"])
@@ -199,6 +200,8 @@ class CtlTest(unittest.TestCase):
             it = self.json("explain", "explain", "[trial.explain.test]", status=1)
             self.assertIn("mode testing", it["why"])
             self.assertEqual(hosts(it), [(0, "trial.explain.test", False, None)])
+            it = self.json("explain", "explain", "off.explain.test", status=1)
+            self.assertEqual(hosts(it), [(0, "off.explain.test", None, None)])
             for key in (".explain.test", "192.0.2.1", "localhost"):
                 it = self.json("explain", "explain", key, status=1)
                 self.assertEqual((it["domain"], it["reply"], it["mx"]), (None, "NOTFOUND ", []))
@@ -216,7 +219,8 @@ class CtlTest(unittest.TestCase):
         self.mtastsd.start()
         self.mtastsd.ask("none.explain.test")
         check(True)
-        for name in ("explain.test", "trial.explain.test", "none.explain.test"):
+        for name in ("explain.test", "trial.explain.test", "off.explain.test",
+                     "none.explain.test"):
             self.mtastsd.wait_stored(name)
         self.mtastsd.stop()
         check(False)
@@ -256,7 +260,7 @@ class CtlTest(unittest.TestCase):
         self.assertGreater(status["dns"][0]["answers"], 2)
         self.assertEqual(status["failing_refreshes"], {"count": 0, "first": []})
         text = self.ctl("status")
-        for word in ("up since", INET, "1 policies", "no refresh fails", DNS):
+        for word in ("up since", INET, "1 policy, 1 domain without", "no refresh fails", DNS):
             self.assertIn(word, text)
         # Not well: a refresh that fails, and a DNS server that refuses.
         self.web.publish("status.test", "", status=404)
@@ -269,7 +273,7 @@ class CtlTest(unittest.TestCase):
         self.assertEqual(status["failing_refreshes"]["first"][0]["domain"], "status.test")
         self.assertIn("SERVFAIL", status["dns"][0]["last_error"])
         text = self.ctl("status", status=1)
-        self.assertIn("1 policies cannot be refreshed", text)
+        self.assertIn("1 policy cannot be refreshed", text)
 
     def test_who_may_control(self):
         socket_path = self.settings()["control"]["socket"]
