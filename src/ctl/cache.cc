@@ -75,10 +75,8 @@ void add_cache(CLI::App& app, std::function<int()>& run) {
       verbs.add("export", "the policies that are alive, as JSON, one a line", cache_export);
   exported.first->add_flag("--postfix", exported.second->postfix,
                            "a table for Postfix (hash, texthash) of those in force instead");
-  const auto imported = verbs.add("import",
-                                  "take in what \"cache export\" wrote: never over a newer policy, "
-                                  "and none that has expired",
-                                  cache_import);
+  const auto imported = verbs.add(
+      "import", "take in what \"cache export\" wrote, where it is newer and alive", cache_import);
   imported.first->add_option("FILE", imported.second->file, "standard input if it is - or missing");
   imported.first->add_flag("--json", imported.second->json, "the summary as a JSON object");
 }

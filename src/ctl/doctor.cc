@@ -47,8 +47,8 @@ void add_doctor(CLI::App& app, std::function<int()>& run) {
   arguments->settings.add_option(*verb);
   verb->add_flag("--json", arguments->json, "print one JSON object");
   verb->footer(
-      "Reads main.cf and master.cf by postconf, asks mtastsd by postmap -q, and changes nothing.\n"
-      "Run it as root: only then it can try what smtp(8) may do.\n\n"
+      "Reads main.cf and master.cf by postconf, asks mtastsd by postmap -q, and changes\n"
+      "nothing. Run it as root: only then it can try what smtp(8) may do.\n\n"
       "Examples:\n"
       "  mtastsctl doctor\n"
       "  mtastsctl doctor --postfix-config /etc/postfix-out\n"

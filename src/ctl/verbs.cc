@@ -1,6 +1,7 @@
 #include "ctl/verbs.h"
 
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <sstream>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "ctl/completion.h"
 #include "ctl/doctor.h"
 #include "ctl/explain.h"
+#include "ctl/help.h"
 #include "ctl/query.h"
 #include "ctl/status.h"
 #include "ctl/warm.h"
@@ -86,6 +88,7 @@ void add_examples(CLI::App& app) {
 }  // namespace
 
 void add_verbs(CLI::App& app, std::function<int()>& run) {
+  app.formatter(std::make_shared<HelpFormatter>());  // before the verbs, which take it over
   app.set_version_flag("--version", std::string("mtastsctl ") + kVersion, "print the version");
   app.require_subcommand(1);
   add_query(app, run);

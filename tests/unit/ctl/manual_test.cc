@@ -103,6 +103,21 @@ TEST_F(OptionTable, NoOptionTakesTheArgumentsBehindIt) {
   expect_one_word_each(app_, "mtastsctl");
 }
 
+void expect_narrow_help(const CLI::App& app, const std::string& path) {
+  std::istringstream lines(app.help(path));
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 80U) << path << ": " << line;
+  }
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    expect_narrow_help(*verb, path + " " + verb->get_name());
+  }
+}
+
+TEST_F(OptionTable, HelpFitsATerminalOf80Columns) {
+  expect_narrow_help(app_, "mtastsctl");
+  EXPECT_NE(app_.help().find("  doctor                      look for mistakes"), std::string::npos);
+}
+
 TEST_F(OptionTable, KnowsVerbsOptionsAndWhatTheyTake) {
   const VerbSpec table = option_table(app_);
   const auto named = [](const std::vector<VerbSpec>& verbs, const std::string& name) {
