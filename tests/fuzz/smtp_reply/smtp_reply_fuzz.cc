@@ -67,9 +67,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Session whole;
   whole.left = text;
   whole.take_all();
+  std::size_t lines = 0;
   for (const check::SmtpReply& reply : whole.replies) {
     check_reply(reply, text);
+    lines += reply.lines.size();
   }
+  require(text.ends_with(whole.left), "what is left is the end");
+  const std::string_view taken = text.substr(0, text.size() - whole.left.size());
+  require(fuzz::count(taken, "\n") == lines, "what was taken is in the replies, line by line");
   require(!whole.error || fuzz::fit_to_print(*whole.error), "the error can be printed");
   require(whole.error || whole.left.size() <= check::kMaxReplyBytes, "what waits has its bound");
 
