@@ -3,12 +3,13 @@
 #include <cstring>
 #include <functional>
 #include <new>
+#include <utility>
 
 namespace mtastsd::answer {
 
-RecentAnswers::RecentAnswers() : slots_(static_cast<Slot*>(std::calloc(kSlots, sizeof(Slot)))) {
+RecentAnswers::RecentAnswers() : table_(static_cast<Table*>(std::calloc(1, sizeof(Table)))) {
   static_assert(sizeof(Slot) == 256);
-  if (!slots_) {
+  if (!table_) {
     throw std::bad_alloc();
   }
 }
@@ -17,20 +18,26 @@ bool RecentAnswers::Slot::is_about(std::string_view request) const {
   return std::string_view(text.data(), request_bytes) == request;
 }
 
-std::array<RecentAnswers::Slot*, 2> RecentAnswers::slots_of(std::string_view request) const {
-  const std::size_t first = std::hash<std::string_view>{}(request) % kSlots;
-  return {&slots_[first], &slots_[first ^ 1]};
+RecentAnswers::Places RecentAnswers::places_of(std::string_view request) {
+  const std::size_t hash = std::hash<std::string_view>{}(request);
+  const std::size_t first = hash % kSlots;
+  return {first, first ^ 1, hash % kSeen, static_cast<std::uint16_t>(hash / kSeen)};
 }
 
 std::optional<RecentAnswers::Known> RecentAnswers::find(std::string_view request,
                                                         WallTime now) const {
-  for (const Slot* slot : slots_of(request)) {
-    if (slot->generation == generation_ && now >= slot->from && now < slot->until &&
-        slot->is_about(request)) {
-      return Known{{slot->text.data() + slot->request_bytes, slot->reply_bytes},
-                   slot->standing,
-                   slot->place,
-                   slot->changes};
+  const Places places = places_of(request);
+  for (const std::size_t at : {places.first, places.second}) {
+    if (table_->kept[at] != places.mark) {
+      continue;
+    }
+    const Slot& slot = table_->slots[at];
+    if (slot.generation == generation_ && now >= slot.from && now < slot.until &&
+        slot.is_about(request)) {
+      return Known{{slot.text.data() + slot.request_bytes, slot.reply_bytes},
+                   slot.standing,
+                   slot.place,
+                   slot.changes};
     }
   }
   return std::nullopt;
@@ -38,13 +45,20 @@ std::optional<RecentAnswers::Known> RecentAnswers::find(std::string_view request
 
 void RecentAnswers::keep(std::string_view request, const Known& known, WallTime now,
                          WallTime until) {
-  const auto [first, second] = slots_of(request);
-  const bool into_second =
-      second->is_about(request) || (!first->is_about(request) && second->from < first->from);
-  Slot& slot = into_second ? *second : *first;
-  if (request.size() + known.reply.size() > slot.text.size()) {
+  if (request.size() + known.reply.size() > kText) {
     return;
   }
+  const Places places = places_of(request);
+  if (std::exchange(table_->seen[places.seen], places.mark) != places.mark) {
+    return;
+  }
+  const Slot& first = table_->slots[places.first];
+  const Slot& second = table_->slots[places.second];
+  const bool into_second =
+      second.is_about(request) || (!first.is_about(request) && second.from < first.from);
+  const std::size_t at = into_second ? places.second : places.first;
+  table_->kept[at] = places.mark;
+  Slot& slot = table_->slots[at];
   slot.from = now;
   slot.until = until;
   slot.place = known.place;

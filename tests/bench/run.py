@@ -40,9 +40,9 @@ class Plan:
 
 def plan_of(arguments):
     if arguments.quick:
-        plan = Plan(True, True, 7, 0.3, 1.0, 0.1, 500, 3, (1000,), 3, 1.5, (1_000_000,))
+        plan = Plan(True, True, 7, 0.3, 1.0, 0.1, 500, 3, (1000,), 5, 1.5, (1_000_000,))
     else:
-        plan = Plan(False, True, 15, 0.4, 1.0, 0.1, 2000, 5, (1000, 5000), 7, 2.0, (1_000_000,))
+        plan = Plan(False, True, 15, 0.4, 1.0, 0.1, 2000, 5, (1000, 5000), 9, 2.0, (1_000_000,))
     if arguments.rounds:
         plan.rounds = plan.cold_rounds = plan.both_rounds = arguments.rounds
     if arguments.huge:

@@ -38,6 +38,8 @@ class RecentAnswers {
   void forget() { ++generation_; }
 
  private:
+  static constexpr std::size_t kText = 222;
+
   // Four cache lines. All zero: empty.
   struct Slot {
     WallTime from;
@@ -48,19 +50,33 @@ class RecentAnswers {
     resolver::Standing standing;
     std::uint8_t request_bytes;
     std::uint8_t reply_bytes;
-    std::array<char, 222> text;  // the request, then the reply
+    std::array<char, kText> text;  // the request, then the reply
 
     bool is_about(std::string_view request) const;
   };
-  static constexpr std::size_t kSlots = 16384;
+  static constexpr std::size_t kSlots = 8192;
+  static constexpr std::size_t kSeen = 65536;
 
-  // The two that it may be in, neighbours: of two others that want the same, the older one goes.
-  std::array<Slot*, 2> slots_of(std::string_view request) const;
-
-  struct Free {
-    void operator()(Slot* slots) const { std::free(slots); }
+  struct Table {
+    std::array<Slot, kSlots> slots;
+    std::array<std::uint16_t, kSlots> kept;  // the mark of what is in the slot
+    std::array<std::uint16_t, kSeen> seen;   // of what came last to this place
   };
-  std::unique_ptr<Slot[], Free> slots_;  // pages that no request has touched take no memory
+  struct Free {
+    void operator()(Table* table) const { std::free(table); }
+  };
+
+  // The two slots that a request may be in, neighbours: of two others that want the same, the
+  // older one goes. `mark` tells most requests of a place apart without a look at the slot.
+  struct Places {
+    std::size_t first;
+    std::size_t second;
+    std::size_t seen;
+    std::uint16_t mark;
+  };
+  static Places places_of(std::string_view request);
+
+  std::unique_ptr<Table, Free> table_;  // pages that no request has touched take no memory
   std::uint32_t generation_ = 1;
 };
 

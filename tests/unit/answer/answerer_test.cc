@@ -255,8 +255,9 @@ class RepeatedTest : public AnswererTest {
     cache::Entry e = entry(mode, max_age);
     e.recheck_at = loop_.wall() + Seconds(200000);
     store("example.com", e);
-    EXPECT_EQ(ask("postfix example.com"), expected);
-    EXPECT_EQ(ask("postfix example.com"), expected);
+    for (int i = 0; i < 3; ++i) {  // twice from the cache
+      EXPECT_EQ(ask("postfix example.com"), expected);
+    }
     EXPECT_TRUE(asker_.asked.empty());
   }
   void ask_repeatedly() { ask_repeatedly(mtasts::Mode::Enforce, Seconds(604800), kSecure); }
@@ -266,12 +267,13 @@ class RepeatedTest : public AnswererTest {
 
 TEST_F(RepeatedTest, CountsAsTheFirstTime) {
   ask_repeatedly();
-  EXPECT_EQ(counters_.queries.value(), 2U);
-  EXPECT_EQ(counters_.enforced.value(), 2U);
+  EXPECT_EQ(counters_.queries.value(), 3U);
+  EXPECT_EQ(counters_.enforced.value(), 3U);
   store("example.com", entry(mtasts::Mode::Testing));
-  ask("postfix example.com");
-  ask("postfix example.com");
-  EXPECT_EQ(counters_.not_enforced.value(), 2U);
+  for (int i = 0; i < 3; ++i) {
+    ask("postfix example.com");
+  }
+  EXPECT_EQ(counters_.not_enforced.value(), 3U);
 }
 
 TEST_F(RepeatedTest, ANewPolicyIsApplied) {
@@ -303,6 +305,7 @@ TEST_F(RepeatedTest, ADueCheckIsToldToTheResolver) {
   cache::Entry e = entry(mtasts::Mode::Enforce);
   store("example.com", e);
   ask("postfix example.com");
+  ask("postfix example.com");
   loop_.advance(Seconds(59));
   ask("postfix example.com");
   EXPECT_TRUE(asker_.asked.empty());
@@ -323,6 +326,7 @@ TEST_F(RepeatedTest, NoPolicyIsAskedForWhenItsTimeIsOver) {
   absent.txt_checked_at = loop_.wall();
   absent.recheck_at = loop_.wall() + Seconds(600);
   store("plain.example", absent);
+  EXPECT_EQ(ask("postfix plain.example"), "NOTFOUND ");
   EXPECT_EQ(ask("postfix plain.example"), "NOTFOUND ");
   loop_.advance(Seconds(599));
   EXPECT_EQ(ask("postfix plain.example"), "NOTFOUND ");
@@ -375,8 +379,8 @@ TEST_F(AnswererTest, WhatIsKnownIsAnsweredWithoutAllocatingOrLocking) {
   for (const char* request :
        {"postfix example.com", "QUERYwithTLSRPT example.com", "postfix plain.example",
         "postfix [relay.Example.COM]:587", "postfix .example.com", "unknown example.com"}) {
-    for (int round = 0; round < 4; ++round) {
-      if (round == 2) {
+    for (int round = 0; round < 6; ++round) {
+      if (round == 3) {
         answerer_->set_options(options_);  // nothing is known without the cache any more
       }
       reply.clear();
