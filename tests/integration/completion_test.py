@@ -16,6 +16,8 @@ import tempfile
 import time
 import unittest
 
+from testenv import sandbox
+
 OPTIONS = None
 PATIENCE = 20.0
 
@@ -184,6 +186,8 @@ def main():
     parser.add_argument("names", nargs="*")
     OPTIONS = parser.parse_args()
     OPTIONS.mtastsctl = os.path.abspath(OPTIONS.mtastsctl)
+    if os.geteuid() == 0:
+        sandbox.enter()  # there are terminals in it
     unittest.main(argv=sys.argv[:1] + (OPTIONS.names or ["Bash", "Fish", "Zsh"]), verbosity=2)
 
 
