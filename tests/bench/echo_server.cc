@@ -1,59 +1,89 @@
-// The reference for answers: what any server on the same event loop has to do for a request and
-// nothing else. Reads netstrings, does not look at them, writes one fixed reply for each.
+// The reference for answers: what any server has to do for a request and nothing else. One
+// thread on plain epoll; reads netstrings, does not look at them, writes one fixed reply for each.
 //
 // Limits: a reply that does not fit into the socket's buffer ends the connection, and a frame is
 // trusted to end where its length says.
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <charconv>
-#include <csignal>
 #include <cstdio>
-#include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "mtastsd/event/loop.h"
-
 namespace {
-
-using mtastsd::event::FdWatch;
-using mtastsd::event::Interest;
-using mtastsd::event::Loop;
 
 constexpr std::size_t kReadSize = 16 * 1024;
 constexpr int kBacklog = 1024;
 constexpr int kAcceptAtOnce = 64;
+constexpr int kEventsAtOnce = 256;
+
+[[noreturn]] void die(const char* what) {
+  std::perror(what);
+  std::exit(1);
+}
 
 class EchoServer {
  public:
-  EchoServer(Loop& loop, std::string_view reply)
-      : loop_(loop), frame_(std::to_string(reply.size()) + ":" + std::string(reply) + ",") {
-    buffer_.resize(kReadSize);
-  }
-  ~EchoServer() {
-    for (const int fd : listening_) {
-      ::close(fd);
+  explicit EchoServer(std::string_view reply)
+      : frame_(std::to_string(reply.size()) + ":" + std::string(reply) + ","),
+        epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+        buffer_(kReadSize, '\0') {
+    if (epoll_ < 0) {
+      die("epoll");
     }
   }
 
   void listen_on(int fd) {
-    listening_.push_back(fd);
-    acceptors_.push_back(loop_.watch(fd, Interest::Read, [this, fd](Interest) { accept(fd); }));
+    watch(fd);
+    of(fd).listening = true;
+  }
+
+  [[noreturn]] void run() {
+    std::array<epoll_event, kEventsAtOnce> events;
+    for (;;) {
+      const int ready = ::epoll_wait(epoll_, events.data(), kEventsAtOnce, -1);
+      for (int i = 0; i < ready; ++i) {
+        const int fd = events[static_cast<std::size_t>(i)].data.fd;
+        if (of(fd).listening) {
+          accept(fd);
+        } else {
+          on_ready(fd);
+        }
+      }
+    }
   }
 
  private:
-  struct Connection {
+  struct Descriptor {
+    bool listening = false;
     std::string rest;  // of a frame that has not come as a whole
-    std::unique_ptr<FdWatch> watch;
   };
+
+  Descriptor& of(int fd) {
+    const auto at = static_cast<std::size_t>(fd);
+    if (at >= descriptors_.size()) {
+      descriptors_.resize(at + 1);
+    }
+    return descriptors_[at];
+  }
+
+  void watch(int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+      die("epoll");
+    }
+  }
 
   void accept(int listening) {
     for (int i = 0; i < kAcceptAtOnce; ++i) {
@@ -61,25 +91,23 @@ class EchoServer {
       if (fd < 0) {
         return;
       }
-      auto& connection = connections_[fd];
-      connection = std::make_unique<Connection>();
-      connection->watch = loop_.watch(
-          fd, Interest::Read, [this, fd, c = connection.get()](Interest) { on_ready(fd, *c); });
+      of(fd).rest.clear();
+      watch(fd);
     }
   }
 
-  void on_ready(int fd, Connection& connection) {
+  void on_ready(int fd) {
     const ssize_t got = ::recv(fd, buffer_.data(), buffer_.size(), 0);
-    if (got <= 0 || !answer(fd, connection, {buffer_.data(), static_cast<std::size_t>(got)})) {
-      connections_.erase(fd);
+    if (got <= 0 || !answer(fd, {buffer_.data(), static_cast<std::size_t>(got)})) {
       ::close(fd);
     }
   }
 
-  bool answer(int fd, Connection& connection, std::string_view bytes) {
+  bool answer(int fd, std::string_view bytes) {
+    std::string& rest = of(fd).rest;
     std::string joined;
-    if (!connection.rest.empty()) {
-      joined = std::move(connection.rest);
+    if (!rest.empty()) {
+      joined = std::move(rest);
       joined += bytes;
       bytes = joined;
     }
@@ -88,7 +116,7 @@ class EchoServer {
       output_ += frame_;
       bytes.remove_prefix(frame);
     }
-    connection.rest = bytes;
+    rest = bytes;
     return output_.empty() || ::send(fd, output_.data(), output_.size(), MSG_NOSIGNAL) ==
                                   static_cast<ssize_t>(output_.size());
   }
@@ -101,19 +129,12 @@ class EchoServer {
     return error == std::errc() && bytes.size() >= whole ? whole : 0;
   }
 
-  Loop& loop_;
   const std::string frame_;
+  const int epoll_;
   std::string buffer_;
   std::string output_;
-  std::vector<int> listening_;
-  std::vector<std::unique_ptr<FdWatch>> acceptors_;
-  std::unordered_map<int, std::unique_ptr<Connection>> connections_;
+  std::vector<Descriptor> descriptors_;  // by their number
 };
-
-[[noreturn]] void die(const char* what) {
-  std::perror(what);
-  std::exit(1);
-}
 
 int listen_tcp() {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -160,13 +181,9 @@ int main(int argc, char** argv) {
   app.add_option("--unix", path, "unix socket to listen on beside TCP")->required();
   CLI11_PARSE(app, argc, argv);
 
-  Loop loop;
-  EchoServer server(loop, reply);
+  EchoServer server(reply);
   server.listen_on(listen_tcp());
   server.listen_on(listen_unix(path));
   std::fflush(stdout);
-  const auto on_term = loop.watch_signal(SIGTERM, [&loop] { loop.stop(); });
-  loop.run();
-  ::unlink(path.c_str());
-  return 0;
+  server.run();
 }
