@@ -71,18 +71,27 @@ Result<void, std::string> Environments::open() {
 // A damaged file is set aside, and what can be read of it goes into the new one.
 Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> Environments::open_to_write() {
   auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
-  if (env || env.error().problem != Problem::Damaged) {
-    return env;
+  if (!env && env.error().problem == Problem::Damaged && put_aside(env.error().message)) {
+    env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
   }
-  const std::string reason = env.error().message;
-  const std::string kept = set_aside(directory_);
-  env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
-  const std::uint64_t salvaged = env && !kept.empty() ? salvage_into(**env, kept) : 0;
-  log_.error(
-      "cache set aside: it is damaged; what could be read of it was kept, the rest will be "
-      "fetched again",
-      {{"reason", reason}, {"kept_as", kept}, {"records_read", salvaged}});
+  if (env && aside_) {
+    const std::uint64_t salvaged = salvage_into(**env, aside_->file);
+    log_.error(
+        "cache set aside: it is damaged; what could be read of it was kept, the rest will be "
+        "fetched again",
+        {{"reason", aside_->reason}, {"kept_as", aside_->file}, {"records_read", salvaged}});
+    aside_.reset();
+  }
   return env;
+}
+
+bool Environments::put_aside(const std::string& reason) {
+  std::string file = set_aside(directory_);
+  if (file.empty()) {
+    return false;
+  }
+  aside_ = Aside{std::move(file), reason};
+  return true;
 }
 
 void Environments::use(std::unique_ptr<LmdbEnv> env, bool writable) {
@@ -94,6 +103,12 @@ void Environments::use(std::unique_ptr<LmdbEnv> env, bool writable) {
 bool Environments::mend() {
   if (failed_for_good_ || all_.size() >= kMaxEnvironments) {
     return false;
+  }
+  if (writable_ && in_use()->shortened()) {
+    set_damaged();
+  }
+  if (damaged_) {
+    return replace_damaged();
   }
   if (!writable_) {
     return make_writable();
@@ -135,6 +150,28 @@ bool Environments::put_back() {
   use(std::move(*env), true);
   misplaced_logged_ = false;
   log_.warn("cache file put back", {{"directory", directory_}});
+  return true;
+}
+
+void Environments::set_damaged() {
+  damaged_ = true;
+  writable_ = false;
+  in_use()->mark_damaged();
+}
+
+bool Environments::replace_damaged() {
+  in_use()->release_directory();
+  // The file must be out of the way: no process may have the same one open twice.
+  if (!aside_ &&
+      !put_aside("cache " + directory_ + ": pages of the data file are damaged or gone")) {
+    return false;
+  }
+  auto env = open_to_write();
+  if (!env) {
+    return false;
+  }
+  use(std::move(*env), true);
+  damaged_ = false;
   return true;
 }
 

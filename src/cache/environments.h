@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ class Log;
 namespace mtastsd::cache {
 
 // The cache's file through its troubles. It is opened for writing, else for reading, else there
-// is none; what could not be had is tried again, and a file that somebody deleted is put back.
+// is none; what could not be had is tried again, a file that somebody deleted is put back, and a
+// damaged one replaced.
 // One thread opens, mends and writes; any thread reads current().
 class Environments {
  public:
@@ -36,14 +38,21 @@ class Environments {
   // another environment is in use from now on. Blocks on the disk.
   bool mend();
 
+  // What is in the file keeps it from being written: mend() sets it aside for one with what can
+  // be read of it. Until then it is read, and not written.
+  void set_damaged();
+  bool damaged() const { return damaged_; }
+
   // LMDB cannot write any more (MDB_PANIC): the disk failed at its own page. What is there is
   // still read.
   void give_up_writing();
 
  private:
   Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> open_to_write();
+  bool put_aside(const std::string& reason);
   bool make_writable();
   bool put_back();
+  bool replace_damaged();
   void use(std::unique_ptr<LmdbEnv> env, bool writable);
 
   const std::string directory_;
@@ -53,6 +62,12 @@ class Environments {
   std::vector<std::unique_ptr<LmdbEnv>> all_;
   std::atomic<const LmdbEnv*> current_{nullptr};
   std::atomic<bool> writable_{false};
+  struct Aside {
+    std::string file;
+    std::string reason;
+  };
+  std::optional<Aside> aside_;  // whose records are still to be read
+  bool damaged_ = false;
   bool failed_for_good_ = false;
   bool misplaced_logged_ = false;
 };

@@ -152,6 +152,7 @@ Result<Txn, int> Txn::begin(MDB_env* env, unsigned flags) {
 
 LmdbEnv::~LmdbEnv() {
   if (env_ != nullptr) {
+    guard_.reset();
     mdb_env_close(env_);
     if (opened_to_write_) {
       leave_mark(directory_, kCleanMark);
@@ -225,6 +226,9 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   if (auto opened = self->open_tables(directory, access); !opened) {
     return failure(std::move(opened.error()));
   }
+  if (access != Access::Beside) {
+    self->guard_map();
+  }
   struct ::stat file {};
   if (::stat((directory + kDataFile).c_str(), &file) == 0) {
     self->inode_ = file.st_ino;
@@ -263,6 +267,10 @@ void LmdbEnv::release_directory() {
 bool LmdbEnv::still_in_place() const {
   struct ::stat file {};
   return ::stat((directory_ + kDataFile).c_str(), &file) == 0 && file.st_ino == inode_;
+}
+
+bool LmdbEnv::shortened() const {
+  return still_in_place() && (bytes_missing(directory_) > 0 || lost_pages());
 }
 
 void LmdbEnv::mark_damaged() {
@@ -353,6 +361,16 @@ Result<void, LmdbEnv::OpenError> LmdbEnv::open_tables(const std::string& directo
     return failure(error_of(directory, rc));
   }
   return {};
+}
+
+// LMDB does not say where its map is, but what it finds stands in it.
+void LmdbEnv::guard_map() {
+  const auto txn = Txn::begin(env_, MDB_RDONLY);
+  MDB_val key = to_val(kFormatKey);
+  MDB_val value;
+  if (txn && mdb_get(txn->get(), meta_, &key, &value) == 0) {
+    guard_.emplace(value.mv_data);
+  }
 }
 
 std::size_t LmdbEnv::used_bytes(MDB_txn* txn) const {

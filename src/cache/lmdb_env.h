@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "cache/map_guard.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/totals.h"
@@ -88,8 +90,13 @@ class LmdbEnv {
   // Whether the file that is written is the one in the directory: it may have been deleted.
   bool still_in_place() const;
 
-  // Has the next start set the file aside: it cannot be written any more for what is in it.
+  // Has the next open() to write find it damaged: it cannot be written any more for what is in it.
   void mark_damaged();
+  // Whether somebody cut the file short since the last commit, or pages are lost: LMDB must not
+  // write then.
+  bool shortened() const;
+  // Whether something was looked for on a page that is gone from the file, and so not found.
+  bool lost_pages() const { return guard_ && guard_->lost_pages(); }
 
   // Bytes in use by data, of the map: what the transaction sees.
   std::size_t used_bytes(MDB_txn* txn) const;
@@ -99,6 +106,7 @@ class LmdbEnv {
   LmdbEnv() = default;
   bool cut_short(const std::string& directory, Access access) const;
   Result<void, OpenError> open_tables(const std::string& directory, Access access);
+  void guard_map();
   std::size_t bytes_missing(const std::string& directory) const;
 
   std::string directory_;
@@ -106,6 +114,7 @@ class LmdbEnv {
   bool opened_to_write_ = false;
   int lock_fd_ = -1;
   MDB_env* env_ = nullptr;
+  std::optional<MapGuard> guard_;  // depends-on: env_
   MDB_dbi meta_ = 0;
   MDB_dbi entries_ = 0;
   MDB_dbi due_ = 0;

@@ -206,7 +206,7 @@ std::vector<DomainName> LmdbStore::due(const DueRequest& request) {
     const auto record = RecordView::decode(snapshot.find(candidate.domain));
     if (record && record->facts().has_policy && record->due_at() == candidate.due_at) {
       domains.push_back(candidate.domain);
-    } else {
+    } else if (!snapshot.failed()) {
       forget_index(index_key(candidate.due_at, candidate.domain));
     }
   }
@@ -346,6 +346,9 @@ void LmdbStore::write_loop() {
     } else if (steady_clock::now() >= next_commit) {
       const bool good = write_batch();
       next_commit = steady_clock::now() + (good ? kCommitSpacing : kRetrySpacing);
+      if (environments_->damaged()) {
+        next_mend = steady_clock::now();
+      }
     }
   }
 }
@@ -404,7 +407,12 @@ int LmdbStore::make_room_on_disk() {
   if (const int rc = evict(txn->get(), used - used / 10); rc != 0) {
     return rc;
   }
-  return txn->commit();
+  return finish_transaction(*txn);
+}
+
+// What was changed around pages that are gone must not be written.
+int LmdbStore::finish_transaction(Txn& txn) {
+  return env().lost_pages() ? MDB_CORRUPTED : txn.commit();
 }
 
 std::vector<std::string> LmdbStore::take_stale_index() {
@@ -414,6 +422,9 @@ std::vector<std::string> LmdbStore::take_stale_index() {
 
 int LmdbStore::commit(const std::vector<Change>& batch,
                       const std::vector<std::string>& stale_index) {
+  if (env().shortened()) {
+    return MDB_CORRUPTED;
+  }
   auto txn = Txn::begin(env().env(), 0);
   if (!txn) {
     return txn.error();
@@ -433,7 +444,7 @@ int LmdbStore::commit(const std::vector<Change>& batch,
   if (const int rc = trim(txn->get()); rc != 0) {
     return rc;
   }
-  return txn->commit();
+  return finish_transaction(*txn);
 }
 
 // A "no policy" result that was found out while the cache could not be read does not replace a
@@ -578,7 +589,7 @@ void LmdbStore::note_commit_result(int rc, std::size_t changes) {
     environments_->give_up_writing();
   }
   if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_CURSOR_FULL) {
-    env().mark_damaged();
+    environments_->set_damaged();
   }
   const std::lock_guard lock(mutex_);
   ++failed_attempts_;

@@ -57,7 +57,7 @@ std::string_view Reader::Snapshot::find(const DomainName& domain) {
   if (rc == 0) {
     return from_val(value);
   }
-  failed_ = failed_ || rc != MDB_NOTFOUND;
+  failed_ = failed_ || rc != MDB_NOTFOUND || env_->lost_pages();
   return {};
 }
 

@@ -13,9 +13,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "cache/lmdb_env.h"
+#include "cache/map_guard.h"
 #include "mtastsd/base/checksum.h"
 #include "mtastsd/cache/entry.h"
 
@@ -23,6 +25,7 @@ namespace mtastsd::cache {
 namespace {
 
 constexpr unsigned kSeconds = 20;  // for one look at the file
+constexpr MDB_dbi kMainTable = 1;  // LMDB's own, of the names of tables
 constexpr std::uint32_t kMaxField = std::uint32_t{1} << 20;
 
 // In the child only: nothing is closed.
@@ -104,8 +107,12 @@ void send_sound_records(const std::string& data_file, int fd, bool forward) {
       mdb_cursor_open(txn, table, &cursor) != 0) {
     return;
   }
-  MDB_val key;
+  MDB_val key = to_val(kEntriesTable);
   MDB_val value;
+  std::optional<MapGuard> guard;  // pages behind the end of the file are passed over
+  if (mdb_get(txn, kMainTable, &key, &value) == 0) {
+    guard.emplace(value.mv_data);
+  }
   int rc = mdb_cursor_get(cursor, &key, &value, forward ? MDB_FIRST : MDB_LAST);
   for (; rc == 0; rc = mdb_cursor_get(cursor, &key, &value, forward ? MDB_NEXT : MDB_PREV)) {
     // Lengths that come out of a damaged page end this process, not the one that reads.

@@ -216,6 +216,34 @@ class FaultsTest(DaemonCase):
         fetches = sum(len(self.web.requests(domain)) for domain in domains)
         self.assertLess(fetches, 1.5 * len(domains), "hardly anything was kept")
 
+    def cut_short_in_use(self, part):
+        """To so many parts of a hundred."""
+        domains = self.publish_many(f"cut{part}x", 40)
+        mtastsd = self.daemon()
+        for domain in domains[:-1]:
+            mtastsd.ask(domain)
+        mtastsd.wait_stored(domains[-2])
+        path = os.path.join(mtastsd.settings["cache"]["directory"], "data.mdb")
+        os.truncate(path, os.path.getsize(path) * part // 100)
+        for domain in domains:
+            self.assertEqual(mtastsd.ask(domain), secure("mail." + domain))
+        mtastsd.wait_log('level=error event="cache set aside')
+        mtastsd.wait_stored(domains[-1])
+        mtastsd.kill()
+        mtastsd.start()
+        for domain in domains:
+            self.assertEqual(mtastsd.ask(domain), secure("mail." + domain))
+        self.assertEqual(mtastsd.log().count("cache set aside"), 1)
+
+    def test_file_is_emptied_in_use(self):
+        self.cut_short_in_use(0)
+
+    def test_file_loses_half_in_use(self):
+        self.cut_short_in_use(50)
+
+    def test_file_loses_its_end_in_use(self):
+        self.cut_short_in_use(90)
+
     def test_second_daemon_on_the_same_directory(self):
         mtastsd = self.daemon()
         config = os.path.join(self.own_directory(), "second.toml")

@@ -28,6 +28,7 @@ namespace mtastsd::cache {
 
 class DueSelection;
 class Environments;
+class Txn;
 
 // Whether a domain may have a record that is not committed yet, readable by any thread
 // without a lock. False means: what LMDB has is the newest. A domain is counted in two slots,
@@ -85,7 +86,8 @@ struct StoreOptions {
 // The cache in LMDB, with a writer thread that commits what the resolver puts, in batches.
 // Records that wait for their commit are held in memory, bounded, and found by find(). While the
 // directory cannot be written, what is there is still read, new records live in memory, and it is
-// tried again; a file that somebody deletes is put back.
+// tried again; a file that somebody deletes is put back, and one that is cut short or damaged is
+// replaced by a new one with what can be read of it.
 class LmdbStore final : public Store {
  public:
   // Fails only where going on would be wrong: another daemon at work, a newer format. Anything
@@ -136,6 +138,7 @@ class LmdbStore final : public Store {
   void remember(const DomainName& domain, Pending pending);
   bool make_room_in_memory();
   int make_room_on_disk();
+  int finish_transaction(Txn& txn);
   bool select_due_in_memory(const DueRequest& request, DueSelection& selection);
   void select_due_on_disk(const DueRequest& request, const Reader::Snapshot& snapshot,
                           DueSelection& selection);

@@ -213,6 +213,73 @@ INSTANTIATE_TEST_SUITE_P(Of, DeletedFile, testing::Bool(), [](const auto& which)
   return which.param ? "AWholeDirectory" : "TheDataFile";
 });
 
+// To so many parts of a hundred of what it was.
+class FileCutShort : public StoreTroubles, public testing::WithParamInterface<int> {
+ protected:
+  bool set_aside() const {
+    return std::any_of(fs::directory_iterator(cache()), {}, [](const auto& file) {
+      return file.path().filename().string().find(".damaged-") != std::string::npos;
+    });
+  }
+};
+
+TEST_P(FileCutShort, IsReadOnAndReplaced) {
+  constexpr int kPolicies = 2000;
+  fill(kPolicies);
+  auto store = open();
+  auto reader = store->make_reader();
+  EXPECT_TRUE(reads(*reader, numbered(1)));
+  fs::resize_file(data_file(), fs::file_size(data_file()) / kPage * GetParam() / 100 * kPage);
+  int left = 0;
+  for (int i = 0; i < kPolicies; ++i) {
+    Reader::Snapshot snapshot(*reader);
+    const bool found = !snapshot.find(numbered(i)).empty();
+    EXPECT_TRUE(found || snapshot.failed()) << i;
+    left += found ? 1 : 0;
+  }
+  EXPECT_LT(left, kPolicies);
+  EXPECT_TRUE(eventually([&] { return set_aside(); }));
+  store->put(numbered(kPolicies), policy_entry());
+  EXPECT_TRUE(store->flush(kPatience));
+  EXPECT_TRUE(store->writable());
+  EXPECT_TRUE(eventually([&] { return reads(*reader, numbered(kPolicies)); }));
+  reader.reset();
+  store.reset();
+  store = open();
+  EXPECT_TRUE(store->find(numbered(kPolicies)));
+  EXPECT_EQ(store->totals().policies, static_cast<std::size_t>(left) + 1);
+}
+
+TEST_P(FileCutShort, ItsIndexIsReadOn) {
+  fill(2000);
+  auto store = open(false);
+  fs::resize_file(data_file(), fs::file_size(data_file()) / kPage * GetParam() / 100 * kPage);
+  const DueRequest all{kNow + Seconds(90000), kNow - Seconds(1), 2000, {}};
+  const DueRequest too_far{kNow, kNow + Seconds(1), 2000, {}};
+  EXPECT_LT(store->due(all).size() + store->due(too_far).size(), 4000U);
+  store->totals();
+  store->put(numbered(0), policy_entry());
+  EXPECT_FALSE(store->commit_now());
+}
+
+TEST_P(FileCutShort, IsFoundOutByAWrite) {
+  fill(500);
+  auto store = open();
+  auto reader = store->make_reader();
+  EXPECT_TRUE(reads(*reader, numbered(1)));
+  fs::resize_file(data_file(), fs::file_size(data_file()) / kPage * GetParam() / 100 * kPage);
+  for (int i = 0; i < 500; ++i) {
+    store->put(numbered(i), policy_entry());
+  }
+  EXPECT_TRUE(eventually([&] { return set_aside() && store->pending() == 0; }));
+  for (int i = 0; i < 500; ++i) {
+    EXPECT_TRUE(eventually([&] { return reads(*reader, numbered(i)); })) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(To, FileCutShort, testing::Values(0, 10, 50, 90),
+                         [](const auto& part) { return std::to_string(part.param); });
+
 TEST_F(StoreTroubles, AFileThatSomebodyPutInItsPlaceIsLeftAlone) {
   fill(10);
   auto store = open();
