@@ -150,7 +150,7 @@ void LmdbStore::put(const DomainName& domain, const Entry& entry) {
 }
 
 void LmdbStore::erase(const DomainName& domain) {
-  remember(domain, {std::string(), true, false, 0});
+  remember(domain, {std::string(), false, false, 0});
 }
 
 void LmdbStore::remember(const DomainName& domain, Pending pending) {

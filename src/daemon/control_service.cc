@@ -313,6 +313,10 @@ void ControlService::refresh(const DomainName& domain, const Reply& reply) {
 }
 
 void ControlService::forget(const DomainName& domain, const Reply& reply) {
+  if (!store_.has_room()) {
+    reply(error_json("too much waits for the disk: try again when it can be written"));
+    return;
+  }
   log_.info("forgotten", {{"domain", domain.view()}});
   on_resolver_([reply, domain](resolver::Resolver& resolver, dns::AresClient&) {
     resolver.forget(domain, [reply, domain](const std::optional<cache::Entry>& known) {

@@ -406,6 +406,27 @@ TEST_F(LmdbStoreTest, ADirectoryThatCannotBeMadeLeavesACacheInMemory) {
   EXPECT_TRUE((*store)->unsaved().may_hold(name("a.example")));
 }
 
+TEST_F(LmdbStoreTest, WhatIsForgottenStaysSoWhileTooMuchWaits) {
+  StoreOptions options;
+  options.directory = dir_.path() + "/cache";
+  options.background_writer = false;
+  auto store = std::move(*LmdbStore::open(options, log_));
+  store->put(name("forgotten.example"), policy_entry(5000));
+  ASSERT_TRUE(store->commit_now());
+  store->erase(name("forgotten.example"));
+  Entry no_policy;
+  no_policy.recheck_at = at(5000);
+  constexpr int kMoreThanCanWait = 40000;
+  for (int i = 0; i < kMoreThanCanWait; ++i) {
+    store->put(name("n" + std::to_string(i) + ".example"), no_policy);
+  }
+  for (int i = 0; i < kMoreThanCanWait; ++i) {
+    store->put(name("p" + std::to_string(i) + ".example"), policy_entry(5000));
+  }
+  EXPECT_LT(store->pending(), static_cast<std::size_t>(kMoreThanCanWait));
+  EXPECT_FALSE(store->find(name("forgotten.example")));
+}
+
 class FixedClock final : public Clock {
  public:
   WallTime wall() const override { return at(2000); }
