@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <random>
@@ -382,7 +383,10 @@ void Daemon::Impl::open_control(const std::vector<std::unique_ptr<Listener>>& li
 }
 
 void Daemon::Impl::run() {
-  tell_supervisor("READY=1");
+  if (!tell_supervisor("READY=1")) {
+    log_.warn("service manager not told: it may take this start for failed",
+              {{"NOTIFY_SOCKET", std::getenv("NOTIFY_SOCKET")}});
+  }
   loop_.run();
   control_.reset();
   tell_supervisor("STOPPING=1");

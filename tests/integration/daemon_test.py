@@ -93,10 +93,30 @@ class DaemonTest(DaemonCase):
                 mtastsd.stop()
                 self.assertEqual(manager.recv(100), b"STOPPING=1")
 
+    def test_a_service_manager_that_is_busy_is_told_later(self):
+        path = os.path.join(self.directory, "busy")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+            manager.bind(path)
+            manager.settimeout(sandbox.WAIT)
+            others.setblocking(False)
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    others.sendto(b"WATCHDOG=1", path)
+            with mock.patch.dict(os.environ, NOTIFY_SOCKET=path):
+                self.daemon()
+            said = {b"WATCHDOG=1"}
+            while said == {b"WATCHDOG=1"}:
+                said.add(manager.recv(100))
+            self.assertIn(b"READY=1", said)
+
     def test_nobody_to_be_told(self):
-        for name in (os.path.join(self.directory, "nobody"), "@", "relative", "/" + "x" * 200, ""):
+        nobodies = (os.path.join(self.directory, "nobody"), "@", "relative", "/" + "x" * 200)
+        for number, name in enumerate(("", *nobodies)):
             with self.subTest(name), mock.patch.dict(os.environ, NOTIFY_SOCKET=name):
-                self.daemon().stop()
+                mtastsd = self.daemon()
+                mtastsd.stop()
+                self.assertEqual(mtastsd.log().count("service manager not told"), number)
 
     def test_keys_of_postfix(self):
         self.publish("keys.test", "mail.keys.test")
