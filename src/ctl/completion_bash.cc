@@ -9,6 +9,7 @@ constexpr char kHead[] = R"(# bash completion for mtastsctl, made by "mtastsctl 
 
 _mtastsctl() {
   local cur=${COMP_WORDS[COMP_CWORD]} verb= before= kind= words= i word
+  local options= arguments=
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
