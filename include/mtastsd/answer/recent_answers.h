@@ -40,7 +40,7 @@ class RecentAnswers {
  private:
   static constexpr std::size_t kText = 222;
 
-  // Four cache lines. All zero: empty.
+  // 256 bytes. All zero: empty.
   struct Slot {
     WallTime from;
     WallTime until;
