@@ -74,6 +74,11 @@ std::string why(const std::optional<cache::Entry>& entry, Standing standing, Wal
         return "no policy could be had, and none is cached: as if the domain had no MTA-STS "
                "(RFC 8461 section 5.1)";
       }
+      if (entry && entry->recheck_at - entry->txt_checked_at <= resolver::kDnsFailureHold) {
+        return "DNS could not be asked for its MTA-STS record, and no policy is cached: it is "
+               "asked "
+               "again within seconds";
+      }
       return "no usable MTA-STS record was found, and no policy is cached";
     case Standing::NotEnforced:
       return "the policy is of mode " + std::string(mtasts::to_string(entry->policy->policy.mode)) +

@@ -175,6 +175,15 @@ class CtlTest(unittest.TestCase):
 
     # explain
 
+    def test_explain_without_dns(self):
+        name = "_mta-sts.dark.explain.test"
+        self.dns.set_fault(name, "TXT", "servfail")
+        self.addCleanup(self.dns.set_fault, name, "TXT", None)
+        self.mtastsd.start()
+        self.mtastsd.ask("dark.explain.test")
+        it = self.json("explain", "explain", "dark.explain.test", status=1)
+        self.assertIn("DNS could not be asked", it["why"])
+
     def test_explain(self):
         self.publish("explain.test", "*.explain.test", "mail.other.test")
         self.dns.set("explain.test", "MX", "20 b.explain.test", "10 mail.other.test",
