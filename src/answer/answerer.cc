@@ -170,11 +170,19 @@ void Answerer::on_answer(std::uint64_t question,
   reply_(waiting.ticket, reply);
 }
 
-// The best that is known: a cached policy, else as if there were none.
+// The best that is known: a cached policy, else as if there were none. The resolver, which knows
+// of what waits for its commit, has not answered.
 void Answerer::answer_from_cache(const Waiting& waiting) {
+  const WallTime now = clock_.wall();
   std::string reply;
-  if (from_cache(waiting.domain, waiting.profile, clock_.wall(), reply).standing ==
-      Standing::Unknown) {
+  const auto newer = store_.waiting_record(waiting.domain);
+  Look known;
+  if (!newer) {
+    known = from_cache(waiting.domain, waiting.profile, now, reply);
+  } else if (!newer->empty()) {
+    known = from_record(*newer, false, waiting.domain, waiting.profile, now, reply);
+  }
+  if (known.standing == Standing::Unknown) {
     reply = socketmap::kNotFound;
   }
   reply_(waiting.ticket, reply);

@@ -97,6 +97,16 @@ bool LmdbStore::writable() const {
 
 // --- the resolver's side ----------------------------------------------------------------------
 
+std::optional<std::string> LmdbStore::waiting_record(const DomainName& domain) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = pending_.find(domain);
+  // See apply().
+  if (it == pending_.end() || (it->second.negative && it->second.unread)) {
+    return std::nullopt;
+  }
+  return it->second.record;
+}
+
 std::optional<Entry> LmdbStore::find(const DomainName& domain) {
   std::string record;
   bool pending = false;

@@ -104,6 +104,10 @@ class LmdbStore final : public Store {
   // hardly any more changes can be held: what a refresh found could not be kept.
   std::vector<DomainName> due(const DueRequest& request) override;
 
+  // From any thread: the record that waits for its commit, empty where one waits to be erased; none
+  // where what is committed counts. Takes a lock: unsaved() tells most of the time that none waits.
+  std::optional<std::string> waiting_record(const DomainName& domain) const;
+
   std::unique_ptr<Reader> make_reader() const;
   const UnsavedFilter& unsaved() const { return unsaved_; }
   const StoreCounters& counters() const { return counters_; }

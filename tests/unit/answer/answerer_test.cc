@@ -79,12 +79,18 @@ class RecordingAsker final : public Asker {
 class AnswererTest : public testing::Test {
  protected:
   AnswererTest() {
-    cache::StoreOptions options;
-    options.directory = dir_.path();
-    store_ = std::move(*cache::LmdbStore::open(options, log_));
     options_.profiles = {{"postfix", Profile{}},
                          {"QUERYwithTLSRPT", Profile{true, true, false}},
                          {"strict", Profile{false, true, true}}};
+    open(true);
+  }
+  void open(bool commits) {
+    answerer_.reset();
+    store_.reset();
+    cache::StoreOptions options;
+    options.directory = dir_.path();
+    options.background_writer = commits;
+    store_ = std::move(*cache::LmdbStore::open(options, log_));
     answerer_ =
         std::make_unique<Answerer>(loop_, loop_, *store_, asker_, log_, counters_, options_);
     answerer_->set_reply([this](const Ticket& ticket, std::string_view text) {
@@ -205,6 +211,30 @@ TEST_F(AnswererTest, AfterTheTimeoutTheBestThatIsKnownIsTheAnswer) {
   EXPECT_EQ(late_.size(), 2U);
   EXPECT_EQ(answerer_->waiting(), 0U);
   EXPECT_EQ(counters_.timed_out.value(), 2U);
+}
+
+// The commit of what replaced a policy may have to wait for a disk.
+TEST_F(AnswererTest, AfterTheTimeoutAReplacedPolicyIsNotTheAnswer) {
+  for (const char* domain : {"over.example", "off.example", "gone.example", "new.example"}) {
+    cache::Entry old = entry(mtasts::Mode::Enforce);
+    old.policy->policy.mx = {*mtasts::MxPattern::parse("old.example.com")};
+    store(domain, old);
+  }
+  open(false);
+  store_->put(name("over.example"), entry(mtasts::Mode::Enforce, Seconds(1)));
+  store_->put(name("off.example"), entry(mtasts::Mode::None));
+  store_->erase(name("gone.example"));
+  store_->put(name("new.example"), entry(mtasts::Mode::Enforce));
+  std::uint64_t number = 0;
+  for (const char* domain : {"over.example", "off.example", "gone.example", "new.example"}) {
+    EXPECT_EQ(ask("postfix " + std::string(domain), ++number), "later");
+  }
+  loop_.advance(Seconds(20));
+  ASSERT_EQ(late_.size(), 4U);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(late_[i].second, "NOTFOUND ") << i;
+  }
+  EXPECT_TRUE(late_[3].second.starts_with("OK secure match=mail.example.com")) << late_[3].second;
 }
 
 TEST_F(AnswererTest, EachQuestionHasADeadlineOfItsOwn) {
