@@ -150,6 +150,10 @@ MUTATIONS = [
      "    entry.policy.reset();  // its time is over",
      "    if (txt.status != TxtStatus::Found) entry.policy.reset();\n"
      "    else if (entry.policy) entry.policy->fetched_at = now;"),
+    ("a kept reply outlives its policy", "src/answer/recent_answers.cc",
+     "now < slot.until &&", "true &&"),
+    ("a kept reply outlives a change", "src/answer/answerer.cc",
+     "known->changes != store_.unsaved().changes(known->place)", "false"),
 ]
 
 

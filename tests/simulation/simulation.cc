@@ -51,9 +51,11 @@ void Simulation::watch() {
 
 void Simulation::plan_first_events() {
   for (std::size_t domain = 0; domain < plan_.domains; ++domain) {
-    // Busy ones, daily ones, some where refreshing has just not stopped, and some where it has.
+    // Some that mail always goes to, busy ones, daily ones, some where refreshing has just not
+    // stopped, and some where it has.
     const double kind = random_.unit();
-    between_mails_.push_back(kind < 0.15   ? hours(4)
+    between_mails_.push_back(kind < 0.06   ? Milliseconds(minutes(10))
+                             : kind < 0.15 ? hours(4)
                              : kind < 0.7  ? hours(30)
                              : kind < 0.85 ? Milliseconds(days(12))
                                            : Milliseconds(days(50)));
