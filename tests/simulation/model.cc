@@ -108,6 +108,7 @@ void Model::killed() {
   // The latest first: a domain may be among them more than once.
   for (auto use = uncommitted_uses_.rbegin(); use != uncommitted_uses_.rend(); ++use) {
     domains_[use->number].questioned_wall = std::min(use->before, clock_.wall());
+    domains_[use->number].asked_since_back = use->asked_since_back;
   }
   uncommitted_uses_.clear();
 }
@@ -234,11 +235,11 @@ void Model::questioned(std::size_t number) {
   if (!in_use(domain, Seconds(2 * 86400))) {
     domain.came_back = clock_.steady();
   }
+  uncommitted_uses_.push_back({number, domain.questioned_wall, domain.asked_since_back});
   if (domain.asked_since_back <= stepped_back_) {
     domain.asked_since_back = clock_.steady();
   }
   domain.was_questioned = true;
-  uncommitted_uses_.push_back({number, domain.questioned_wall});
   domain.questioned_wall = clock_.wall();
   probe(number);
 }

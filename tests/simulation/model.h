@@ -123,6 +123,7 @@ class Model {
   struct Use {
     std::size_t number;
     WallTime before;  // the question before this one
+    SteadyTime asked_since_back;
   };
   std::vector<Use> uncommitted_uses_;  // a kill loses them
   SteadyTime started_{};
