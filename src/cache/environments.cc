@@ -1,5 +1,6 @@
 // Logs: "cache not writable" (warn), "cache writable now" (warn), "cache set aside" (error), "cache
-// file deleted or replaced" (error, once), "cache file put back" (warn), "cache given up" (error).
+// file deleted or replaced" (error, once), "cache file put back" (warn), "cache damaged" (error,
+// once), "cache given up" (error).
 
 #include "cache/environments.h"
 
@@ -20,22 +21,23 @@ using Problem = LmdbEnv::OpenProblem;
 constexpr std::size_t kMaxEnvironments = 16;  // old ones stay: what they map may be in use
 constexpr std::size_t kSalvageBatch = 1000;
 
-// Stores what can be read of a damaged file in a new one. Returns how many records.
-std::uint64_t salvage_into(const LmdbEnv& env, const std::string& damaged_file) {
+// Stores what can be read of a damaged file in a new one. Returns how many records, or the error
+// that kept one from being stored.
+Result<std::uint64_t, int> salvage_into(const LmdbEnv& env, const std::string& damaged_file) {
   std::uint64_t stored = 0;
-  std::size_t in_batch = 0;
   auto txn = Txn::begin(env.env(), 0);
+  int rc = txn ? 0 : txn.error();
   salvage(damaged_file, [&](const DomainName& domain, std::string_view record) {
-    if (!txn || write_record(env, txn->get(), domain, record) != 0) {
-      return;
-    }
-    if (++in_batch == kSalvageBatch) {
-      stored += txn->commit() == 0 ? in_batch : 0;
-      in_batch = 0;
+    if (rc == 0 && (rc = write_record(env, txn->get(), domain, record)) == 0 &&
+        ++stored % kSalvageBatch == 0 && (rc = txn->commit()) == 0) {
       txn = Txn::begin(env.env(), 0);
+      rc = txn ? 0 : txn.error();
     }
   });
-  stored += txn && txn->commit() == 0 ? in_batch : 0;
+  rc = rc == 0 ? txn->commit() : rc;
+  if (rc != 0) {
+    return failure(int{rc});
+  }
   return stored;
 }
 
@@ -75,22 +77,33 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> Environments::open_to_write
     env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
   }
   if (env && aside_) {
-    const std::uint64_t salvaged = salvage_into(**env, aside_->file);
+    const auto salvaged = salvage_into(**env, aside_->file);
+    if (!salvaged) {
+      env->reset();
+      remove_cache(directory_);
+      return failure(LmdbEnv::OpenError{
+          Problem::NotWritable, "what could be read of " + aside_->file +
+                                    " cannot be stored: " + mdb_strerror(salvaged.error())});
+    }
+    (*env)->fill_up();
     log_.error(
         "cache set aside: it is damaged; what could be read of it was kept, the rest will be "
         "fetched again",
-        {{"reason", aside_->reason}, {"kept_as", aside_->file}, {"records_read", salvaged}});
+        {{"reason", aside_->reason}, {"kept_as", aside_->file}, {"records_read", *salvaged}});
     aside_.reset();
   }
   return env;
 }
 
 bool Environments::put_aside(const std::string& reason) {
-  std::string file = set_aside(directory_);
-  if (file.empty()) {
+  auto file = set_aside(directory_);
+  if (!file) {
     return false;
   }
-  aside_ = Aside{std::move(file), reason};
+  // Of two the first one has the policies: the other was to take its place.
+  if (!aside_ && !file->empty()) {
+    aside_ = Aside{std::move(*file), reason};
+  }
   return true;
 }
 
@@ -101,11 +114,16 @@ void Environments::use(std::unique_ptr<LmdbEnv> env, bool writable) {
 }
 
 bool Environments::mend() {
-  if (failed_for_good_ || all_.size() >= kMaxEnvironments) {
-    return false;
-  }
   if (writable_ && in_use()->shortened()) {
     set_damaged();
+  }
+  if (failed_for_good_ || all_.size() >= kMaxEnvironments) {
+    if (damaged_ && !failed_for_good_) {
+      failed_for_good_ = true;
+      log_.error("cache given up: it is damaged again and again; look at the disk, and restart",
+                 {{"directory", directory_}});
+    }
+    return false;
   }
   if (damaged_) {
     return replace_damaged();
@@ -160,19 +178,35 @@ void Environments::set_damaged() {
 }
 
 bool Environments::replace_damaged() {
-  in_use()->release_directory();
-  // The file must be out of the way: no process may have the same one open twice.
-  if (!aside_ &&
-      !put_aside("cache " + directory_ + ": pages of the data file are damaged or gone")) {
+  // The file must be out of the way: no process may have the same one open twice. One that somebody
+  // else put there is left alone.
+  const bool replaced = in_use()->replaced();
+  if (!aside_ && (replaced || !put_aside("cache " + directory_ +
+                                         ": pages of the data file are damaged or gone"))) {
+    note_not_replaced(replaced ? "somebody replaced the file" : "it cannot be renamed");
     return false;
   }
+  in_use()->release_directory();
   auto env = open_to_write();
   if (!env) {
+    note_not_replaced(env.error().message);
     return false;
   }
   use(std::move(*env), true);
   damaged_ = false;
+  not_replaced_logged_ = false;
   return true;
+}
+
+void Environments::note_not_replaced(std::string_view reason) {
+  if (!not_replaced_logged_) {
+    not_replaced_logged_ = true;
+    log_.error(
+        "cache damaged: what can be read is read, new policies are lost at a restart; a new file "
+        "is "
+        "tried again every minute",
+        {{"directory", directory_}, {"reason", reason}});
+  }
 }
 
 void Environments::give_up_writing() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cache/lmdb_env.h"
@@ -53,6 +54,7 @@ class Environments {
   bool make_writable();
   bool put_back();
   bool replace_damaged();
+  void note_not_replaced(std::string_view reason);
   void use(std::unique_ptr<LmdbEnv> env, bool writable);
 
   const std::string directory_;
@@ -68,6 +70,7 @@ class Environments {
   };
   std::optional<Aside> aside_;  // whose records are still to be read
   bool damaged_ = false;
+  bool not_replaced_logged_ = false;
   bool failed_for_good_ = false;
   bool misplaced_logged_ = false;
 };

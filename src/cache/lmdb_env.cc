@@ -96,12 +96,16 @@ LastEnd take_last_end(const std::string& directory) {
 
 // Damage is looked for where it is likely, or the look is short.
 bool believable(const std::string& directory, LastEnd last_end) {
+  std::error_code ec;
+  const std::uintmax_t size = std::filesystem::file_size(directory + kDataFile, ec);
+  if (ec) {
+    std::remove((directory + kDamagedMark).c_str());  // was of a file that is gone
+    return true;
+  }
   if (::access((directory + kDamagedMark).c_str(), F_OK) == 0) {
     return false;
   }
-  std::error_code ec;
-  const std::uintmax_t size = std::filesystem::file_size(directory + kDataFile, ec);
-  if (ec || size == 0 || (last_end != LastEnd::Unknown && size > kAlwaysWalked)) {
+  if (size == 0 || (last_end != LastEnd::Unknown && size > kAlwaysWalked)) {
     return true;
   }
   return readable_throughout(directory);
@@ -216,7 +220,7 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
     return failure(error_of(directory, rc));
   }
   give_to_owner_of(directory);
-  if (self->cut_short(directory, access)) {
+  if (self->cut_short(access)) {
     return failure(
         OpenError{OpenProblem::Damaged, "cache " + directory + ": the data file is cut short"});
   }
@@ -225,6 +229,9 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> LmdbEnv::open(const std::st
   mdb_reader_check(self->env_, &dead);
   if (auto opened = self->open_tables(directory, access); !opened) {
     return failure(std::move(opened.error()));
+  }
+  if (access == Access::ReadWrite) {
+    self->fill_up();
   }
   if (access != Access::Beside) {
     self->guard_map();
@@ -269,8 +276,13 @@ bool LmdbEnv::still_in_place() const {
   return ::stat((directory_ + kDataFile).c_str(), &file) == 0 && file.st_ino == inode_;
 }
 
+bool LmdbEnv::replaced() const {
+  return !still_in_place() && ::access((directory_ + kDataFile).c_str(), F_OK) == 0;
+}
+
 bool LmdbEnv::shortened() const {
-  return still_in_place() && (bytes_missing(directory_) > 0 || lost_pages());
+  const bool too_short = bytes_missing() > 0;  // a look that can lose pages
+  return too_short || lost_pages();
 }
 
 void LmdbEnv::mark_damaged() {
@@ -279,12 +291,13 @@ void LmdbEnv::mark_damaged() {
 
 // How much shorter the file is than its header says. Reading a mapped page behind the end of the
 // file would be a SIGBUS.
-std::size_t LmdbEnv::bytes_missing(const std::string& directory) const {
+std::size_t LmdbEnv::bytes_missing() const {
   MDB_envinfo info;
   MDB_stat stat;
   struct ::stat file;
-  if (mdb_env_info(env_, &info) != 0 || mdb_env_stat(env_, &stat) != 0 ||
-      ::stat((directory + kDataFile).c_str(), &file) != 0 || file.st_size == 0) {
+  int fd = -1;
+  if (mdb_env_get_fd(env_, &fd) != 0 || mdb_env_info(env_, &info) != 0 ||
+      mdb_env_stat(env_, &stat) != 0 || ::fstat(fd, &file) != 0 || file.st_size == 0) {
     return 0;
   }
   const std::size_t needed = (info.me_last_pgno + 1) * stat.ms_psize;
@@ -293,12 +306,12 @@ std::size_t LmdbEnv::bytes_missing(const std::string& directory) const {
 }
 
 // A daemon that writes leaves its file short for a moment after a commit.
-bool LmdbEnv::cut_short(const std::string& directory, Access access) const {
+bool LmdbEnv::cut_short(Access access) const {
   if (access == Access::ReadWrite) {
-    fill_up(directory);
+    fill_up();
   }
   for (int looks = access == Access::Beside ? kLooksAtLength : 1; looks > 0; --looks) {
-    if (bytes_missing(directory) == 0) {
+    if (bytes_missing() == 0) {
       return false;
     }
     if (looks > 1) {
@@ -308,17 +321,19 @@ bool LmdbEnv::cut_short(const std::string& directory, Access access) const {
   return true;
 }
 
-void LmdbEnv::fill_up(const std::string& directory) const {
-  if (bytes_missing(directory) == 0) {
+void LmdbEnv::fill_up() const {
+  if (bytes_missing() == 0) {
     return;
   }
   MDB_envinfo info;
   MDB_stat stat;
+  int fd = -1;
+  mdb_env_get_fd(env_, &fd);
   mdb_env_info(env_, &info);
   mdb_env_stat(env_, &stat);
   const auto size = static_cast<off_t>((info.me_last_pgno + 1) * stat.ms_psize);
   // A sparse end: this takes no room, and a failure leaves things as they were.
-  [[maybe_unused]] const int rc = ::truncate((directory + kDataFile).c_str(), size);
+  [[maybe_unused]] const int rc = ::ftruncate(fd, size);
 }
 
 Result<void, LmdbEnv::OpenError> LmdbEnv::open_tables(const std::string& directory, Access access) {
@@ -401,15 +416,26 @@ CacheTotals LmdbEnv::totals(MDB_txn* txn) const {
   return totals;
 }
 
-std::string set_aside(const std::string& directory) {
+std::optional<std::string> set_aside(const std::string& directory) {
   const std::string from = directory + kDataFile;
-  const std::string to = from + ".damaged-" + std::to_string(std::time(nullptr));
+  std::string to = from + ".damaged-" + std::to_string(std::time(nullptr));
+  while (::access(to.c_str(), F_OK) == 0) {
+    to += '+';
+  }
   if (std::rename(from.c_str(), to.c_str()) != 0) {
-    return {};
+    if (errno != ENOENT) {
+      return std::nullopt;
+    }
+    to.clear();
   }
   std::remove((directory + kLmdbLockFile).c_str());
   std::remove((directory + kDamagedMark).c_str());
   return to;
+}
+
+void remove_cache(const std::string& directory) {
+  std::remove((directory + kDataFile).c_str());
+  std::remove((directory + kLmdbLockFile).c_str());
 }
 
 }  // namespace mtastsd::cache

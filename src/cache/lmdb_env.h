@@ -76,7 +76,7 @@ class LmdbEnv {
   // LMDB does not write pages that it took from the end of the file and gave back within one
   // transaction, so that a sound file can be shorter than its header says. Makes it as long, so
   // that one which is shorter at the next start is damaged. After each commit.
-  void fill_up(const std::string& directory) const;
+  void fill_up() const;
 
   // Whether its readers have their place in LMDB's lock file.
   bool locks_readers() const;
@@ -89,6 +89,7 @@ class LmdbEnv {
 
   // Whether the file that is written is the one in the directory: it may have been deleted.
   bool still_in_place() const;
+  bool replaced() const;  // by another one
 
   // Has the next open() to write find it damaged: it cannot be written any more for what is in it.
   void mark_damaged();
@@ -104,10 +105,10 @@ class LmdbEnv {
 
  private:
   LmdbEnv() = default;
-  bool cut_short(const std::string& directory, Access access) const;
+  bool cut_short(Access access) const;
   Result<void, OpenError> open_tables(const std::string& directory, Access access);
   void guard_map();
-  std::size_t bytes_missing(const std::string& directory) const;
+  std::size_t bytes_missing() const;
 
   std::string directory_;
   ino_t inode_ = 0;
@@ -122,7 +123,9 @@ class LmdbEnv {
 };
 
 // Moves a cache file that cannot be used out of the way, so that nothing is lost that
-// somebody might want to look at. Returns its new name, or empty when that failed.
-std::string set_aside(const std::string& directory);
+// somebody might want to look at. Returns its new name, empty when there is no file.
+std::optional<std::string> set_aside(const std::string& directory);
+// Removes a cache file that was begun and could not be filled.
+void remove_cache(const std::string& directory);
 
 }  // namespace mtastsd::cache

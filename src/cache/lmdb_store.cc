@@ -227,13 +227,18 @@ std::vector<DomainName> LmdbStore::due(const DueRequest& request) {
 // can be at its end.
 void LmdbStore::select_due_on_disk(const DueRequest& request, const Reader::Snapshot& snapshot,
                                    DueSelection& selection) {
+  // Where a branch of the tree is gone, LMDB's way from leaf to leaf ends the process.
+  if (snapshot.env_->shortened()) {
+    return;
+  }
   const Cursor cursor = open_cursor(snapshot.txn_, snapshot.env_->due());
   MDB_val key;
   MDB_val value;
   for (const MDB_cursor_op start : {MDB_FIRST, MDB_LAST}) {
     const bool forward = start == MDB_FIRST;
     int rc = cursor ? mdb_cursor_get(cursor.get(), &key, &value, start) : MDB_NOTFOUND;
-    for (std::size_t seen = 0; rc == 0 && seen < kDueWindow; ++seen) {
+    for (std::size_t seen = 0; rc == 0 && seen < kDueWindow && !snapshot.env_->lost_pages();
+         ++seen) {
       const std::string_view bytes = from_val(key);
       const WallTime due_at = index_time(bytes);
       if (forward ? due_at > request.now : due_at <= request.farthest) {
@@ -292,6 +297,9 @@ bool LmdbStore::is_pending(const DomainName& domain) {
 
 // An index key whose record is gone or damaged would come up as due for ever.
 void LmdbStore::forget_index(std::string_view key) {
+  if (key.empty()) {
+    return;  // of a page that is gone
+  }
   const std::lock_guard lock(mutex_);
   if (stale_index_.size() < kMaxBatch) {
     stale_index_.emplace_back(key);
@@ -370,9 +378,10 @@ bool LmdbStore::write_batch() {
   if (rc == MDB_MAP_FULL && make_room_on_disk() == 0) {
     rc = commit(batch, stale_index);
   }
+  // LMDB says many things of pages that are gone.
+  rc = rc != 0 && env().lost_pages() ? MDB_CORRUPTED : rc;
   note_commit_result(rc, batch.size());
   if (rc == 0) {
-    env().fill_up(options_.directory);
     finish(batch);
   }
   return rc == 0;
@@ -422,7 +431,11 @@ int LmdbStore::make_room_on_disk() {
 
 // What was changed around pages that are gone must not be written.
 int LmdbStore::finish_transaction(Txn& txn) {
-  return env().lost_pages() ? MDB_CORRUPTED : txn.commit();
+  const int rc = env().lost_pages() ? MDB_CORRUPTED : txn.commit();
+  if (rc == 0) {
+    env().fill_up();
+  }
+  return rc;
 }
 
 std::vector<std::string> LmdbStore::take_stale_index() {

@@ -27,12 +27,18 @@ struct Mapping {
 
 constexpr std::size_t kMaxMappings = 32;
 std::array<Mapping, kMaxMappings> mappings;
-std::atomic<int> empty_page{-1};  // a file of one page
+constexpr std::uintptr_t kEmptyPages = 64;
+std::atomic<int> empty_pages{-1};  // a file of so many
 std::uintptr_t page_size = 0;
+struct sigaction former_action;
 
+// Neighbours come from neighbouring places of the file, so that the kernel makes one mapping of
+// them: a process may have some ten thousands.
 bool put_empty_page(std::uintptr_t at) {
-  void* const page = reinterpret_cast<void*>(at - at % page_size);
-  return ::mmap(page, page_size, PROT_READ, MAP_PRIVATE | MAP_FIXED, empty_page, 0) == page;
+  const std::uintptr_t number = at / page_size;
+  void* const page = reinterpret_cast<void*>(number * page_size);
+  const auto offset = static_cast<off_t>(number % kEmptyPages * page_size);
+  return ::mmap(page, page_size, PROT_READ, MAP_PRIVATE | MAP_FIXED, empty_pages, offset) == page;
 }
 
 void on_bus_error(int, siginfo_t* info, void*) {
@@ -48,10 +54,11 @@ void on_bus_error(int, siginfo_t* info, void*) {
     }
   }
   // Not ours: it happens again on return, and ends the process as if nobody had looked.
-  std::signal(SIGBUS, SIG_DFL);
+  ::sigaction(SIGBUS, &former_action, nullptr);
 }
 
-// LMDB 0.9's layout of a leaf without nodes, which at the same time is a meta page of trees without
+// LMDB 0.9's layout of a leaf with one node, of an empty key and nothing in it (without any, "the
+// last one" would be far behind the page), which at the same time is a meta page of trees without
 // a root.
 struct EmptyPage {
   struct Tree {
@@ -61,30 +68,36 @@ struct EmptyPage {
     std::array<std::size_t, 4> pages_and_entries{};
     std::size_t root = ~std::size_t{0};  // none
   };
+  static constexpr std::uint16_t kNode = 4088;  // zeros up to the end of the page
   std::array<std::uint16_t, 5> number_and_padding{};
   std::uint16_t flags = 2;  // a leaf
-  std::uint16_t nodes_end = 16;
-  std::uint16_t nodes_begin = 4096;
-  std::array<std::uint32_t, 2> magic_and_version{};
+  std::uint16_t slots_end = 18;
+  std::uint16_t nodes_begin = kNode;
+  std::array<std::uint16_t, 4> slots{kNode};  // a meta page has its magic number and version here
   std::array<std::size_t, 2> address_and_size{};
   std::array<Tree, 2> trees;
 };
-static_assert(offsetof(EmptyPage, flags) == 10 && offsetof(EmptyPage, magic_and_version) == 16);
+static_assert(offsetof(EmptyPage, flags) == 10 && offsetof(EmptyPage, slots) == 16);
 
 // Once in a process.
 bool install() {
   page_size = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const EmptyPage page;
-  const int fd = ::memfd_create("mtastsd-empty-page", MFD_CLOEXEC);
-  if (fd < 0 || ::write(fd, &page, sizeof(page)) != static_cast<ssize_t>(sizeof(page)) ||
-      ::ftruncate(fd, static_cast<off_t>(page_size)) != 0) {
+  const int fd = ::memfd_create("mtastsd-empty-pages", MFD_CLOEXEC);
+  if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(kEmptyPages * page_size)) != 0) {
     return false;
   }
-  empty_page = fd;
+  for (std::uintptr_t i = 0; i < kEmptyPages; ++i) {
+    if (::pwrite(fd, &page, sizeof(page), static_cast<off_t>(i * page_size)) !=
+        static_cast<ssize_t>(sizeof(page))) {
+      return false;
+    }
+  }
+  empty_pages = fd;
   struct sigaction action {};
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO;
-  return ::sigaction(SIGBUS, &action, nullptr) == 0;
+  return ::sigaction(SIGBUS, &action, &former_action) == 0;
 }
 
 struct Range {

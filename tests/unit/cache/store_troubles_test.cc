@@ -24,12 +24,17 @@
 
 namespace {
 std::atomic<bool> meta_pages_fail{false};
-}
+std::atomic<bool> disk_is_full{false};
+}  // namespace
 
 // LMDB writes through this one. The first two pages of its file are the meta pages.
 extern "C" ssize_t pwrite64(int fd, const void* data, size_t size, off64_t offset) {
   if (meta_pages_fail && offset < 2 * 4096) {
     errno = EIO;
+    return -1;
+  }
+  if (disk_is_full) {
+    errno = ENOSPC;
     return -1;
   }
   return ::syscall(SYS_pwrite64, fd, data, size, offset);
@@ -275,6 +280,61 @@ TEST_P(FileCutShort, IsFoundOutByAWrite) {
   for (int i = 0; i < 500; ++i) {
     EXPECT_TRUE(eventually([&] { return reads(*reader, numbered(i)); })) << i;
   }
+}
+
+TEST_P(FileCutShort, IsReadOnUntilThereIsRoomForAnother) {
+  constexpr int kPolicies = 500;
+  fill(kPolicies);
+  auto store = open();
+  auto reader = store->make_reader();
+  const auto readable = [&] {
+    int count = 0;
+    for (int i = 0; i < kPolicies; ++i) {
+      count += reads(*reader, numbered(i)) ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_EQ(readable(), kPolicies);
+  disk_is_full = true;
+  fs::resize_file(data_file(), fs::file_size(data_file()) / kPage * GetParam() / 100 * kPage);
+  const int left = readable();
+  const bool seen = eventually([&] { return set_aside(); });
+  usleep(200'000);  // ten times a new file is tried
+  EXPECT_EQ(readable(), left);
+  EXPECT_FALSE(store->writable());
+  disk_is_full = false;
+  EXPECT_TRUE(seen);
+  EXPECT_TRUE(eventually([&] { return store->writable(); }));
+  EXPECT_EQ(readable(), left);
+}
+
+TEST_P(FileCutShort, AndDeletedIsBegunAnew) {
+  fill(100);
+  auto store = open();
+  auto reader = store->make_reader();
+  EXPECT_TRUE(reads(*reader, numbered(1)));
+  fs::resize_file(data_file(), fs::file_size(data_file()) / kPage * GetParam() / 100 * kPage);
+  fs::remove(data_file());
+  store->put(numbered(100), policy_entry());
+  EXPECT_TRUE(eventually([&] { return reads(*reader, numbered(100)); }));
+  EXPECT_TRUE(store->writable());
+  EXPECT_TRUE(fs::exists(data_file()));
+}
+
+TEST_F(StoreTroubles, AFileCutShortWithBranchesOfBranchesIsReadOn) {
+  fill(20000);
+  auto store = open(false);
+  fs::resize_file(data_file(), fs::file_size(data_file()) / kPage / 2 * kPage);
+  EXPECT_TRUE(store->due({kNow + Seconds(90000), kNow - Seconds(1), 2000, {}}).empty());
+}
+
+TEST_F(StoreTroubles, AMarkOfDamageWithoutAFileIsForgotten) {
+  fill(1);
+  fs::remove(data_file());
+  std::ofstream(cache() + "/damaged").flush();
+  EXPECT_TRUE(open()->writable());
+  fill(1);
+  EXPECT_TRUE(open()->find(numbered(0)));
 }
 
 INSTANTIATE_TEST_SUITE_P(To, FileCutShort, testing::Values(0, 10, 50, 90),
