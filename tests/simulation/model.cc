@@ -106,11 +106,23 @@ void Model::killed() {
   }
   dirty_.clear();
   // The latest first: a domain may be among them more than once.
-  for (auto use = uncommitted_uses_.rbegin(); use != uncommitted_uses_.rend(); ++use) {
-    domains_[use->number].questioned_wall = std::min(use->before, clock_.wall());
-    domains_[use->number].asked_since_back = use->asked_since_back;
+  while (!uncommitted_uses_.empty()) {
+    take_back(uncommitted_uses_.back());
+    uncommitted_uses_.pop_back();
   }
-  uncommitted_uses_.clear();
+}
+
+// Of a question in the very millisecond of a stop the sender may take no note.
+void Model::about_to_stop() {
+  while (!uncommitted_uses_.empty() && uncommitted_uses_.back().at == clock_.steady()) {
+    take_back(uncommitted_uses_.back());
+    uncommitted_uses_.pop_back();
+  }
+}
+
+void Model::take_back(const Use& use) {
+  domains_[use.number].questioned_wall = std::min(use.before, clock_.wall());
+  domains_[use.number].asked_since_back = use.asked_since_back;
 }
 
 void Model::committed() {
@@ -235,7 +247,8 @@ void Model::questioned(std::size_t number) {
   if (!in_use(domain, Seconds(2 * 86400))) {
     domain.came_back = clock_.steady();
   }
-  uncommitted_uses_.push_back({number, domain.questioned_wall, domain.asked_since_back});
+  uncommitted_uses_.push_back(
+      {number, domain.questioned_wall, domain.asked_since_back, clock_.steady()});
   if (domain.asked_since_back <= stepped_back_) {
     domain.asked_since_back = clock_.steady();
   }

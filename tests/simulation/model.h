@@ -26,6 +26,7 @@ class Model {
 
   // What happens to the sender.
   void started();
+  void about_to_stop();
   void killed();     // what was not committed is lost
   void committed();  // all of it
   void clock_about_to_step();
@@ -124,7 +125,9 @@ class Model {
     std::size_t number;
     WallTime before;  // the question before this one
     SteadyTime asked_since_back;
+    SteadyTime at;
   };
+  void take_back(const Use& use);
   std::vector<Use> uncommitted_uses_;  // a kill loses them
   SteadyTime started_{};
   SteadyTime stepped_{};

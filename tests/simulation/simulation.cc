@@ -199,6 +199,7 @@ void Simulation::send_mail(std::size_t domain) {
 void Simulation::down(bool in_order) {
   trace_.add(kNoDomain, in_order ? "restart" : "kill");
   if (in_order) {
+    model_.about_to_stop();
     sender_.stop();
   } else {
     sender_.kill();
