@@ -146,6 +146,6 @@ int main(int argc, char** argv) {
   mdb_env_set_flags((*env)->env(), MDB_NOSYNC, 1);
   Filler(**env, options).fill();
   mdb_env_sync((*env)->env(), 1);
-  (*env)->fill_up(options.directory);
+  (*env)->fill_up();
   return 0;
 }
