@@ -202,9 +202,8 @@ void Environments::note_not_replaced(std::string_view reason) {
   if (!not_replaced_logged_) {
     not_replaced_logged_ = true;
     log_.error(
-        "cache damaged: what can be read is read, new policies are lost at a restart; a new file "
-        "is "
-        "tried again every minute",
+        "cache damaged: what can be read is read, new policies are lost at a restart; a new "
+        "file is tried every minute",
         {{"directory", directory_}, {"reason", reason}});
   }
 }

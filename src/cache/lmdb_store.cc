@@ -2,8 +2,8 @@
 // (error and warn, once each way), "record dropped" (warn), "cache full" (warn, when policies that
 // are enforced had to go). What becomes of the file as a whole: environments.cc.
 //
-// Known limit: a file that somebody else truncates or overwrites while it is open ends the process
-// (it is mapped).
+// Known limit: a file that somebody else writes into while it is open can end the process (it is
+// mapped). One that is cut short does not.
 
 #include "mtastsd/cache/lmdb_store.h"
 
