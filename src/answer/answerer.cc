@@ -7,10 +7,10 @@
 
 #include "mtastsd/answer/reply.h"
 #include "mtastsd/cache/entry.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
+#include "mtastsd/postfix/postfix_policy.h"
+#include "mtastsd/postfix/request.h"
 #include "mtastsd/resolver/decide.h"
-#include "mtastsd/socketmap/postfix_policy.h"
-#include "mtastsd/socketmap/request.h"
 
 namespace mtastsd::answer {
 namespace {
@@ -24,7 +24,7 @@ constexpr std::size_t kMaxWarnedMaps = 32;
 }  // namespace
 
 Answerer::Answerer(const Clock& clock, event::Timers& timers, const cache::LmdbStore& store,
-                   Asker& asker, Log& log, AnswerCounters& counters, AnswerOptions options)
+                   Asker& asker, Log& log, Counters& counters, AnswerOptions options)
     : clock_(clock),
       store_(store),
       asker_(asker),
@@ -46,12 +46,12 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
   if (from_recent(request, now, reply)) {
     return true;
   }
-  const socketmap::Request parts = socketmap::split_request(request);
-  const socketmap::Profile& profile = profile_of(parts.map);
-  const auto domain = socketmap::policy_domain_of(parts.key);
+  const postfix::Request parts = postfix::split_request(request);
+  const postfix::Profile& profile = profile_of(parts.map);
+  const auto domain = postfix::policy_domain_of(parts.key);
   if (!domain) {
     counters_.no_domain.add();
-    reply = socketmap::kNotFound;
+    reply = postfix::kNotFound;
     return true;
   }
   const std::uint32_t place = cache::UnsavedFilter::place(*domain);
@@ -87,11 +87,11 @@ bool Answerer::from_recent(std::string_view request, WallTime now, std::string& 
   return true;
 }
 
-const socketmap::Profile& Answerer::profile_of(std::string_view map) {
+const postfix::Profile& Answerer::profile_of(std::string_view map) {
   if (const auto it = options_.profiles.find(map); it != options_.profiles.end()) {
     return it->second;
   }
-  const socketmap::Profile& fallback = options_.profiles.find(kDefaultMap)->second;
+  const postfix::Profile& fallback = options_.profiles.find(kDefaultMap)->second;
   if (warned_maps_.size() < kMaxWarnedMaps &&
       std::find(warned_maps_.begin(), warned_maps_.end(), map) == warned_maps_.end()) {
     warned_maps_.emplace_back(map);
@@ -103,7 +103,7 @@ const socketmap::Profile& Answerer::profile_of(std::string_view map) {
   return fallback;
 }
 
-Look Answerer::from_cache(const DomainName& domain, const socketmap::Profile& profile, WallTime now,
+Look Answerer::from_cache(const DomainName& domain, const postfix::Profile& profile, WallTime now,
                           std::string& reply) {
   cache::Reader::Snapshot snapshot(*reader_);
   const std::string_view record = snapshot.find(domain);
@@ -115,7 +115,7 @@ Look Answerer::from_cache(const DomainName& domain, const socketmap::Profile& pr
 
 // Answers from a record if it says what holds now. `fresh`: it was fetched for this very query.
 Look Answerer::from_record(std::string_view record, bool fresh, const DomainName& domain,
-                           const socketmap::Profile& profile, WallTime now, std::string& reply) {
+                           const postfix::Profile& profile, WallTime now, std::string& reply) {
   const auto view = cache::RecordView::decode(record);
   if (!view) {
     counters_.bad_records.add();
@@ -165,7 +165,7 @@ void Answerer::on_answer(std::uint64_t question,
                                        : from_record(answer->record, answer->fresh, waiting.domain,
                                                      waiting.profile, clock_.wall(), reply);
   if (known.standing == Standing::Unknown) {
-    reply = socketmap::kNotFound;
+    reply = postfix::kNotFound;
   }
   reply_(waiting.ticket, reply);
 }
@@ -183,7 +183,7 @@ void Answerer::answer_from_cache(const Waiting& waiting) {
     known = from_record(*newer, false, waiting.domain, waiting.profile, now, reply);
   }
   if (known.standing == Standing::Unknown) {
-    reply = socketmap::kNotFound;
+    reply = postfix::kNotFound;
   }
   reply_(waiting.ticket, reply);
 }

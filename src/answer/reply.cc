@@ -1,13 +1,13 @@
 #include "mtastsd/answer/reply.h"
 
-#include "mtastsd/socketmap/postfix_policy.h"
+#include "mtastsd/postfix/postfix_policy.h"
 
 namespace mtastsd::answer {
 
 using resolver::Standing;
 
 resolver::Look reply_from_record(const cache::RecordView& record, bool fresh, WallTime now,
-                                 const DomainName& domain, const socketmap::Profile& profile,
+                                 const DomainName& domain, const postfix::Profile& profile,
                                  std::vector<std::string_view>& patterns, std::string& reply) {
   const cache::EntryFacts& facts = record.facts();
   resolver::Look known =
@@ -25,12 +25,12 @@ resolver::Look reply_from_record(const cache::RecordView& record, bool fresh, Wa
       break;
     case Standing::NoPolicy:
     case Standing::NotEnforced:
-      reply = socketmap::kNotFound;
+      reply = postfix::kNotFound;
       break;
     case Standing::Enforced:
       record.mx_patterns(patterns);
-      socketmap::append_secure_reply(reply, {domain.view(), facts.mode, facts.max_age, patterns},
-                                     profile);
+      postfix::append_secure_reply(reply, {domain.view(), facts.mode, facts.max_age, patterns},
+                                   profile);
       break;
   }
   return known;

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "cache/lmdb_env.h"
-#include "cache/tables.h"
+#include "lmdb_env.h"
+#include "tables.h"
 
 namespace mtastsd::cache {
 namespace {

@@ -2,16 +2,16 @@
 // file deleted or replaced" (error, once), "cache file put back" (warn), "cache damaged" (error,
 // once), "cache given up" (error).
 
-#include "cache/environments.h"
+#include "environments.h"
 
 #include <unistd.h>
 
 #include <cstdint>
 #include <utility>
 
-#include "cache/salvage.h"
-#include "cache/tables.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
+#include "salvage.h"
+#include "tables.h"
 
 namespace mtastsd::cache {
 namespace {

@@ -1,4 +1,4 @@
-#include "cache/lmdb_env.h"
+#include "lmdb_env.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -16,7 +16,7 @@
 #include <system_error>
 #include <thread>
 
-#include "cache/salvage.h"
+#include "salvage.h"
 
 namespace mtastsd::cache {
 namespace {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-#include "cache/map_guard.h"
+#include "map_guard.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/totals.h"

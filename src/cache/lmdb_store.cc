@@ -13,12 +13,12 @@
 #include <chrono>
 #include <utility>
 
-#include "cache/due_selection.h"
-#include "cache/environments.h"
-#include "cache/eviction.h"
-#include "cache/lmdb_env.h"
-#include "cache/tables.h"
-#include "mtastsd/observability/log.h"
+#include "due_selection.h"
+#include "environments.h"
+#include "eviction.h"
+#include "lmdb_env.h"
+#include "mtastsd/log/log.h"
+#include "tables.h"
 
 namespace mtastsd::cache {
 namespace {

@@ -1,6 +1,6 @@
 // The handler looks at a table of mappings, which is only atomics, and makes one system call.
 
-#include "cache/map_guard.h"
+#include "map_guard.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -2,7 +2,7 @@
 
 #include <lmdb.h>
 
-#include "cache/lmdb_env.h"
+#include "lmdb_env.h"
 
 namespace mtastsd::cache {
 

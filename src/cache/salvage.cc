@@ -1,4 +1,4 @@
-#include "cache/salvage.h"
+#include "salvage.h"
 
 #include <fcntl.h>
 #include <lmdb.h>
@@ -16,8 +16,8 @@
 #include <optional>
 #include <vector>
 
-#include "cache/lmdb_env.h"
-#include "cache/map_guard.h"
+#include "lmdb_env.h"
+#include "map_guard.h"
 #include "mtastsd/base/checksum.h"
 #include "mtastsd/cache/entry.h"
 

@@ -1,4 +1,4 @@
-#include "cache/tables.h"
+#include "tables.h"
 
 #include <cstddef>
 #include <cstdint>

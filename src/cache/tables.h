@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "cache/lmdb_env.h"
+#include "lmdb_env.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 

@@ -1,10 +1,10 @@
-#include "check/analysis.h"
+#include "analysis.h"
 
 #include <algorithm>
 #include <charconv>
 
-#include "check/text.h"
 #include "mtastsd/base/ascii.h"
+#include "mtastsd/check/text.h"
 #include "mtastsd/mtasts/mx_match.h"
 
 namespace mtastsd::check {

@@ -5,11 +5,11 @@
 #include <string_view>
 #include <vector>
 
-#include "check/tlsrpt.h"
 #include "mtastsd/check/facts.h"
 #include "mtastsd/mtasts/annotate.h"
 #include "mtastsd/mtasts/policy.h"
 #include "mtastsd/mtasts/txt_record.h"
+#include "tlsrpt.h"
 
 namespace mtastsd::check {
 

@@ -1,4 +1,4 @@
-#include "check/answers.h"
+#include "answers.h"
 
 #include <algorithm>
 #include <string>

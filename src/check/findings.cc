@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "check/rules.h"
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/check/score.h"
+#include "rules.h"
 
 namespace mtastsd::check {
 namespace {

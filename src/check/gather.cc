@@ -10,9 +10,9 @@
 #include <variant>
 #include <vector>
 
-#include "check/answers.h"
-#include "check/smtp_probe.h"
+#include "answers.h"
 #include "mtastsd/mtasts/txt_record.h"
+#include "smtp_probe.h"
 
 namespace mtastsd::check {
 namespace {

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "check/analysis.h"
-#include "check/text.h"
+#include "analysis.h"
 #include "mtastsd/check/report.h"
+#include "mtastsd/check/text.h"
 
 namespace mtastsd::check {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "check/rules.h"
-#include "check/text.h"
+#include "mtastsd/check/text.h"
+#include "rules.h"
 
 namespace mtastsd::check {
 namespace {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "check/analysis.h"
-#include "check/sections.h"
-#include "check/text.h"
+#include "analysis.h"
+#include "mtastsd/check/text.h"
+#include "sections.h"
 
 namespace mtastsd::check {
 namespace {

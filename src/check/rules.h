@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "check/analysis.h"
+#include "analysis.h"
 #include "mtastsd/check/findings.h"
 
 namespace mtastsd::check {

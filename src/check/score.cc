@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "check/analysis.h"
-#include "check/text.h"
+#include "analysis.h"
 #include "mtastsd/check/findings.h"
+#include "mtastsd/check/text.h"
 
 namespace mtastsd::check {
 namespace {

@@ -1,9 +1,9 @@
-#include "check/sections.h"
+#include "sections.h"
 
 #include <algorithm>
 
-#include "check/analysis.h"
-#include "check/text.h"
+#include "analysis.h"
+#include "mtastsd/check/text.h"
 
 namespace mtastsd::check {
 namespace {

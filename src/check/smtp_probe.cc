@@ -2,7 +2,7 @@
 // certificate is, so that all there is to say about a server is said; nothing but EHLO, STARTTLS
 // and QUIT is ever sent.
 
-#include "check/smtp_probe.h"
+#include "smtp_probe.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -19,9 +19,9 @@
 #include <string_view>
 #include <utility>
 
-#include "check/smtp_reply.h"
-#include "check/text.h"
+#include "mtastsd/check/text.h"
 #include "mtastsd/https/verification.h"
+#include "smtp_reply.h"
 
 namespace mtastsd::check {
 namespace {

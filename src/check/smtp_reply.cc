@@ -1,9 +1,9 @@
-#include "check/smtp_reply.h"
+#include "smtp_reply.h"
 
 #include <algorithm>
 
-#include "check/text.h"
 #include "mtastsd/base/ascii.h"
+#include "mtastsd/check/text.h"
 
 namespace mtastsd::check {
 namespace {

@@ -1,4 +1,4 @@
-#include "check/text.h"
+#include "mtastsd/check/text.h"
 
 #include <algorithm>
 #include <array>

@@ -1,15 +1,15 @@
 // The TXT record of RFC 8460 section 3. "rua" is required by its prose; of several the first
 // counts here, as in the records of MTA-STS.
 
-#include "check/tlsrpt.h"
+#include "tlsrpt.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <utility>
 
-#include "check/text.h"
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/base/domain_name.h"
+#include "mtastsd/check/text.h"
 
 namespace mtastsd::check {
 namespace {

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "config/keys.h"
-#include "config/value.h"
-#include "config/values.h"
+#include "keys.h"
 #include "mtastsd/config/config.h"
+#include "value.h"
+#include "values.h"
 
 namespace mtastsd::config {
 namespace {
@@ -148,12 +148,12 @@ const std::vector<Key>& keys() {
 
 struct MapKey {
   std::string_view name;
-  void (*read)(Value& value, socketmap::Profile& profile);
+  void (*read)(Value& value, postfix::Profile& profile);
 };
 
-void read_postfix_version(Value& value, socketmap::Profile& profile) {
+void read_postfix_version(Value& value, postfix::Profile& profile) {
   value.text_with("3.7", [&](const std::string& text) -> std::optional<std::string> {
-    auto found = socketmap::profile_for_postfix(text);
+    auto found = postfix::profile_for_postfix(text);
     if (!found) return "must be a Postfix version from \"2.10\" on, for example \"3.7\"";
     found->enforce_testing = profile.enforce_testing;
     profile = *found;
@@ -165,7 +165,7 @@ const std::vector<MapKey>& map_keys() {
   static const std::vector<MapKey> kMapKeys = {
       {"postfix_version", read_postfix_version},
       {"enforce_testing",
-       [](Value& v, socketmap::Profile& profile) { v.flag(profile.enforce_testing); }},
+       [](Value& v, postfix::Profile& profile) { v.flag(profile.enforce_testing); }},
   };
   return kMapKeys;
 }
@@ -284,7 +284,7 @@ class Reader {
 
   // A built-in map keeps what its section does not say.
   void read_map(const std::string& map, const toml::table& table) {
-    socketmap::Profile& profile = config_.maps[map];
+    postfix::Profile& profile = config_.maps[map];
     std::vector<std::string> names;
     for (const MapKey& key : map_keys()) names.emplace_back(key.name);
     for (const auto& [key, node] : table) {

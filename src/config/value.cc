@@ -1,4 +1,4 @@
-#include "config/value.h"
+#include "value.h"
 
 #include <algorithm>
 #include <utility>

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "config/values.h"
+#include "values.h"
 
 namespace mtastsd::config {
 

@@ -1,4 +1,4 @@
-#include "config/values.h"
+#include "values.h"
 
 #include <sys/un.h>
 

@@ -1,9 +1,9 @@
-#include "ctl/cache.h"
+#include "cache.h"
 
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "ctl/exit_status.h"
+#include "mtastsd/term/exit_status.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -21,7 +21,7 @@ class Verbs {
     app->callback([arguments, verb, &run = run_] {
       run = [arguments, verb] {
         if (auto loaded = arguments->settings.load(); !loaded) {
-          return trouble(loaded.error());
+          return term::trouble(loaded.error());
         }
         return verb(*arguments);
       };

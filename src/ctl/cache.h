@@ -3,7 +3,7 @@
 #include <functional>
 #include <string>
 
-#include "ctl/settings.h"
+#include "settings.h"
 
 namespace CLI {
 class App;

@@ -3,14 +3,14 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "ctl/cache.h"
-#include "ctl/exit_status.h"
-#include "ctl/stored.h"
-#include "ctl/terminal.h"
+#include "cache.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/answer/reply.h"
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/control/entry_json.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/terminal.h"
+#include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -19,7 +19,7 @@ constexpr std::string_view kFound = "OK ";
 
 // What the map "postfix" answers, as a line of a table; empty where that is "not found".
 std::string table_line(const DomainName& domain, std::string_view record,
-                       const socketmap::Profile& profile, WallTime now) {
+                       const postfix::Profile& profile, WallTime now) {
   const auto view = cache::RecordView::decode(record);
   if (!view) {
     return {};
@@ -44,14 +44,14 @@ std::string json_line(const DomainName& domain, std::string_view record, WallTim
 int cache_export(const CacheArguments& arguments) {
   const auto view = cache::CacheView::open(cache_directory(arguments.settings));
   if (!view) {
-    return trouble(view.error().message);
+    return term::trouble(view.error().message);
   }
-  const socketmap::Profile& profile =
+  const postfix::Profile& profile =
       arguments.settings.config.maps.find(answer::kDefaultMap)->second;
   const WallTime now = SystemClock().wall();
   // What goes to a terminal shows by itself that it goes on.
-  const bool quiet = look_at(STDOUT_FILENO).is_terminal;
-  Progress progress("exporting");
+  const bool quiet = term::look_at(STDOUT_FILENO).is_terminal;
+  term::Progress progress("exporting");
   std::size_t read = 0;
   bool written = true;
   const auto done = (*view)->each([&](std::string_view name, std::string_view record) {
@@ -70,12 +70,12 @@ int cache_export(const CacheArguments& arguments) {
   });
   progress.hide();
   if (!done) {
-    return trouble(done.error());
+    return term::trouble(done.error());
   }
   if (std::fflush(stdout) != 0 || !written) {
-    return trouble("the output could not be written: is the disk full?");
+    return term::trouble("the output could not be written: is the disk full?");
   }
-  return kGood;
+  return term::kGood;
 }
 
 }  // namespace mtastsd::ctl

@@ -4,14 +4,14 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "ctl/cache.h"
-#include "ctl/daemon_link.h"
-#include "ctl/exit_status.h"
-#include "ctl/stored.h"
-#include "ctl/terminal.h"
-#include "ctl/time_text.h"
+#include "cache.h"
+#include "daemon_link.h"
 #include "mtastsd/control/entry_json.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/terminal.h"
+#include "mtastsd/term/time_text.h"
+#include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -29,7 +29,7 @@ std::string loss(const DomainName& domain, const cache::Entry& entry, WallTime n
            " in the cache, which protects no mail";
   }
   return domain.str() + " has a policy in force, which would end " +
-         relative_text(entry.policy->expires_at(), now) +
+         term::relative_text(entry.policy->expires_at(), now) +
          ". Without it mail goes there over unauthenticated TLS, or none, until the policy has "
          "been fetched again; who can hold up DNS or HTTPS can keep it so";
 }
@@ -48,7 +48,7 @@ Result<void, std::string> forget(const Settings& settings, const DomainName& dom
     if (!link) {
       return failure(link.error().message);
     }
-    Progress progress("waiting for mtastsd");
+    term::Progress progress("waiting for mtastsd");
     const auto reply = link->ask({{"command", "forget"}, {"domain", domain.view()}},
                                  [&progress] { progress.tick(); });
     return reply ? Result<void, std::string>() : failure(reply.error().message);
@@ -69,27 +69,27 @@ Result<void, std::string> forget(const Settings& settings, const DomainName& dom
 int cache_forget(const CacheArguments& arguments) {
   const auto domain = domain_of(arguments.domain);
   if (!domain) {
-    return trouble(domain.error());
+    return term::trouble(domain.error());
   }
   const auto found = find_entry(arguments.settings, *domain);
   if (!found) {
-    return trouble(found.error());
+    return term::trouble(found.error());
   }
   if (!found->entry) {
     std::fprintf(stderr, "mtastsctl: nothing is known of %s\n", domain->str().c_str());
-    return kNotFound;
+    return term::kNotFound;
   }
   std::fprintf(stderr, "%s.\n", loss(*domain, *found->entry, SystemClock().wall()).c_str());
   if (!arguments.yes) {
     if (::isatty(STDIN_FILENO) == 0) {
-      return trouble("nobody can be asked: add --yes to forget it");
+      return term::trouble("nobody can be asked: add --yes to forget it");
     }
     if (!confirmed()) {
-      return trouble("not forgotten");
+      return term::trouble("not forgotten");
     }
   }
   if (const auto done = forget(arguments.settings, *domain, found->from_daemon); !done) {
-    return trouble(done.error());
+    return term::trouble(done.error());
   }
   if (arguments.json) {
     const nlohmann::json object = {
@@ -99,7 +99,7 @@ int cache_forget(const CacheArguments& arguments) {
   } else {
     std::printf("forgotten: %s\n", domain->str().c_str());
   }
-  return kGood;
+  return term::kGood;
 }
 
 }  // namespace mtastsd::ctl

@@ -8,17 +8,17 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "ctl/cache.h"
-#include "ctl/daemon_link.h"
-#include "ctl/exit_status.h"
-#include "ctl/lines.h"
-#include "ctl/stored.h"
-#include "ctl/table.h"
-#include "ctl/terminal.h"
+#include "cache.h"
+#include "daemon_link.h"
+#include "lines.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/control/import.h"
 #include "mtastsd/control/server.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/table.h"
+#include "mtastsd/term/terminal.h"
+#include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -106,7 +106,8 @@ class Import {
       ++counts_[outcome->result];
       if (outcome->result == "invalid" && ++complaints_ <= kMaxComplaints) {
         progress_.hide();
-        trouble("line " + std::to_string(lines.number()) + " " + printable(outcome->detail));
+        term::trouble("line " + std::to_string(lines.number()) + " " +
+                      term::printable(outcome->detail));
       }
     }
     progress_.hide();
@@ -125,11 +126,12 @@ class Import {
                                      {"invalid", count("invalid")}};
       std::puts(control::to_line(object).c_str());
     } else {
-      std::printf("imported %s, as new or newer in the cache %s, expired %s, not readable %s\n",
-                  count_text(count("imported")).c_str(), count_text(count("newer")).c_str(),
-                  count_text(count("expired")).c_str(), count_text(count("invalid")).c_str());
+      std::printf(
+          "imported %s, as new or newer in the cache %s, expired %s, not readable %s\n",
+          term::count_text(count("imported")).c_str(), term::count_text(count("newer")).c_str(),
+          term::count_text(count("expired")).c_str(), term::count_text(count("invalid")).c_str());
     }
-    return count("expired") + count("invalid") == 0 ? kGood : kNotFound;
+    return count("expired") + count("invalid") == 0 ? term::kGood : term::kNotFound;
   }
 
  private:
@@ -142,7 +144,7 @@ class Import {
   }
 
   Target target_;
-  Progress progress_{"importing"};
+  term::Progress progress_{"importing"};
   std::map<std::string, std::size_t> counts_;
   std::size_t read_ = 0;
   std::size_t complaints_ = 0;
@@ -154,18 +156,18 @@ int cache_import(const CacheArguments& arguments) {
   const bool from_stdin = arguments.file == "-";
   const int fd = from_stdin ? STDIN_FILENO : ::open(arguments.file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
-    return trouble(arguments.file + ": " + std::strerror(errno));
+    return term::trouble(arguments.file + ": " + std::strerror(errno));
   }
   Log log = Log::null();
   auto target = Target::open(arguments.settings, log);
   if (!target) {
-    return trouble(target.error());
+    return term::trouble(target.error());
   }
   Import import(std::move(*target));
   Lines lines(fd, control::kMaxLineBytes - kRoomForCommand);
   if (const auto done = import.run(lines); !done) {
     import.report(arguments.json);
-    return trouble((from_stdin ? "standard input" : arguments.file) + ": " + done.error());
+    return term::trouble((from_stdin ? "standard input" : arguments.file) + ": " + done.error());
   }
   return import.report(arguments.json);
 }

@@ -5,14 +5,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "ctl/cache.h"
-#include "ctl/exit_status.h"
-#include "ctl/pager.h"
-#include "ctl/stored.h"
-#include "ctl/table.h"
-#include "ctl/time_text.h"
+#include "cache.h"
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/control/entry_json.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/pager.h"
+#include "mtastsd/term/table.h"
+#include "mtastsd/term/time_text.h"
+#include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -39,23 +39,25 @@ struct Filter {
   }
 };
 
-std::vector<std::pair<std::string, Colour>> cells_of(const std::string& domain,
-                                                     const cache::Entry& entry, WallTime now) {
+std::vector<std::pair<std::string, term::Colour>> cells_of(const std::string& domain,
+                                                           const cache::Entry& entry,
+                                                           WallTime now) {
   std::string mode = "no policy";
-  Colour colour = Colour::Dim;
+  term::Colour colour = term::Colour::Dim;
   WallTime until = entry.recheck_at;
   if (entry.policy) {
     mode = mtasts::to_string(entry.policy->policy.mode);
-    colour = entry.policy->policy.mode == mtasts::Mode::Enforce ? Colour::Green : Colour::Yellow;
+    colour = entry.policy->policy.mode == mtasts::Mode::Enforce ? term::Colour::Green
+                                                                : term::Colour::Yellow;
     until = entry.policy->expires_at();
   }
-  return {{domain, Colour::None},
+  return {{domain, term::Colour::None},
           {mode, colour},
-          {until <= now ? "over" : relative_text(until, now),
-           until <= now ? Colour::Red : Colour::None},
-          {relative_text(entry.txt_checked_at, now), Colour::None},
+          {until <= now ? "over" : term::relative_text(until, now),
+           until <= now ? term::Colour::Red : term::Colour::None},
+          {term::relative_text(entry.txt_checked_at, now), term::Colour::None},
           {entry.failure ? short_problem(*entry.failure) : "-",
-           entry.failure ? Colour::Red : Colour::Dim}};
+           entry.failure ? term::Colour::Red : term::Colour::Dim}};
 }
 
 class Listing {
@@ -64,11 +66,11 @@ class Listing {
       : json_(arguments.json),
         filter_(std::move(filter)),
         now_(SystemClock().wall()),
-        table_(look_at(STDOUT_FILENO), {{"DOMAIN", 0},
-                                        {"MODE", kModeWidth},
-                                        {"UNTIL", kUntilWidth},
-                                        {"CHECKED", kCheckedWidth},
-                                        {"PROBLEM", kProblemWidth}}),
+        table_(term::look_at(STDOUT_FILENO), {{"DOMAIN", 0},
+                                              {"MODE", kModeWidth},
+                                              {"UNTIL", kUntilWidth},
+                                              {"CHECKED", kCheckedWidth},
+                                              {"PROBLEM", kProblemWidth}}),
         reading_("reading the cache") {}
 
   // False once nobody reads any more.
@@ -93,31 +95,31 @@ class Listing {
       }
     }
     return pager_.line(json_ ? control::to_line(control::entry_to_json(domain, *entry))
-                             : table_.row(cells_of(printable(domain), *entry, now_)));
+                             : table_.row(cells_of(term::printable(domain), *entry, now_)));
   }
 
   int finish() {
     reading_.hide();
     pager_.end();
     if (unreadable_ > 0) {
-      trouble(std::to_string(unreadable_) +
-              " records cannot be read: the daemon drops each when it comes upon it");
+      term::trouble(std::to_string(unreadable_) +
+                    " records cannot be read: the daemon drops each when it comes upon it");
     }
     if (shown_ == 0) {
       std::fprintf(stderr, "mtastsctl: %s\n",
                    read_ == 0 ? "the cache is empty" : "no entry is like that");
-      return kNotFound;
+      return term::kNotFound;
     }
-    return kGood;
+    return term::kGood;
   }
 
  private:
   const bool json_;
   const Filter filter_;
   const WallTime now_;
-  const Table table_;
-  Progress reading_;
-  Pager pager_;
+  const term::Table table_;
+  term::Progress reading_;
+  term::Pager pager_;
   std::size_t read_ = 0;
   std::size_t shown_ = 0;
   std::size_t unreadable_ = 0;
@@ -130,20 +132,20 @@ int cache_list(const CacheArguments& arguments) {
   if (!arguments.expiring.empty()) {
     const auto within = config::parse_duration(arguments.expiring);
     if (!within) {
-      return trouble("--expiring " + arguments.expiring + ": " + within.error());
+      return term::trouble("--expiring " + arguments.expiring + ": " + within.error());
     }
     filter.ends_before = SystemClock().wall() + std::chrono::duration_cast<Seconds>(*within);
   }
   const auto view = cache::CacheView::open(cache_directory(arguments.settings));
   if (!view) {
-    return trouble(view.error().message);
+    return term::trouble(view.error().message);
   }
   Listing listing(arguments, std::move(filter));
   const auto read = (*view)->each([&listing](std::string_view domain, std::string_view record) {
     return listing.add(std::string(domain), record);
   });
   const int status = listing.finish();
-  return read ? status : trouble(read.error());
+  return read ? status : term::trouble(read.error());
 }
 
 }  // namespace mtastsd::ctl

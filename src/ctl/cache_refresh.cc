@@ -3,12 +3,12 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "ctl/cache.h"
-#include "ctl/daemon_link.h"
-#include "ctl/exit_status.h"
-#include "ctl/stored.h"
-#include "ctl/terminal.h"
+#include "cache.h"
+#include "daemon_link.h"
 #include "mtastsd/control/entry_json.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/terminal.h"
+#include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -36,18 +36,18 @@ std::string headline(const std::string& result, const std::string& change, bool 
 int cache_refresh(const CacheArguments& arguments) {
   const auto domain = domain_of(arguments.domain);
   if (!domain) {
-    return trouble(domain.error());
+    return term::trouble(domain.error());
   }
   auto link = DaemonLink::connect(arguments.settings);
   if (!link) {
-    return trouble(DaemonLink::needed(link.error(), "a refresh"));
+    return term::trouble(DaemonLink::needed(link.error(), "a refresh"));
   }
-  Progress progress("waiting for mtastsd to fetch the policy of " + domain->str());
+  term::Progress progress("waiting for mtastsd to fetch the policy of " + domain->str());
   const auto reply = link->ask({{"command", "refresh"}, {"domain", domain->view()}},
                                [&progress] { progress.tick(); });
   progress.hide();
   if (!reply) {
-    return trouble(reply.error().message);
+    return term::trouble(reply.error().message);
   }
   const std::string result = reply->value("result", "failed");
   const std::string detail = reply->value("detail", "");
@@ -61,21 +61,21 @@ int cache_refresh(const CacheArguments& arguments) {
                                    {"entry", entry}};
     std::puts(control::to_line(object).c_str());
   } else {
-    const Terminal terminal = look_at(STDOUT_FILENO);
+    const term::Terminal terminal = term::look_at(STDOUT_FILENO);
     const auto read = control::entry_from_json(entry);
     const bool good = result == "fetched";
-    std::puts(paint(terminal, good ? Colour::Green : Colour::Yellow,
-                    headline(result, change, read && read->second.policy))
+    std::puts(term::paint(terminal, good ? term::Colour::Green : term::Colour::Yellow,
+                          headline(result, change, read && read->second.policy))
                   .c_str());
     if (!detail.empty()) {
-      std::printf("The reason: %s\n", printable(detail).c_str());
+      std::printf("The reason: %s\n", term::printable(detail).c_str());
     }
     if (read && (read->second.policy || read->second.failure)) {
       const WallTime now = SystemClock().wall();
       std::printf("\n%s", describe(terminal, *domain, read->second, now).c_str());
     }
   }
-  return result == "fetched" ? kGood : kNotFound;
+  return result == "fetched" ? term::kGood : term::kNotFound;
 }
 
 }  // namespace mtastsd::ctl

@@ -5,13 +5,13 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "ctl/cache.h"
-#include "ctl/exit_status.h"
-#include "ctl/stored.h"
-#include "ctl/table.h"
-#include "ctl/terminal.h"
+#include "cache.h"
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/control/entry_json.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/table.h"
+#include "mtastsd/term/terminal.h"
+#include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -69,29 +69,31 @@ nlohmann::json to_json(const std::string& directory, const Stats& stats,
 
 void print(const std::string& directory, const Stats& stats, const cache::CacheTotals& totals,
            std::size_t max_bytes) {
-  const Terminal terminal = look_at(STDOUT_FILENO);
+  const term::Terminal terminal = term::look_at(STDOUT_FILENO);
   const auto line = [&terminal](std::string_view name, const std::string& value,
-                                Colour colour = Colour::None) {
-    std::fputs(field(terminal, name, value, colour).c_str(), stdout);
+                                term::Colour colour = term::Colour::None) {
+    std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
   };
   line("Cache", directory);
-  line("Entries", count_text(totals.entries));
-  line("  enforce", count_text(stats.by_mode[2]));
-  line("  testing", count_text(stats.by_mode[1]));
-  line("  none", count_text(stats.by_mode[0]));
-  line("  no policy", count_text(stats.no_policy));
+  line("Entries", term::count_text(totals.entries));
+  line("  enforce", term::count_text(stats.by_mode[2]));
+  line("  testing", term::count_text(stats.by_mode[1]));
+  line("  none", term::count_text(stats.by_mode[0]));
+  line("  no policy", term::count_text(stats.no_policy));
   if (stats.unreadable > 0) {
-    line("  unreadable", count_text(stats.unreadable), Colour::Red);
+    line("  unreadable", term::count_text(stats.unreadable), term::Colour::Red);
   }
-  line("Failing", count_text(stats.failing), stats.failing > 0 ? Colour::Red : Colour::None);
-  line("Policies end", count_text(stats.within_day) + " within a day, " +
-                           count_text(stats.within_week) + " within a week, " +
-                           count_text(stats.later) + " later, " + count_text(stats.over) +
-                           " are over");
+  line("Failing", term::count_text(stats.failing),
+       stats.failing > 0 ? term::Colour::Red : term::Colour::None);
+  line("Policies end", term::count_text(stats.within_day) + " within a day, " +
+                           term::count_text(stats.within_week) + " within a week, " +
+                           term::count_text(stats.later) + " later, " +
+                           term::count_text(stats.over) + " are over");
   char percent[16];
   std::snprintf(percent, sizeof(percent), "%.1f%%",
                 100.0 * static_cast<double>(totals.used_bytes) / static_cast<double>(max_bytes));
-  line("Size", size_text(totals.used_bytes) + " of " + size_text(max_bytes) + " (" + percent + ")");
+  line("Size", term::size_text(totals.used_bytes) + " of " + term::size_text(max_bytes) + " (" +
+                   percent + ")");
 }
 
 }  // namespace
@@ -100,16 +102,16 @@ int cache_stats(const CacheArguments& arguments) {
   const std::string directory = cache_directory(arguments.settings);
   const auto view = cache::CacheView::open(directory);
   if (!view) {
-    return trouble(view.error().message);
+    return term::trouble(view.error().message);
   }
   const auto totals = (*view)->totals();
   if (!totals) {
-    return trouble(totals.error());
+    return term::trouble(totals.error());
   }
   const WallTime now = SystemClock().wall();
   Stats stats;
   std::size_t read = 0;
-  Progress progress("reading the cache", totals->entries);
+  term::Progress progress("reading the cache", totals->entries);
   const auto done = (*view)->each([&](std::string_view, std::string_view record) {
     stats.add(record, now);
     progress.step(++read);
@@ -117,7 +119,7 @@ int cache_stats(const CacheArguments& arguments) {
   });
   progress.hide();
   if (!done) {
-    return trouble(done.error());
+    return term::trouble(done.error());
   }
   const std::size_t max_bytes = arguments.settings.config.cache.max_size;
   if (arguments.json) {
@@ -125,7 +127,7 @@ int cache_stats(const CacheArguments& arguments) {
   } else {
     print(directory, stats, *totals, max_bytes);
   }
-  return kGood;
+  return term::kGood;
 }
 
 }  // namespace mtastsd::ctl

@@ -1,6 +1,6 @@
 // Domains are looked at some at a time, and reported in the order in which they were given.
 
-#include "ctl/check.h"
+#include "check.h"
 
 #include <curl/curl.h>
 
@@ -14,13 +14,13 @@
 #include <utility>
 #include <vector>
 
-#include "ctl/check_setup.h"
-#include "ctl/exit_status.h"
-#include "ctl/terminal.h"
+#include "check_setup.h"
 #include "mtastsd/check/gather.h"
 #include "mtastsd/check/report.h"
 #include "mtastsd/dns/ares_client.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/terminal.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -117,9 +117,9 @@ class CheckRun {
                          [&](const Place& place) { return predicate(*place.report); });
     };
     if (any([this](const check::Report& r) { return r.found_at_least(setup_.fail_on); })) {
-      return kNotFound;
+      return term::kNotFound;
     }
-    return any([](const check::Report& r) { return r.has_gaps(); }) ? kTrouble : kGood;
+    return any([](const check::Report& r) { return r.has_gaps(); }) ? term::kTrouble : term::kGood;
   }
 
   const CheckSetup& setup_;
@@ -134,18 +134,18 @@ class CheckRun {
   std::size_t running_ = 0;
   std::size_t done_ = 0;
   std::size_t printed_ = 0;
-  Progress progress_;
+  term::Progress progress_;
   std::unique_ptr<event::Timer> progress_timer_;
 };
 
 int check(CheckArguments& arguments) {
   if (arguments.list_findings) {
     std::fputs(check::list_of_findings().c_str(), stdout);
-    return kGood;
+    return term::kGood;
   }
   const auto setup = make_setup(arguments);
   if (!setup) {
-    return trouble(setup.error());
+    return term::trouble(setup.error());
   }
   std::signal(SIGPIPE, SIG_IGN);
   curl_global_init(CURL_GLOBAL_DEFAULT);

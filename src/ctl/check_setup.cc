@@ -1,4 +1,4 @@
-#include "ctl/check_setup.h"
+#include "check_setup.h"
 
 #include <unistd.h>
 
@@ -8,11 +8,11 @@
 #include <optional>
 #include <utility>
 
-#include "ctl/terminal.h"
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/config/config.h"
 #include "mtastsd/config/places.h"
+#include "mtastsd/term/terminal.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -133,7 +133,7 @@ Result<CheckSetup, std::string> make_setup(CheckArguments& arguments) {
     setup.format = CheckFormat::Markdown;
   }
   setup.fail_on = check::parse_severity(arguments.fail_on).value();
-  setup.colour = look_at(STDOUT_FILENO).colours;
+  setup.colour = term::look_at(STDOUT_FILENO).colours;
   if (auto loaded = arguments.settings.load(); !loaded) {
     return failure(loaded.error());
   }

@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "ctl/settings.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/check/findings.h"
 #include "mtastsd/check/gather.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/https/curl_fetcher.h"
+#include "settings.h"
 
 namespace mtastsd::ctl {
 

@@ -1,10 +1,10 @@
-#include "ctl/completion.h"
+#include "completion.h"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
-#include "ctl/exit_status.h"
+#include "mtastsd/term/exit_status.h"
 
 namespace mtastsd::ctl {
 
@@ -20,7 +20,7 @@ void add_completion(CLI::App& app, std::function<int()>& run) {
       const std::string script = *shell == "bash"  ? bash_completion(table)
                                  : *shell == "zsh" ? zsh_completion(table)
                                                    : fish_completion(table);
-      return std::fputs(script.c_str(), stdout) < 0 ? kTrouble : kGood;
+      return std::fputs(script.c_str(), stdout) < 0 ? term::kTrouble : term::kGood;
     };
   });
 }

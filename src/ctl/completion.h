@@ -3,7 +3,7 @@
 #include <functional>
 #include <string>
 
-#include "ctl/option_table.h"
+#include "option_table.h"
 
 namespace CLI {
 class App;

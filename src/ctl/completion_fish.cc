@@ -1,5 +1,5 @@
 // fish: a line an option, each with the verb at which it counts.
-#include "ctl/completion.h"
+#include "completion.h"
 
 namespace mtastsd::ctl {
 namespace {

@@ -1,4 +1,4 @@
-#include "ctl/daemon_link.h"
+#include "daemon_link.h"
 
 #include <chrono>
 #include <nlohmann/json.hpp>

@@ -4,9 +4,9 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "ctl/settings.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/control/client.h"
+#include "settings.h"
 
 namespace mtastsd::ctl {
 

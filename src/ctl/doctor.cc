@@ -1,4 +1,4 @@
-#include "ctl/doctor.h"
+#include "doctor.h"
 
 #include <unistd.h>
 
@@ -7,12 +7,12 @@
 #include <memory>
 #include <string>
 
-#include "ctl/doctor_findings.h"
-#include "ctl/doctor_gather.h"
-#include "ctl/doctor_report.h"
-#include "ctl/exit_status.h"
-#include "ctl/settings.h"
-#include "ctl/terminal.h"
+#include "mtastsd/doctor/findings.h"
+#include "mtastsd/doctor/gather.h"
+#include "mtastsd/doctor/report.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/terminal.h"
+#include "settings.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -26,12 +26,12 @@ struct Arguments {
 int examine(const Arguments& arguments) {
   const auto facts = doctor::gather({arguments.postfix_config, arguments.settings.path});
   if (!facts) {
-    return trouble(facts.error());
+    return term::trouble(facts.error());
   }
   const auto findings = doctor::judge(*facts);
-  const std::string report = arguments.json
-                                 ? doctor::json_report(*facts, findings)
-                                 : doctor::text_report(*facts, findings, look_at(STDOUT_FILENO));
+  const std::string report =
+      arguments.json ? doctor::json_report(*facts, findings)
+                     : doctor::text_report(*facts, findings, term::look_at(STDOUT_FILENO));
   std::fputs(report.c_str(), stdout);
   return doctor::exit_status(findings);
 }

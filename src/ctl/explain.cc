@@ -2,7 +2,7 @@
 // Postfix asks, so that its reply is the one that Postfix gets; of one that is down it is what it
 // would say from its cache.
 
-#include "ctl/explain.h"
+#include "explain.h"
 
 #include <unistd.h>
 
@@ -14,19 +14,19 @@
 #include <string>
 #include <vector>
 
-#include "ctl/exit_status.h"
-#include "ctl/mx_hosts.h"
-#include "ctl/settings.h"
-#include "ctl/socketmap_client.h"
-#include "ctl/stored.h"
-#include "ctl/table.h"
-#include "ctl/terminal.h"
-#include "ctl/time_text.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/answer/reply.h"
 #include "mtastsd/control/entry_json.h"
-#include "mtastsd/socketmap/postfix_policy.h"
-#include "mtastsd/socketmap/request.h"
+#include "mtastsd/postfix/postfix_policy.h"
+#include "mtastsd/postfix/request.h"
+#include "mtastsd/socketmap/client.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/table.h"
+#include "mtastsd/term/terminal.h"
+#include "mtastsd/term/time_text.h"
+#include "mx_hosts.h"
+#include "settings.h"
+#include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -45,7 +45,7 @@ struct Explanation {
   std::string key;
   std::string map;
   bool map_known = true;
-  socketmap::Profile profile;
+  postfix::Profile profile;
   std::optional<DomainName> domain;
   Found found;
   std::optional<std::string> reply;
@@ -87,7 +87,7 @@ std::string why(const std::optional<cache::Entry>& entry, Standing standing, Wal
                   : ": its domain asks for no protection");
     case Standing::Enforced:
       return "a policy of mode " + std::string(mtasts::to_string(entry->policy->policy.mode)) +
-             " is cached and ends " + relative_text(entry->policy->expires_at(), now);
+             " is cached and ends " + term::relative_text(entry->policy->expires_at(), now);
   }
   return "";
 }
@@ -104,9 +104,9 @@ class Explainer {
     const auto map = maps.find(arguments_.map);
     result_.map_known = map != maps.end();
     result_.profile = (result_.map_known ? map : maps.find(answer::kDefaultMap))->second;
-    result_.domain = socketmap::policy_domain_of(arguments_.key);
+    result_.domain = postfix::policy_domain_of(arguments_.key);
     if (!result_.domain) {
-      result_.reply = std::string(socketmap::kNotFound);
+      result_.reply = std::string(postfix::kNotFound);
       result_.why = why_no_domain(arguments_.key);
       return std::move(result_);
     }
@@ -124,7 +124,7 @@ class Explainer {
 
  private:
   void ask_daemon() {
-    auto client = SocketmapClient::connect(arguments_.settings.config.socketmap.listen.front());
+    auto client = socketmap::Client::connect(arguments_.settings.config.socketmap.listen.front());
     if (!client || !client->send(arguments_.map, arguments_.key)) {
       return;
     }
@@ -173,7 +173,7 @@ class Explainer {
   }
 
   const Arguments& arguments_;
-  Progress progress_{"asking mtastsd and DNS"};
+  term::Progress progress_{"asking mtastsd and DNS"};
   Explanation result_;
 };
 
@@ -216,27 +216,28 @@ std::string profile_text(const Explanation& it) {
   return text + (it.profile.enforce_testing ? ", testing is enforced" : "");
 }
 
-void print_hosts(const Terminal& terminal, const Explanation& it) {
-  const auto line = [&terminal](std::string_view name, const std::string& value, Colour colour) {
-    std::fputs(field(terminal, name, value, colour).c_str(), stdout);
+void print_hosts(const term::Terminal& terminal, const Explanation& it) {
+  const auto line = [&terminal](std::string_view name, const std::string& value,
+                                term::Colour colour) {
+    std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
   };
   if (!it.hosts_error.empty()) {
-    line("MX hosts", printable(it.hosts_error), Colour::Yellow);
+    line("MX hosts", term::printable(it.hosts_error), term::Colour::Yellow);
     return;
   }
   if (it.hosts.empty()) {
-    line("MX hosts", "none: the domain takes no mail", Colour::Yellow);
+    line("MX hosts", "none: the domain takes no mail", term::Colour::Yellow);
   }
   std::string_view name = "MX hosts";
   for (const MxHost& host : it.hosts) {
-    std::string text = std::to_string(host.preference) + " " + printable(host.host);
-    Colour colour = Colour::None;
+    std::string text = std::to_string(host.preference) + " " + term::printable(host.host);
+    term::Colour colour = term::Colour::None;
     if (host.pattern) {
       text += "  matches " + host.pattern->str();
-      colour = Colour::Green;
+      colour = term::Colour::Green;
     } else if (it.restricts) {
       text += "  matches no pattern";
-      colour = Colour::Red;
+      colour = term::Colour::Red;
     }
     line(name, text, colour);
     name = "";
@@ -244,13 +245,13 @@ void print_hosts(const Terminal& terminal, const Explanation& it) {
 }
 
 void print(const Explanation& it) {
-  const Terminal terminal = look_at(STDOUT_FILENO);
+  const term::Terminal terminal = term::look_at(STDOUT_FILENO);
   const auto line = [&terminal](std::string_view name, const std::string& value,
-                                Colour colour = Colour::None) {
-    std::fputs(field(terminal, name, value, colour).c_str(), stdout);
+                                term::Colour colour = term::Colour::None) {
+    std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
   };
-  line("Key", printable(it.key));
-  line("Map", printable(profile_text(it)));
+  line("Key", term::printable(it.key));
+  line("Map", term::printable(profile_text(it)));
   if (it.domain) {
     line("Policy domain", it.domain->str());
     line("Known by", it.found.from_daemon ? "the running daemon"
@@ -262,8 +263,8 @@ void print(const Explanation& it) {
     }
   }
   const bool found = it.reply && it.reply->starts_with("OK ");
-  line("Reply", it.reply ? printable(*it.reply) : "cannot be told without the daemon",
-       found ? Colour::Green : Colour::Yellow);
+  line("Reply", it.reply ? term::printable(*it.reply) : "cannot be told without the daemon",
+       found ? term::Colour::Green : term::Colour::Yellow);
   if (it.domain && it.reply && !it.reply_from_daemon) {
     line("", "(what the daemon would say: it is not running)");
   }
@@ -275,11 +276,11 @@ void print(const Explanation& it) {
 
 int explain(Arguments& arguments) {
   if (auto loaded = arguments.settings.load(); !loaded) {
-    return trouble(loaded.error());
+    return term::trouble(loaded.error());
   }
   const auto explanation = Explainer(arguments).run();
   if (!explanation) {
-    return trouble(explanation.error());
+    return term::trouble(explanation.error());
   }
   if (arguments.json) {
     std::puts(control::to_line(to_json(*explanation)).c_str());
@@ -287,12 +288,12 @@ int explain(Arguments& arguments) {
     print(*explanation);
   }
   if (!explanation->reply) {
-    return kTrouble;
+    return term::kTrouble;
   }
   if (explanation->reply->starts_with("OK ")) {
-    return kGood;
+    return term::kGood;
   }
-  return explanation->reply->starts_with("NOTFOUND") ? kNotFound : kTrouble;
+  return explanation->reply->starts_with("NOTFOUND") ? term::kNotFound : term::kTrouble;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-#include "ctl/help.h"
+#include "help.h"
 
-#include "check/text.h"
+#include "mtastsd/check/text.h"
 
 namespace mtastsd::ctl {
 namespace {

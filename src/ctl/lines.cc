@@ -1,4 +1,4 @@
-#include "ctl/lines.h"
+#include "lines.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "ctl/mx_hosts.h"
+#include "mx_hosts.h"
 
 #include <algorithm>
 #include <tuple>
@@ -7,8 +7,8 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/event/loop.h"
+#include "mtastsd/log/log.h"
 #include "mtastsd/mtasts/mx_match.h"
-#include "mtastsd/observability/log.h"
 
 namespace mtastsd::ctl {
 namespace {

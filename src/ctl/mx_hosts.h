@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "ctl/settings.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/mtasts/policy.h"
+#include "settings.h"
 
 namespace mtastsd::ctl {
 

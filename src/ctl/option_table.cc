@@ -1,4 +1,4 @@
-#include "ctl/option_table.h"
+#include "option_table.h"
 
 #include <CLI/CLI.hpp>
 

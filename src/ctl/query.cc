@@ -1,7 +1,7 @@
 // Many domains go over one connection, with some under way at once; replies come in the order of
 // the questions, so one that has to be found out holds back what is behind it.
 
-#include "ctl/query.h"
+#include "query.h"
 
 #include <poll.h>
 #include <unistd.h>
@@ -17,11 +17,11 @@
 #include <string>
 #include <vector>
 
-#include "ctl/exit_status.h"
-#include "ctl/lines.h"
-#include "ctl/settings.h"
-#include "ctl/socketmap_client.h"
-#include "ctl/terminal.h"
+#include "lines.h"
+#include "mtastsd/socketmap/client.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/terminal.h"
+#include "settings.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -47,7 +47,7 @@ struct Question {
 
 class Query {
  public:
-  Query(const Arguments& arguments, SocketmapClient client)
+  Query(const Arguments& arguments, socketmap::Client client)
       : arguments_(arguments),
         client_(std::move(client)),
         waiting_(arguments.domains.begin(), arguments.domains.end()),
@@ -63,7 +63,7 @@ class Query {
   int run() {
     while (true) {
       if (auto asked = ask_more(); !asked) {
-        return trouble(asked.error());
+        return term::trouble(asked.error());
       }
       if (in_flight_.empty() && waiting_.empty() && (!from_stdin_ || lines_.at_end())) {
         progress_.hide();
@@ -72,7 +72,7 @@ class Query {
       if (!in_flight_.empty() && !wants_line()) {
         if (auto taken = take_reply(); !taken) {
           progress_.hide();
-          return trouble(taken.error());
+          return term::trouble(taken.error());
         }
       }
     }
@@ -152,7 +152,7 @@ class Query {
     const double ms = std::chrono::duration<double, std::milli>(took).count();
     const bool not_found = reply == "NOTFOUND" || reply.starts_with("NOTFOUND ");
     const bool found = reply.starts_with("OK ");
-    status_ = std::max(status_, found ? kGood : not_found ? kNotFound : kTrouble);
+    status_ = std::max(status_, found ? term::kGood : not_found ? term::kNotFound : term::kTrouble);
     if (arguments_.json) {
       const nlohmann::json line = {
           {"domain", question.key},
@@ -164,8 +164,8 @@ class Query {
       std::printf("%s\n",
                   line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     } else {
-      std::string line = many_ ? printable(question.key) + "\t" : "";
-      line += not_found ? "NOTFOUND" : printable(reply);
+      std::string line = many_ ? term::printable(question.key) + "\t" : "";
+      line += not_found ? "NOTFOUND" : term::printable(reply);
       if (arguments_.verbose) {
         char time[32];
         std::snprintf(time, sizeof(time), "\t%.1f ms", ms);
@@ -177,41 +177,42 @@ class Query {
   }
 
   const Arguments& arguments_;
-  SocketmapClient client_;
+  socketmap::Client client_;
   std::deque<std::string> waiting_;
   const bool from_stdin_;
   Lines lines_;
   const bool many_;
-  Progress progress_;
+  term::Progress progress_;
   std::deque<Question> in_flight_;
   std::size_t answered_ = 0;
-  int status_ = kGood;
+  int status_ = term::kGood;
 };
 
 int query(Arguments& arguments) {
   for (const std::string& domain : arguments.domains) {
     if (domain.starts_with('-')) {
-      return trouble("query: " + domain + " is no option, and no key: see --help");
+      return term::trouble("query: " + domain + " is no option, and no key: see --help");
     }
   }
   arguments.domains.insert(arguments.domains.begin(), arguments.first);
   if (arguments.map.empty() || arguments.map.find_first_of(" :") != std::string::npos) {
-    return trouble("--map: a map name has no blank and no colon in it");
+    return term::trouble("--map: a map name has no blank and no colon in it");
   }
   config::ListenAddress server;
   if (arguments.server.empty()) {
     if (auto loaded = arguments.settings.load(); !loaded) {
-      return trouble(loaded.error() + ": correct it, or say where mtastsd listens by --server");
+      return term::trouble(loaded.error() +
+                           ": correct it, or say where mtastsd listens by --server");
     }
     server = arguments.settings.config.socketmap.listen.front();
   } else if (const auto given = config::parse_listen(arguments.server); given) {
     server = *given;
   } else {
-    return trouble("--server " + arguments.server + ": " + given.error());
+    return term::trouble("--server " + arguments.server + ": " + given.error());
   }
-  auto client = SocketmapClient::connect(server);
+  auto client = socketmap::Client::connect(server);
   if (!client) {
-    return trouble(client.error());
+    return term::trouble(client.error());
   }
   return Query(arguments, std::move(*client)).run();
 }

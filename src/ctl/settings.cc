@@ -1,4 +1,4 @@
-#include "ctl/settings.h"
+#include "settings.h"
 
 #include <unistd.h>
 

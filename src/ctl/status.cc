@@ -1,4 +1,4 @@
-#include "ctl/status.h"
+#include "status.h"
 
 #include <unistd.h>
 
@@ -9,13 +9,13 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "ctl/daemon_link.h"
-#include "ctl/exit_status.h"
-#include "ctl/settings.h"
-#include "ctl/table.h"
-#include "ctl/terminal.h"
-#include "ctl/time_text.h"
+#include "daemon_link.h"
 #include "mtastsd/control/entry_json.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/table.h"
+#include "mtastsd/term/terminal.h"
+#include "mtastsd/term/time_text.h"
+#include "settings.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -32,7 +32,7 @@ std::size_t number(const json& object, const char* name) {
 }
 
 std::string counted(const json& object, const char* name) {
-  return count_text(number(object, name));
+  return term::count_text(number(object, name));
 }
 
 // "3 policies", "1 policy".
@@ -48,7 +48,7 @@ std::string percent(double share) {
 
 class Report {
  public:
-  explicit Report(const json& status) : status_(status), terminal_(look_at(STDOUT_FILENO)) {}
+  explicit Report(const json& status) : status_(status), terminal_(term::look_at(STDOUT_FILENO)) {}
 
   // Whether all is well.
   bool print() {
@@ -62,20 +62,21 @@ class Report {
   }
 
  private:
-  void line(std::string_view name, const std::string& value, Colour colour = Colour::None) const {
-    std::fputs(field(terminal_, name, value, colour).c_str(), stdout);
+  void line(std::string_view name, const std::string& value,
+            term::Colour colour = term::Colour::None) const {
+    std::fputs(term::field(terminal_, name, value, colour).c_str(), stdout);
   }
   void wrong(std::string_view name, const std::string& value) {
     well_ = false;
-    line(name, value, Colour::Red);
+    line(name, value, term::Colour::Red);
   }
 
   void daemon() const {
     line("mtastsd",
          "up since " + status_.value("started_at", "") + " (" +
-             span_text(Seconds(status_.value("uptime_s", 0))) + "), version " +
+             term::span_text(Seconds(status_.value("uptime_s", 0))) + "), version " +
              status_.value("version", "") + ", pid " + std::to_string(number(status_, "pid")),
-         Colour::Green);
+         term::Colour::Green);
     const json& config = status_.at("config");
     line("Configuration", config.is_null() ? "built-in defaults" : config.get<std::string>());
     std::string listeners;
@@ -111,7 +112,7 @@ class Report {
              "; fetches " + counted(look_ups, "fetches") + ", failed " +
              counted(look_ups, "fetch_failures") + "; refreshes " + counted(look_ups, "refreshes"));
     if (number(look_ups, "refused") > 0) {
-      line("", counted(look_ups, "refused") + " refused: too many at once", Colour::Yellow);
+      line("", counted(look_ups, "refused") + " refused: too many at once", term::Colour::Yellow);
     }
   }
 
@@ -123,7 +124,7 @@ class Report {
                  counted(cache, "without_policy", "domain", "domains") + " without, " +
                  counted(cache, "pending") + " waiting for the disk");
     line("",
-         size_text(number(cache, "used_bytes")) + " of " + size_text(most) + " (" +
+         term::size_text(number(cache, "used_bytes")) + " of " + term::size_text(most) + " (" +
              percent(static_cast<double>(number(cache, "used_bytes")) / static_cast<double>(most)) +
              "), " + counted(cache, "evicted") + " dropped to make room");
     if (!cache.value("writable", false)) {
@@ -147,9 +148,9 @@ class Report {
         text += "; silent, asked last";
       }
       if (!error.is_null()) {
-        text += "; last: " + printable(error.get<std::string>());
+        text += "; last: " + term::printable(error.get<std::string>());
       }
-      line(name, text, bad ? Colour::Red : Colour::None);
+      line(name, text, bad ? term::Colour::Red : term::Colour::None);
       any_good = any_good || !bad;
       name = "";
     }
@@ -166,7 +167,7 @@ class Report {
     wrong("Failing", counted(failing, "count", "policy", "policies") + " cannot be refreshed:");
     for (const json& one : failing.at("first")) {
       line("", one.value("domain", "") + " (until " + one.value("expires_at", "") +
-                   "): " + printable(one.value("detail", "")));
+                   "): " + term::printable(one.value("detail", "")));
     }
     if (failing.at("first").size() < count) {
       line("", "... \"mtastsctl cache list --failing\" has all");
@@ -174,13 +175,13 @@ class Report {
   }
 
   const json& status_;
-  const Terminal terminal_;
+  const term::Terminal terminal_;
   bool well_ = true;
 };
 
 int status(Arguments& arguments) {
   if (auto loaded = arguments.settings.load(); !loaded) {
-    return trouble(loaded.error());
+    return term::trouble(loaded.error());
   }
   auto link = DaemonLink::connect(arguments.settings);
   if (!link) {
@@ -188,20 +189,20 @@ int status(Arguments& arguments) {
     if (down && arguments.json) {
       std::puts(control::to_line({{"running", false}}).c_str());
     }
-    trouble(link.error().message + (down ? ": is it running? its log says why not" : ""));
-    return down ? kNotFound : kTrouble;
+    term::trouble(link.error().message + (down ? ": is it running? its log says why not" : ""));
+    return down ? term::kNotFound : term::kTrouble;
   }
   const auto reply = link->ask({{"command", "status"}});
   if (!reply) {
-    return trouble(reply.error().message);
+    return term::trouble(reply.error().message);
   }
   json status = reply->at("status");
   if (arguments.json) {
     status["running"] = true;
     std::puts(control::to_line(status).c_str());
-    return kGood;
+    return term::kGood;
   }
-  return Report(status).print() ? kGood : kNotFound;
+  return Report(status).print() ? term::kGood : term::kNotFound;
 }
 
 }  // namespace

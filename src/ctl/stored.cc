@@ -1,17 +1,17 @@
-#include "ctl/stored.h"
+#include "stored.h"
 
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "ctl/daemon_link.h"
-#include "ctl/table.h"
-#include "ctl/time_text.h"
+#include "daemon_link.h"
 #include "mtastsd/config/places.h"
 #include "mtastsd/control/entry_json.h"
-#include "mtastsd/observability/log.h"
-#include "mtastsd/socketmap/request.h"
+#include "mtastsd/log/log.h"
+#include "mtastsd/postfix/request.h"
+#include "mtastsd/term/table.h"
+#include "mtastsd/term/time_text.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -20,7 +20,7 @@ std::string date_and_span(WallTime time, WallTime now) {
   if (time == WallTime{}) {
     return "never";
   }
-  return date_text(time) + " (" + relative_text(time, now) + ")";
+  return term::date_text(time) + " (" + term::relative_text(time, now) + ")";
 }
 
 std::string next_text(WallTime time, WallTime now, const char* when_past) {
@@ -28,14 +28,14 @@ std::string next_text(WallTime time, WallTime now, const char* when_past) {
 }
 
 std::string failure_text(const cache::Failure& failed, WallTime now) {
-  return std::string(cache::to_string(failed.type)) + ": " + printable(failed.detail) + " (" +
+  return std::string(cache::to_string(failed.type)) + ": " + term::printable(failed.detail) + " (" +
          std::to_string(failed.count) + (failed.count == 1 ? " failure" : " failures in a row") +
          " since " + date_and_span(failed.first_at, now) + ", next try " +
-         relative_text(failed.retry_at, now) + ")";
+         term::relative_text(failed.retry_at, now) + ")";
 }
 
-Colour colour_of(mtasts::Mode mode) {
-  return mode == mtasts::Mode::Enforce ? Colour::Green : Colour::Yellow;
+term::Colour colour_of(mtasts::Mode mode) {
+  return mode == mtasts::Mode::Enforce ? term::Colour::Green : term::Colour::Yellow;
 }
 
 }  // namespace
@@ -46,10 +46,10 @@ std::string cache_directory(const Settings& settings) {
 }
 
 Result<DomainName, std::string> domain_of(const std::string& key) {
-  if (const auto domain = socketmap::policy_domain_of(key)) {
+  if (const auto domain = postfix::policy_domain_of(key)) {
     return *domain;
   }
-  return failure("\"" + printable(key) +
+  return failure("\"" + term::printable(key) +
                  "\" names no domain that can have a policy: give a domain");
 }
 
@@ -128,9 +128,9 @@ std::string short_problem(const cache::Failure& failed) {
   return text + " x" + std::to_string(failed.count);
 }
 
-std::string describe(const Terminal& terminal, const DomainName& domain, const cache::Entry& entry,
-                     WallTime now) {
-  std::string text = field(terminal, "Domain", domain.view());
+std::string describe(const term::Terminal& terminal, const DomainName& domain,
+                     const cache::Entry& entry, WallTime now) {
+  std::string text = term::field(terminal, "Domain", domain.view());
   if (entry.policy) {
     const cache::StoredPolicy& stored = *entry.policy;
     std::string patterns;
@@ -138,25 +138,27 @@ std::string describe(const Terminal& terminal, const DomainName& domain, const c
       patterns += (patterns.empty() ? "" : " ") + pattern.str();
     }
     const bool over = stored.expires_at() <= now;
-    text += field(terminal, "Mode", mtasts::to_string(stored.policy.mode),
-                  colour_of(stored.policy.mode));
-    text += field(terminal, "Policy id", stored.id);
-    text += field(terminal, "MX patterns", patterns.empty() ? "none" : patterns);
-    text += field(terminal, "Fetched", date_and_span(stored.fetched_at, now));
-    text += field(terminal, over ? "Expired" : "Expires", date_and_span(stored.expires_at(), now),
-                  over ? Colour::Red : Colour::None);
+    text += term::field(terminal, "Mode", mtasts::to_string(stored.policy.mode),
+                        colour_of(stored.policy.mode));
+    text += term::field(terminal, "Policy id", stored.id);
+    text += term::field(terminal, "MX patterns", patterns.empty() ? "none" : patterns);
+    text += term::field(terminal, "Fetched", date_and_span(stored.fetched_at, now));
+    text +=
+        term::field(terminal, over ? "Expired" : "Expires", date_and_span(stored.expires_at(), now),
+                    over ? term::Colour::Red : term::Colour::None);
   } else {
-    text += field(terminal, "Policy", "none");
+    text += term::field(terminal, "Policy", "none");
   }
-  text += field(terminal, "TXT checked", date_and_span(entry.txt_checked_at, now));
-  text +=
-      field(terminal, "Next TXT check", next_text(entry.recheck_at, now, "with the next query"));
+  text += term::field(terminal, "TXT checked", date_and_span(entry.txt_checked_at, now));
+  text += term::field(terminal, "Next TXT check",
+                      next_text(entry.recheck_at, now, "with the next query"));
   if (entry.policy) {
-    text += field(terminal, "Next refresh", next_text(entry.due_at, now, "now"));
+    text += term::field(terminal, "Next refresh", next_text(entry.due_at, now, "now"));
   }
-  text += field(terminal, "Last used", date_and_span(entry.last_used_at, now));
-  text += field(terminal, "Last error", entry.failure ? failure_text(*entry.failure, now) : "none",
-                entry.failure ? Colour::Red : Colour::None);
+  text += term::field(terminal, "Last used", date_and_span(entry.last_used_at, now));
+  text += term::field(terminal, "Last error",
+                      entry.failure ? failure_text(*entry.failure, now) : "none",
+                      entry.failure ? term::Colour::Red : term::Colour::None);
   return text;
 }
 

@@ -4,14 +4,14 @@
 #include <optional>
 #include <string>
 
-#include "ctl/settings.h"
-#include "ctl/terminal.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/term/terminal.h"
+#include "settings.h"
 
 namespace mtastsd {
 class Log;
@@ -37,8 +37,8 @@ Result<std::unique_ptr<cache::LmdbStore>, std::string> open_to_change(const Sett
                                                                       Log& log);
 
 // What is known of a domain, for people: a line a field.
-std::string describe(const Terminal& terminal, const DomainName& domain, const cache::Entry& entry,
-                     WallTime now);
+std::string describe(const term::Terminal& terminal, const DomainName& domain,
+                     const cache::Entry& entry, WallTime now);
 
 // "certificate x3": what went wrong, and how often in a row.
 std::string short_problem(const cache::Failure& failed);

@@ -1,20 +1,20 @@
-#include "ctl/verbs.h"
+#include "verbs.h"
 
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <sstream>
 #include <string>
 
-#include "ctl/cache.h"
-#include "ctl/check.h"
-#include "ctl/completion.h"
-#include "ctl/doctor.h"
-#include "ctl/explain.h"
-#include "ctl/help.h"
-#include "ctl/query.h"
-#include "ctl/status.h"
-#include "ctl/warm.h"
+#include "cache.h"
+#include "check.h"
+#include "completion.h"
+#include "doctor.h"
+#include "explain.h"
+#include "help.h"
 #include "mtastsd/base/version.h"
+#include "query.h"
+#include "status.h"
+#include "warm.h"
 
 namespace mtastsd::ctl {
 namespace {

@@ -2,7 +2,7 @@
 // daemon that is also answering mail has places left, and the policy hosts of a large provider are
 // not asked for all of their domains at once.
 
-#include "ctl/warm.h"
+#include "warm.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -20,13 +20,13 @@
 #include <string>
 #include <vector>
 
-#include "ctl/exit_status.h"
-#include "ctl/lines.h"
-#include "ctl/settings.h"
-#include "ctl/socketmap_client.h"
-#include "ctl/table.h"
-#include "ctl/terminal.h"
-#include "ctl/time_text.h"
+#include "lines.h"
+#include "mtastsd/socketmap/client.h"
+#include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/table.h"
+#include "mtastsd/term/terminal.h"
+#include "mtastsd/term/time_text.h"
+#include "settings.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -65,7 +65,7 @@ std::optional<std::size_t> domains_in(int fd) {
 
 class Warming {
  public:
-  Warming(std::vector<SocketmapClient> clients, int fd, unsigned rate)
+  Warming(std::vector<socketmap::Client> clients, int fd, unsigned rate)
       : total_(domains_in(fd)),
         lines_(fd, kMaxKeyBytes),
         spacing_(std::chrono::nanoseconds(std::chrono::seconds(1)) / rate),
@@ -101,15 +101,17 @@ class Warming {
       std::printf("%s\n", object.dump().c_str());
     } else {
       std::printf("%s domains asked for in %s: %s with a policy in force, %s without, %s failed\n",
-                  count_text(done_).c_str(), span_text(took).c_str(), count_text(found_).c_str(),
-                  count_text(done_ - found_ - failed_).c_str(), count_text(failed_).c_str());
+                  term::count_text(done_).c_str(), term::span_text(took).c_str(),
+                  term::count_text(found_).c_str(),
+                  term::count_text(done_ - found_ - failed_).c_str(),
+                  term::count_text(failed_).c_str());
     }
-    return failed_ == 0 ? kGood : kTrouble;
+    return failed_ == 0 ? term::kGood : term::kTrouble;
   }
 
  private:
   struct Slot {
-    SocketmapClient client;
+    socketmap::Client client;
     std::string key;  // asked for; empty: free
   };
 
@@ -175,7 +177,7 @@ class Warming {
     } else if (reply != "NOTFOUND" && !reply.starts_with("NOTFOUND ") &&
                ++failed_ <= kMaxComplaints) {
       progress_.hide();
-      trouble(printable(key) + ": " + printable(reply));
+      term::trouble(term::printable(key) + ": " + term::printable(reply));
     }
     progress_.step(done_);
   }
@@ -184,7 +186,7 @@ class Warming {
   const std::optional<std::size_t> total_;
   Lines lines_;
   const std::chrono::nanoseconds spacing_;
-  Progress progress_;
+  term::Progress progress_;
   const SteadyTime began_ = steady_clock::now();
   SteadyTime next_at_ = began_;
   std::size_t busy_ = 0;
@@ -195,25 +197,25 @@ class Warming {
 
 int warm(Arguments& arguments) {
   if (auto loaded = arguments.settings.load(); !loaded) {
-    return trouble(loaded.error());
+    return term::trouble(loaded.error());
   }
   const bool from_stdin = arguments.file == "-";
   const int fd = from_stdin ? STDIN_FILENO : ::open(arguments.file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
-    return trouble(arguments.file + ": " + std::strerror(errno));
+    return term::trouble(arguments.file + ": " + std::strerror(errno));
   }
-  std::vector<SocketmapClient> clients;
+  std::vector<socketmap::Client> clients;
   while (clients.size() < std::min<std::size_t>(kConnections, arguments.rate)) {
-    auto client = SocketmapClient::connect(arguments.settings.config.socketmap.listen.front());
+    auto client = socketmap::Client::connect(arguments.settings.config.socketmap.listen.front());
     if (!client) {
-      return trouble(client.error());
+      return term::trouble(client.error());
     }
     clients.push_back(std::move(*client));
   }
   Warming warming(std::move(clients), fd, arguments.rate);
   const auto done = warming.run();
   const int status = warming.report(arguments.json);
-  return done ? status : trouble(done.error());
+  return done ? status : term::trouble(done.error());
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "daemon/acceptor.h"
+#include "acceptor.h"
 
 #include <sys/socket.h>
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "daemon/listener.h"
+#include "listener.h"
 #include "mtastsd/event/loop.h"
 
 namespace mtastsd::daemon {

@@ -11,7 +11,7 @@
 // Logs, at info: "refresh asked for", "forgotten", at debug "imported", each by the operator; at
 // warn "no control socket".
 
-#include "daemon/control_service.h"
+#include "control_service.h"
 
 #include <grp.h>
 #include <unistd.h>
@@ -21,14 +21,14 @@
 #include <optional>
 #include <utility>
 
-#include "daemon/listener.h"
+#include "listener.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/config/places.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/control/import.h"
 #include "mtastsd/dns/ares_client.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 #include "mtastsd/resolver/resolver.h"
 
 namespace mtastsd::daemon {
@@ -84,10 +84,10 @@ json refresh_json(const DomainName& domain, const resolver::Answer& answer) {
           {"entry", entry ? control::entry_to_json(domain.view(), *entry) : json(nullptr)}};
 }
 
-json queries_json(const std::vector<const AnswerCounters*>& threads) {
+json queries_json(const std::vector<const answer::Counters*>& threads) {
   std::uint64_t total = 0, enforced = 0, not_enforced = 0, no_policy = 0, no_domain = 0, waited = 0,
                 timed_out = 0;
-  for (const AnswerCounters* thread : threads) {
+  for (const answer::Counters* thread : threads) {
     total += thread->queries.value();
     enforced += thread->enforced.value();
     not_enforced += thread->not_enforced.value();
@@ -115,7 +115,7 @@ json queries_json(const std::vector<const AnswerCounters*>& threads) {
 
 json connections_json(const DaemonFacts& facts) {
   std::uint64_t accepted = 0, refused = 0;
-  for (const AnswerCounters* thread : facts.answering) {
+  for (const socketmap::ServerCounters* thread : facts.serving) {
     accepted += thread->connections.value();
     refused += thread->refused.value();
   }
@@ -141,7 +141,7 @@ json cache_json(const DaemonFacts& facts, const cache::LmdbStore& store) {
           {"not_kept", store.counters().not_kept.value()}};
 }
 
-json resolver_json(const ResolverCounters& counters) {
+json resolver_json(const resolver::Counters& counters) {
   return {{"started", counters.resolutions.value()},
           {"txt_failures", counters.txt_failures.value()},
           {"fetches", counters.fetches.value()},

@@ -9,13 +9,15 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/acceptor.h"
+#include "acceptor.h"
+#include "mtastsd/answer/counters.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/config/config.h"
 #include "mtastsd/control/server.h"
 #include "mtastsd/event/loop.h"
-#include "mtastsd/observability/counters.h"
+#include "mtastsd/resolver/counters.h"
+#include "mtastsd/socketmap/server.h"
 
 namespace mtastsd {
 class Log;
@@ -41,8 +43,9 @@ struct DaemonFacts {
   std::size_t max_connections = 0;
   WallTime started_at{};
   const std::atomic<std::size_t>* open_connections = nullptr;
-  std::vector<const AnswerCounters*> answering;  // one for each thread
-  const ResolverCounters* resolver = nullptr;
+  std::vector<const answer::Counters*> answering;  // one for each thread
+  std::vector<const socketmap::ServerCounters*> serving;
+  const resolver::Counters* resolver = nullptr;
 };
 
 // Answers the operator's tool on the control socket: what the daemon is doing, what it knows of a

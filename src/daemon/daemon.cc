@@ -5,7 +5,7 @@
 // Threads: this one (signals), the answering threads, the resolver's, the cache's writer. What
 // crosses is a value posted to the other thread's loop.
 
-#include "daemon/daemon.h"
+#include "daemon.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -23,19 +23,19 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/acceptor.h"
-#include "daemon/control_service.h"
-#include "daemon/listener.h"
-#include "daemon/supervisor.h"
+#include "acceptor.h"
+#include "control_service.h"
+#include "listener.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/https/curl_fetcher.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 #include "mtastsd/resolver/resolver.h"
 #include "mtastsd/socketmap/server.h"
+#include "supervisor.h"
 
 namespace mtastsd::daemon {
 namespace {
@@ -137,7 +137,7 @@ class ResolverThread {
     loop_.post([this, work = std::move(work)] { work(resolver_, dns_); });
   }
 
-  const ResolverCounters& counters() const { return resolver_.counters(); }
+  const resolver::Counters& counters() const { return resolver_.counters(); }
   std::vector<std::string> dns_servers() const { return dns_.servers(); }
 
  private:
@@ -171,7 +171,8 @@ class AnswerThread final : public answer::Asker {
                ResolverThread& resolver, Log& log, std::atomic<std::size_t>& open_connections)
       : resolver_(resolver),
         answerer_(clock, loop_, store, *this, log, counters_, answer_options(config)),
-        server_(loop_, answerer_, counters_, open_connections, config.socketmap.max_connections),
+        server_(loop_, answerer_, server_counters_, open_connections,
+                config.socketmap.max_connections),
         last_call_(loop_.make_timer([this] {
           answerer_.answer_all_now();
           give_up_->arm(kStopLimit - kAnswerInFlight);
@@ -233,7 +234,8 @@ class AnswerThread final : public answer::Asker {
     }
   }
 
-  const AnswerCounters& counters() const { return counters_; }
+  const answer::Counters& counters() const { return counters_; }
+  const socketmap::ServerCounters& server_counters() const { return server_counters_; }
 
  private:
   void stop_now() {
@@ -244,7 +246,8 @@ class AnswerThread final : public answer::Asker {
   }
 
   ResolverThread& resolver_;
-  AnswerCounters counters_;
+  answer::Counters counters_;
+  socketmap::ServerCounters server_counters_;
   event::Loop loop_;
   answer::Answerer answerer_;  // depends-on: loop_
   socketmap::Server server_;   // depends-on: loop_, answerer_
@@ -373,6 +376,7 @@ void Daemon::Impl::open_control(const std::vector<std::unique_ptr<Listener>>& li
   facts.open_connections = &open_connections_;
   for (const auto& thread : answering_) {
     facts.answering.push_back(&thread->counters());
+    facts.serving.push_back(&thread->server_counters());
   }
   facts.resolver = &resolver_->counters();
   control_ = std::make_unique<ControlService>(
@@ -475,8 +479,8 @@ void Daemon::Impl::log_stopped() {
     asked += thread->counters().asked.value();
     timed_out += thread->counters().timed_out.value();
   }
-  const ResolverCounters& found = resolver_->counters();
-  const StoreCounters& stored = store_->counters();
+  const resolver::Counters& found = resolver_->counters();
+  const cache::Counters& stored = store_->counters();
   log_.info("stopped", {{"queries", queries},
                         {"enforced", enforced},
                         {"waited", asked},

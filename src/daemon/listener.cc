@@ -1,4 +1,4 @@
-#include "daemon/listener.h"
+#include "listener.h"
 
 #include <grp.h>
 #include <netdb.h>

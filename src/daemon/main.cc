@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <string>
 
-#include "daemon/daemon.h"
+#include "daemon.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/config/config.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 namespace {
 

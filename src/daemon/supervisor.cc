@@ -1,7 +1,7 @@
 // The protocol of sd_notify(3), a datagram, by hand: libsystemd takes a megabyte and five more
 // libraries into the process.
 
-#include "daemon/supervisor.h"
+#include "supervisor.h"
 
 #include <sys/socket.h>
 #include <sys/time.h>

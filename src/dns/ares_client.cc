@@ -28,12 +28,12 @@
 
 #include <sys/stat.h>
 
-#include "dns/channel.h"
-#include "dns/message.h"
-#include "dns/servers.h"
-#include "event/self_guard.h"
+#include "channel.h"
+#include "message.h"
 #include "mtastsd/event/loop.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/event/self_guard.h"
+#include "mtastsd/log/log.h"
+#include "servers.h"
 
 namespace mtastsd::dns {
 

@@ -3,7 +3,7 @@
 
 #define CARES_NO_DEPRECATED
 
-#include "dns/channel.h"
+#include "channel.h"
 
 #include <algorithm>
 #include <limits>

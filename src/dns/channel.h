@@ -7,10 +7,10 @@
 #include <span>
 #include <string>
 
-#include "dns/message.h"
-#include "dns/servers.h"
+#include "message.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/event/loop.h"
+#include "servers.h"
 
 struct ares_channeldata;
 

@@ -3,7 +3,7 @@
 // twice, for the CNAMEs and then for the records at the end of their chain, so that no index
 // over a section of unknown size is needed.
 
-#include "dns/message.h"
+#include "message.h"
 
 #include <algorithm>
 #include <cstddef>

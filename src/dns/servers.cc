@@ -1,4 +1,4 @@
-#include "dns/servers.h"
+#include "servers.h"
 
 #include <algorithm>
 #include <charconv>

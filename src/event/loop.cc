@@ -22,7 +22,7 @@
 
 #include <event2/event.h>
 
-#include "event/self_guard.h"
+#include "mtastsd/event/self_guard.h"
 
 namespace mtastsd::event {
 

@@ -1,4 +1,4 @@
-#include "https/curl_errors.h"
+#include "curl_errors.h"
 
 #include <curl/curl.h>
 

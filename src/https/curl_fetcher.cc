@@ -30,13 +30,13 @@
 #include <curl/curl.h>
 #include <openssl/ssl.h>
 
-#include "event/self_guard.h"
-#include "https/curl_errors.h"
-#include "https/response_rules.h"
+#include "curl_errors.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/event/loop.h"
+#include "mtastsd/event/self_guard.h"
+#include "mtastsd/https/response_rules.h"
 #include "mtastsd/https/verification.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 namespace mtastsd::https {
 

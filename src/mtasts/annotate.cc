@@ -5,9 +5,9 @@
 #include <set>
 #include <utility>
 
-#include "mtasts/policy_grammar.h"
-#include "mtasts/quote.h"
 #include "mtastsd/base/ascii.h"
+#include "policy_grammar.h"
+#include "quote.h"
 
 namespace mtastsd::mtasts {
 namespace {

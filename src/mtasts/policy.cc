@@ -32,8 +32,8 @@
 #include <numeric>
 #include <utility>
 
-#include "mtasts/policy_grammar.h"
-#include "mtasts/quote.h"
+#include "policy_grammar.h"
+#include "quote.h"
 
 namespace mtastsd::mtasts {
 namespace {

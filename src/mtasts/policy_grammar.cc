@@ -1,4 +1,4 @@
-#include "mtasts/policy_grammar.h"
+#include "policy_grammar.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "mtasts/quote.h"
+#include "quote.h"
 
 #include <cstddef>
 

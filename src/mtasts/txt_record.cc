@@ -18,8 +18,8 @@
 #include <cstddef>
 #include <optional>
 
-#include "mtasts/quote.h"
 #include "mtastsd/base/ascii.h"
+#include "quote.h"
 
 namespace mtastsd::mtasts {
 namespace {

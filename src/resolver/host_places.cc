@@ -1,4 +1,4 @@
-#include "resolver/host_places.h"
+#include "host_places.h"
 
 namespace mtastsd::resolver {
 namespace {

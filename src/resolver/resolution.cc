@@ -1,4 +1,4 @@
-#include "resolver/resolution.h"
+#include "resolution.h"
 
 #include <algorithm>
 #include <utility>
@@ -30,7 +30,7 @@ std::string describe(const mtasts::TxtError& error) {
 }  // namespace
 
 Resolution::Resolution(const DomainName& domain, Services& services, const Options& options,
-                       ResolutionOwner& owner, ResolverCounters& counters)
+                       ResolutionOwner& owner, Counters& counters)
     : domain_(domain),
       services_(services),
       options_(options),

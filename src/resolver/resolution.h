@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "host_places.h"
 #include "mtastsd/base/ip_address.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/dns/dns_client.h"
@@ -12,7 +13,6 @@
 #include "mtastsd/https/policy_fetcher.h"
 #include "mtastsd/resolver/decide.h"
 #include "mtastsd/resolver/resolver.h"
-#include "resolver/host_places.h"
 
 namespace mtastsd::resolver {
 
@@ -53,7 +53,7 @@ class Resolution {
   enum class Line { None, Background, Urgent };
 
   Resolution(const DomainName& domain, Services& services, const Options& options,
-             ResolutionOwner& owner, ResolverCounters& counters);
+             ResolutionOwner& owner, Counters& counters);
 
   void begin();
   void begin_fetch();
@@ -85,7 +85,7 @@ class Resolution {
   Services& services_;
   const Options& options_;
   ResolutionOwner& owner_;
-  ResolverCounters& counters_;
+  Counters& counters_;
 
   Phase phase_ = Phase::Queued;
   SteadyTime started_{};

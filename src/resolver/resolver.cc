@@ -12,8 +12,8 @@
 
 #include "mtastsd/cache/store.h"
 #include "mtastsd/event/loop.h"
-#include "mtastsd/observability/log.h"
-#include "resolver/resolution.h"
+#include "mtastsd/log/log.h"
+#include "resolution.h"
 
 namespace mtastsd::resolver {
 namespace {
@@ -60,7 +60,7 @@ class Resolver::Impl final : public ResolutionOwner {
 
   Services services_;
   Options options_;
-  ResolverCounters counters_;
+  Counters counters_;
   std::unordered_map<DomainName, std::unique_ptr<Resolution>> running_;
   std::set<DomainName> failing_;  // at most kMaxFailing
 
@@ -508,7 +508,7 @@ void Resolver::run_due() {
 void Resolver::set_options(const Options& options) {
   impl_->options_ = options;
 }
-const ResolverCounters& Resolver::counters() const {
+const Counters& Resolver::counters() const {
   return impl_->counters_;
 }
 std::size_t Resolver::domains_at_work() const {

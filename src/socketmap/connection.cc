@@ -1,4 +1,4 @@
-#include "socketmap/connection.h"
+#include "connection.h"
 
 #include <sys/socket.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "socketmap/connection.h"
+#include "connection.h"
 
 namespace mtastsd::socketmap {
 namespace {
@@ -16,7 +16,7 @@ constexpr Milliseconds kSweepInterval{300000};
 
 }  // namespace
 
-Server::Server(event::Loop& loop, RequestHandler& handler, AnswerCounters& counters,
+Server::Server(event::Loop& loop, RequestHandler& handler, ServerCounters& counters,
                std::atomic<std::size_t>& open_connections, std::size_t max_connections)
     : loop_(loop),
       handler_(handler),

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "cache/lmdb_env.h"
+#include "lmdb_env.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/cache/entry.h"
 #include "sample.h"

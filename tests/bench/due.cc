@@ -10,7 +10,7 @@
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/cache/lmdb_store.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 namespace {
 

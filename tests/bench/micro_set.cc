@@ -16,13 +16,13 @@
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/event/loop.h"
+#include "mtastsd/log/log.h"
 #include "mtastsd/mtasts/policy.h"
 #include "mtastsd/mtasts/txt_record.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/postfix/postfix_policy.h"
+#include "mtastsd/postfix/request.h"
 #include "mtastsd/resolver/decide.h"
 #include "mtastsd/socketmap/netstring.h"
-#include "mtastsd/socketmap/postfix_policy.h"
-#include "mtastsd/socketmap/request.h"
 #include "mtastsd/socketmap/server.h"
 #include "sample.h"
 
@@ -147,7 +147,7 @@ struct MicroSet::World {
   SystemClock clock;
   event::Loop loop;
   NobodyToAsk nobody;
-  AnswerCounters counters;
+  answer::Counters counters;
   std::atomic<std::size_t> open_connections{0};
   std::unique_ptr<cache::LmdbStore> store =
       opened(cache::LmdbStore::open(store_options(dir.path()), log));
@@ -177,7 +177,7 @@ MicroSet::MicroSet() : world_(std::make_unique<World>()) {
   add("policy parse", [&w] { keep(mtasts::parse_policy(w.entry.policy->text)); });
   add("request parse", [frame = std::string("21:postfix Example12.COM,")] {
     const auto netstring = socketmap::read_netstring(frame, socketmap::kMaxRequestBytes);
-    keep(socketmap::policy_domain_of(socketmap::split_request(netstring.payload).key));
+    keep(postfix::policy_domain_of(postfix::split_request(netstring.payload).key));
   });
   add("decide: look", [&w] { keep(resolver::look(w.facts, w.entry.txt_checked_at)); });
   add("decide: after a fetch", [&w] {
@@ -185,9 +185,9 @@ MicroSet::MicroSet() : world_(std::make_unique<World>()) {
     keep(resolver::after_fetch(w.entry, "20250101T000000", fetched, w.entry.txt_checked_at, {},
                                0.5));
   });
-  const auto format = [&w](const socketmap::Profile& profile) {
+  const auto format = [&w](const postfix::Profile& profile) {
     w.reply.clear();
-    socketmap::append_secure_reply(
+    postfix::append_secure_reply(
         w.reply, {"p1.bench.test", w.facts.mode, w.facts.max_age, w.patterns}, profile);
     keep(w.reply.data());
   };

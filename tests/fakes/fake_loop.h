@@ -8,9 +8,9 @@
 #include <memory>
 #include <utility>
 
-#include "event/self_guard.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/event/loop.h"
+#include "mtastsd/event/self_guard.h"
 
 namespace mtastsd::test {
 

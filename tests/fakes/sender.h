@@ -10,7 +10,7 @@
 #include "fakes/fake_loop.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/cache/lmdb_store.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 #include "mtastsd/resolver/resolver.h"
 
 namespace mtastsd::test {
@@ -63,7 +63,7 @@ class Sender final : public answer::Asker {
                            [this] { return settings.ipv6; }},
         settings.resolver);
     answer::AnswerOptions answer;
-    answer.profiles.emplace(answer::kDefaultMap, socketmap::Profile{});
+    answer.profiles.emplace(answer::kDefaultMap, postfix::Profile{});
     answer.answer_timeout = settings.answer_timeout;
     answerer_ =
         std::make_unique<answer::Answerer>(loop_, loop_, *store_, *this, log_, counters_, answer);
@@ -177,7 +177,7 @@ class Sender final : public answer::Asker {
   Log& log_;
   std::function<double()> jitter_;
   Reply reply_;
-  AnswerCounters counters_;
+  answer::Counters counters_;
   std::vector<std::function<void()>> mailbox_;
   std::unique_ptr<event::Timer> mailbox_timer_;
   std::unique_ptr<event::Timer> commit_timer_;

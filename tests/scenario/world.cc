@@ -5,7 +5,7 @@
 #include <sstream>
 #include <utility>
 
-#include "https/response_rules.h"
+#include "mtastsd/https/response_rules.h"
 
 namespace mtastsd::test {
 namespace {

@@ -11,14 +11,14 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mtastsd/answer/counters.h"
 #include "mtastsd/answer/recent_answers.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/event/loop.h"
-#include "mtastsd/observability/counters.h"
+#include "mtastsd/postfix/profile.h"
 #include "mtastsd/resolver/resolver.h"
-#include "mtastsd/socketmap/profile.h"
 #include "mtastsd/socketmap/server.h"
 
 namespace mtastsd {
@@ -27,7 +27,7 @@ class Log;
 
 namespace mtastsd::answer {
 
-using Profiles = std::map<std::string, socketmap::Profile, std::less<>>;
+using Profiles = std::map<std::string, postfix::Profile, std::less<>>;
 
 inline constexpr std::string_view kDefaultMap = "postfix";
 
@@ -54,7 +54,7 @@ class Answerer final : public socketmap::RequestHandler {
   using Reply = std::function<void(const socketmap::Ticket&, std::string_view text)>;
 
   Answerer(const Clock& clock, event::Timers& timers, const cache::LmdbStore& store, Asker& asker,
-           Log& log, AnswerCounters& counters, AnswerOptions options);
+           Log& log, Counters& counters, AnswerOptions options);
 
   // Where replies go that were not given at once.
   void set_reply(Reply reply) { reply_ = std::move(reply); }
@@ -72,15 +72,15 @@ class Answerer final : public socketmap::RequestHandler {
   struct Waiting {
     socketmap::Ticket ticket;
     DomainName domain;
-    socketmap::Profile profile;
+    postfix::Profile profile;
   };
 
-  const socketmap::Profile& profile_of(std::string_view map);
+  const postfix::Profile& profile_of(std::string_view map);
   bool from_recent(std::string_view request, WallTime now, std::string& reply);
-  resolver::Look from_cache(const DomainName& domain, const socketmap::Profile& profile,
-                            WallTime now, std::string& reply);
+  resolver::Look from_cache(const DomainName& domain, const postfix::Profile& profile, WallTime now,
+                            std::string& reply);
   resolver::Look from_record(std::string_view record, bool fresh, const DomainName& domain,
-                             const socketmap::Profile& profile, WallTime now, std::string& reply);
+                             const postfix::Profile& profile, WallTime now, std::string& reply);
   void count(resolver::Standing standing);
   void tell_resolver(const DomainName& domain, WallTime now);
   void answer_from_cache(const Waiting& waiting);
@@ -91,7 +91,7 @@ class Answerer final : public socketmap::RequestHandler {
   const cache::LmdbStore& store_;
   Asker& asker_;
   Log& log_;
-  AnswerCounters& counters_;
+  Counters& counters_;
   AnswerOptions options_;
   Reply reply_;
   std::unique_ptr<cache::Reader> reader_;

@@ -7,8 +7,8 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/entry.h"
+#include "mtastsd/postfix/profile.h"
 #include "mtastsd/resolver/decide.h"
-#include "mtastsd/socketmap/profile.h"
 
 namespace mtastsd::answer {
 
@@ -17,7 +17,7 @@ namespace mtastsd::answer {
 // fetched for this very query. A policy that the profile has enforced is Standing::Enforced.
 // `patterns` is room to work in. Allocates nothing but what the reply needs.
 resolver::Look reply_from_record(const cache::RecordView& record, bool fresh, WallTime now,
-                                 const DomainName& domain, const socketmap::Profile& profile,
+                                 const DomainName& domain, const postfix::Profile& profile,
                                  std::vector<std::string_view>& patterns, std::string& reply);
 
 }  // namespace mtastsd::answer

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "mtastsd/base/result.h"
+#include "mtastsd/cache/counters.h"
 #include "mtastsd/cache/reader.h"
 #include "mtastsd/cache/store.h"
 #include "mtastsd/cache/totals.h"
-#include "mtastsd/observability/counters.h"
 
 struct MDB_txn;
 
@@ -110,7 +110,7 @@ class LmdbStore final : public Store {
 
   std::unique_ptr<Reader> make_reader() const;
   const UnsavedFilter& unsaved() const { return unsaved_; }
-  const StoreCounters& counters() const { return counters_; }
+  const Counters& counters() const { return counters_; }
   bool writable() const;
 
   // From any thread.
@@ -171,7 +171,7 @@ class LmdbStore final : public Store {
   std::unique_ptr<Reader> reader_;  // depends-on: environments_; of the resolver's thread
   SteadyTime last_read_error_{};    // of the resolver's thread
   UnsavedFilter unsaved_;
-  StoreCounters counters_;
+  Counters counters_;
   bool failing_ = false;  // of the writer's thread
 
   mutable std::mutex mutex_;

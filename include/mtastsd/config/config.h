@@ -10,8 +10,8 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/places.h"
-#include "mtastsd/observability/log.h"
-#include "mtastsd/socketmap/profile.h"
+#include "mtastsd/log/log.h"
+#include "mtastsd/postfix/profile.h"
 
 namespace mtastsd::config {
 
@@ -80,7 +80,7 @@ struct Control {
 struct Config {
   Socketmap socketmap;
   // Built in: "postfix", "QUERY", "QUERYwithTLSRPT"; [maps.NAME] adds to them or changes one.
-  std::map<std::string, socketmap::Profile, std::less<>> maps;
+  std::map<std::string, postfix::Profile, std::less<>> maps;
   Dns dns;
   Https https;
   Resolver resolver;

@@ -9,7 +9,7 @@
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
-#include "mtastsd/observability/counters.h"
+#include "mtastsd/resolver/counters.h"
 #include "mtastsd/resolver/decide.h"
 
 namespace mtastsd {
@@ -109,7 +109,7 @@ class Resolver {
   void run_due();
 
   void set_options(const Options& options);
-  const ResolverCounters& counters() const;
+  const Counters& counters() const;
   std::size_t domains_at_work() const;
 
  private:

@@ -9,10 +9,17 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "mtastsd/base/counter.h"
 #include "mtastsd/event/loop.h"
-#include "mtastsd/observability/counters.h"
 
 namespace mtastsd::socketmap {
+
+// Counted by the server's thread; any thread may read them.
+struct ServerCounters {
+  Counter connections;  // accepted
+  Counter refused;      // over max_connections
+  Counter malformed;    // connections dropped for what is no netstring
+};
 
 // Names one request whose reply comes later. A value: it may outlive the connection.
 struct Ticket {
@@ -40,7 +47,7 @@ class Connection;
 class Server {
  public:
   // `open_connections` is shared by all servers of the daemon.
-  Server(event::Loop& loop, RequestHandler& handler, AnswerCounters& counters,
+  Server(event::Loop& loop, RequestHandler& handler, ServerCounters& counters,
          std::atomic<std::size_t>& open_connections, std::size_t max_connections);
   ~Server();  // closes all connections
   Server(const Server&) = delete;
@@ -71,7 +78,7 @@ class Server {
 
   event::Loop& loop_;
   RequestHandler& handler_;
-  AnswerCounters& counters_;
+  ServerCounters& counters_;
   std::atomic<std::size_t>& open_connections_;
   const std::size_t max_connections_;
 

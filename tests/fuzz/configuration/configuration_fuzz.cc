@@ -7,10 +7,10 @@
 #include <string>
 #include <string_view>
 
-#include "config/values.h"
 #include "fuzz/require.h"
 #include "mtastsd/base/utf8.h"
 #include "mtastsd/config/config.h"
+#include "values.h"
 
 using namespace mtastsd;
 using fuzz::require;

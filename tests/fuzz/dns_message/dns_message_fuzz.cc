@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "dns/message.h"
 #include "fuzz/require.h"
+#include "message.h"
 
 using namespace mtastsd;
 using dns::RecordType;

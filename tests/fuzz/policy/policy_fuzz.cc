@@ -9,7 +9,7 @@
 #include "fuzz/require.h"
 #include "mtastsd/mtasts/annotate.h"
 #include "mtastsd/mtasts/policy.h"
-#include "mtastsd/socketmap/postfix_policy.h"
+#include "mtastsd/postfix/postfix_policy.h"
 
 using namespace mtastsd;
 using fuzz::count;
@@ -48,11 +48,11 @@ void check_policy(const mtasts::Policy& policy, const std::vector<std::string>& 
 }
 
 void check_reply(const mtasts::Policy& policy, const std::vector<std::string>& mx,
-                 const socketmap::Profile& profile) {
+                 const postfix::Profile& profile) {
   const std::vector<std::string_view> views(mx.begin(), mx.end());
   std::string reply;
   append_secure_reply(reply, {"example.com", policy.mode, policy.max_age, views}, profile);
-  require(reply.size() <= socketmap::kMaxReplyBytes, "Postfix takes no longer reply");
+  require(reply.size() <= postfix::kMaxReplyBytes, "Postfix takes no longer reply");
   std::string_view rest = reply;
   require(rest.starts_with(kMatch), "level and match come first");
   rest.remove_prefix(kMatch.size());

@@ -7,7 +7,7 @@
 #include "fuzz/require.h"
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/base/utf8.h"
-#include "mtastsd/socketmap/request.h"
+#include "mtastsd/postfix/request.h"
 
 using namespace mtastsd;
 using fuzz::require;
@@ -25,7 +25,7 @@ std::string lower(std::string_view text) {
 }
 
 void check_key(std::string_view key) {
-  const auto domain = socketmap::policy_domain_of(key);
+  const auto domain = postfix::policy_domain_of(key);
   if (!domain) {
     return;
   }
@@ -42,8 +42,8 @@ void check_key(std::string_view key) {
   if (is_ascii(key)) {
     require(lower(key).find(name) != std::string::npos, "an ASCII domain stands in its key");
   }
-  require(socketmap::policy_domain_of(name) == domain, "a domain asks for itself");
-  require(socketmap::policy_domain_of("[" + domain->str() + ".]:25") == domain,
+  require(postfix::policy_domain_of(name) == domain, "a domain asks for itself");
+  require(postfix::policy_domain_of("[" + domain->str() + ".]:25") == domain,
           "brackets, final dot and port change nothing");
 }
 
@@ -51,7 +51,7 @@ void check_key(std::string_view key) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view payload = fuzz::as_text(data, size);
-  const auto request = socketmap::split_request(payload);
+  const auto request = postfix::split_request(payload);
   require(request.map.find(' ') == std::string_view::npos, "no space in a map name");
   if (request.map.size() < payload.size()) {
     require(request.map.size() + 1 + request.key.size() == payload.size(), "nothing is lost");

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "check/smtp_reply.h"
 #include "fuzz/require.h"
+#include "smtp_reply.h"
 
 using namespace mtastsd;
 using fuzz::require;

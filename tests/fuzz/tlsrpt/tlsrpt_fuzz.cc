@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "check/tlsrpt.h"
 #include "fuzz/require.h"
 #include "mtastsd/base/ascii.h"
+#include "tlsrpt.h"
 
 using namespace mtastsd;
 using fuzz::require;

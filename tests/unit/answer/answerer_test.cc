@@ -13,7 +13,7 @@
 
 #include "fakes/fake_loop.h"
 #include "fakes/temp_dir.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 // Counts what the answer path allocates and locks.
 namespace {
@@ -61,7 +61,7 @@ void operator delete(void* p, std::size_t) noexcept {
 namespace mtastsd::answer {
 namespace {
 
-using socketmap::Profile;
+using postfix::Profile;
 using socketmap::Ticket;
 
 DomainName name(const std::string& text) {
@@ -133,7 +133,7 @@ class AnswererTest : public testing::Test {
   Log log_ = Log::null();
   AnswerOptions options_;
   RecordingAsker asker_;
-  AnswerCounters counters_;
+  Counters counters_;
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<Answerer> answerer_;
   std::vector<std::pair<std::uint64_t, std::string>> late_;

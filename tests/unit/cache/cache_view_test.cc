@@ -19,7 +19,7 @@
 #include "fakes/temp_dir.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/cache/lmdb_store.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 namespace mtastsd::cache {
 namespace {

@@ -1,4 +1,4 @@
-#include "cache/eviction.h"
+#include "eviction.h"
 
 #include <gtest/gtest.h>
 

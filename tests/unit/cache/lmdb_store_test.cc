@@ -14,7 +14,7 @@
 #include <string>
 
 #include "fakes/temp_dir.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 namespace mtastsd::cache {
 namespace {

@@ -21,7 +21,7 @@
 
 #include "fakes/temp_dir.h"
 #include "mtastsd/cache/lmdb_store.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 namespace {
 std::atomic<bool> meta_pages_fail{false};

@@ -1,4 +1,4 @@
-#include "check/answers.h"
+#include "answers.h"
 
 #include <gtest/gtest.h>
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "check/analysis.h"
+#include "analysis.h"
 #include "sample_facts.h"
 
 namespace mtastsd::check {

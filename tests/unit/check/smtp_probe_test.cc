@@ -1,4 +1,4 @@
-#include "check/smtp_probe.h"
+#include "smtp_probe.h"
 
 #include <gtest/gtest.h>
 

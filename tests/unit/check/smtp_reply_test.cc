@@ -1,4 +1,4 @@
-#include "check/smtp_reply.h"
+#include "smtp_reply.h"
 
 #include <gtest/gtest.h>
 

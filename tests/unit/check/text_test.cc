@@ -1,10 +1,10 @@
-#include "check/text.h"
+#include "mtastsd/check/text.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-#include "check/analysis.h"
+#include "analysis.h"
 
 namespace mtastsd::check {
 namespace {

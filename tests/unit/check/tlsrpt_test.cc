@@ -1,4 +1,4 @@
-#include "check/tlsrpt.h"
+#include "tlsrpt.h"
 
 #include <gtest/gtest.h>
 

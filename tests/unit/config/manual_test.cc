@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "config/keys.h"
+#include "keys.h"
 
 namespace mtastsd::config {
 namespace {

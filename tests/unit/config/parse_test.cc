@@ -12,7 +12,7 @@
 #include <sstream>
 #include <string>
 
-#include "config/keys.h"
+#include "keys.h"
 #include "mtastsd/config/config.h"
 
 namespace mtastsd::config {
@@ -43,9 +43,9 @@ TEST(Defaults, AreTheOnesPromised) {
   ASSERT_EQ(config.socketmap.listen.size(), 1u);
   EXPECT_EQ(config.socketmap.listen[0].str(), "inet:127.0.0.1:8461");
   ASSERT_EQ(config.maps.size(), 3u);
-  EXPECT_EQ(config.maps.at("postfix"), socketmap::Profile{});
-  EXPECT_EQ(config.maps.at("QUERY"), socketmap::Profile{});
-  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), (socketmap::Profile{true, true, false}));
+  EXPECT_EQ(config.maps.at("postfix"), postfix::Profile{});
+  EXPECT_EQ(config.maps.at("QUERY"), postfix::Profile{});
+  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), (postfix::Profile{true, true, false}));
 }
 
 TEST(Parse, ReadsEveryKey) {
@@ -120,9 +120,9 @@ TEST(Parse, ASectionForABuiltInMapChangesOnlyWhatItSays) {
   const Config config = parsed(
       "[maps.QUERYwithTLSRPT]\nenforce_testing = true\n"
       "[maps.QUERY]\npostfix_version = \"2.11\"\n");
-  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), (socketmap::Profile{true, true, true}));
-  EXPECT_EQ(config.maps.at("QUERY"), (socketmap::Profile{false, false, false}));
-  EXPECT_EQ(config.maps.at("postfix"), socketmap::Profile{});
+  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), (postfix::Profile{true, true, true}));
+  EXPECT_EQ(config.maps.at("QUERY"), (postfix::Profile{false, false, false}));
+  EXPECT_EQ(config.maps.at("postfix"), postfix::Profile{});
 }
 
 struct BadRow {
@@ -366,7 +366,7 @@ TEST_F(ExampleFile, IsTheDefaults) {
 
 TEST_F(ExampleFile, ShowsTheDefaultOfEveryKey) {
   Config config = parsed(active_);
-  EXPECT_EQ(config.maps["outgoing"], socketmap::Profile{});
+  EXPECT_EQ(config.maps["outgoing"], postfix::Profile{});
   config.maps.erase("outgoing");
   EXPECT_EQ(config, defaults());
 }

@@ -11,8 +11,8 @@
 #include <sstream>
 #include <string>
 
-#include "ctl/option_table.h"
-#include "ctl/verbs.h"
+#include "option_table.h"
+#include "verbs.h"
 
 namespace mtastsd::ctl {
 namespace {

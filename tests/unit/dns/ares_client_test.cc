@@ -14,7 +14,7 @@
 
 #include "dns_server.h"
 #include "mtastsd/event/loop.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 namespace mtastsd::dns {
 namespace {

@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "dns/message.h"
 #include "dns_server.h"
+#include "message.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/event/loop.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 namespace mtastsd::dns {
 namespace {

@@ -14,7 +14,7 @@
 #include <fcntl.h>
 
 #include "mtastsd/event/loop.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 #include "tls_server.h"
 
 namespace mtastsd::https {

@@ -12,7 +12,7 @@
 
 #include "mtastsd/event/loop.h"
 #include "mtastsd/https/curl_fetcher.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 #include "tls_server.h"
 
 namespace mtastsd::https {

@@ -1,4 +1,4 @@
-#include "https/response_rules.h"
+#include "mtastsd/https/response_rules.h"
 
 #include <gtest/gtest.h>
 

@@ -12,7 +12,7 @@
 #include "fakes/fake_loop.h"
 #include "fakes/memory_store.h"
 #include "mtastsd/cache/entry.h"
-#include "mtastsd/observability/log.h"
+#include "mtastsd/log/log.h"
 
 namespace mtastsd::resolver {
 namespace {

@@ -139,7 +139,7 @@ class ServerTest : public testing::Test {
 
   event::Loop loop_;
   ScriptedHandler handler_;
-  AnswerCounters counters_;
+  ServerCounters counters_;
   std::atomic<std::size_t> open_{0};
   std::unique_ptr<Server> server_;
   std::thread thread_;

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "mtastsd/base/counter.h"
+
+namespace mtastsd::answer {
+
+// Counted by one answering thread; any thread may read them.
+struct Counters {
+  Counter queries;       // requests read
+  Counter enforced;      // answered with a policy
+  Counter not_enforced;  // NOTFOUND: mode testing or none
+  Counter no_policy;     // NOTFOUND: the domain is known to have no policy
+  Counter no_domain;     // NOTFOUND: the key names no policy domain
+  Counter asked;         // waited for the resolver
+  Counter timed_out;     // answered by answer_timeout instead
+  Counter bad_records;   // cache records that could not be read
+};
+
+}  // namespace mtastsd::answer

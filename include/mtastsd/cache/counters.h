@@ -1,0 +1,16 @@
+#pragma once
+
+#include "mtastsd/base/counter.h"
+
+namespace mtastsd::cache {
+
+// Counted by the writer's thread, the last two by the resolver's; any thread may read them.
+struct Counters {
+  Counter commits;
+  Counter failed_commits;
+  Counter evicted;      // entries dropped to make room
+  Counter not_kept;     // new results refused: too many wait for a disk that cannot be written
+  Counter read_errors;  // records that LMDB could not read
+};
+
+}  // namespace mtastsd::cache

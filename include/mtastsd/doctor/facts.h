@@ -1,0 +1,82 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "mtastsd/config/config.h"
+
+// What `mtastsctl doctor` knows about the Postfix of this machine. Nothing here judges.
+namespace mtastsd::doctor {
+
+// A line of master.cf that runs smtp(8).
+struct SmtpService {
+  std::string name;  // "relay/unix"
+  bool chroot = false;
+  std::map<std::string, std::string, std::less<>> overrides;  // its "-o" settings
+};
+
+// What became of asking a table with `postmap -q`.
+struct TableAnswer {
+  bool good = false;   // found or not found
+  std::string reason;  // else: what postmap said
+};
+
+// What became of connect(2) to a unix socket as smtp(8) does it: as Postfix's user, in the
+// chroot.
+struct SocketReach {
+  int error = 0;             // errno, 0 when connected
+  std::string blocked;       // for EACCES: the first thing on the way that Postfix may not pass
+  std::string blocked_mode;  // "0700 mtastsd:mtastsd" of that
+};
+
+// The certificates of a CAfile, or the names of a CApath that OpenSSL can look up.
+struct Authorities {
+  std::string reason;  // why there are none to be had
+  int usable = 0;
+  int expired = 0;
+};
+
+// A thing as seen from the chroot or from outside of it.
+using Place = std::pair<std::string, bool>;
+
+struct Facts {
+  std::string version;  // "3.7.11"
+  std::string config_directory;
+  bool has_socketmap = false;                            // this Postfix was built with it
+  std::map<std::string, std::string, std::less<>> main;  // main.cf with $names expanded
+  std::vector<SmtpService> services;
+  bool proxymap_chroot = false;
+
+  std::string config_path;   // mtastsd's; empty: built in
+  std::string config_error;  // why it could not be read
+  config::Config daemon;
+
+  std::map<Place, TableAnswer> tables;   // as in main.cf, without "proxy:"
+  std::map<Place, SocketReach> sockets;  // by the path as in main.cf; not without root
+  std::map<std::string, Authorities> ca_files;
+  std::map<Place, Authorities> ca_paths;
+  bool root = false;
+
+  std::string_view main_value(std::string_view name) const {
+    const auto found = main.find(name);
+    return found == main.end() ? std::string_view{} : std::string_view(found->second);
+  }
+};
+
+// The value that counts for a service: its own "-o", else main.cf's.
+inline std::string_view value_for(const Facts& facts, const SmtpService& service,
+                                  std::string_view name) {
+  const auto own = service.overrides.find(name);
+  return own == service.overrides.end() ? facts.main_value(name) : std::string_view(own->second);
+}
+
+// Whether the process that opens a table is in the chroot: smtp(8), or proxymap(8) for it.
+inline bool in_chroot(const Facts& facts, const SmtpService& service, bool proxied) {
+  return proxied ? facts.proxymap_chroot : service.chroot;
+}
+
+}  // namespace mtastsd::doctor

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mtastsd::postfix {
+
+// What the Postfix behind one socketmap name can take.
+struct Profile {
+  bool report_attributes = false;  // policy_type= and the rest for TLSRPT: Postfix 3.10 and later
+  bool servername = true;          // servername=hostname: Postfix 3.4 and later
+  bool enforce_testing = false;    // answer for mode testing as for mode enforce
+  friend bool operator==(const Profile&, const Profile&) = default;
+};
+
+// The profile for a Postfix version "MAJOR.MINOR" with an optional rest ("3.10.2"), or nullopt
+// when that is no version. Older than 2.10 has no socketmap and is nullopt too.
+std::optional<Profile> profile_for_postfix(std::string_view version);
+
+}  // namespace mtastsd::postfix

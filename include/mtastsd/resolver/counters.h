@@ -1,0 +1,18 @@
+#pragma once
+
+#include "mtastsd/base/counter.h"
+
+namespace mtastsd::resolver {
+
+// Counted by the resolver's thread; any thread may read them.
+struct Counters {
+  Counter resolutions;     // started
+  Counter coalesced;       // queries that joined a running one
+  Counter txt_failures;    // TXT could not be asked
+  Counter fetches;         // HTTPS requests started
+  Counter fetch_failures;  // without a valid policy at the end
+  Counter refreshes;       // resolutions started by the refresher
+  Counter overload;        // refused: too many domains at once
+};
+
+}  // namespace mtastsd::resolver

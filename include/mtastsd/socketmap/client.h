@@ -1,0 +1,38 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "mtastsd/base/result.h"
+#include "mtastsd/config/config.h"
+
+namespace mtastsd::socketmap {
+
+// Asks a socketmap server as Postfix does, blocking, at most 100 s for each step; several requests
+// may be under way, and replies come in their order. Errors are one sentence.
+class Client {
+ public:
+  static Result<Client, std::string> connect(const config::ListenAddress& server);
+  Client(Client&& other) noexcept;
+  Client& operator=(Client&&) = delete;
+  ~Client();
+
+  Result<void, std::string> send(std::string_view map, std::string_view key);
+  // The next reply without its frame. Calls `tick`, if there is one, about ten times a second
+  // while it waits.
+  Result<std::string, std::string> receive(const std::function<void()>& tick = nullptr);
+  // Whether receive() need not wait.
+  bool reply_ready() const;
+  int fd() const { return fd_; }
+
+ private:
+  explicit Client(int fd) : fd_(fd) {}
+  Result<void, std::string> wait_for_bytes(const std::function<void()>& tick) const;
+
+  int fd_;
+  std::string input_;
+  std::size_t at_ = 0;  // of the next reply in input_
+};
+
+}  // namespace mtastsd::socketmap

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "mtastsd/term/terminal.h"
+
+namespace mtastsd::term {
+
+// Rows whose columns have fixed widths, so that they can be printed as they come. On a terminal a
+// cell that is too wide is cut; elsewhere it is whole, and pushes what is behind it.
+class Table {
+ public:
+  struct Column {
+    std::string_view title;
+    std::size_t width;  // 0: what the others leave of the line, which one column only may have
+  };
+
+  Table(const Terminal& terminal, std::vector<Column> columns);
+
+  std::string head() const;
+  std::string row(const std::vector<std::pair<std::string, Colour>>& cells) const;
+
+ private:
+  const Terminal terminal_;
+  std::vector<Column> columns_;
+};
+
+// "name:     value" lines of a report about one thing, with continued lines below the value.
+std::string field(const Terminal& terminal, std::string_view name, std::string_view value,
+                  Colour colour = Colour::None);
+
+// "1.5 MiB", "512 B".
+std::string size_text(std::size_t bytes);
+// "1,234,567".
+std::string count_text(std::size_t count);
+
+}  // namespace mtastsd::term

@@ -1,0 +1,194 @@
+#include "mtastsd/doctor/gather.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include "mtastsd/term/terminal.h"
+#include "postconf.h"
+#include "probe.h"
+#include "program.h"
+#include "tables.h"
+
+namespace mtastsd::doctor {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kToolLimit{10000};
+// mtastsd answers this key, a parent's, at once and without a look-up.
+constexpr char kKey[] = ".mtastsctl-doctor.invalid";
+// More tables than any list has; the rest is not asked.
+constexpr std::size_t kMaxTables = 32;
+
+constexpr std::array kParameters = {
+    "compatibility_level",
+    "config_directory",
+    "default_process_limit",
+    "disable_dns_lookups",
+    "ignore_mx_lookup_error",
+    "mail_owner",
+    "proxy_read_maps",
+    "queue_directory",
+    "relayhost",
+    "smtp_dns_support_level",
+    "smtp_enforce_tls",
+    "smtp_tls_CAfile",
+    "smtp_tls_CApath",
+    "smtp_tls_enforce_sts_mx_patterns",
+    "smtp_tls_loglevel",
+    "smtp_tls_per_site",
+    "smtp_tls_policy_maps",
+    "smtp_tls_security_level",
+    "smtp_tls_trust_anchor_file",
+    "smtp_tlsrpt_enable",
+    "smtp_use_tls",
+    "tls_append_default_CA",
+};
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+// What a tool said last: the ones before are warnings, or the same in other words.
+std::string last_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  const std::size_t begin = text.rfind('\n');
+  return begin == std::string::npos ? text : text.substr(begin + 1);
+}
+
+// One run of doctor: what the tools have said so far.
+class Gatherer {
+ public:
+  Gatherer(const Where& where, term::Progress& progress) : where_(where), progress_(progress) {}
+
+  Result<Facts, std::string> run() {
+    facts_.root = ::geteuid() == 0;
+    auto read = read_postfix();
+    if (!read) return failure(std::move(read.error()));
+    read_daemon_configuration();
+    for (const SmtpService& service : facts_.services) look_at(service);
+    return std::move(facts_);
+  }
+
+ private:
+  Result<std::string, std::string> postconf(std::vector<std::string> arguments) {
+    progress_.tick();
+    std::vector<std::string> command = {"postconf"};
+    if (!where_.postfix_config.empty()) {
+      command.insert(command.end(), {"-c", where_.postfix_config});
+    }
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    auto ended = run_program({std::move(command), "", kToolLimit});
+    if (!ended) {
+      return failure(ended.error() +
+                     "; doctor looks at a Postfix on this machine: install one, or run this "
+                     "where it is");
+    }
+    if (ended->status == 0) return std::move(ended->output);
+    const std::string said = last_line(ended->errors);
+    const bool denied = said.find("Permission denied") != std::string::npos;
+    return failure((said.empty() ? "postconf failed" : said) +
+                   (denied ? "; run this as root"
+                           : "; put that right, or name Postfix's directory with "
+                             "--postfix-config DIR"));
+  }
+
+  Result<void, std::string> read_postfix() {
+    const auto version = postconf({"-d", "-h", "mail_version"});
+    if (!version) return failure(version.error());
+    facts_.version = first_line(*version);
+    std::vector<std::string> names = {"-x"};
+    names.insert(names.end(), kParameters.begin(), kParameters.end());
+    const auto parameters = postconf(std::move(names));
+    if (!parameters) return failure(parameters.error());
+    facts_.main = parse_parameters(*parameters);
+    facts_.config_directory = facts_.main_value("config_directory");
+    const auto types = postconf({"-m"});
+    if (!types) return failure(types.error());
+    facts_.has_socketmap = ("\n" + *types).find("\nsocketmap\n") != std::string::npos;
+    return read_master();
+  }
+
+  Result<void, std::string> read_master() {
+    const auto fields = postconf({"-F"});
+    if (!fields) return failure(fields.error());
+    const auto overrides = postconf({"-P", "-x"});
+    if (!overrides) return failure(overrides.error());
+    // Since compatibility level 1 a "-" in master.cf means that a service is not chrooted.
+    const int level = std::atoi(std::string(facts_.main_value("compatibility_level")).c_str());
+    Master master = parse_master(*fields, *overrides, level < 1);
+    facts_.services = std::move(master.smtp);
+    facts_.proxymap_chroot = master.proxymap_chroot;
+    return {};
+  }
+
+  void read_daemon_configuration() {
+    facts_.config_path = where_.daemon_config;
+    auto loaded = config::load_or_defaults(facts_.config_path);
+    if (loaded) {
+      facts_.daemon = std::move(*loaded);
+    } else {
+      facts_.daemon = config::defaults();
+      facts_.config_error = loaded.error().message;
+    }
+  }
+
+  std::string queue() const { return std::string(facts_.main_value("queue_directory")); }
+
+  void look_at(const SmtpService& service) {
+    for (const Table& table : parse_tables(value_for(facts_, service, "smtp_tls_policy_maps"))) {
+      if (facts_.tables.size() < kMaxTables) {
+        look_at_table(table, in_chroot(facts_, service, table.proxied));
+      }
+    }
+    const std::string file(value_for(facts_, service, "smtp_tls_CAfile"));
+    if (!file.empty() && facts_.ca_files.count(file) == 0) {
+      facts_.ca_files[file] = look_at_ca_file(file);
+    }
+    const std::string path(value_for(facts_, service, "smtp_tls_CApath"));
+    if (!path.empty() && facts_.ca_paths.count({path, service.chroot}) == 0) {
+      facts_.ca_paths[{path, service.chroot}] =
+          look_at_ca_path(service.chroot ? queue() : "", path);
+    }
+  }
+
+  void look_at_table(const Table& table, bool chroot) {
+    const Place place{table.text, chroot};
+    if (facts_.tables.count(place) != 0) return;
+    facts_.tables[place] = ask(table, chroot);
+    if (!facts_.root || !table.socketmap || table.socketmap->kind != Socketmap::Kind::Unix) return;
+    const SmtpProcess process{std::string(facts_.main_value("mail_owner")), queue(), chroot};
+    facts_.sockets[{table.socketmap->path, chroot}] = try_socket(process, table.socketmap->path);
+  }
+
+  TableAnswer ask(const Table& table, bool chroot) {
+    progress_.tick();
+    std::vector<std::string> command = {"postmap"};
+    if (!where_.postfix_config.empty()) {
+      command.insert(command.end(), {"-c", where_.postfix_config});
+    }
+    command.insert(command.end(), {"-q", kKey, for_postmap(table, chroot, queue())});
+    const auto ended = run_program({std::move(command), "", kToolLimit});
+    if (!ended) return {false, ended.error()};
+    // Status 1 without a word means that the key is not in the table.
+    if (ended->status == 0 || (ended->status == 1 && ended->errors.empty())) return {true, ""};
+    return {false, last_line(ended->errors)};
+  }
+
+  const Where& where_;
+  term::Progress& progress_;
+  Facts facts_;
+};
+
+}  // namespace
+
+Result<Facts, std::string> gather(const Where& where) {
+  term::Progress progress("asking Postfix's tools");
+  return Gatherer(where, progress).run();
+}
+
+}  // namespace mtastsd::doctor

@@ -1,0 +1,377 @@
+// smtp_tls_policy_maps: does each smtp(8) ask mtastsd, is it let, and by the right map?
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "mtastsd/base/ip_address.h"
+#include "mtastsd/doctor/findings.h"
+#include "mtastsd/postfix/profile.h"
+#include "tables.h"
+
+namespace mtastsd::doctor {
+namespace {
+
+using config::ListenAddress;
+
+constexpr std::string_view kMaps = "smtp_tls_policy_maps";
+
+// One service's list of tables while it is looked at.
+struct View {
+  const Facts& facts;
+  const SmtpService& service;
+  std::vector<Table> tables;
+  std::vector<Finding> found;
+
+  std::string queue() const { return std::string(facts.main_value("queue_directory")); }
+  bool chroot(const Table& table) const { return in_chroot(facts, service, table.proxied); }
+
+  void add(std::string_view code, Severity severity, std::string text,
+           std::vector<Fix> fixes = {}) {
+    found.push_back({code, severity, std::string(kMaps), std::move(text), std::move(fixes)});
+  }
+
+  // The whole parameter with one table replaced.
+  Fix replace(const Table& table, const std::string& by) const {
+    std::string value;
+    for (const Table& one : tables) {
+      value += (value.empty() ? "" : ", ") + (one.str() == table.str() ? by : one.str());
+    }
+    return set_parameter(service, kMaps, value);
+  }
+};
+
+std::string socketmap_text(const Socketmap& map, const std::string& name) {
+  if (map.kind == Socketmap::Kind::Unix) return "socketmap:unix:" + map.path + ":" + name;
+  const bool v6 = map.host.find(':') != std::string::npos;
+  return "socketmap:inet:" + (v6 ? "[" + map.host + "]" : map.host) + ":" + map.port + ":" + name;
+}
+
+std::string with_name(const Table& table, const std::string& name) {
+  return (table.proxied ? "proxy:" : "") + socketmap_text(*table.socketmap, name);
+}
+
+bool same_host(const std::string& listening, const std::string& asked) {
+  if (listening == asked || listening == "0.0.0.0" || listening == "::") return true;
+  const auto one = IpAddress::parse(listening);
+  const auto other = IpAddress::parse(asked);
+  if (one && other) return *one == *other;
+  // A name stands for addresses that only a look-up tells.
+  return true;
+}
+
+bool listens_there(const View& view, const Table& table) {
+  const Socketmap& map = *table.socketmap;
+  const auto& listen = view.facts.daemon.socketmap.listen;
+  return std::any_of(listen.begin(), listen.end(), [&](const ListenAddress& address) {
+    if (map.kind == Socketmap::Kind::Unix) {
+      return address.kind == ListenAddress::Kind::Unix &&
+             address.path == real_path(map.path, view.chroot(table), view.queue());
+    }
+    return address.kind == ListenAddress::Kind::Inet && std::to_string(address.port) == map.port &&
+           same_host(address.host, map.host);
+  });
+}
+
+// Which of the tables is mtastsd: the one at an address of its configuration, else the first
+// socketmap.
+std::size_t find_mtastsd(const View& view) {
+  std::size_t first = view.tables.size();
+  for (std::size_t i = 0; i < view.tables.size(); ++i) {
+    if (!view.tables[i].socketmap) continue;
+    if (listens_there(view, view.tables[i])) return i;
+    first = std::min(first, i);
+  }
+  return first;
+}
+
+void judge_absence(View& view) {
+  const std::string wanted = recommended_table(view.facts);
+  std::string value;
+  for (const Table& table : view.tables) {
+    if (table.type != "socketmap") value += table.str() + ", ";
+  }
+  value += wanted;
+  const auto broken = std::find_if(view.tables.begin(), view.tables.end(),
+                                   [](const Table& table) { return table.type == "socketmap"; });
+  if (broken != view.tables.end()) {
+    view.add("map_syntax", Severity::Error,
+             broken->str() + " is not socketmap:inet:HOST:PORT:NAME or socketmap:unix:PATH:NAME",
+             {set_parameter(view.service, kMaps, value)});
+  } else if (view.service.overrides.find(kMaps) != view.service.overrides.end()) {
+    view.add("map_off_here", Severity::Warning,
+             "mail through " + view.service.name +
+                 " is sent without a look at MTA-STS, because master.cf sets this parameter "
+                 "anew; take that line away, or make it",
+             {set_parameter(view.service, kMaps, value)});
+  } else {
+    view.add("map_missing", Severity::Error, "Postfix does not ask mtastsd",
+             {set_parameter(view.service, kMaps, value)});
+  }
+}
+
+// The first match decides, and an error of one table defers the mail.
+void judge_order(View& view, std::size_t mtastsd) {
+  std::string before;
+  for (std::size_t i = 0; i < mtastsd; ++i) {
+    const Table& table = view.tables[i];
+    if (table.type == "static") {
+      std::string value = view.tables[mtastsd].str();
+      for (const Table& one : view.tables) {
+        if (&one != &view.tables[mtastsd] && one.type != "static") value = one.str() + ", " + value;
+      }
+      view.add("map_hidden", Severity::Error,
+               table.str() + " knows every domain, so the tables behind it are never asked",
+               {set_parameter(view.service, kMaps, value)});
+    } else {
+      before += (before.empty() ? "" : ", ") + table.str();
+    }
+  }
+  if (!before.empty()) {
+    view.add("map_order", Severity::Note,
+             before + " is asked before mtastsd and decides for the domains that it knows");
+  }
+  for (std::size_t i = mtastsd + 1; i < view.tables.size(); ++i) {
+    if (view.tables[i].socketmap && listens_there(view, view.tables[i])) {
+      view.add("map_twice", Severity::Warning,
+               view.tables[i].str() +
+                   " asks mtastsd a second time for every domain without a "
+                   "policy; take it out of the list");
+    }
+  }
+}
+
+// postmap's own words about a failure, without what it says before them.
+std::string last_reason(const std::string& reason) {
+  const std::size_t begin = reason.rfind(": ");
+  return begin == std::string::npos ? reason : reason.substr(begin + 2);
+}
+
+void judge_other_tables(View& view, std::size_t mtastsd) {
+  for (std::size_t i = 0; i < view.tables.size(); ++i) {
+    const Table& table = view.tables[i];
+    const auto asked = view.facts.tables.find({table.text, view.chroot(table)});
+    if (i == mtastsd || asked == view.facts.tables.end() || asked->second.good) continue;
+    if (!view.facts.root && last_reason(asked->second.reason) == "Permission denied") {
+      view.add("map_unchecked", Severity::Unknown,
+               table.str() + " may not be read by you; run this as root");
+      continue;
+    }
+    std::vector<Fix> fixes;
+    if (table.type == "hash" || table.type == "btree" || table.type == "lmdb") {
+      fixes.push_back({"command", "postmap " + table.text});
+    }
+    view.add("map_broken", Severity::Error,
+             table.str() + " cannot be asked, and that defers all mail that gets to it: " +
+                 asked->second.reason,
+             std::move(fixes));
+  }
+}
+
+void judge_answer(View& view, const Table& table) {
+  const auto asked = view.facts.tables.find({table.text, view.chroot(table)});
+  if (asked == view.facts.tables.end()) return;
+  const bool listed = view.facts.config_error.empty() ? listens_there(view, table) : true;
+  if (asked->second.good && listed) {
+    view.add("daemon_answers", Severity::Good, "mtastsd answers at " + table.str());
+    return;
+  }
+  const std::string wanted = (table.proxied ? "proxy:" : "") + recommended_table(view.facts);
+  if (asked->second.good) {
+    view.add("daemon_address", Severity::Warning,
+             "something answers at " + table.str() +
+                 ", but mtastsd's configuration has no such address: is that mtastsd?",
+             {view.replace(table, wanted)});
+  } else if (!view.facts.root && last_reason(asked->second.reason) == "Permission denied") {
+    view.add("daemon_unchecked", Severity::Unknown,
+             "you may not connect to " + table.str() + "; run this as root");
+  } else if (listed) {
+    view.add("daemon_silent", Severity::Error,
+             "mtastsd does not answer at " + table.str() +
+                 ", and all mail is deferred until it does: " + asked->second.reason,
+             {{"command", "systemctl enable --now mtastsd"}});
+  } else {
+    view.add("daemon_silent", Severity::Error,
+             "nothing answers at " + table.str() +
+                 ", which is no address in mtastsd's configuration; all mail is deferred: " +
+                 asked->second.reason,
+             {view.replace(table, wanted)});
+  }
+}
+
+void judge_profile(View& view, const Table& table) {
+  if (!view.facts.config_error.empty()) return;
+  const auto can = postfix::profile_for_postfix(view.facts.version);
+  if (!can) return;
+  const std::string& name = table.socketmap->name;
+  const auto& maps = view.facts.daemon.maps;
+  auto map = maps.find(name);
+  const Fix use = view.replace(table, with_name(table, recommended_map(view.facts)));
+  if (map == maps.end()) {
+    view.add("map_name_unknown", Severity::Warning,
+             "mtastsd has no map \"" + name + "\" and answers as for \"postfix\"", {use});
+    map = maps.find("postfix");
+  }
+  const postfix::Profile& has = map->second;
+  if ((has.report_attributes && !can->report_attributes) || (has.servername && !can->servername)) {
+    std::vector<Fix> fixes = {use};
+    if (maps.find(recommended_map(view.facts)) == maps.end()) {
+      fixes.push_back({"mtastsd.toml", "[maps." + recommended_map(view.facts) +
+                                           "]  # and below it: postfix_version = \"" +
+                                           view.facts.version + "\""});
+    }
+    view.add("profile_too_new", Severity::Error,
+             "the map \"" + name + "\" sends attributes that Postfix " + view.facts.version +
+                 " does not know, and that defers the mail",
+             std::move(fixes));
+  } else if (can->report_attributes && !has.report_attributes) {
+    const bool checks = view.facts.main.count("smtp_tls_enforce_sts_mx_patterns") != 0;
+    view.add("profile_too_old", checks ? Severity::Warning : Severity::Note,
+             "the map \"" + name + "\" does not send the policy to Postfix " + view.facts.version +
+                 (checks ? ", which then cannot compare the names of MX hosts with it"
+                         : ", which can put it into TLS reports"),
+             {use});
+  } else if (can->servername && !has.servername) {
+    view.add("profile_no_sni", Severity::Warning,
+             "the map \"" + name +
+                 "\" is for a Postfix before 3.4: mail servers are not told which host is meant "
+                 "and may show another one's certificate",
+             {use});
+  } else {
+    view.add("profile", Severity::Good,
+             "the map \"" + name + "\" fits Postfix " + view.facts.version);
+  }
+  if (has.enforce_testing) {
+    view.add("profile_testing", Severity::Note,
+             "the map \"" + name +
+                 "\" enforces policies of mode testing; mail that their domains want delivered "
+                 "in any case can be deferred");
+  }
+}
+
+// The socket is not where a chrooted smtp(8) looks for it.
+void judge_chroot_path(View& view, const Table& table) {
+  const Socketmap& map = *table.socketmap;
+  const std::string queue = view.queue() + "/";
+  const std::string seen = real_path(map.path, view.chroot(table), view.queue());
+  if (map.path.starts_with("private/") || map.path.starts_with("public/") ||
+      seen.starts_with(queue + "private/") || seen.starts_with(queue + "public/")) {
+    view.add(
+        "socket_place", Severity::Warning,
+        "private/ and public/ in the queue directory belong to Postfix; the socket is better "
+        "in a directory of its own",
+        {{"mtastsd.toml [socketmap]", "listen = [\"unix:" + queue + "run/mtastsd/policy.sock\"]"},
+         view.replace(table, "socketmap:unix:run/mtastsd/policy.sock:" + map.name)});
+  }
+  if (!view.chroot(table) || !map.path.starts_with('/')) return;
+  if (map.path.starts_with(queue)) {
+    view.add(
+        "chroot_path", Severity::Error,
+        view.service.name + " is chrooted to " + view.queue() + " and looks for " + seen +
+            "; a path without the queue directory is right in and out of the chroot",
+        {view.replace(table, "socketmap:unix:" + map.path.substr(queue.size()) + ":" + map.name)});
+  } else if (!listens_there(view, table)) {
+    view.add(
+        "chroot_path", Severity::Error,
+        view.service.name + " is chrooted to " + view.queue() + " and looks for " + seen +
+            "; let mtastsd listen below the queue directory",
+        {{"mtastsd.toml [socketmap]", "listen = [\"unix:" + queue + "run/mtastsd/policy.sock\"]"},
+         view.replace(table, "socketmap:unix:run/mtastsd/policy.sock:" + map.name)});
+  }
+}
+
+void judge_denied(View& view, const std::string& path, const SocketReach& reach) {
+  const std::string owner(view.facts.main_value("mail_owner"));
+  std::string text = "smtp(8) runs as " + owner + " and may not connect to " + path;
+  std::vector<Fix> fixes;
+  if (reach.blocked == path) {
+    text += ": the socket is " + reach.blocked_mode;
+    fixes = {{"mtastsd.toml [socketmap]", "socket_group = \"" + owner + "\""},
+             {"mtastsd.toml [socketmap]", "socket_mode = \"0660\""}};
+  } else if (!reach.blocked.empty()) {
+    text += ": the directory " + reach.blocked + " is " + reach.blocked_mode;
+    fixes = {{"command", "chgrp " + owner + " " + reach.blocked},
+             {"command", "chmod g+x " + reach.blocked}};
+  }
+  view.add("socket_denied", Severity::Error, text, std::move(fixes));
+}
+
+void judge_reach(View& view, const Table& table) {
+  const std::string& path = table.socketmap->path;
+  const bool chroot = view.chroot(table);
+  const std::string real = real_path(path, chroot, view.queue());
+  const auto reached = view.facts.sockets.find({path, chroot});
+  if (reached == view.facts.sockets.end()) {
+    view.add("socket_unchecked", Severity::Unknown,
+             "only root can try whether smtp(8) may connect to " + real);
+  } else if (reached->second.error == 0) {
+    view.add("socket", Severity::Good, "smtp(8) may connect to " + real);
+  } else if (reached->second.error == EACCES || reached->second.error == EPERM) {
+    judge_denied(view, real, reached->second);
+  } else {
+    view.add("socket_gone", Severity::Error,
+             "smtp(8) cannot connect to " + real + ": " + std::strerror(reached->second.error) +
+                 (reached->second.error == ENOENT ? "; no socket is there" : ""));
+  }
+}
+
+void judge_proxy(View& view, const Table& table) {
+  if (!table.proxied) return;
+  const std::vector<Table> allowed = parse_tables(view.facts.main_value("proxy_read_maps"));
+  const bool named = std::any_of(allowed.begin(), allowed.end(), [&](const Table& one) {
+    return one.proxied && one.text == table.text;
+  });
+  if (named) {
+    view.add("proxy", Severity::Note,
+             "one proxymap process serves many clients in turn: a domain with a slow policy host "
+             "holds up the rest");
+    return;
+  }
+  view.found.push_back({"proxy_read_maps",
+                        Severity::Error,
+                        "proxy_read_maps",
+                        "proxymap(8) refuses " + table.str() + ", and that defers all mail",
+                        {{"command",
+                          "postconf -e \"proxy_read_maps = $(postconf -h "
+                          "proxy_read_maps) " +
+                              table.str() + "\""}}});
+}
+
+void judge_host(View& view, const Table& table) {
+  const Socketmap& map = *table.socketmap;
+  if (!view.chroot(table) || IpAddress::parse(map.host)) return;
+  Table numeric = table;
+  if (map.host == "localhost") numeric.socketmap->host = "127.0.0.1";
+  view.add("host_name", Severity::Note,
+           "a chrooted smtp(8) looks up \"" + map.host +
+               "\" with the files in the chroot; an address needs none",
+           map.host == "localhost"
+               ? std::vector<Fix>{view.replace(table, with_name(numeric, map.name))}
+               : std::vector<Fix>{});
+}
+
+}  // namespace
+
+std::vector<Finding> judge_maps(const Facts& facts, const SmtpService& service) {
+  View view{facts, service, parse_tables(value_for(facts, service, kMaps)), {}};
+  const std::size_t mtastsd = find_mtastsd(view);
+  judge_other_tables(view, mtastsd);
+  if (mtastsd == view.tables.size()) {
+    judge_absence(view);
+    return view.found;
+  }
+  const Table& table = view.tables[mtastsd];
+  judge_order(view, mtastsd);
+  judge_profile(view, table);
+  judge_proxy(view, table);
+  if (table.socketmap->kind == Socketmap::Kind::Unix) {
+    judge_chroot_path(view, table);
+    judge_reach(view, table);
+  } else {
+    judge_host(view, table);
+  }
+  judge_answer(view, table);
+  return view.found;
+}
+
+}  // namespace mtastsd::doctor

@@ -1,0 +1,239 @@
+// TLS in smtp(8): the level without a policy, the authorities, DANE and what else decides
+// whether "secure", which mtastsd answers with, can succeed.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "mtastsd/doctor/findings.h"
+#include "tables.h"
+
+namespace mtastsd::doctor {
+namespace {
+
+constexpr std::string_view kLevel = "smtp_tls_security_level";
+constexpr std::string_view kCaFile = "smtp_tls_CAfile";
+constexpr std::string_view kCaPath = "smtp_tls_CApath";
+constexpr std::string_view kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
+// The certificates of public mail servers come from more authorities than these.
+constexpr int kFewAuthorities = 20;
+
+constexpr std::array<std::string_view, 4> kOpportunistic = {"may", "dane", "none", ""};
+constexpr std::array<std::string_view, 5> kMandatory = {"encrypt", "fingerprint", "dane-only",
+                                                        "verify", "secure"};
+
+template <std::size_t Size>
+bool is_one_of(std::string_view text, const std::array<std::string_view, Size>& words) {
+  return std::find(words.begin(), words.end(), text) != words.end();
+}
+
+struct View {
+  const Facts& facts;
+  const SmtpService& service;
+  std::vector<Finding> found;
+
+  std::string value(std::string_view name) const {
+    return std::string(value_for(facts, service, name));
+  }
+  bool on(std::string_view name) const { return value(name) == "yes"; }
+  Fix set(std::string_view name, std::string_view to) const {
+    return set_parameter(service, name, to);
+  }
+  void add(std::string_view code, Severity severity, std::string_view subject, std::string text,
+           std::vector<Fix> fixes = {}) {
+    found.push_back({code, severity, std::string(subject), std::move(text), std::move(fixes)});
+  }
+};
+
+std::string level_of(const View& view) {
+  const std::string level = view.value(kLevel);
+  if (!level.empty()) return level;
+  // What these meant before Postfix 2.3 is still done where no level is set.
+  if (view.on("smtp_enforce_tls")) return "encrypt";
+  return view.on("smtp_use_tls") ? "may" : "none";
+}
+
+void judge_level(View& view) {
+  const std::string level = level_of(view);
+  if (level == "none") {
+    view.add("tls_level_none", Severity::Warning, kLevel,
+             "mail to domains without an enforced policy goes without TLS; a policy in testing "
+             "expects that TLS is tried",
+             {view.set(kLevel, "may")});
+  } else if (is_one_of(level, kMandatory)) {
+    view.add("tls_level_strict", Severity::Note, kLevel,
+             "\"" + level +
+                 "\" holds for every domain without an enforced policy: mail to servers that "
+                 "cannot do so is deferred. mtastsd needs no more than \"may\"",
+             {view.set(kLevel, "may")});
+  } else if (!is_one_of(level, kOpportunistic)) {
+    view.add("tls_level_unknown", Severity::Error, kLevel,
+             "Postfix has no level \"" + level + "\": smtp(8) ends, and all mail is deferred",
+             {view.set(kLevel, "may")});
+  } else {
+    view.add("tls_level", Severity::Good, kLevel, "\"" + level + "\" where no policy is enforced");
+  }
+}
+
+void judge_dane(View& view) {
+  const std::string level = level_of(view);
+  if (level != "dane" && level != "dane-only") return;
+  const Severity severity = level == "dane" ? Severity::Warning : Severity::Error;
+  const std::string result = level == "dane" ? "Postfix takes \"may\" instead"
+                                             : "all mail without an enforced policy is deferred";
+  if (view.value("smtp_dns_support_level") != "dnssec") {
+    view.add("dane_without_dnssec", severity, "smtp_dns_support_level",
+             "\"" + level + "\" needs DNSSEC; without it " + result,
+             {view.set("smtp_dns_support_level", "dnssec")});
+  } else if (view.on("ignore_mx_lookup_error")) {
+    view.add("dane_ignores_errors", severity, "ignore_mx_lookup_error",
+             "\"" + level + "\" does not go with this; " + result,
+             {view.set("ignore_mx_lookup_error", "no")});
+  }
+  view.add("dane_and_sts", Severity::Note, kLevel,
+           "Postfix does not look at DANE for a domain that mtastsd answers \"secure\" for; give "
+           "domains that have both a line \"example.com dane\" in a table in front of mtastsd");
+}
+
+void judge_dns(View& view) {
+  const std::string level = view.value("smtp_dns_support_level");
+  if (level != "disabled" && !(level.empty() && view.on("disable_dns_lookups"))) return;
+  view.add("dns_disabled", Severity::Warning, "smtp_dns_support_level",
+           "smtp(8) does not look up MX hosts, so a policy is held against the domain's own name",
+           {view.set("smtp_dns_support_level", "enabled")});
+}
+
+std::vector<Fix> system_authorities(const View& view) {
+  return {view.set(kCaFile, kSystemAuthorities)};
+}
+
+void judge_ca_file(View& view, const std::string& path) {
+  const auto known = view.facts.ca_files.find(path);
+  if (known == view.facts.ca_files.end()) return;
+  const Authorities& has = known->second;
+  if (!has.reason.empty()) {
+    const bool hidden = !view.facts.root && has.reason == "Permission denied";
+    view.add(hidden ? "ca_unchecked" : "ca_unusable", hidden ? Severity::Unknown : Severity::Error,
+             kCaFile,
+             hidden ? path + " may not be read by you; run this as root"
+                    : path + ": " + has.reason +
+                          ": smtp(8) turns TLS off, and mail under a policy is deferred",
+             hidden ? std::vector<Fix>{} : system_authorities(view));
+  } else if (has.usable == 0) {
+    view.add("ca_expired", Severity::Error, kCaFile,
+             "all " + std::to_string(has.expired) + " certificates in " + path +
+                 " have expired: no mail server can be verified",
+             system_authorities(view));
+  } else if (has.usable < kFewAuthorities) {
+    view.add("ca_few", Severity::Note, kCaFile,
+             path + " has " + std::to_string(has.usable) +
+                 (has.usable == 1 ? " authority" : " authorities") +
+                 "; the certificates of public mail servers come from many more",
+             system_authorities(view));
+  } else {
+    view.add("ca", Severity::Good, kCaFile,
+             path + " has " + std::to_string(has.usable) + " authorities");
+  }
+}
+
+// A CApath is searched at each handshake, by then in the chroot.
+void judge_ca_path(View& view, const std::string& path, bool alone) {
+  const auto known = view.facts.ca_paths.find({path, view.service.chroot});
+  if (known == view.facts.ca_paths.end()) return;
+  const Authorities& has = known->second;
+  if (has.reason.empty() && has.usable > 0) {
+    view.add("ca", Severity::Good, kCaPath,
+             path + " has " + std::to_string(has.usable) + " authorities" +
+                 (view.service.chroot ? " in the chroot" : ""));
+    return;
+  }
+  if (!alone) return;
+  const bool hidden = !view.facts.root && has.reason == "Permission denied";
+  std::string text = view.service.chroot
+                         ? "smtp(8) looks for " + path + " in the chroot, as " +
+                               real_path(path, true, view.facts.main_value("queue_directory"))
+                         : path;
+  text += has.reason.empty() ? " has no authority that OpenSSL can find (see openssl-rehash(1))"
+                             : ": " + has.reason;
+  view.add(hidden ? "ca_unchecked" : "ca_path_useless",
+           hidden ? Severity::Unknown : Severity::Error, kCaPath,
+           hidden ? text + "; run this as root"
+                  : text + ": no mail server can be verified, and mail under a policy is deferred",
+           hidden ? std::vector<Fix>{} : system_authorities(view));
+}
+
+void judge_authorities(View& view) {
+  const std::string file = view.value(kCaFile);
+  const std::string path = view.value(kCaPath);
+  const std::string anchors = view.value("smtp_tls_trust_anchor_file");
+  if (!anchors.empty()) {
+    view.add("trust_anchors", Severity::Warning, "smtp_tls_trust_anchor_file",
+             "nothing but " + anchors + " is trusted for mail under a policy; " +
+                 std::string(kCaFile) + " and " + std::string(kCaPath) + " are not used for it",
+             {view.set("smtp_tls_trust_anchor_file", "")});
+    return;
+  }
+  if (file.empty() && path.empty()) {
+    view.add("ca_missing", Severity::Error, kCaFile,
+             std::string("no authorities are set, so no mail server can be verified and all mail "
+                         "under a policy is deferred") +
+                 (view.on("tls_append_default_CA")
+                      ? "; tls_append_default_CA adds to a set CAfile or CApath only"
+                      : ""),
+             system_authorities(view));
+    return;
+  }
+  const bool defaults = view.on("tls_append_default_CA");
+  if (!file.empty()) judge_ca_file(view, file);
+  if (!path.empty()) judge_ca_path(view, path, file.empty() && !defaults);
+}
+
+void judge_mx_patterns(View& view) {
+  constexpr std::string_view kName = "smtp_tls_enforce_sts_mx_patterns";
+  if (view.value(kName) != "no") return;
+  view.add("mx_patterns_off", Severity::Warning, kName,
+           "the names of MX hosts are not compared with the policy, as RFC 8461 section 4.1 asks",
+           {view.set(kName, "yes")});
+}
+
+void judge_old_ways(View& view) {
+  if (!view.value("smtp_tls_per_site").empty() && !view.value("smtp_tls_policy_maps").empty()) {
+    view.add("tls_per_site", Severity::Note, "smtp_tls_per_site",
+             "is not used once smtp_tls_policy_maps is set; move what it says to a table in front "
+             "of mtastsd",
+             {view.set("smtp_tls_per_site", "")});
+  }
+}
+
+void judge_logs_and_reports(View& view) {
+  const std::string log_level = view.value("smtp_tls_loglevel");
+  if (log_level == "0" || log_level == "none") {
+    view.add("tls_log", Severity::Note, "smtp_tls_loglevel",
+             "the log does not say which connections were verified",
+             {view.set("smtp_tls_loglevel", "1")});
+  }
+  if (!view.on("smtp_tlsrpt_enable")) return;
+  for (const Table& table : parse_tables(view.value("smtp_tls_policy_maps"))) {
+    if (!table.socketmap) continue;
+    const auto map = view.facts.daemon.maps.find(table.socketmap->name);
+    if (map != view.facts.daemon.maps.end() && map->second.report_attributes) return;
+  }
+  view.add("tlsrpt_without_policy", Severity::Warning, "smtp_tlsrpt_enable",
+           "reports are made, but no map sends Postfix the policy to put into them: use the map "
+           "\"QUERYwithTLSRPT\"");
+}
+
+}  // namespace
+
+std::vector<Finding> judge_tls(const Facts& facts, const SmtpService& service) {
+  View view{facts, service, {}};
+  judge_level(view);
+  judge_dane(view);
+  judge_dns(view);
+  judge_authorities(view);
+  judge_mx_patterns(view);
+  judge_old_ways(view);
+  judge_logs_and_reports(view);
+  return view.found;
+}
+
+}  // namespace mtastsd::doctor

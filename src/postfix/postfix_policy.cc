@@ -1,0 +1,115 @@
+// The reply for a domain whose policy is enforced, in the TLS policy syntax of Postfix.
+//
+// A policy with a pattern that is no host name, or with none, cannot come out of the parser.
+// Should a damaged one get here all the same, the reply is TEMP: the mail waits, instead of
+// going out unprotected or under attributes that somebody else wrote.
+
+#include "mtastsd/postfix/postfix_policy.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+
+#include "mtastsd/base/ascii.h"
+
+namespace mtastsd::postfix {
+namespace {
+
+constexpr std::string_view kDamaged = "TEMP stored policy is damaged";
+
+// A table: each byte of each pattern is looked at for every reply.
+constexpr std::array<bool, 256> make_host_name_table() {
+  std::array<bool, 256> table{};
+  for (int c = 0; c < 128; ++c) {
+    const char byte = static_cast<char>(c);
+    table[c] = is_alnum(byte) || byte == '-' || byte == '.';
+  }
+  return table;
+}
+constexpr std::array<bool, 256> kInHostName = make_host_name_table();
+
+// Braces, commas, colons and blanks would end a value in Postfix's syntax; none gets through.
+bool is_host_name(std::string_view text) {
+  return !text.empty() && is_alnum(text.front()) &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return kInHostName[static_cast<unsigned char>(c)]; });
+}
+
+bool is_wildcard(std::string_view pattern) {
+  return pattern.starts_with("*.");
+}
+
+bool is_pattern(std::string_view text) {
+  return is_host_name(is_wildcard(text) ? text.substr(2) : text);
+}
+
+// In match=, "*.example.com" equals only a literal wildcard in the certificate; what stands
+// for hosts below a domain is ".example.com". It reaches more than the one label of RFC 8461
+// section 4.1; Postfix 3.10.5 and later correct that by mx_host_pattern=.
+std::string_view match_name(std::string_view pattern) {
+  return is_wildcard(pattern) ? pattern.substr(1) : pattern;
+}
+
+void append_level(std::string& out, const EnforcedPolicy& policy, const Profile& profile) {
+  out += "OK secure match=";
+  std::string_view separator;
+  for (const std::string_view pattern : policy.mx) {
+    out += separator;
+    out += match_name(pattern);
+    separator = ":";
+  }
+  // RFC 8461 section 7.1: SNI is sent; without this attribute Postfix sends none.
+  if (profile.servername) {
+    out += " servername=hostname";
+  }
+}
+
+void append_policy_string(std::string& out, std::string_view name, std::string_view value) {
+  out += " { policy_string = ";
+  out += name;
+  out += value;
+  out += " }";
+}
+
+void append_report_attributes(std::string& out, const EnforcedPolicy& policy) {
+  std::array<char, 24> digits;
+  const auto digits_end = std::to_chars(digits.data(), digits.data() + digits.size(),
+                                        static_cast<std::int64_t>(policy.max_age.count()))
+                              .ptr;
+  out += " policy_type=sts policy_domain=";
+  out += policy.policy_domain;
+  append_policy_string(out, "version: ", "STSv1");
+  append_policy_string(out, "mode: ", mtasts::to_string(policy.mode));
+  for (const std::string_view pattern : policy.mx) {
+    append_policy_string(out, "mx: ", pattern);
+  }
+  append_policy_string(
+      out, "max_age: ", {digits.data(), static_cast<std::size_t>(digits_end - digits.data())});
+  for (const std::string_view pattern : policy.mx) {
+    out += " mx_host_pattern=";
+    out += pattern;
+  }
+}
+
+}  // namespace
+
+void append_secure_reply(std::string& out, const EnforcedPolicy& policy, const Profile& profile) {
+  if (policy.mx.empty() || !std::all_of(policy.mx.begin(), policy.mx.end(), is_pattern)) {
+    out += kDamaged;
+    return;
+  }
+  const std::size_t begin = out.size();
+  append_level(out, policy, profile);
+  if (!profile.report_attributes || !is_host_name(policy.policy_domain)) {
+    return;
+  }
+  const std::size_t without_report = out.size();
+  append_report_attributes(out, policy);
+  if (out.size() - begin > kMaxReplyBytes) {
+    out.resize(without_report);
+  }
+}
+
+}  // namespace mtastsd::postfix

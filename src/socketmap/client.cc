@@ -1,0 +1,169 @@
+#include "mtastsd/socketmap/client.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "mtastsd/postfix/postfix_policy.h"
+#include "mtastsd/socketmap/netstring.h"
+
+namespace mtastsd::socketmap {
+namespace {
+
+constexpr timeval kPostfixTimeLimit{100, 0};
+constexpr std::chrono::seconds kPostfixPatience{100};
+constexpr int kTickMilliseconds = 100;
+
+struct AddrInfoFree {
+  void operator()(addrinfo* list) const { freeaddrinfo(list); }
+};
+
+int connect_to(int family, const sockaddr* address, socklen_t size) {
+  const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    return -1;
+  }
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &kPostfixTimeLimit, sizeof(kPostfixTimeLimit));
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kPostfixTimeLimit, sizeof(kPostfixTimeLimit));
+  if (::connect(fd, address, size) == 0) {
+    return fd;
+  }
+  const int why = errno;
+  ::close(fd);
+  errno = why;
+  return -1;
+}
+
+int connect_unix(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  path.copy(address.sun_path, path.size());
+  return connect_to(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+}
+
+Result<int, std::string> connect_inet(const config::ListenAddress& server) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int rc =
+          getaddrinfo(server.host.c_str(), std::to_string(server.port).c_str(), &hints, &found);
+      rc != 0) {
+    return failure("host \"" + server.host + "\": " + gai_strerror(rc));
+  }
+  const std::unique_ptr<addrinfo, AddrInfoFree> list(found);
+  int fd = -1;
+  for (const addrinfo* one = found; one != nullptr && fd < 0; one = one->ai_next) {
+    fd = connect_to(one->ai_family, one->ai_addr, one->ai_addrlen);
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<Client, std::string> Client::connect(const config::ListenAddress& server) {
+  int fd = -1;
+  if (server.kind == config::ListenAddress::Kind::Unix) {
+    fd = connect_unix(server.path);
+  } else if (auto connected = connect_inet(server); connected) {
+    fd = *connected;
+  } else {
+    return failure(std::move(connected.error()));
+  }
+  if (fd < 0) {
+    return failure("no answer at " + server.str() + ": " + std::strerror(errno) +
+                   ": is mtastsd running and listening there?");
+  }
+  return Client(fd);
+}
+
+Client::Client(Client&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), input_(std::move(other.input_)), at_(other.at_) {}
+
+Client::~Client() {
+  if (fd_ >= 0) {
+    ::close(fd_);
+  }
+}
+
+Result<void, std::string> Client::send(std::string_view map, std::string_view key) {
+  std::string request;
+  socketmap::append_netstring(request, std::string(map) + " " + std::string(key));
+  for (std::string_view rest = request; !rest.empty();) {
+    const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (sent <= 0) {
+      return failure(std::string("cannot send the request: ") + std::strerror(errno));
+    }
+    rest.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return {};
+}
+
+bool Client::reply_ready() const {
+  const auto rest = std::string_view(input_).substr(at_);
+  return socketmap::read_netstring(rest, postfix::kMaxReplyBytes).status ==
+         socketmap::NetstringStatus::Complete;
+}
+
+Result<void, std::string> Client::wait_for_bytes(const std::function<void()>& tick) const {
+  const auto deadline = std::chrono::steady_clock::now() + kPostfixPatience;
+  while (std::chrono::steady_clock::now() < deadline) {
+    pollfd watch{fd_, POLLIN, 0};
+    if (::poll(&watch, 1, kTickMilliseconds) > 0) {
+      return {};
+    }
+    if (tick) {
+      tick();
+    }
+  }
+  return failure(std::string("no reply within 100 s: Postfix would give up"));
+}
+
+Result<std::string, std::string> Client::receive(const std::function<void()>& tick) {
+  std::array<char, 16384> buffer;
+  while (true) {
+    const auto rest = std::string_view(input_).substr(at_);
+    const socketmap::Netstring read = socketmap::read_netstring(rest, postfix::kMaxReplyBytes);
+    switch (read.status) {
+      case socketmap::NetstringStatus::Complete: {
+        std::string reply(read.payload);
+        at_ += read.consumed;
+        return reply;
+      }
+      case socketmap::NetstringStatus::Malformed:
+        return failure(std::string("the reply is no netstring: is that a socketmap server?"));
+      case socketmap::NetstringStatus::TooLong:
+        return failure(std::string("the reply is longer than Postfix takes"));
+      case socketmap::NetstringStatus::Incomplete:
+        break;
+    }
+    if (auto waited = wait_for_bytes(tick); !waited) {
+      return failure(std::move(waited.error()));
+    }
+    input_.erase(0, at_);
+    at_ = 0;
+    const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
+    if (got == 0) {
+      return failure(std::string("the server closed the connection without a reply"));
+    }
+    if (got < 0) {
+      return failure(std::string("cannot read the reply: ") + std::strerror(errno));
+    }
+    input_.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+}
+
+}  // namespace mtastsd::socketmap

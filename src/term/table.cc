@@ -1,0 +1,118 @@
+#include "mtastsd/term/table.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+namespace mtastsd::term {
+namespace {
+
+constexpr std::size_t kGap = 2;
+constexpr std::size_t kLeastOpenWidth = 16;
+constexpr std::size_t kPipeOpenWidth = 40;
+constexpr std::size_t kFieldWidth = 18;
+
+std::size_t columns_of(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+std::string padded(std::string text, std::size_t width) {
+  const std::size_t columns = columns_of(text);
+  return text + std::string(width > columns ? width - columns : 0, ' ');
+}
+
+}  // namespace
+
+Table::Table(const Terminal& terminal, std::vector<Column> columns)
+    : terminal_(terminal), columns_(std::move(columns)) {
+  std::size_t taken = kGap * (columns_.size() - 1);
+  for (const Column& column : columns_) {
+    taken += column.width;
+  }
+  for (Column& column : columns_) {
+    if (column.width == 0) {
+      const std::size_t left = terminal_.width > taken ? terminal_.width - taken : 0;
+      column.width = terminal_.is_terminal ? std::max(left, kLeastOpenWidth) : kPipeOpenWidth;
+    }
+  }
+}
+
+std::string Table::head() const {
+  std::vector<std::pair<std::string, Colour>> cells;
+  for (const Column& column : columns_) {
+    cells.emplace_back(column.title, Colour::Bold);
+  }
+  return row(cells);
+}
+
+std::string Table::row(const std::vector<std::pair<std::string, Colour>>& cells) const {
+  std::string line;
+  for (std::size_t i = 0; i < cells.size() && i < columns_.size(); ++i) {
+    const bool last = i + 1 == columns_.size();
+    const auto& [text, colour] = cells[i];
+    const std::string shown = terminal_.is_terminal ? cut(text, columns_[i].width) : text;
+    line += paint(terminal_, colour, last ? shown : padded(shown, columns_[i].width));
+    if (!last) {
+      line.append(kGap, ' ');
+    }
+  }
+  return line;
+}
+
+std::string field(const Terminal& terminal, std::string_view name, std::string_view value,
+                  Colour colour) {
+  std::string label = padded(std::string(name) + (name.empty() ? "" : ":"), kFieldWidth);
+  const std::size_t room = terminal.is_terminal && terminal.width > kFieldWidth + kLeastOpenWidth
+                               ? terminal.width - kFieldWidth
+                               : std::string::npos;
+  std::string lines;
+  while (true) {
+    std::string_view part = value;
+    if (columns_of(value) > room) {
+      part = value.substr(0, room);
+      if (const std::size_t blank = part.rfind(' '); blank != std::string_view::npos && blank > 0) {
+        part = part.substr(0, blank);
+      }
+      while (part.size() < value.size() &&
+             (static_cast<unsigned char>(value[part.size()]) & 0xc0) == 0x80) {
+        part.remove_suffix(1);
+      }
+    }
+    lines += paint(terminal, Colour::Bold, label) + paint(terminal, colour, part) + "\n";
+    value.remove_prefix(part.size());
+    value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
+    if (value.empty() || part.empty()) {
+      return lines;
+    }
+    label.assign(kFieldWidth, ' ');
+  }
+}
+
+std::string size_text(std::size_t bytes) {
+  constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  if (bytes < 1024) {
+    return std::to_string(bytes) + " B";
+  }
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f %s", value, kUnits[unit]);
+  return text.data();
+}
+
+std::string count_text(std::size_t count) {
+  std::string text = std::to_string(count);
+  for (std::size_t at = text.size(); at > 3;) {
+    at -= 3;
+    text.insert(at, ",");
+  }
+  return text;
+}
+
+}  // namespace mtastsd::term

@@ -1,0 +1,590 @@
+// Facts in, findings out: one row for each thing that can be wrong, each a change to a Postfix
+// where nothing is.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "mtastsd/doctor/findings.h"
+#include "mtastsd/doctor/report.h"
+#include "postconf.h"
+#include "tables.h"
+
+namespace mtastsd::doctor {
+namespace {
+
+constexpr char kTcp[] = "socketmap:inet:127.0.0.1:8461:postfix";
+constexpr char kUnix[] = "socketmap:unix:run/mtastsd/policy.sock:postfix";
+constexpr char kSocket[] = "/var/spool/postfix/run/mtastsd/policy.sock";
+
+// A Debian 12 with the lines of postfix/main.cf.postfix-3.4.
+Facts good() {
+  Facts facts;
+  facts.version = "3.7.11";
+  facts.config_directory = "/etc/postfix";
+  facts.has_socketmap = true;
+  facts.root = true;
+  facts.daemon = config::defaults();
+  facts.main = {{"default_process_limit", "100"},
+                {"disable_dns_lookups", "no"},
+                {"ignore_mx_lookup_error", "no"},
+                {"mail_owner", "postfix"},
+                {"proxy_read_maps", "proxy:unix:passwd.byname"},
+                {"queue_directory", "/var/spool/postfix"},
+                {"relayhost", ""},
+                {"smtp_dns_support_level", ""},
+                {"smtp_tls_CAfile", "/ca.pem"},
+                {"smtp_tls_CApath", ""},
+                {"smtp_tls_loglevel", "1"},
+                {"smtp_tls_per_site", ""},
+                {"smtp_tls_policy_maps", kTcp},
+                {"smtp_tls_security_level", "may"},
+                {"smtp_tls_trust_anchor_file", ""},
+                {"tls_append_default_CA", "no"}};
+  facts.services = {{"smtp/unix", true, {}}, {"relay/unix", true, {}}};
+  facts.tables[{kTcp, true}] = {true, ""};
+  facts.tables[{kTcp, false}] = {true, ""};
+  facts.ca_files["/ca.pem"] = {"", 140, 0};
+  return facts;
+}
+
+void listen_at(Facts& facts, const std::string& text) {
+  facts.daemon.socketmap.listen = {*config::parse_listen(text)};
+}
+
+// The table is asked and answers, in the chroot and out of it.
+void use_table(Facts& facts, const std::string& text) {
+  facts.main["smtp_tls_policy_maps"] = text;
+  for (const Table& table : parse_tables(text)) {
+    for (const bool chroot : {false, true}) facts.tables[{table.text, chroot}] = {true, ""};
+  }
+}
+
+void use_unix(Facts& facts) {
+  listen_at(facts, std::string("unix:") + kSocket);
+  use_table(facts, kUnix);
+  facts.sockets[{"run/mtastsd/policy.sock", true}] = {};
+}
+
+void use_new_postfix(Facts& facts) {
+  facts.version = "3.10.13";
+  facts.main["smtp_tls_enforce_sts_mx_patterns"] = "yes";
+  facts.main["smtp_tlsrpt_enable"] = "no";
+  use_table(facts, "socketmap:inet:127.0.0.1:8461:QUERYwithTLSRPT");
+}
+
+void expect_nothing_wrong(const Facts& facts) {
+  for (const Finding& one : judge(facts)) {
+    EXPECT_THAT(one.severity, testing::AnyOf(Severity::Good, Severity::Note))
+        << one.code << " " << one.text;
+  }
+}
+
+TEST(Doctor, FindsNothingWhereAllIsWell) {
+  expect_nothing_wrong(good());
+  EXPECT_EQ(exit_status(judge(good())), 0);
+  Facts facts = good();
+  use_unix(facts);
+  expect_nothing_wrong(facts);
+  facts = good();
+  use_new_postfix(facts);
+  expect_nothing_wrong(facts);
+}
+
+struct Case {
+  std::string code;
+  Severity severity;
+  std::function<void(Facts&)> change;
+  std::string file;  // of the first fix; empty: none
+  std::string line;
+};
+
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << one.code;
+}
+
+void set(Facts& facts, const std::string& name, const std::string& value) {
+  facts.main[name] = value;
+}
+
+std::vector<Case> map_cases() {
+  const std::string maps = "smtp_tls_policy_maps = ";
+  return {
+      {"map_missing", Severity::Error, [](Facts& f) { set(f, "smtp_tls_policy_maps", ""); },
+       "main.cf", maps + kTcp},
+      {"map_missing", Severity::Error, [](Facts& f) { use_table(f, "hash:/etc/postfix/tls"); },
+       "main.cf", maps + "hash:/etc/postfix/tls, " + kTcp},
+      {"map_missing", Severity::Error,
+       [](Facts& f) {
+         use_unix(f);
+         set(f, "smtp_tls_policy_maps", "");
+       },
+       "main.cf", maps + kUnix},
+      {"map_missing", Severity::Error,
+       [](Facts& f) {
+         use_new_postfix(f);
+         listen_at(f, "inet:0.0.0.0:9000");
+         set(f, "smtp_tls_policy_maps", "");
+       },
+       "main.cf", maps + "socketmap:inet:127.0.0.1:9000:QUERYwithTLSRPT"},
+      {"map_syntax", Severity::Error,
+       [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8461"); }, "main.cf", maps + kTcp},
+      {"map_off_here", Severity::Warning,
+       [](Facts& f) { f.services[1].overrides["smtp_tls_policy_maps"] = ""; },
+       "master.cf, below relay/unix", "-o { " + maps + kTcp + " }"},
+      {"map_hidden", Severity::Error,
+       [](Facts& f) { use_table(f, std::string("hash:/a static:may ") + kTcp); }, "main.cf",
+       maps + "hash:/a, " + kTcp},
+      {"map_order", Severity::Note,
+       [](Facts& f) { use_table(f, std::string("hash:/etc/postfix/tls, ") + kTcp); }, "", ""},
+      {"map_twice", Severity::Warning,
+       [](Facts& f) { use_table(f, std::string(kTcp) + " socketmap:inet:127.0.0.1:8461:QUERY"); },
+       "", ""},
+      {"map_broken", Severity::Error,
+       [](Facts& f) {
+         use_table(f, std::string("hash:/etc/postfix/tls ") + kTcp);
+         f.tables[{"hash:/etc/postfix/tls", true}] = {false, "No such file or directory"};
+       },
+       "command", "postmap hash:/etc/postfix/tls"},
+      {"map_unchecked", Severity::Unknown,
+       [](Facts& f) {
+         f.root = false;
+         use_table(f, std::string("hash:/etc/postfix/tls ") + kTcp);
+         f.tables[{"hash:/etc/postfix/tls", true}] = {false, "open /etc: Permission denied"};
+       },
+       "", ""},
+      {"map_name_unknown", Severity::Warning,
+       [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8461:sts"); }, "main.cf", maps + kTcp},
+      {"profile_too_new", Severity::Error,
+       [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8461:QUERYwithTLSRPT"); }, "main.cf",
+       maps + kTcp},
+      {"profile_too_new", Severity::Error, [](Facts& f) { f.version = "3.3.2"; }, "main.cf",
+       maps + "socketmap:inet:127.0.0.1:8461:old"},
+      {"profile_too_old", Severity::Warning,
+       [](Facts& f) {
+         use_new_postfix(f);
+         use_table(f, kTcp);
+       },
+       "main.cf", maps + "socketmap:inet:127.0.0.1:8461:QUERYwithTLSRPT"},
+      {"profile_too_old", Severity::Note, [](Facts& f) { f.version = "3.10.2"; }, "main.cf",
+       maps + "socketmap:inet:127.0.0.1:8461:QUERYwithTLSRPT"},
+      {"profile_no_sni", Severity::Warning,
+       [](Facts& f) { f.daemon.maps["postfix"].servername = false; }, "main.cf", maps + kTcp},
+      {"profile_testing", Severity::Note,
+       [](Facts& f) { f.daemon.maps["postfix"].enforce_testing = true; }, "", ""},
+      {"proxy_read_maps", Severity::Error,
+       [](Facts& f) { use_table(f, std::string("proxy:") + kTcp); }, "command",
+       std::string("postconf -e \"proxy_read_maps = $(postconf -h proxy_read_maps) proxy:") + kTcp +
+           "\""},
+      {"proxy", Severity::Note,
+       [](Facts& f) {
+         use_table(f, std::string("proxy:") + kTcp);
+         set(f, "proxy_read_maps", std::string("hash:/a proxy:") + kTcp);
+       },
+       "", ""},
+      {"host_name", Severity::Note,
+       [](Facts& f) { use_table(f, "socketmap:inet:localhost:8461:postfix"); }, "main.cf",
+       maps + kTcp},
+  };
+}
+
+std::vector<Case> daemon_cases() {
+  const std::string maps = "smtp_tls_policy_maps = ";
+  const std::string absolute = std::string("socketmap:unix:") + kSocket + ":postfix";
+  return {
+      {"daemon_silent", Severity::Error,
+       [](Facts& f) {
+         f.tables[{kTcp, true}] = {false, "Connection refused"};
+       },
+       "command", "systemctl enable --now mtastsd"},
+      {"daemon_silent", Severity::Error,
+       [](Facts& f) {
+         use_table(f, "socketmap:inet:127.0.0.1:8642:postfix");
+         f.tables[{"socketmap:inet:127.0.0.1:8642:postfix", true}] = {false, "Connection refused"};
+       },
+       "main.cf", maps + kTcp},
+      {"daemon_silent", Severity::Error,
+       [](Facts& f) {
+         listen_at(f, "inet:[::1]:8461");
+         f.tables[{kTcp, true}] = {false, "Connection refused"};
+       },
+       "main.cf", maps + "socketmap:inet:[::1]:8461:postfix"},
+      {"daemon_address", Severity::Warning,
+       [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8642:postfix"); }, "main.cf",
+       maps + kTcp},
+      {"daemon_unchecked", Severity::Unknown,
+       [](Facts& f) {
+         use_unix(f);
+         f.root = false;
+         f.tables[{kUnix, true}] = {false, "query error: Permission denied"};
+       },
+       "", ""},
+      {"socket_unchecked", Severity::Unknown,
+       [](Facts& f) {
+         use_unix(f);
+         f.root = false;
+         f.sockets.clear();
+       },
+       "", ""},
+      {"chroot_path", Severity::Error,
+       [=](Facts& f) {
+         use_unix(f);
+         use_table(f, absolute);
+       },
+       "main.cf", maps + kUnix},
+      {"chroot_path", Severity::Error,
+       [](Facts& f) {
+         listen_at(f, "unix:/run/mtastsd.sock");
+         use_table(f, "socketmap:unix:/run/mtastsd.sock:postfix");
+       },
+       "mtastsd.toml [socketmap]", std::string("listen = [\"unix:") + kSocket + "\"]"},
+      {"socket_place", Severity::Warning,
+       [](Facts& f) { use_table(f, "socketmap:unix:private/sts:postfix"); },
+       "mtastsd.toml [socketmap]", std::string("listen = [\"unix:") + kSocket + "\"]"},
+      {"socket_denied", Severity::Error,
+       [](Facts& f) {
+         use_unix(f);
+         f.sockets[{"run/mtastsd/policy.sock", true}] = {EACCES, kSocket, "0755 root:root"};
+       },
+       "mtastsd.toml [socketmap]", "socket_group = \"postfix\""},
+      {"socket_denied", Severity::Error,
+       [](Facts& f) {
+         use_unix(f);
+         f.sockets[{"run/mtastsd/policy.sock", true}] = {EACCES, "/var/spool/postfix/run/mtastsd",
+                                                         "0700 root:root"};
+       },
+       "command", "chgrp postfix /var/spool/postfix/run/mtastsd"},
+      {"socket_gone", Severity::Error,
+       [](Facts& f) {
+         use_unix(f);
+         f.sockets[{"run/mtastsd/policy.sock", true}] = {ENOENT, "", ""};
+       },
+       "", ""},
+      {"config_unusable", Severity::Error,
+       [](Facts& f) { f.config_error = "mtastsd.toml:3: unknown key \"lisen\""; }, "", ""},
+      {"connections_few", Severity::Warning,
+       [](Facts& f) { f.daemon.socketmap.max_connections = 199; }, "mtastsd.toml [socketmap]",
+       "max_connections = 200"},
+      {"postfix_version", Severity::Error, [](Facts& f) { f.version = "2.9.6"; }, "", ""},
+      {"postfix_socketmap", Severity::Error, [](Facts& f) { f.has_socketmap = false; }, "", ""},
+      {"smtp_missing", Severity::Error, [](Facts& f) { f.services.clear(); }, "master.cf",
+       "smtp unix - - n - - smtp"},
+      {"relayhost", Severity::Note, [](Facts& f) { set(f, "relayhost", "[relay.example]:587"); },
+       "", ""},
+  };
+}
+
+std::vector<Case> tls_cases() {
+  const std::string system = "smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt";
+  return {
+      {"tls_level_none", Severity::Warning, [](Facts& f) { set(f, "smtp_tls_security_level", ""); },
+       "main.cf", "smtp_tls_security_level = may"},
+      {"tls_level_none", Severity::Warning,
+       [](Facts& f) { f.services[1].overrides["smtp_tls_security_level"] = "none"; },
+       "master.cf, below relay/unix", "-o { smtp_tls_security_level = may }"},
+      {"tls_level_strict", Severity::Note,
+       [](Facts& f) { set(f, "smtp_tls_security_level", "verify"); }, "main.cf",
+       "smtp_tls_security_level = may"},
+      {"tls_level_strict", Severity::Note,
+       [](Facts& f) {
+         set(f, "smtp_tls_security_level", "");
+         set(f, "smtp_enforce_tls", "yes");
+       },
+       "main.cf", "smtp_tls_security_level = may"},
+      {"tls_level_unknown", Severity::Error,
+       [](Facts& f) { set(f, "smtp_tls_security_level", "always"); }, "main.cf",
+       "smtp_tls_security_level = may"},
+      {"dane_without_dnssec", Severity::Warning,
+       [](Facts& f) { set(f, "smtp_tls_security_level", "dane"); }, "main.cf",
+       "smtp_dns_support_level = dnssec"},
+      {"dane_without_dnssec", Severity::Error,
+       [](Facts& f) { set(f, "smtp_tls_security_level", "dane-only"); }, "main.cf",
+       "smtp_dns_support_level = dnssec"},
+      {"dane_ignores_errors", Severity::Warning,
+       [](Facts& f) {
+         set(f, "smtp_tls_security_level", "dane");
+         set(f, "smtp_dns_support_level", "dnssec");
+         set(f, "ignore_mx_lookup_error", "yes");
+       },
+       "main.cf", "ignore_mx_lookup_error = no"},
+      {"dane_and_sts", Severity::Note,
+       [](Facts& f) {
+         set(f, "smtp_tls_security_level", "dane");
+         set(f, "smtp_dns_support_level", "dnssec");
+       },
+       "", ""},
+      {"dns_disabled", Severity::Warning,
+       [](Facts& f) { set(f, "smtp_dns_support_level", "disabled"); }, "main.cf",
+       "smtp_dns_support_level = enabled"},
+      {"dns_disabled", Severity::Warning, [](Facts& f) { set(f, "disable_dns_lookups", "yes"); },
+       "main.cf", "smtp_dns_support_level = enabled"},
+      {"ca_missing", Severity::Error, [](Facts& f) { set(f, "smtp_tls_CAfile", ""); }, "main.cf",
+       system},
+      {"ca_missing", Severity::Error,
+       [](Facts& f) {
+         set(f, "smtp_tls_CAfile", "");
+         set(f, "tls_append_default_CA", "yes");
+       },
+       "main.cf", system},
+      {"ca_missing", Severity::Error,
+       [](Facts& f) { f.services[0].overrides["smtp_tls_CAfile"] = ""; },
+       "master.cf, below smtp/unix", "-o { " + system + " }"},
+      {"ca_unusable", Severity::Error,
+       [](Facts& f) {
+         f.ca_files["/ca.pem"] = {"No such file or directory", 0, 0};
+       },
+       "main.cf", system},
+      {"ca_unchecked", Severity::Unknown,
+       [](Facts& f) {
+         f.root = false;
+         f.ca_files["/ca.pem"] = {"Permission denied", 0, 0};
+       },
+       "", ""},
+      {"ca_expired", Severity::Error,
+       [](Facts& f) {
+         f.ca_files["/ca.pem"] = {"", 0, 3};
+       },
+       "main.cf", system},
+      {"ca_few", Severity::Note,
+       [](Facts& f) {
+         f.ca_files["/ca.pem"] = {"", 1, 0};
+       },
+       "main.cf", system},
+      {"ca_path_useless", Severity::Error,
+       [](Facts& f) {
+         set(f, "smtp_tls_CAfile", "");
+         set(f, "smtp_tls_CApath", "/etc/ssl/certs");
+         f.ca_paths[{"/etc/ssl/certs", true}] = {"No such file or directory", 0, 0};
+       },
+       "main.cf", system},
+      {"ca_path_useless", Severity::Error,
+       [](Facts& f) {
+         set(f, "smtp_tls_CAfile", "");
+         set(f, "smtp_tls_CApath", "/etc/ssl/certs");
+         f.ca_paths[{"/etc/ssl/certs", true}] = {"", 0, 0};
+       },
+       "main.cf", system},
+      {"trust_anchors", Severity::Warning,
+       [](Facts& f) { set(f, "smtp_tls_trust_anchor_file", "/ta.pem"); }, "main.cf",
+       "smtp_tls_trust_anchor_file = "},
+      // RFC 8461 section 4.1
+      {"mx_patterns_off", Severity::Warning,
+       [](Facts& f) {
+         use_new_postfix(f);
+         set(f, "smtp_tls_enforce_sts_mx_patterns", "no");
+       },
+       "main.cf", "smtp_tls_enforce_sts_mx_patterns = yes"},
+      {"tls_per_site", Severity::Note, [](Facts& f) { set(f, "smtp_tls_per_site", "hash:/a"); },
+       "main.cf", "smtp_tls_per_site = "},
+      {"tls_log", Severity::Note, [](Facts& f) { set(f, "smtp_tls_loglevel", "0"); }, "main.cf",
+       "smtp_tls_loglevel = 1"},
+      {"tlsrpt_without_policy", Severity::Warning,
+       [](Facts& f) {
+         use_new_postfix(f);
+         use_table(f, kTcp);
+         set(f, "smtp_tlsrpt_enable", "yes");
+       },
+       "", ""},
+  };
+}
+
+class DoctorCase : public testing::TestWithParam<Case> {};
+
+TEST_P(DoctorCase, IsFound) {
+  const Case& expected = GetParam();
+  Facts facts = good();
+  expected.change(facts);
+  const std::vector<Finding> findings = judge(facts);
+  const auto found = std::find_if(findings.begin(), findings.end(), [&](const Finding& one) {
+    return one.code == expected.code && one.severity == expected.severity;
+  });
+  ASSERT_NE(found, findings.end()) << text_report(facts, findings, {});
+  EXPECT_FALSE(found->text.empty());
+  if (expected.line.empty()) {
+    EXPECT_TRUE(found->fixes.empty());
+  } else {
+    ASSERT_FALSE(found->fixes.empty());
+    EXPECT_EQ(found->fixes[0].file, expected.file);
+    EXPECT_EQ(found->fixes[0].line, expected.line);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Maps, DoctorCase, testing::ValuesIn(map_cases()));
+INSTANTIATE_TEST_SUITE_P(Daemon, DoctorCase, testing::ValuesIn(daemon_cases()));
+INSTANTIATE_TEST_SUITE_P(Tls, DoctorCase, testing::ValuesIn(tls_cases()));
+
+// A line that doctor gives has to be one that it takes.
+TEST(Doctor, FixedLinesAreFoundGood) {
+  std::vector<Case> cases = map_cases();
+  for (const Case& one : tls_cases()) cases.push_back(one);
+  for (const Case& one : cases) {
+    if (one.file != "main.cf" || one.severity > Severity::Warning) continue;
+    SCOPED_TRACE(one.code + ": " + one.line);
+    Facts facts = good();
+    one.change(facts);
+    const std::size_t equal = one.line.find(" = ");
+    const std::string name = one.line.substr(0, equal);
+    const std::string value = one.line.substr(equal + 3);
+    facts.ca_files["/etc/ssl/certs/ca-certificates.crt"] = {"", 140, 0};
+    facts.daemon.maps["old"].servername = false;
+    facts.daemon.maps["postfix"].servername = true;
+    facts.main[name] = value;
+    if (name == "smtp_tls_policy_maps") use_table(facts, value);
+    for (const Finding& left : judge(facts)) EXPECT_NE(left.code, one.code) << left.text;
+  }
+}
+
+TEST(Doctor, ServicesOfMasterCfAreNamedWhereTheyDiffer) {
+  Facts facts = good();
+  facts.services[1].overrides["smtp_tls_CAfile"] = "";
+  for (const Finding& one : judge(facts)) {
+    if (one.code == "ca_missing") {
+      EXPECT_THAT(one.services, testing::ElementsAre("relay/unix"));
+    } else if (one.code == "daemon_answers") {
+      EXPECT_THAT(one.services, testing::IsEmpty());
+    }
+  }
+}
+
+TEST(Doctor, WithoutItsConfigurationNothingIsSaidAboutAddresses) {
+  Facts facts = good();
+  facts.config_error = "x";
+  use_table(facts, "socketmap:inet:127.0.0.1:9999:mine");
+  for (const Finding& one : judge(facts)) {
+    EXPECT_NE(one.code, "daemon_address");
+    EXPECT_NE(one.code, "map_name_unknown");
+  }
+}
+
+TEST(Doctor, ExitStatusIsTheWorstFinding) {
+  EXPECT_EQ(exit_status({{"a", Severity::Good}, {"b", Severity::Note}}), 0);
+  EXPECT_EQ(exit_status({{"a", Severity::Good}, {"b", Severity::Unknown}}), 2);
+  EXPECT_EQ(exit_status({{"a", Severity::Unknown}, {"b", Severity::Warning}}), 1);
+  EXPECT_EQ(exit_status({{"a", Severity::Error}}), 1);
+}
+
+std::set<std::string> all_codes() {
+  std::set<std::string> codes;
+  for (const auto& cases : {map_cases(), daemon_cases(), tls_cases()}) {
+    for (const Case& one : cases) {
+      Facts facts = good();
+      one.change(facts);
+      for (const Finding& finding : judge(facts)) codes.emplace(finding.code);
+    }
+  }
+  Facts facts = good();
+  use_unix(facts);
+  for (const Finding& finding : judge(facts)) codes.emplace(finding.code);
+  return codes;
+}
+
+TEST(Doctor, SchemaKnowsEveryCode) {
+  std::ifstream file(MTASTSD_SOURCE_DIR "/contrib/schema/doctor.json");
+  const auto schema = nlohmann::json::parse(file);
+  std::set<std::string> known;
+  for (const auto& code : schema["properties"]["findings"]["items"]["properties"]["code"]["enum"]) {
+    known.insert(code.get<std::string>());
+  }
+  EXPECT_EQ(all_codes(), known);
+}
+
+TEST(DoctorReport, JsonHasEveryFindingWithItsFixes) {
+  Facts facts = good();
+  facts.main["smtp_tls_CAfile"] = "";
+  const auto findings = judge(facts);
+  const auto report = nlohmann::json::parse(json_report(facts, findings));
+  EXPECT_EQ(report["postfix_version"], "3.7.11");
+  EXPECT_EQ(report["errors"], 1);
+  ASSERT_EQ(report["findings"].size(), findings.size());
+  EXPECT_EQ(report["findings"][0]["code"], "ca_missing");
+  EXPECT_EQ(report["findings"][0]["severity"], "error");
+  EXPECT_EQ(report["findings"][0]["fixes"][0]["file"], "main.cf");
+}
+
+TEST(DoctorReport, JsonSurvivesBytesThatAreNoUtf8) {
+  Facts facts = good();
+  facts.main["relayhost"] = "\xff\xfe";
+  EXPECT_TRUE(nlohmann::json::accept(json_report(facts, judge(facts))));
+}
+
+TEST(DoctorReport, TextIsWrappedAndItsLinesToCopyAreNot) {
+  Facts facts = good();
+  facts.main["smtp_tls_CAfile"] = "";
+  const std::string text = text_report(facts, judge(facts), {});
+  EXPECT_THAT(text, testing::StartsWith("Postfix 3.7.11 in /etc/postfix: 1 error\n"));
+  EXPECT_THAT(text, testing::HasSubstr("\n             smtp_tls_CAfile = "
+                                       "/etc/ssl/certs/ca-certificates.crt\n"));
+  EXPECT_THAT(text, testing::HasSubstr("postfix reload"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("\x1b")));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("             ")) continue;
+    EXPECT_LE(line.size(), 80u) << line;
+  }
+}
+
+TEST(DoctorReport, TextFromElsewhereCannotSteerTheTerminal) {
+  Facts facts = good();
+  facts.main["relayhost"] = "\x1b[2Jx";
+  const std::string text = text_report(facts, judge(facts), {true, false, 60});
+  EXPECT_THAT(text, testing::HasSubstr("\\x1b[2Jx"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("\x1b")));
+  EXPECT_THAT(text_report(facts, judge(facts), {true, true, 60}), testing::HasSubstr("\x1b[32mok"));
+}
+
+TEST(DoctorTables, AreReadAsPostfixDoes) {
+  const auto tables = parse_tables(
+      "hash:/etc/a,proxy:socketmap:inet:[::1]:8461:QUERY\n inline:{a=may, b=none} "
+      "socketmap:unix:run/x.sock:postfix");
+  ASSERT_EQ(tables.size(), 4u);
+  EXPECT_EQ(tables[0].type, "hash");
+  ASSERT_TRUE(tables[1].socketmap);
+  EXPECT_TRUE(tables[1].proxied);
+  EXPECT_EQ(tables[1].socketmap->host, "::1");
+  EXPECT_EQ(tables[1].socketmap->port, "8461");
+  EXPECT_EQ(tables[1].socketmap->name, "QUERY");
+  EXPECT_EQ(tables[1].str(), "proxy:socketmap:inet:[::1]:8461:QUERY");
+  EXPECT_EQ(tables[2].text, "inline:{a=may, b=none}");
+  EXPECT_EQ(tables[3].socketmap->path, "run/x.sock");
+  for (const char* bad : {"socketmap:", "socketmap:inet:8461:postfix", "socketmap:unix::x",
+                          "socketmap:tcp:h:1:x", "socketmap:inet:h:1:"}) {
+    EXPECT_FALSE(parse_tables(bad)[0].socketmap) << bad;
+  }
+}
+
+TEST(DoctorTables, PathsAreThoseOfTheChroot) {
+  EXPECT_EQ(real_path("run/x", true, "/q"), "/q/run/x");
+  EXPECT_EQ(real_path("run/x", false, "/q"), "/q/run/x");
+  EXPECT_EQ(real_path("/run/x", true, "/q"), "/q/run/x");
+  EXPECT_EQ(real_path("/run/x", false, "/q"), "/run/x");
+  const Table table = parse_tables("socketmap:unix:/run/x:postfix")[0];
+  EXPECT_EQ(for_postmap(table, true, "/q"), "socketmap:unix:/q/run/x:postfix");
+  EXPECT_EQ(for_postmap(table, false, "/q"), "socketmap:unix:/run/x:postfix");
+}
+
+TEST(DoctorPostconf, MasterCfIsReadByFields) {
+  const Master master = parse_master(
+      "smtp/inet/command = smtpd\nsmtp/inet/chroot = y\n"
+      "smtp/unix/chroot = -\nsmtp/unix/command = smtp\n"
+      "relay/unix/chroot = y\nrelay/unix/command = smtp -o syslog_name=x\n"
+      "lmtp/unix/chroot = y\nlmtp/unix/command = lmtp\n"
+      "proxymap/unix/chroot = n\nproxymap/unix/command = proxymap\n",
+      "relay/unix/smtp_tls_policy_maps = hash:/a = b\nsmtp/inet/smtp_tls_CAfile = /x\n", true);
+  ASSERT_EQ(master.smtp.size(), 2u);
+  EXPECT_EQ(master.smtp[0].name, "smtp/unix");
+  EXPECT_TRUE(master.smtp[0].chroot);
+  EXPECT_TRUE(master.smtp[0].overrides.empty());
+  EXPECT_EQ(master.smtp[1].overrides.at("smtp_tls_policy_maps"), "hash:/a = b");
+  EXPECT_FALSE(master.proxymap_chroot);
+  EXPECT_FALSE(
+      parse_master("smtp/unix/chroot = -\nsmtp/unix/command = smtp\n", "", false).smtp[0].chroot);
+}
+
+}  // namespace
+}  // namespace mtastsd::doctor
