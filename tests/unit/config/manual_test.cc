@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "keys.h"
+#include "tests/source_dir.h"
 
 namespace mtastsd::config {
 namespace {

@@ -14,6 +14,7 @@
 
 #include "keys.h"
 #include "mtastsd/config/config.h"
+#include "tests/source_dir.h"
 
 namespace mtastsd::config {
 namespace {

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "option_table.h"
+#include "tests/source_dir.h"
 #include "verbs.h"
 
 namespace mtastsd::ctl {

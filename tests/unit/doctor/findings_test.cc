@@ -15,6 +15,7 @@
 #include "mtastsd/doctor/report.h"
 #include "postconf.h"
 #include "tables.h"
+#include "tests/source_dir.h"
 
 namespace mtastsd::doctor {
 namespace {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/source_dir.h"
 #include "unit/base/exact_copy.h"
 
 namespace mtastsd::mtasts {
