@@ -5,7 +5,12 @@
 
 namespace mtastsd::config {
 
-// Every key there is, as "resolver.answer_timeout"; those of a map as "maps.NAME.postfix_version".
-std::vector<std::string> known_keys();
+struct KnownKey {
+  std::string name;            // "resolver.answer_timeout"; of a map: "maps.NAME.postfix_version"
+  bool needs_restart = false;  // a reload does not change it
+};
+
+// Every key there is.
+std::vector<KnownKey> known_keys();
 
 }  // namespace mtastsd::config

@@ -10,6 +10,7 @@
 
 #include "keys.h"
 #include "mtastsd/config/config.h"
+#include "mtastsd/config/reload.h"
 #include "value.h"
 #include "values.h"
 
@@ -70,28 +71,42 @@ struct Key {
   std::string_view section;
   std::string_view name;
   void (*read)(Value& value, Config& config);
+  // Set for a setting that only a restart changes: whether two configurations agree on it.
+  bool (*agree)(const Config& a, const Config& b) = nullptr;
 };
+
+template <auto kSection, auto kSetting>
+bool restart(const Config& a, const Config& b) {
+  return (a.*kSection).*kSetting == (b.*kSection).*kSetting;
+}
 
 const std::vector<Key>& keys() {
   static const std::vector<Key> kKeys = {
-      {"socketmap", "listen", read_listen},
-      {"socketmap", "threads", [](Value& v, Config& c) { v.number(c.socketmap.threads, 1, 64); }},
+      {"socketmap", "listen", read_listen, restart<&Config::socketmap, &Socketmap::listen>},
+      {"socketmap", "threads", [](Value& v, Config& c) { v.number(c.socketmap.threads, 1, 64); },
+       restart<&Config::socketmap, &Socketmap::threads>},
       {"socketmap", "max_connections",
-       [](Value& v, Config& c) { v.number(c.socketmap.max_connections, 1, 1'000'000); }},
-      {"socketmap", "socket_mode", read_socket_mode},
-      {"socketmap", "socket_owner", [](Value& v, Config& c) { v.text(c.socketmap.socket_owner); }},
-      {"socketmap", "socket_group", [](Value& v, Config& c) { v.text(c.socketmap.socket_group); }},
+       [](Value& v, Config& c) { v.number(c.socketmap.max_connections, 1, 1'000'000); },
+       restart<&Config::socketmap, &Socketmap::max_connections>},
+      {"socketmap", "socket_mode", read_socket_mode,
+       restart<&Config::socketmap, &Socketmap::socket_mode>},
+      {"socketmap", "socket_owner", [](Value& v, Config& c) { v.text(c.socketmap.socket_owner); },
+       restart<&Config::socketmap, &Socketmap::socket_owner>},
+      {"socketmap", "socket_group", [](Value& v, Config& c) { v.text(c.socketmap.socket_group); },
+       restart<&Config::socketmap, &Socketmap::socket_group>},
 
       {"dns", "servers", read_servers},
       {"dns", "resolv_conf",
        [](Value& v, Config& c) { v.absolute_path(c.dns.resolv_conf, false); }},
       {"dns", "timeout", [](Value& v, Config& c) { v.duration(c.dns.timeout, 100ms, 60s); }},
 
-      {"https", "ca_file", [](Value& v, Config& c) { v.text(c.https.ca_file); }},
+      {"https", "ca_file", [](Value& v, Config& c) { v.text(c.https.ca_file); },
+       restart<&Config::https, &Https::ca_file>},
       // RFC 8461 section 3.3 suggests one minute in all.
       {"https", "timeout", [](Value& v, Config& c) { v.duration(c.https.timeout, 1s, 60s); }},
-      {"https", "port", [](Value& v, Config& c) { v.number(c.https.port, 1, 65535); }},
-      {"https", "proxy", read_proxy},
+      {"https", "port", [](Value& v, Config& c) { v.number(c.https.port, 1, 65535); },
+       restart<&Config::https, &Https::port>},
+      {"https", "proxy", read_proxy, restart<&Config::https, &Https::proxy>},
       {"https", "allow_local_addresses",
        [](Value& v, Config& c) { v.flag(c.https.allow_local_addresses); }},
 
@@ -114,16 +129,21 @@ const std::vector<Key>& keys() {
       {"resolver", "idle_after",
        [](Value& v, Config& c) { v.duration(c.resolver.idle_after, 1s, 10 * kYear); }},
 
-      {"cache", "directory", [](Value& v, Config& c) { v.absolute_path(c.cache.directory, true); }},
+      {"cache", "directory", [](Value& v, Config& c) { v.absolute_path(c.cache.directory, true); },
+       restart<&Config::cache, &Cache::directory>},
       {"cache", "max_size",
        [](Value& v, Config& c) {
          v.size(c.cache.max_size, std::size_t{1} << 20, std::size_t{1} << 40);
-       }},
+       },
+       restart<&Config::cache, &Cache::max_size>},
       {"cache", "max_negative",
-       [](Value& v, Config& c) { v.number(c.cache.max_negative, 0, 1'000'000'000); }},
+       [](Value& v, Config& c) { v.number(c.cache.max_negative, 0, 1'000'000'000); },
+       restart<&Config::cache, &Cache::max_negative>},
 
-      {"control", "socket", [](Value& v, Config& c) { v.absolute_path(c.control.socket, true); }},
-      {"control", "socket_group", [](Value& v, Config& c) { v.text(c.control.socket_group); }},
+      {"control", "socket", [](Value& v, Config& c) { v.absolute_path(c.control.socket, true); },
+       restart<&Config::control, &Control::socket>},
+      {"control", "socket_group", [](Value& v, Config& c) { v.text(c.control.socket_group); },
+       restart<&Config::control, &Control::socket_group>},
 
       {"log", "level",
        [](Value& v, Config& c) {
@@ -136,14 +156,20 @@ const std::vector<Key>& keys() {
        [](Value& v, Config& c) {
          v.one_of<LogFormat>(c.log.format,
                              {{"logfmt", LogFormat::Logfmt}, {"json", LogFormat::Json}});
-       }},
+       },
+       restart<&Config::log, &LogOptions::format>},
       {"log", "target",
        [](Value& v, Config& c) {
          v.one_of<LogTarget>(c.log.target,
                              {{"stderr", LogTarget::Stderr}, {"syslog", LogTarget::Syslog}});
-       }},
+       },
+       restart<&Config::log, &LogOptions::target>},
   };
   return kKeys;
+}
+
+std::string full_name(const Key& key) {
+  return std::string(key.section) + "." + std::string(key.name);
 }
 
 struct MapKey {
@@ -328,13 +354,21 @@ class Reader {
 
 }  // namespace
 
-std::vector<std::string> known_keys() {
-  std::vector<std::string> names;
+std::vector<KnownKey> known_keys() {
+  std::vector<KnownKey> known;
   for (const Key& key : keys()) {
-    names.push_back(std::string(key.section) + "." + std::string(key.name));
+    known.push_back({full_name(key), key.agree != nullptr});
   }
-  for (const MapKey& key : map_keys()) names.push_back("maps.NAME." + std::string(key.name));
-  return names;
+  for (const MapKey& key : map_keys()) known.push_back({"maps.NAME." + std::string(key.name)});
+  return known;
+}
+
+std::vector<std::string> settings_that_need_restart(const Config& running, const Config& next) {
+  std::vector<std::string> settings;
+  for (const Key& key : keys()) {
+    if (key.agree != nullptr && !key.agree(running, next)) settings.push_back(full_name(key));
+  }
+  return settings;
 }
 
 Result<Config, ConfigError> parse(const std::string& text, const std::string& name) {

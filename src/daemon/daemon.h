@@ -1,10 +1,21 @@
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "answer_thread.h"
+#include "control_service.h"
+#include "listener.h"
+#include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
+#include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/config/config.h"
+#include "mtastsd/event/loop.h"
+#include "resolver_thread.h"
 
 namespace mtastsd {
 class Log;
@@ -13,24 +24,45 @@ class Log;
 namespace mtastsd::daemon {
 
 // The daemon: builds everything in order, runs until SIGTERM or SIGINT, reloads on SIGHUP, and
-// closes everything in the reverse order. One for a process; the caller has done
-// curl_global_init and blocked nothing.
+// closes everything in the reverse order. One for a process; the caller has called
+// curl_global_init and has blocked no signals.
 class Daemon {
  public:
-  // Everything that must work before the first client is served: listeners, cache, CA file.
-  // The error is one sentence for the operator. `config_path` is read again on SIGHUP; empty:
-  // there is no file.
+  // Sets up everything that must work before the first client is served: listeners, cache, CA
+  // file. The error is one sentence for the operator. `config_path` is read again on SIGHUP;
+  // empty: there is no file.
   static Result<std::unique_ptr<Daemon>, std::string> start(const config::Config& config,
                                                             const std::string& config_path,
                                                             Log& log);
   ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
 
   void run();
 
  private:
-  class Impl;
-  explicit Daemon(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  Daemon(config::Config config, std::string config_path, Log& log);
+  Result<void, std::string> set_up();
+  void accept_on(std::vector<std::unique_ptr<Listener>> listeners);
+  void open_control(const std::vector<std::unique_ptr<Listener>>& listeners,
+                    const std::string& cache_directory);
+  void reload();
+  void take_over(const config::Config& next);
+  void log_each_error(std::string_view message);
+  void log_stopped();
+
+  const config::Config config_;  // as started: what needs a restart stays as it is here
+  const std::string config_path_;
+  Log& log_;
+  SystemClock clock_;
+  std::atomic<std::size_t> open_connections_{0};
+  std::size_t next_thread_ = 0;                           // of the first answering thread
+  event::Loop loop_;                                      // signals and the control socket
+  std::vector<std::unique_ptr<event::FdWatch>> signals_;  // depends-on: loop_
+  std::unique_ptr<cache::LmdbStore> store_;
+  std::unique_ptr<ResolverThread> resolver_;              // depends-on: store_
+  std::vector<std::unique_ptr<AnswerThread>> answering_;  // depends-on: store_, resolver_
+  std::unique_ptr<ControlService> control_;               // depends-on: all above
 };
 
 // What start() would find wrong with the files and names that the configuration points to.

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,9 +44,30 @@ Defaults in_page() {
 TEST(ManualPage, HasEveryKeyOfTheReader) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : in_page()) keys.push_back(key);
-  std::vector<std::string> known = known_keys();
+  std::vector<std::string> known;
+  for (const KnownKey& key : known_keys()) known.push_back(key.name);
   std::sort(known.begin(), known.end());
   EXPECT_EQ(keys, known);
+}
+
+// The section RELOADING names them: "*cache.max_size*".
+TEST(ManualPage, SaysWhichKeysNeedARestart) {
+  std::ifstream file(std::string(MTASTSD_SOURCE_DIR) + "/contrib/man/mtastsd.toml.5.scd");
+  std::set<std::string> named;
+  bool inside = false;
+  const std::regex key(R"(\*([a-z]+\.[a-z_]+)\*)");
+  for (std::string line; std::getline(file, line);) {
+    line.erase(std::remove(line.begin(), line.end(), '\\'), line.end());
+    if (line.starts_with("# ")) inside = line == "# RELOADING";
+    for (std::sregex_iterator i(line.begin(), line.end(), key), end; inside && i != end; ++i) {
+      named.insert((*i)[1]);
+    }
+  }
+  std::set<std::string> known;
+  for (const KnownKey& one : known_keys()) {
+    if (one.needs_restart) known.insert(one.name);
+  }
+  EXPECT_EQ(named, known);
 }
 
 TEST(ManualPage, HasTheDefaultsOfTheExample) {

@@ -384,7 +384,8 @@ TEST_F(ExampleFile, HasEveryKeyOnceInItsSection) {
       found.push_back(section + "." + match[1].str());
     }
   }
-  auto expected = known_keys();
+  std::vector<std::string> expected;
+  for (const KnownKey& key : known_keys()) expected.push_back(key.name);
   std::sort(expected.begin(), expected.end());
   std::sort(found.begin(), found.end());
   EXPECT_EQ(found, expected);

@@ -1,0 +1,77 @@
+#include "answer_thread.h"
+
+#include <string_view>
+#include <utility>
+
+#include "options.h"
+
+namespace mtastsd::daemon {
+
+AnswerThread::AnswerThread(const config::Config& config, const Clock& clock,
+                           const cache::LmdbStore& store, AskResolver ask_resolver, Log& log,
+                           std::atomic<std::size_t>& open_connections)
+    : ask_resolver_(std::move(ask_resolver)),
+      answerer_(clock, loop_, store, *this, log, counters_, answer_options(config)),
+      server_(loop_, answerer_, server_counters_, open_connections,
+              config.socketmap.max_connections),
+      last_call_(loop_.make_timer([this] { answerer_.answer_all_now(); })),
+      give_up_(loop_.make_timer([this] { loop_.stop(); })) {
+  answerer_.set_reply([this](const socketmap::Ticket& ticket, std::string_view text) {
+    server_.reply(ticket, text);
+  });
+}
+
+AnswerThread::~AnswerThread() {
+  loop_.stop();
+  join();
+}
+
+void AnswerThread::accept_on(std::vector<std::unique_ptr<Listener>> listeners,
+                             std::function<void(int fd)> take) {
+  acceptor_ = std::make_unique<Acceptor>(loop_, std::move(listeners), std::move(take),
+                                         [this] { server_.close_longest_idle(); });
+}
+
+void AnswerThread::start() {
+  thread_ = std::thread([this] { loop_.run(); });
+}
+
+void AnswerThread::add(int fd) {
+  loop_.post([this, fd] { server_.add(fd); });
+}
+
+void AnswerThread::ask(const DomainName& domain, std::uint64_t question) {
+  if (question == 0) {
+    ask_resolver_(domain, nullptr);
+    return;
+  }
+  ask_resolver_(domain, [this, question](std::shared_ptr<const resolver::Answer> answer) {
+    loop_.post(
+        [this, question, answer = std::move(answer)] { answerer_.on_answer(question, answer); });
+  });
+}
+
+void AnswerThread::reload(const config::Config& config) {
+  loop_.post([this, options = answer_options(config)]() mutable {
+    answerer_.set_options(std::move(options));
+  });
+}
+
+void AnswerThread::begin_stop(Milliseconds answer_limit, Milliseconds stop_limit) {
+  loop_.post([this, answer_limit, stop_limit] {
+    if (acceptor_) {
+      acceptor_->close();
+    }
+    last_call_->arm(answer_limit);
+    give_up_->arm(stop_limit);
+    server_.drain([this] { loop_.stop(); });
+  });
+}
+
+void AnswerThread::join() {
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+}  // namespace mtastsd::daemon

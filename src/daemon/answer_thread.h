@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "acceptor.h"
+#include "mtastsd/answer/answerer.h"
+#include "mtastsd/base/clock.h"
+#include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/config/config.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/resolver/resolver.h"
+#include "mtastsd/socketmap/server.h"
+
+namespace mtastsd {
+class Log;
+}
+
+namespace mtastsd::daemon {
+
+// A thread that answers: its connections and what they are answered from, on a loop of their own.
+class AnswerThread final : public answer::Asker {
+ public:
+  // How the resolver's thread is asked, from this one; a null waiter only tells it of a query. The
+  // waiter is called on the resolver's thread, which has to end before this object is destroyed.
+  using AskResolver = std::function<void(const DomainName& domain, resolver::Waiter waiter)>;
+
+  // `clock`, `store`, `log` and `open_connections`, which all threads share, outlive it.
+  AnswerThread(const config::Config& config, const Clock& clock, const cache::LmdbStore& store,
+               AskResolver ask_resolver, Log& log, std::atomic<std::size_t>& open_connections);
+  ~AnswerThread() override;  // ends the thread at once
+  AnswerThread(const AnswerThread&) = delete;
+  AnswerThread& operator=(const AnswerThread&) = delete;
+
+  // Before start(): this thread accepts connections for all of them, and `take` says where each
+  // goes.
+  void accept_on(std::vector<std::unique_ptr<Listener>> listeners,
+                 std::function<void(int fd)> take);
+  void start();
+
+  // Takes over an accepted, non-blocking socket: from this thread, or from any other.
+  void add_here(int fd) { server_.add(fd); }
+  void add(int fd);
+
+  // Takes over what a reload can change. From any thread.
+  void reload(const config::Config& config);
+
+  // Stops accepting, answers what has been asked and ends the thread. Queries that wait for the
+  // resolver are answered with what is known after `answer_limit`; clients that do not take their
+  // replies are left after `stop_limit`, which is longer.
+  void begin_stop(Milliseconds answer_limit, Milliseconds stop_limit);
+  void join();
+
+  const answer::Counters& counters() const { return counters_; }
+  const socketmap::ServerCounters& server_counters() const { return server_counters_; }
+
+ private:
+  void ask(const DomainName& domain, std::uint64_t question) override;
+
+  const AskResolver ask_resolver_;
+  answer::Counters counters_;
+  socketmap::ServerCounters server_counters_;
+  event::Loop loop_;
+  answer::Answerer answerer_;  // depends-on: loop_
+  socketmap::Server server_;   // depends-on: loop_, answerer_
+  std::unique_ptr<Acceptor> acceptor_;
+  std::unique_ptr<event::Timer> last_call_;
+  std::unique_ptr<event::Timer> give_up_;
+  std::thread thread_;
+};
+
+}  // namespace mtastsd::daemon

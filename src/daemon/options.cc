@@ -1,0 +1,51 @@
+#include "options.h"
+
+namespace mtastsd::daemon {
+
+answer::AnswerOptions answer_options(const config::Config& config) {
+  return {.profiles = answer::Profiles(config.maps.begin(), config.maps.end()),
+          .answer_timeout = config.resolver.answer_timeout};
+}
+
+resolver::Options resolver_options(const config::Config& config) {
+  const config::Resolver& from = config.resolver;
+  resolver::Options options;
+  options.limits = {.recheck_min = from.recheck_min,
+                    .recheck_max = from.recheck_max,
+                    .negative_min = from.negative_min,
+                    .negative_max = from.negative_max,
+                    .retry_interval = from.retry_interval,
+                    .refresh_interval = from.refresh_interval,
+                    .idle_after = from.idle_after};
+  options.fetch_timeout = config.https.timeout;
+  options.allow_local_addresses = config.https.allow_local_addresses;
+  return options;
+}
+
+dns::AresOptions dns_options(const config::Config& config) {
+  dns::AresOptions options;
+  options.servers = config.dns.servers;
+  options.resolv_conf = config.dns.resolv_conf;
+  options.timeout = config.dns.timeout;
+  return options;
+}
+
+https::CurlOptions https_options(const config::Config& config) {
+  https::CurlOptions options;
+  options.ca_file = config.https.ca_file.empty() ? https::system_ca_file() : config.https.ca_file;
+  options.port = config.https.port;
+  options.proxy = config.https.proxy;
+  return options;
+}
+
+cache::StoreOptions store_options(const config::Config& config, const Clock& clock) {
+  cache::StoreOptions options;
+  options.directory =
+      config.cache.directory.empty() ? config::default_cache_directory() : config.cache.directory;
+  options.max_size = config.cache.max_size;
+  options.max_negative = config.cache.max_negative;
+  options.clock = &clock;
+  return options;
+}
+
+}  // namespace mtastsd::daemon

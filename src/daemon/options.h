@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+
+#include "mtastsd/answer/answerer.h"
+#include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/config/config.h"
+#include "mtastsd/dns/ares_client.h"
+#include "mtastsd/https/curl_fetcher.h"
+#include "mtastsd/resolver/resolver.h"
+
+// What the configuration means for each module. Pure, but for the places that the system chooses.
+namespace mtastsd::daemon {
+
+answer::AnswerOptions answer_options(const config::Config& config);
+resolver::Options resolver_options(const config::Config& config);
+dns::AresOptions dns_options(const config::Config& config);
+https::CurlOptions https_options(const config::Config& config);
+cache::StoreOptions store_options(const config::Config& config, const Clock& clock);
+
+}  // namespace mtastsd::daemon

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <functional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/config/config.h"
+#include "mtastsd/dns/ares_client.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/https/curl_fetcher.h"
+#include "mtastsd/resolver/resolver.h"
+
+namespace mtastsd {
+class Log;
+}
+
+namespace mtastsd::daemon {
+
+// The thread that finds out: the resolver with its DNS and HTTPS clients, on a loop of their own.
+// The public functions may be called from any thread.
+class ResolverThread {
+ public:
+  // `clock`, `store` and `log` outlive it.
+  ResolverThread(const config::Config& config, const Clock& clock, cache::LmdbStore& store,
+                 Log& log);
+  ~ResolverThread();  // as stop()
+  ResolverThread(const ResolverThread&) = delete;
+  ResolverThread& operator=(const ResolverThread&) = delete;
+
+  void start();
+  // Ends the thread. Work that was handed over and not begun is dropped, waiters are too.
+  void stop();
+
+  // As Resolver::ask(); the waiter is called on this thread.
+  void ask(const DomainName& domain, resolver::Waiter waiter);
+
+  // Runs `work` on this thread, or never when it has ended.
+  using Work = std::function<void(resolver::Resolver&, dns::AresClient&)>;
+  void run(Work work);
+
+  // Takes over what a reload can change.
+  void reload(const config::Config& config);
+
+  const resolver::Counters& counters() const { return resolver_.counters(); }
+  // Before start() only.
+  std::vector<std::string> dns_servers() const { return dns_.servers(); }
+
+ private:
+  double jitter();
+  bool has_ipv6();
+
+  const Clock& clock_;
+  std::mt19937_64 random_{std::random_device{}()};
+  bool local_addresses_;  // [https] allow_local_addresses
+  bool ipv6_ = false;
+  SteadyTime ipv6_checked_{};
+  event::Loop loop_;
+  dns::AresClient dns_;          // depends-on: loop_
+  https::CurlFetcher fetcher_;   // depends-on: loop_
+  resolver::Resolver resolver_;  // depends-on: all above
+  std::thread thread_;
+};
+
+}  // namespace mtastsd::daemon

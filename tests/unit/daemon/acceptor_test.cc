@@ -1,0 +1,82 @@
+#include "acceptor.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "fakes/temp_dir.h"
+#include "sockets.h"
+
+namespace mtastsd::daemon {
+namespace {
+
+using test::connect_to;
+using test::unix_listen;
+
+class AcceptorTest : public testing::Test {
+ protected:
+  AcceptorTest() {
+    for (const char* name : {"/one", "/two"}) {
+      EXPECT_TRUE(open_listeners(unix_listen(dir_.path() + name), {}, listeners_));
+    }
+  }
+  ~AcceptorTest() override {
+    for (const int fd : fds_) close(fd);
+  }
+  void connect(const char* name) {
+    fds_.push_back(connect_to(dir_.path() + name));
+    ASSERT_GE(fds_.back(), 0);
+  }
+  std::unique_ptr<Acceptor> acceptor(std::size_t expected, std::function<void()> make_room) {
+    return std::make_unique<Acceptor>(
+        loop_, std::move(listeners_),
+        [this, expected](int fd) {
+          fds_.push_back(fd);
+          if (++taken_ == expected) loop_.stop();
+        },
+        std::move(make_room));
+  }
+
+  mtastsd::test::TempDir dir_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  event::Loop loop_;
+  std::vector<int> fds_;
+  std::size_t taken_ = 0;
+};
+
+TEST_F(AcceptorTest, TakesConnectionsOfAllListeners) {
+  connect("/one");
+  connect("/two");
+  connect("/two");
+  const auto all = acceptor(3, [] { ADD_FAILURE() << "there are descriptors left"; });
+  loop_.run();
+  EXPECT_EQ(taken_, 3U);
+}
+
+TEST_F(AcceptorTest, WithoutDescriptorsItAsksForRoomAndGoesOnAfterAPause) {
+  connect("/one");
+  connect("/two");
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  int asked = 0;
+  const auto one = acceptor(2, [&] {
+    ++asked;
+    setrlimit(RLIMIT_NOFILE, &before);
+  });
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  loop_.run();
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(taken_, 2U);
+}
+
+TEST_F(AcceptorTest, AfterTheEndNobodyCanConnect) {
+  const auto one = acceptor(1, [] {});
+  one->close();
+  EXPECT_EQ(connect_to(dir_.path() + "/one"), -1);
+}
+
+}  // namespace
+}  // namespace mtastsd::daemon

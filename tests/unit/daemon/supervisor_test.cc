@@ -1,0 +1,77 @@
+#include "supervisor.h"
+
+#include <gtest/gtest.h>
+#include <sys/time.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdlib>
+#include <string>
+
+#include "fakes/temp_dir.h"
+#include "sockets.h"
+
+namespace mtastsd::daemon {
+namespace {
+
+// A service manager at `name`; "@" begins an abstract one.
+class Manager {
+ public:
+  explicit Manager(const std::string& name) : fd_(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address = test::unix_address(name);
+    if (name.front() == '@') address.sun_path[0] = '\0';
+    EXPECT_EQ(bind(fd_, reinterpret_cast<const sockaddr*>(&address),
+                   static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size())),
+              0);
+    const timeval limit{10, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setenv("NOTIFY_SOCKET", name.c_str(), 1);
+  }
+  ~Manager() {
+    unsetenv("NOTIFY_SOCKET");
+    close(fd_);
+  }
+  std::string heard() const {
+    std::array<char, 100> bytes{};
+    const ssize_t got = recv(fd_, bytes.data(), bytes.size(), 0);
+    return got < 0 ? "nothing" : std::string(bytes.data(), static_cast<std::size_t>(got));
+  }
+
+ private:
+  const int fd_;
+};
+
+TEST(Supervisor, IsToldAtAPath) {
+  const mtastsd::test::TempDir dir;
+  const Manager manager(dir.path() + "/notify");
+  EXPECT_TRUE(tell_supervisor("READY=1"));
+  EXPECT_EQ(manager.heard(), "READY=1");
+}
+
+TEST(Supervisor, IsToldAtAnAbstractName) {
+  const Manager manager("@mtastsd-unit-" + std::to_string(getpid()));
+  EXPECT_TRUE(tell_supervisor("STOPPING=1"));
+  EXPECT_EQ(manager.heard(), "STOPPING=1");
+}
+
+TEST(Supervisor, WhereThereIsNoneNothingIsSaid) {
+  unsetenv("NOTIFY_SOCKET");
+  EXPECT_TRUE(tell_supervisor("READY=1"));
+  setenv("NOTIFY_SOCKET", "", 1);
+  EXPECT_TRUE(tell_supervisor("READY=1"));
+  unsetenv("NOTIFY_SOCKET");
+}
+
+TEST(Supervisor, OneThatCannotBeToldIsNoticed) {
+  const mtastsd::test::TempDir dir;
+  for (const std::string& name :
+       {dir.path() + "/nobody", std::string("@mtastsd-nobody"), std::string("@"),
+        std::string("relative"), "/" + std::string(200, 'x')}) {
+    setenv("NOTIFY_SOCKET", name.c_str(), 1);
+    EXPECT_FALSE(tell_supervisor("READY=1")) << name;
+  }
+  unsetenv("NOTIFY_SOCKET");
+}
+
+}  // namespace
+}  // namespace mtastsd::daemon
