@@ -10,7 +10,7 @@ namespace {
 
 using mtasts::LineIssue;
 
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   return "\"" + printable(text) + "\"";
 }
 
@@ -28,7 +28,7 @@ void find_record_fault(const Facts& facts, const Analysis& analysis, Findings& f
       break;
   }
   for (const std::string& text : analysis.near_misses) {
-    add(findings, Code::RecordMisspelt, quoted(text));
+    add(findings, Code::RecordMisspelt, quote(text));
   }
   if (analysis.record_at_apex) {
     add(findings, Code::RecordMisplaced, "at " + facts.domain);
@@ -87,7 +87,7 @@ void find_response(const Facts& facts, Findings& findings) {
       break;
     case https::ErrorKind::Status:
       if (fetch.seen.status >= 300 && fetch.seen.status < 400) {
-        add(findings, Code::Redirect, "to " + quoted(fetch.seen.location));
+        add(findings, Code::Redirect, "to " + quote(fetch.seen.location));
       } else {
         add(findings, Code::HttpStatus, "status " + std::to_string(fetch.seen.status));
       }
@@ -123,7 +123,7 @@ void find_lines(const mtasts::AnnotatedPolicy& policy, LineIssue issue, Code cod
     }
     detail += (number > 1 ? "; " : "") + line_number(line);
     if (!line.text.empty()) {
-      detail += ": " + quoted(line.text.substr(0, 60));
+      detail += ": " + quote(line.text.substr(0, 60));
     }
   }
   if (number > kMaxNamed) {

@@ -12,7 +12,7 @@ constexpr std::size_t kMaxLinesShown = 60;
 constexpr std::size_t kMaxNamesListed = 6;
 constexpr std::size_t kMaxRecordsShown = 10;
 
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   return "\"" + printable(text) + "\"";
 }
 
@@ -60,7 +60,7 @@ void add_records(const Fact<TextRecords>& fact, std::vector<Line>& lines) {
            Mark::None});
       break;
     }
-    lines.push_back({"TXT", quoted(text), Mark::None});
+    lines.push_back({"TXT", quote(text), Mark::None});
   }
   add_chain(fact.value.chain, lines);
   if (fact.known()) {
@@ -161,7 +161,7 @@ void add_fetch(const PolicyHost& host, WallTime now, std::vector<Line>& lines) {
   if (seen.status != 0) {
     std::string text = "status " + std::to_string(seen.status);
     text += seen.media_type.empty() ? ", no media type" : ", " + printable(seen.media_type);
-    text += seen.location.empty() ? "" : ", to " + quoted(seen.location);
+    text += seen.location.empty() ? "" : ", to " + quote(seen.location);
     text += fetch.error ? "" : ", " + counted(seen.body_size, "byte", "bytes");
     lines.push_back({"answer", text + ", " + std::to_string(seen.took.count()) + " ms",
                      fetch.error ? Mark::Error : Mark::Good});

@@ -13,7 +13,7 @@ function __mtastsctl_at
         switch "$verb/$word"
             case )";
 
-std::string quoted(const std::string& text) {
+std::string quote(const std::string& text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'' || c == '\\') out += '\\';
@@ -40,7 +40,7 @@ std::string value_flags(const ValueSpec& value) {
     case ValueSpec::Kind::Directory:
       return " -x -a '(__fish_complete_directories)'";
     case ValueSpec::Kind::OneOf:
-      return " -x -a " + quoted(words_of(value));
+      return " -x -a " + quote(words_of(value));
   }
   return "";
 }
@@ -55,19 +55,19 @@ void append_paths(std::string& out, const VerbSpec& spec, const std::string& pat
 void append_lines(std::string& out, const VerbSpec& spec, const std::string& path) {
   const std::string at = "complete -c mtastsctl -n \"__mtastsctl_at '" + path + "'\"";
   for (const VerbSpec& verb : spec.verbs) {
-    out += at + " -a " + verb.name + " -d " + quoted(verb.description) + "\n";
+    out += at + " -a " + verb.name + " -d " + quote(verb.description) + "\n";
   }
   for (const OptionSpec& option : spec.options) {
     out += at;
     for (const std::string& name : option.names) {
       out += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
     }
-    out += value_flags(option.value) + " -d " + quoted(option.description) + "\n";
+    out += value_flags(option.value) + " -d " + quote(option.description) + "\n";
   }
   if (!spec.positionals.empty()) {
     const ValueSpec& value = spec.positionals.back();
     if (value.kind == ValueSpec::Kind::File) out += at + " -F\n";
-    if (value.kind == ValueSpec::Kind::OneOf) out += at + " -a " + quoted(words_of(value)) + "\n";
+    if (value.kind == ValueSpec::Kind::OneOf) out += at + " -a " + quote(words_of(value)) + "\n";
   }
   for (const VerbSpec& verb : spec.verbs) append_lines(out, verb, path + "/" + verb.name);
 }

@@ -7,6 +7,6 @@ namespace mtastsd::mtasts {
 
 // Remote text for an error's detail: in double quotes, everything but printable ASCII as
 // \xHH, cut short.
-std::string quoted(std::string_view text);
+std::string quote(std::string_view text);
 
 }  // namespace mtastsd::mtasts

@@ -53,7 +53,7 @@ void check_error(const config::ConfigError& error, std::string_view text) {
 
 // --- a configuration as a file ----------------------------------------------------------------
 
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     out += c == '"' || c == '\\' ? "\\" : "";
@@ -65,7 +65,7 @@ std::string quoted(std::string_view text) {
 class Writer {
  public:
   void section(const std::string& name) { text_ += "[" + name + "]\n"; }
-  void text(const char* key, std::string_view value) { raw(key, quoted(value)); }
+  void text(const char* key, std::string_view value) { raw(key, quote(value)); }
   void flag(const char* key, bool value) { raw(key, value ? "true" : "false"); }
   void number(const char* key, std::size_t value) { raw(key, std::to_string(value)); }
   void duration(const char* key, Milliseconds value) {
@@ -84,7 +84,7 @@ template <typename Items, typename Shown>
 std::string list(const Items& items, const Shown& shown) {
   std::string out = "[";
   for (const auto& item : items) {
-    out += quoted(shown(item)) + ",";
+    out += quote(shown(item)) + ",";
   }
   return out + "]";
 }
@@ -131,7 +131,7 @@ void write_rest(Writer& w, const config::Config& c) {
   w.text("format", c.log.format == LogFormat::Json ? "json" : "logfmt");
   w.text("target", c.log.target == LogTarget::Syslog ? "syslog" : "stderr");
   for (const auto& [name, profile] : c.maps) {
-    w.section("maps." + quoted(name));
+    w.section("maps." + quote(name));
     w.text("postfix_version", profile.report_attributes ? "3.10"
                               : profile.servername      ? "3.4"
                                                         : "2.10");
