@@ -147,10 +147,10 @@ class SmtpProbe::Impl {
   std::string received_;
   Smtp smtp_;
   Socket socket_;
-  std::unique_ptr<SSL_CTX, ContextFree> context_;       // depends-on: socket_
-  std::optional<https::CertificateWatch> certificate_;  // depends-on: context_
-  std::unique_ptr<SSL, SslFree> ssl_;                   // depends-on: context_, certificate_
-  std::unique_ptr<event::FdWatch> watch_;               // depends-on: socket_
+  std::unique_ptr<SSL_CTX, ContextFree> context_;  // depends-on: socket_
+  std::shared_ptr<const https::ConnectionNotes> connection_;
+  std::unique_ptr<SSL, SslFree> ssl_;      // depends-on: context_
+  std::unique_ptr<event::FdWatch> watch_;  // depends-on: socket_
 };
 
 void SmtpProbe::Impl::next_address() {
@@ -310,10 +310,11 @@ bool SmtpProbe::Impl::make_ssl() {
   X509_VERIFY_PARAM_set_auth_level(SSL_CTX_get0_param(context_.get()), level);
   SSL_CTX_set_min_proto_version(context_.get(), TLS1_VERSION);
   SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
-  certificate_.emplace(context_.get(), true);
+  connection_ = https::take_notes(context_.get(), https::CertificateRule::NoteAndCarryOn);
   ssl_.reset(SSL_new(context_.get()));
   // RFC 8461 section 7.1: SNI is the MX host.
-  return ssl_ && SSL_set_tlsext_host_name(ssl_.get(), target_.host.str().c_str()) == 1 &&
+  return connection_ && ssl_ &&
+         SSL_set_tlsext_host_name(ssl_.get(), target_.host.str().c_str()) == 1 &&
          SSL_set_fd(ssl_.get(), socket_.get()) == 1;
 }
 
@@ -335,7 +336,7 @@ void SmtpProbe::Impl::shake_hands() {
     watch_->set(error == SSL_ERROR_WANT_READ ? event::Interest::Read : event::Interest::Write);
     return;
   }
-  smtp_.certificate = certificate_->certificate();
+  smtp_.certificate = connection_->certificate;
   if (error == SSL_ERROR_NONE) {
     smtp_.tls_version = SSL_get_version(ssl_.get());
     quit();

@@ -6,6 +6,13 @@ namespace mtastsd::https {
 
 namespace {
 
+// How libcurl reports its own bound on a header line.
+#if LIBCURL_VERSION_NUM >= 0x080600
+constexpr CURLcode kHeaderTooLarge = CURLE_TOO_LARGE;
+#else
+constexpr CURLcode kHeaderTooLarge = CURLE_OUT_OF_MEMORY;
+#endif
+
 ErrorKind kind_of_timeout(const Progress& progress) {
   // The time for connecting is shorter than that for all of it.
   return progress.limit_over || progress.connected ? ErrorKind::Timeout : ErrorKind::Connect;
@@ -39,7 +46,7 @@ ErrorKind kind_of(CURLcode code, const Progress& progress) {
     case CURLE_USE_SSL_FAILED:
       return ErrorKind::Tls;
     case CURLE_FILESIZE_EXCEEDED:
-    case CURLE_OUT_OF_MEMORY:  // curl's own bound on one header line is reported so
+    case kHeaderTooLarge:
       return ErrorKind::TooLarge;
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
@@ -57,7 +64,7 @@ Error error_from_curl(int code, const std::string& text, const std::string& host
   const auto curl_code = static_cast<CURLcode>(code);
   const ErrorKind kind = kind_of(curl_code, progress);
   std::string detail = text.empty() ? curl_easy_strerror(curl_code) : text;
-  if (curl_code == CURLE_OUT_OF_MEMORY) detail = "a header line that is too long";
+  if (curl_code == kHeaderTooLarge) detail = "a header line that is too long";
   if (kind == ErrorKind::Certificate) detail = "certificate of " + host + ": " + detail;
   return Error{kind, std::move(detail)};
 }

@@ -48,6 +48,10 @@ constexpr Milliseconds kConnectLimit{15000};
 // curl 7.88 arms no timer for the turn of the next address: it is made to look.
 constexpr Milliseconds kLookEvery{250};
 constexpr long kCaCacheSeconds = 3600;  // how soon an updated CA bundle is in use
+// Since 8.10 libcurl waits up to 2 s for the other side's close_notify after each fetch. This
+// bounds the connections that wait so, the oldest going first; it must exceed the fetches under
+// way, which would wait for one another otherwise.
+constexpr long kMaxConnections = 1024;
 // First the one that every server has (RFC 8446 section 9.1): processors know its hash, SHA-384
 // they compute, and a handshake is some hundred blocks of it. (In the place of what openssl.cnf
 // says of TLS 1.3; of older versions it holds.)
@@ -65,12 +69,6 @@ struct ListDeleter {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 using ListPtr = std::unique_ptr<curl_slist, ListDeleter>;
-
-// Where an SSL_CTX keeps the Transfer it belongs to.
-int transfer_index() {
-  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-  return index;
-}
 
 void append(ListPtr& list, const std::string& text) {
   curl_slist* longer = curl_slist_append(list.get(), text.c_str());
@@ -145,7 +143,6 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
     explicit Observing(ObservedCallback to_call) : callback(std::move(to_call)) {}
     ObservedCallback callback;
     Observation seen;
-    std::optional<CertificateWatch> watch;
   };
 
   template <typename T>
@@ -159,7 +156,6 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
   std::size_t on_header(std::string_view line);
   std::size_t on_body(std::string_view data);
   CURLcode on_ssl_context(SSL_CTX* context);
-  static void on_ssl_event(const SSL* ssl, int where, int value);
   void observe_end();
   Progress progress() const;
 
@@ -179,8 +175,8 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
   std::array<char, CURL_ERROR_SIZE> curl_text_{};
   ResponseHead head_;
   std::string body_;
-  std::optional<Error> refused_;  // by a callback of ours
-  bool close_notified_ = false;
+  std::optional<Error> refused_;                       // by a callback of ours
+  std::shared_ptr<const ConnectionNotes> connection_;  // nullptr before the TLS handshake
   std::optional<FetchResult> result_;
   std::unique_ptr<CURL, EasyDeleter> easy_;  // depends-on: all above
 };
@@ -262,27 +258,15 @@ CURLcode CurlFetcher::Impl::Transfer::on_ssl_context(SSL_CTX* context) {
   // RFC 8461 section 3.3: only DNS-IDs count, and "*" stands for a whole label. curl's own
   // check, which comes on top, would take the CN of a certificate without them.
   if (!require_dns_id(context, host_)) return CURLE_SSL_CERTPROBLEM;
-  if (observing_) observing_->watch.emplace(context, false);
+  connection_ =
+      take_notes(context, observing_ ? CertificateRule::VerifyAndNote : CertificateRule::Verify);
+  if (!connection_) return CURLE_SSL_CERTPROBLEM;
   SSL_CTX_clear_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
   // One message of TLS for each read: else session tickets without end are read in one call.
   // (curl since 8.15 has OpenSSL read ahead, and what was read it takes all the same.)
   SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_read_ahead(context, 0);
-  if (SSL_CTX_set_ex_data(context, transfer_index(), this) != 1) return CURLE_SSL_CERTPROBLEM;
-  SSL_CTX_set_info_callback(context, &Transfer::on_ssl_event);
   return CURLE_OK;
-}
-
-// curl 7.88 takes the end of a connection for the end of the body whether or not close_notify
-// came before it.
-void CurlFetcher::Impl::Transfer::on_ssl_event(const SSL* ssl, int where, int value) {
-  auto* self = static_cast<Transfer*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), transfer_index()));
-  if (self == nullptr) return;
-  if (where == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
-    self->close_notified_ = true;
-  } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && self->observing_) {
-    self->observing_->seen.tls_version = SSL_get_version(ssl);
-  }
 }
 
 std::size_t CurlFetcher::Impl::Transfer::on_header(std::string_view line) {
@@ -324,9 +308,9 @@ void CurlFetcher::Impl::Transfer::observe_end() {
   curl_easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME_T, &took);
   seen.address = address != nullptr ? address : "";
   seen.took = std::chrono::ceil<Milliseconds>(std::chrono::microseconds(took));
-  if (observing_->watch) {
-    seen.certificate = observing_->watch->certificate();
-    if (seen.tls_version.empty()) seen.tls_version = observing_->watch->tls_version();
+  if (connection_) {
+    seen.certificate = connection_->certificate;
+    seen.tls_version = connection_->tls_version;
   }
   seen.status = head_.status();
   seen.media_type = head_.media_type();
@@ -342,7 +326,8 @@ void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
     result_ = failure(error_from_curl(code, curl_text_.data(), host_, progress()));
   } else if (!head_.complete()) {
     result_ = failure(Error{ErrorKind::Protocol, "not a complete HTTP response"});
-  } else if (head_.body_ends_with_connection() && !close_notified_) {
+  } else if (head_.body_ends_with_connection() && !connection_->close_notified) {
+    // libcurl takes the end of the connection for the end of the body with or without it.
     // RFC 9112 section 9.8: whoever sits in between could have cut it anywhere.
     result_ = failure(Error{ErrorKind::Protocol, "the connection ended without close_notify"});
   } else {
@@ -376,6 +361,7 @@ CurlFetcher::Impl::Impl(event::Loop& loop, Log& log, CurlOptions options)
   }
   CURLM* multi = multi_.get();
   curl_multi_setopt(multi, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
+  curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, kMaxConnections);
   curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, this);
   curl_multi_setopt(
       multi, CURLMOPT_SOCKETFUNCTION,

@@ -63,62 +63,95 @@ Certificate describe(const X509* cert) {
   return result;
 }
 
-// Where an X509_STORE_CTX keeps the State that looks on.
-int state_index() {
+// The notes with what only the callbacks need.
+struct Watched final : ConnectionNotes {
+  bool carry_on = false;
+  int first_error = X509_V_OK;
+
+  void note_problem(int error);
+  int verify(X509_STORE_CTX* store);
+};
+
+// Where an SSL_CTX keeps its share of the notes, until OpenSSL frees it.
+int notes_index() {
+  static const int index =
+      SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr,
+                               [](void*, void* share, CRYPTO_EX_DATA*, int, long, void*) noexcept {
+                                 delete static_cast<std::shared_ptr<Watched>*>(share);
+                               });
+  return index;
+}
+
+// Where an X509_STORE_CTX keeps the notes while verify() runs.
+int verifying_index() {
   static const int index = X509_STORE_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
 }
 
+void Watched::note_problem(int error) {
+  if (first_error == X509_V_OK) {
+    first_error = error;
+    certificate->problem = X509_verify_cert_error_string(error);
+  }
+  switch (error) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+      certificate->name_matches = false;
+      break;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD:
+    case X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD:
+      certificate->in_time = false;
+      break;
+    default:  // a long list that grows with OpenSSL, all of it about the chain
+      certificate->chain_trusted = false;
+      break;
+  }
+}
+
+int Watched::verify(X509_STORE_CTX* store) {
+  const X509* leaf = X509_STORE_CTX_get0_cert(store);
+  if (leaf == nullptr) {
+    return X509_verify_cert(store);
+  }
+  certificate = describe(leaf);
+  certificate->chain_trusted = certificate->in_time = certificate->name_matches = true;
+  first_error = X509_V_OK;
+  const auto* ssl = static_cast<const SSL*>(
+      X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  if (ssl != nullptr) {
+    tls_version = SSL_get_version(ssl);
+  }
+  X509_STORE_CTX_set_ex_data(store, verifying_index(), this);
+  X509_STORE_CTX_set_verify_cb(store, [](int good, X509_STORE_CTX* at) noexcept {
+    if (good == 0) {
+      static_cast<Watched*>(X509_STORE_CTX_get_ex_data(at, verifying_index()))
+          ->note_problem(X509_STORE_CTX_get_error(at));
+    }
+    return 1;
+  });
+  // Fails without telling the callback when memory runs out or the call was wrong.
+  if (X509_verify_cert(store) <= 0 && first_error == X509_V_OK) {
+    note_problem(X509_V_ERR_UNSPECIFIED);
+  }
+  X509_STORE_CTX_set_error(store, first_error);
+  return carry_on || first_error == X509_V_OK ? 1 : 0;
+}
+
+void on_event(const SSL* ssl, int where, int value) noexcept {
+  const auto* share = static_cast<std::shared_ptr<Watched>*>(
+      SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), notes_index()));
+  if (share == nullptr) {
+    return;
+  }
+  if (where == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
+    (*share)->close_notified = true;
+  } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
+    (*share)->tls_version = SSL_get_version(ssl);
+  }
+}
+
 }  // namespace
-
-struct CertificateWatch::State {
-  bool carry_on = false;
-  std::optional<Certificate> certificate;
-  std::string tls_version;
-  int first_error = X509_V_OK;
-
-  void note(int error) {
-    if (first_error == X509_V_OK) {
-      first_error = error;
-      certificate->problem = X509_verify_cert_error_string(error);
-    }
-    switch (error) {
-      case X509_V_ERR_HOSTNAME_MISMATCH:
-        certificate->name_matches = false;
-        break;
-      case X509_V_ERR_CERT_HAS_EXPIRED:
-      case X509_V_ERR_CERT_NOT_YET_VALID:
-      case X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD:
-      case X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD:
-        certificate->in_time = false;
-        break;
-      default:  // a long list that grows with OpenSSL, all about the chain
-        certificate->chain_trusted = false;
-        break;
-    }
-  }
-
-  int verify(X509_STORE_CTX* store) {
-    const X509* leaf = X509_STORE_CTX_get0_cert(store);
-    if (leaf == nullptr) return X509_verify_cert(store);
-    certificate = describe(leaf);
-    certificate->chain_trusted = certificate->in_time = certificate->name_matches = true;
-    first_error = X509_V_OK;
-    const auto* ssl = static_cast<const SSL*>(
-        X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-    if (ssl != nullptr) tls_version = SSL_get_version(ssl);
-    X509_STORE_CTX_set_ex_data(store, state_index(), this);
-    X509_STORE_CTX_set_verify_cb(store, [](int good, X509_STORE_CTX* at) noexcept {
-      auto* state = static_cast<State*>(X509_STORE_CTX_get_ex_data(at, state_index()));
-      if (good == 0) state->note(X509_STORE_CTX_get_error(at));
-      return 1;
-    });
-    // Without a word to the callback: out of memory, or a bad call.
-    if (X509_verify_cert(store) <= 0 && first_error == X509_V_OK) note(X509_V_ERR_UNSPECIFIED);
-    X509_STORE_CTX_set_error(store, first_error);
-    return carry_on || first_error == X509_V_OK ? 1 : 0;
-  }
-};
 
 bool require_dns_id(ssl_ctx_st* context, const std::string& host) {
   X509_VERIFY_PARAM* parameters = SSL_CTX_get0_param(context);
@@ -127,25 +160,24 @@ bool require_dns_id(ssl_ctx_st* context, const std::string& host) {
   return X509_VERIFY_PARAM_set1_host(parameters, host.data(), host.size()) == 1;
 }
 
-CertificateWatch::CertificateWatch(ssl_ctx_st* context, bool carry_on)
-    : state_(std::make_unique<State>()) {
-  state_->carry_on = carry_on;
-  SSL_CTX_set_cert_verify_callback(
-      context,
-      [](X509_STORE_CTX* store, void* state) noexcept {
-        return static_cast<State*>(state)->verify(store);
-      },
-      state_.get());
-}
-
-CertificateWatch::~CertificateWatch() = default;
-
-const std::optional<Certificate>& CertificateWatch::certificate() const {
-  return state_->certificate;
-}
-
-const std::string& CertificateWatch::tls_version() const {
-  return state_->tls_version;
+std::shared_ptr<const ConnectionNotes> take_notes(ssl_ctx_st* context, CertificateRule rule) {
+  auto notes = std::make_shared<Watched>();
+  notes->carry_on = rule == CertificateRule::NoteAndCarryOn;
+  auto share = std::make_unique<std::shared_ptr<Watched>>(notes);
+  if (SSL_CTX_set_ex_data(context, notes_index(), share.get()) != 1) {
+    return nullptr;
+  }
+  static_cast<void>(share.release());  // now the context's
+  SSL_CTX_set_info_callback(context, &on_event);
+  if (rule != CertificateRule::Verify) {
+    SSL_CTX_set_cert_verify_callback(
+        context,
+        [](X509_STORE_CTX* store, void* self) noexcept {
+          return static_cast<Watched*>(self)->verify(store);
+        },
+        notes.get());
+  }
+  return notes;
 }
 
 }  // namespace mtastsd::https

@@ -10,26 +10,30 @@ struct ssl_ctx_st;
 
 namespace mtastsd::https {
 
-// RFC 8461 sections 3.3 and 4.2: has certificates judged by the DNS-IDs for `host` alone, "*"
-// standing for a whole label. Needs SSL_VERIFY_PEER. False when OpenSSL will not.
+// RFC 8461 sections 3.3 and 4.2: makes `context` judge certificates by their DNS-IDs for `host`
+// alone, with "*" standing for one whole label. Needs SSL_VERIFY_PEER. False if OpenSSL is out of
+// memory.
 bool require_dns_id(ssl_ctx_st* context, const std::string& host);
 
-// Looks on while OpenSSL verifies the certificate of a connection, and notes all that is wrong with
-// it, where OpenSSL would stop at the first. The verdict stays the same, unless `carry_on`: then
-// the handshake goes on with any certificate. Outlives the handshakes of `context`, one at a time.
-class CertificateWatch {
- public:
-  CertificateWatch(ssl_ctx_st* context, bool carry_on);
-  ~CertificateWatch();
-  CertificateWatch(const CertificateWatch&) = delete;
-  CertificateWatch& operator=(const CertificateWatch&) = delete;
-
-  const std::optional<Certificate>& certificate() const;
-  const std::string& tls_version() const;  // of the connection, once there was a certificate
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
+// What OpenSSL reported about a connection so far.
+struct ConnectionNotes {
+  std::optional<Certificate> certificate;  // only if the certificate was to be noted
+  std::string tls_version;                 // "TLSv1.3", once the handshake got as far as that
+  bool close_notified = false;             // the peer has ended its side with close_notify
 };
+
+enum class CertificateRule {
+  Verify,          // OpenSSL's own verdict, nothing noted
+  VerifyAndNote,   // the same verdict, but everything that is wrong is noted, not only the first
+  NoteAndCarryOn,  // noted, and the handshake goes on with any certificate
+};
+
+// Takes notes of the connection that is made with `context`, one at a time, on the thread that
+// drives it. nullptr if OpenSSL is out of memory.
+//
+// The context owns the notes together with the caller, and its callbacks lead to the notes only:
+// libcurl may keep a connection with its context and callbacks for longer than the transfer (since
+// 8.10 it shuts TLS down in the background), so nothing there may point to anything of ours.
+std::shared_ptr<const ConnectionNotes> take_notes(ssl_ctx_st* context, CertificateRule rule);
 
 }  // namespace mtastsd::https
