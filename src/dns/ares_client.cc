@@ -1,15 +1,18 @@
-// Which server is asked when, and what came of it. Each server has a c-ares channel of its
-// own (channel.h), and each question whose answer was cut short one over TCP. A question goes to
-// the first server; after kNextServerAfter of silence, or at once after an error, to the next one
-// as well, while answers of the earlier ones still count. The first good answer wins. A server that
-// stayed silent where another one answered is asked last for kSuspectFor.
+// Which server is asked when, and what came of it. Each server has a c-ares channel of its own
+// (channel.h), and each question whose answer was truncated has one over TCP.
 //
-// New servers mean a new generation of channels; the old one is destroyed when its last
-// attempt has ended, which c-ares bounds by about the timeout of a question.
+// A question goes to the first server. After kAskAgainAfter of silence it is asked again there,
+// after kNextServerAfter, or at once after an error, at the next server; after the last one it
+// starts over with waits twice as long. Answers to all that was asked before still count, however
+// late; the first good one wins. A server that stayed silent where another one answered is asked
+// last for kSuspectFor.
 //
-// Lifetimes: a Question is owned by the caller, through the Handle, and known here by
-// pointer; whichever of the two dies first unhooks the other. c-ares owns the attempts.
-// Callbacks run from deliver() only, never inside a call of c-ares.
+// New servers mean a new generation of channels, and so do kQuestionsPerPort questions; the old one
+// is destroyed when nobody waits for its answers any more.
+//
+// Lifetimes: a Question is owned by the caller, through the Handle, and known here by pointer;
+// whichever of the two dies first unhooks the other. c-ares owns the attempts. Callbacks run from
+// deliver() only, never inside a call of c-ares.
 //
 // Logs: "dns servers" at start and on change, "dns resolv.conf unreadable" once per change.
 
@@ -39,12 +42,17 @@ namespace mtastsd::dns {
 
 namespace {
 
+// A burst makes a socket's buffer run over, and what was lost has to be asked again while mail
+// waits. A server at work on the answer is not hurt: it gets the same question once more.
+constexpr Milliseconds kAskAgainAfter{500};
 constexpr Milliseconds kNextServerAfter{1500};
 constexpr Milliseconds kSuspectFor{30000};
+constexpr std::uint64_t kQuestionsPerPort = 100;  // then another source port: harder to guess
 constexpr Milliseconds kLookAtResolvConfEvery{1000};
-constexpr Milliseconds kAskAgainAfter{300};  // servers that refuse, for
-constexpr Milliseconds kAskAgainFor{2000};
+constexpr Milliseconds kRefusedAgainAfter{300};  // a resolver that restarts refuses for a moment
+constexpr Milliseconds kRefusedAgainFor{2000};
 constexpr std::size_t kMaxWaiting = 10000;
+constexpr std::size_t kTurns = 2;
 constexpr int kMaxHops = 8;  // CNAMEs whose targets have to be asked for
 
 template <typename T>
@@ -156,14 +164,15 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
         inspect_(inspect),
         callback_(std::move(callback)),
         deadline_(impl.clock_.steady() + impl.options_.timeout),
-        ask_again_until_(impl.clock_.steady() + kAskAgainFor),
+        refused_until_(impl.clock_.steady() + kRefusedAgainFor),
         timer_(impl.loop_.make_timer([this] { on_timer(); })) {}
   ~Question() override {
     if (impl_ != nullptr) impl_->forget(*this);
   }
 
-  // Asks the next server, if there is one, and waits.
-  void ask_next_server();
+  // Asks once more, whoever's turn it is, and waits; gives up if no server is left.
+  void ask_next();
+  bool may_ask() const;
   void arm_timer();
   // Goes on with what was noted; may call back.
   void proceed();
@@ -171,7 +180,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
     outcome_ = failure(Error{kind, std::move(detail)});
   }
   void note(Channel::Attempt& attempt, Reading outcome) override;
-  void note_cut_short(Channel::Attempt& attempt) override;
+  void note_truncated(Channel::Attempt& attempt) override;
 
  private:
   friend class Impl;
@@ -181,6 +190,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
 
   void on_timer();
   void choose_order();
+  void take_off_the_round(const Channel& channel);
   void take(Reading reading);
   void take_provenance();
   void drop_attempts();
@@ -192,7 +202,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   bool inspect_;
   Callback callback_;
   SteadyTime deadline_;
-  SteadyTime ask_again_until_;
+  SteadyTime refused_until_;
   std::unique_ptr<event::Timer> timer_;
 
   Questions* list_ = nullptr;  // impl_'s running_ or waiting_
@@ -203,11 +213,13 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   int hops_ = 0;
   Seconds ttl_limit_{std::numeric_limits<std::int32_t>::max()};
   std::uint64_t servers_version_ = 0;
-  std::vector<std::size_t> order_;  // of the servers of that version
-  std::size_t asked_ = 0;           // how many of them were asked
-  SteadyTime next_server_at_{};
+  // Those of the servers of that version that may yet answer over UDP, in the order of asking.
+  std::vector<std::size_t> round_;
+  std::size_t turn_ = 0;  // in the round; each server has kTurns
+  int rounds_ = 0;        // that are over
+  SteadyTime next_at_{};
   std::vector<Channel::Attempt*> attempts_;  // under way, in the order of their start
-  std::vector<Server> cut_short_;            // servers to be asked again over TCP
+  std::vector<Server> truncated_;            // servers to be asked again over TCP
   std::optional<Reading> noted_;             // from a server, not an error
   std::optional<Error> last_error_;
   Provenance noted_provenance_;     // of noted_
@@ -218,49 +230,84 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
 void AresClient::Impl::Question::choose_order() {
   if (servers_version_ == impl_->servers_version_) return;
   servers_version_ = impl_->servers_version_;
-  asked_ = 0;
-  order_.resize(impl_->servers_.size());
-  for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = i;
+  turn_ = 0;
+  rounds_ = 0;
+  round_.resize(impl_->servers_.size());
+  for (std::size_t i = 0; i < round_.size(); ++i) round_[i] = i;
   const SteadyTime now = impl_->clock_.steady();
-  std::stable_partition(order_.begin(), order_.end(),
+  std::stable_partition(round_.begin(), round_.end(),
                         [&](std::size_t i) { return impl_->suspect_until_[i] <= now; });
 }
 
-void AresClient::Impl::Question::ask_next_server() {
+// The server of `channel` has answered, or is to answer over TCP. If it was the last one asked, it
+// is the next one's turn.
+void AresClient::Impl::Question::take_off_the_round(const Channel& channel) {
+  if (channel.transport() == Channel::Transport::Tcp) return;
+  std::erase_if(attempts_, [&](Channel::Attempt* attempt) {
+    const Channel& asked = *attempt->channel;
+    if (asked.transport() != channel.transport() || asked.server() != channel.server()) {
+      return false;
+    }
+    Channel::drop(*attempt);
+    return true;
+  });
+  if (servers_version_ != impl_->servers_version_) return;
+  const auto place = std::find_if(round_.begin(), round_.end(), [&](std::size_t server) {
+    return impl_->servers_[server] == channel.server();
+  });
+  if (place == round_.end()) return;
+  const std::size_t its_turn = static_cast<std::size_t>(place - round_.begin()) * kTurns;
+  if (turn_ > its_turn) {
+    if (turn_ <= its_turn + kTurns) next_at_ = impl_->clock_.steady();
+    turn_ -= std::min(kTurns, turn_ - its_turn);
+  }
+  round_.erase(place);
+}
+
+void AresClient::Impl::Question::ask_next() {
   choose_order();
   auto& generation = impl_->generations_.back();
-  while (asked_ < order_.size()) {
-    const std::size_t server = order_[asked_++];
+  while (!round_.empty()) {
+    if (turn_ >= round_.size() * kTurns) {
+      turn_ = 0;
+      ++rounds_;
+    }
+    const std::size_t server = round_[turn_ / kTurns];
     Channel* channel = generation.channels[server].get();
     if (channel == nullptr) {
       last_error_ = Error{ErrorKind::NoServer, "c-ares cannot be set up"};
+      round_.erase(round_.begin() + static_cast<std::ptrdiff_t>(turn_ / kTurns));
       continue;
     }
+    const Milliseconds wait =
+        turn_ % kTurns == 0 ? kAskAgainAfter : kNextServerAfter - kAskAgainAfter;
+    ++turn_;
     ++generation.questions;
-    next_server_at_ = impl_->clock_.steady() + kNextServerAfter;
+    next_at_ = impl_->clock_.steady() + wait * (1 << rounds_);
     ask(*channel);
     arm_timer();
     return;
   }
-  // Every server has been asked; an attempt still under way may yet bring the answer.
-  if (attempts_.empty() && !noted_ && cut_short_.empty()) {
-    // A resolver that is being restarted refuses for a moment.
-    const SteadyTime again = impl_->clock_.steady() + kAskAgainAfter;
-    if (last_error_ && last_error_->kind == ErrorKind::NoServer && again < ask_again_until_ &&
-        again < deadline_ && !order_.empty()) {
-      asked_ = 0;
-      next_server_at_ = again;
-      arm_timer();
-      return;
-    }
-    outcome_ = failure(last_error_.value_or(Error{ErrorKind::NoServer, "there is no server"}));
-    impl_->ready(*this);
+  if (!attempts_.empty() || noted_ || !truncated_.empty()) return;  // an answer may yet come
+  const SteadyTime again = impl_->clock_.steady() + kRefusedAgainAfter;
+  if (last_error_ && last_error_->kind == ErrorKind::NoServer && again < refused_until_ &&
+      again < deadline_ && !impl_->servers_.empty()) {
+    servers_version_ = 0;  // all servers again
+    next_at_ = again;
+    arm_timer();
+    return;
   }
+  outcome_ = failure(last_error_.value_or(Error{ErrorKind::NoServer, "there is no server"}));
+  impl_->ready(*this);
+}
+
+// What is left to ask: servers of the round, or all of them again after they have refused.
+bool AresClient::Impl::Question::may_ask() const {
+  return list_ == &impl_->running_ && (!round_.empty() || attempts_.empty());
 }
 
 void AresClient::Impl::Question::arm_timer() {
-  SteadyTime next = deadline_;
-  if (list_ == &impl_->running_ && asked_ < order_.size()) next = std::min(next, next_server_at_);
+  const SteadyTime next = may_ask() ? std::min(deadline_, next_at_) : deadline_;
   timer_->arm(std::chrono::ceil<Milliseconds>(next - impl_->clock_.steady()));
 }
 
@@ -270,6 +317,7 @@ void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome
   if (!outcome) {
     last_error_ = std::move(outcome.error());
     last_error_->detail += " from " + attempt.channel->server().str();
+    take_off_the_round(*attempt.channel);
   } else if (!noted_) {
     mark_suspects(attempt);
     noted_ = std::move(outcome);
@@ -281,9 +329,10 @@ void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome
   impl_->ready(*this);
 }
 
-void AresClient::Impl::Question::note_cut_short(Channel::Attempt& attempt) {
+void AresClient::Impl::Question::note_truncated(Channel::Attempt& attempt) {
   std::erase(attempts_, &attempt);
-  cut_short_.push_back(attempt.channel->server());
+  truncated_.push_back(attempt.channel->server());
+  take_off_the_round(*attempt.channel);
   impl_->ready(*this);
 }
 
@@ -323,7 +372,7 @@ void AresClient::Impl::Question::mark_suspects(const Channel::Attempt& answered)
 
 void AresClient::Impl::Question::on_timer() {
   if (impl_->clock_.steady() < deadline_) {
-    if (asked_ < order_.size() && impl_->clock_.steady() >= next_server_at_) ask_next_server();
+    if (may_ask() && impl_->clock_.steady() >= next_at_) ask_next();
     arm_timer();
   } else if (!outcome_ && !noted_) {
     outcome_ =
@@ -338,11 +387,12 @@ void AresClient::Impl::Question::proceed() {
     Reading reading = std::move(*noted_);
     noted_.reset();
     take(std::move(reading));
-  } else if (!outcome_ && !cut_short_.empty()) {
-    for (const Server& server : std::exchange(cut_short_, {})) ask_over_tcp(server);
-    if (attempts_.empty()) ask_next_server();
-  } else if (!outcome_ && list_ == &impl_->running_) {
-    ask_next_server();  // after an error
+  } else if (!outcome_ && !truncated_.empty()) {
+    for (const Server& server : std::exchange(truncated_, {})) ask_over_tcp(server);
+    if (attempts_.empty()) ask_next();
+  } else if (!outcome_ && list_ == &impl_->running_) {  // after an error
+    if (round_.empty() || impl_->clock_.steady() >= next_at_) ask_next();
+    arm_timer();
   }
   if (!outcome_) return;
   impl_->forget(*this);
@@ -372,7 +422,7 @@ void AresClient::Impl::Question::take(Reading reading) {
     ttl_limit_ = limited(alias->ttl);
     name_ = std::move(alias->target);
     servers_version_ = 0;  // all servers again
-    ask_next_server();
+    ask_next();
     return;
   }
   if (auto* texts = std::get_if<TxtRecords>(&*reading)) texts->ttl = limited(texts->ttl);
@@ -386,7 +436,7 @@ void AresClient::Impl::Question::take(Reading reading) {
 }
 
 void AresClient::Impl::Question::drop_attempts() {
-  for (auto* attempt : attempts_) attempt->asker = nullptr;
+  for (auto* attempt : attempts_) Channel::drop(*attempt);
   attempts_.clear();
 }
 
@@ -430,10 +480,10 @@ Handle AresClient::Impl::ask(const std::string& name, RecordType type, bool insp
 }
 
 void AresClient::Impl::start(Question& question) {
-  if (generations_.back().questions >= Channel::questions_per_channel()) new_generation();
+  if (generations_.back().questions >= kQuestionsPerPort) new_generation();
   question.list_ = &running_;
   question.place_ = running_.insert(running_.end(), &question);
-  question.ask_next_server();
+  question.ask_next();
 }
 
 void AresClient::Impl::admit() {
@@ -472,7 +522,9 @@ void AresClient::Impl::forget(Question& question) {
   question.timer_->cancel();
   if (question.list_ != nullptr) question.list_->erase(question.place_);
   if (question.is_ready_) ready_.erase(question.ready_place_);
-  if (!waiting_.empty() && has_place()) delivery_->arm(Milliseconds(0));
+  const bool can_admit = !waiting_.empty() && has_place();
+  const bool can_sweep = generations_.size() > 1 || !tcp_channels_.empty();
+  if (can_admit || can_sweep) delivery_->arm(Milliseconds(0));
 }
 
 void AresClient::Impl::reconfigure(AresOptions options) {

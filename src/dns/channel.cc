@@ -1,15 +1,20 @@
-// c-ares of Debian 12 is 1.18.1, of Debian 13 1.34; what only the later one has is guarded by
-// its own macro. ares_query and its kin are marked deprecated there and keep working.
+// Debian 12 has c-ares 1.18.1, Debian 13 has 1.34; what only the later one has is guarded.
+// ares_query and its kin are marked deprecated there and keep working.
+//
+// Of what 1.34 does on its own:
+// - The query cache is turned off: who asks wants to know what the server says now.
+// - Retries and their timeouts, server failover and its probes never happen: one server a channel,
+//   one try, and timeouts are not looked at (ARES_PROCESS_FLAG_SKIP_NON_FD).
+// - DNS cookies (RFC 7873) go out with EDNS over UDP and cannot be turned off apart from it. They
+//   stay: BIND has sent them for ten years, so what drops such queries hears no answer to others
+//   either, and with them an answer from off the path has 64 more bits to guess.
 
 #define CARES_NO_DEPRECATED
 
 #include "channel.h"
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <ares.h>
@@ -22,38 +27,11 @@ namespace {
 // RFC 9715 section 3.1: fits in a packet without fragments nearly everywhere.
 constexpr int kUdpPayload = 1232;
 constexpr int kReceiveBuffer = 1024 * 1024;
-// A burst makes a socket's buffer run over, and what was lost is to be asked again while mail
-// waits. A server at work on the answer is not hurt: it gets the same question once more.
-constexpr Milliseconds kFirstUdpTry{500};
-constexpr Milliseconds kTcpTry{1500};
-constexpr int kQuestionsPerPort = 100;  // then another source port: harder to guess
-
-#ifdef ARES_OPT_MAXTIMEOUTMS
-// Newer releases fit the timeout to the latency they have seen, between these.
-constexpr Milliseconds kShortestTry{250};
-constexpr Milliseconds kLongestTry{1500};
-#endif
-
-// Try n lasts twice as long as try n - 1.
-int tries_for(Milliseconds patience, Milliseconds one_try) {
-  Milliseconds each = one_try;
-#ifdef ARES_OPT_MAXTIMEOUTMS
-  each = std::min(one_try, kShortestTry);
-#endif
-  int tries = 0;
-  for (Milliseconds sum{0}; sum < patience && tries < 100; ++tries) {
-    sum += each;
-#ifdef ARES_OPT_MAXTIMEOUTMS
-    each = std::min(each * 2, std::max(one_try, kLongestTry));
-#else
-    each *= 2;
-#endif
-  }
-  return std::max(tries, 1);
-}
+// c-ares 1.18 looks at its timeouts whenever it is called: this one must not come first.
+constexpr Milliseconds kBeyondPatience{1000};
 
 // RFC 1035 section 4.1.1: the TC bit.
-bool is_cut_short(const unsigned char* packet, int size) {
+bool is_truncated(const unsigned char* packet, int size) {
   return packet != nullptr && size > 2 && (packet[2] & 0x02) != 0;
 }
 
@@ -83,28 +61,22 @@ Reading outcome_without_answer(int status) {
 }  // namespace
 
 Channel::Channel(event::Loop& loop, Owner& owner, const Server& server, Transport transport)
-    : loop_(loop),
-      owner_(owner),
-      server_(server),
-      transport_(transport),
-      timer_(loop.make_timer([this] { process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); })) {}
+    : loop_(loop), owner_(owner), server_(server), transport_(transport) {}
 
 std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Server& server,
                                        Transport transport, Milliseconds patience) {
   std::unique_ptr<Channel> channel(new Channel(loop, owner, server, transport));
-  const Milliseconds one_try = std::clamp(patience / 4, Milliseconds(20),
-                                          transport == Transport::Tcp ? kTcpTry : kFirstUdpTry);
   ares_options options{};
   int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB |
              ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_RCVBUF | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS |
              ARES_OPT_RESOLVCONF;
-  // NOCHECKRESP: SERVFAIL and its like come to the caller as they are. IGNTC: so do answers cut
-  // short.
+  // NOCHECKRESP: SERVFAIL and its like come to the caller as they are. IGNTC: so do truncated
+  // answers.
   options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP |
                   ARES_FLAG_EDNS |
                   (transport == Transport::Tcp ? ARES_FLAG_USEVC : ARES_FLAG_IGNTC);
-  options.timeout = static_cast<int>(one_try.count());
-  options.tries = tries_for(patience, one_try);
+  options.timeout = static_cast<int>((patience + kBeyondPatience).count());
+  options.tries = 1;
   options.ednspsz = kUdpPayload;
   options.socket_receive_buffer_size = kReceiveBuffer;
   char lookups[] = "b";  // DNS only, no hosts file
@@ -115,17 +87,9 @@ std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Se
   options.sock_state_cb = [](void* self, int fd, int readable, int writable) noexcept {
     static_cast<Channel*>(self)->socket_state(fd, readable != 0, writable != 0);
   };
-#ifdef ARES_OPT_UDP_MAX_QUERIES
-  mask |= ARES_OPT_UDP_MAX_QUERIES;
-  options.udp_max_queries = kQuestionsPerPort;
-#endif
-#ifdef ARES_OPT_MAXTIMEOUTMS
-  mask |= ARES_OPT_MAXTIMEOUTMS;
-  options.maxtimeout = static_cast<int>(std::max(one_try, kLongestTry).count());
-#endif
 #ifdef ARES_OPT_QUERY_CACHE
   mask |= ARES_OPT_QUERY_CACHE;
-  options.qcache_max_ttl = 0;  // every question is asked: the caller knows when it needs news
+  options.qcache_max_ttl = 0;
 #endif
   if (ares_init_options(&channel->ares_, &options, mask) != ARES_SUCCESS) {
     channel->ares_ = nullptr;
@@ -138,22 +102,13 @@ std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Se
 }
 
 Channel::~Channel() {
-  // Calls back for every attempt still pending and for every socket.
+  // Calls back for every attempt that c-ares still has and for every socket.
   if (ares_ != nullptr) ares_destroy(ares_);
-}
-
-std::uint64_t Channel::questions_per_channel() {
-#ifdef ARES_OPT_UDP_MAX_QUERIES
-  return std::numeric_limits<std::uint64_t>::max();
-#else
-  // This release keeps one source port as long as questions are under way.
-  return kQuestionsPerPort;
-#endif
 }
 
 void Channel::ask(std::unique_ptr<Attempt> attempt) {
   attempt->channel = this;
-  ++pending_;
+  ++wanted_;
   if (attempt->inspect) {
     ask_authenticated(std::move(attempt));
     return;
@@ -161,7 +116,6 @@ void Channel::ask(std::unique_ptr<Attempt> attempt) {
   const std::string name = attempt->name;
   const int type = static_cast<int>(attempt->type);
   ares_query(ares_, name.c_str(), ns_c_in, type, &Channel::on_answer, attempt.release());
-  arm();
 }
 
 // RFC 6840 section 5.7: the AD bit in a query asks for the AD bit in the answer. ares_query sets
@@ -181,16 +135,20 @@ void Channel::ask_authenticated(std::unique_ptr<Attempt> attempt) {
   query[kFlagsAt] |= kAuthenticData;
   ares_send(ares_, query, size, &Channel::on_answer, attempt.release());
   ares_free_string(query);
-  arm();
+}
+
+void Channel::drop(Attempt& attempt) {
+  attempt.asker = nullptr;
+  --attempt.channel->wanted_;
 }
 
 void Channel::on_answer(void* arg, int status, int, unsigned char* packet, int size) noexcept {
   const std::unique_ptr<Attempt> attempt(static_cast<Attempt*>(arg));
-  --attempt->channel->pending_;
-  // Nobody asks any more when the channel is destroyed: ARES_EDESTRUCTION ends here.
+  // So end ARES_EDESTRUCTION and what c-ares says of its own timeouts.
   if (attempt->asker == nullptr) return;
-  if (attempt->channel->transport_ == Transport::Udp && is_cut_short(packet, size)) {
-    attempt->asker->note_cut_short(*attempt);
+  --attempt->channel->wanted_;
+  if (attempt->channel->transport_ == Transport::Udp && is_truncated(packet, size)) {
+    attempt->asker->note_truncated(*attempt);
     return;
   }
   attempt->asker->note(
@@ -212,26 +170,19 @@ void Channel::socket_state(int fd, bool readable, bool writable) {
     return;
   }
   watch = loop_.watch(fd, interest, [this, fd](event::Interest ready) {
-    process(event::wants_read(ready) ? fd : ARES_SOCKET_BAD,
-            event::wants_write(ready) ? fd : ARES_SOCKET_BAD);
+    process(fd, event::wants_read(ready), event::wants_write(ready));
   });
 }
 
-void Channel::process(int read_fd, int write_fd) {
-  ares_process_fd(ares_, read_fd, write_fd);
-  arm();
+void Channel::process(int fd, bool readable, bool writable) {
+#if ARES_VERSION >= 0x012200
+  const ares_fd_events_t events{
+      fd, (readable ? ARES_FD_EVENT_READ : 0U) | (writable ? ARES_FD_EVENT_WRITE : 0U)};
+  ares_process_fds(ares_, &events, 1, ARES_PROCESS_FLAG_SKIP_NON_FD);
+#else
+  ares_process_fd(ares_, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
+#endif
   owner_.after_call();  // Nothing may follow: it can destroy *this.
-}
-
-void Channel::arm() {
-  timeval buffer{};
-  const timeval* left = ares_timeout(ares_, nullptr, &buffer);
-  if (left == nullptr) {
-    timer_->cancel();
-    return;
-  }
-  // Rounded up: a timer that comes too early makes c-ares do nothing.
-  timer_->arm(Milliseconds(left->tv_sec * 1000 + (left->tv_usec + 999) / 1000));
 }
 
 }  // namespace mtastsd::dns

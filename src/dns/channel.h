@@ -16,10 +16,12 @@ struct ares_channeldata;
 
 namespace mtastsd::dns {
 
-// A c-ares channel with one server, on the loop, over UDP or TCP. c-ares sends again after a
-// silence; which server is asked when is not its business, so that a SERVFAIL arrives here as
-// what it is (c-ares 1.18 reports it as a refused connection once it has run out of servers).
-// Nor is the turn to TCP for answers cut short: a TCP connection that breaks fails all
+// A c-ares channel with one server, on the loop, over UDP or TCP. c-ares sends each question once
+// and waits for the answer; what to ask again, when, and which server next is the business of its
+// user. So a SERVFAIL arrives here as what it is (c-ares 1.18 reports it as a refused connection
+// once it has run out of servers), and a late answer still finds its socket (c-ares 1.34 fits its
+// timeouts to the latency it has seen, and closes the socket when the first of them is over).
+// Nor does c-ares turn to TCP for truncated answers: a TCP connection that breaks fails all
 // questions of its channel, so each such question gets a channel of its own.
 class Channel {
  public:
@@ -31,13 +33,13 @@ class Channel {
     virtual ~Asker() = default;
     virtual void note(Attempt& attempt, Reading outcome) = 0;
     // The answer did not fit into a datagram.
-    virtual void note_cut_short(Attempt& attempt) = 0;
+    virtual void note_truncated(Attempt& attempt) = 0;
   };
 
-  // One question as given to c-ares, which keeps it until it has called back, at the latest
-  // when the channel is destroyed. Who does not want the outcome any more clears `asker`.
+  // One question as given to c-ares, which keeps it until it has called back: when the answer or an
+  // error comes, at the latest when the channel is destroyed.
   struct Attempt {
-    Asker* asker = nullptr;
+    Asker* asker = nullptr;  // nullptr once nobody wants the outcome any more: see drop()
     std::string name;
     RecordType type = RecordType::Txt;
     bool inspect = false;        // asks for DNSSEC's verdict, and fills `provenance`
@@ -52,9 +54,9 @@ class Channel {
     virtual void after_call() = 0;
   };
 
-  // c-ares gives an attempt up after `patience` at the earliest, unless the server is known
-  // to be unreachable. nullptr when c-ares cannot be set up.
   enum class Transport { Udp, Tcp };
+  // The asker's patience must not be longer than `patience`; who loses it drops the attempt.
+  // nullptr when c-ares cannot be set up.
   static std::unique_ptr<Channel> make(event::Loop& loop, Owner& owner, const Server& server,
                                        Transport transport, Milliseconds patience);
   ~Channel();
@@ -64,11 +66,13 @@ class Channel {
   // The asker may hear of the outcome before this returns. The owner need not be told.
   void ask(std::unique_ptr<Attempt> attempt);
 
-  bool idle() const { return pending_ == 0; }
-  const Server& server() const { return server_; }
+  // The asker of `attempt` will not hear of it, and must not use it any more.
+  static void drop(Attempt& attempt);
 
-  // After how many questions a fresh channel is due, for the sake of a fresh source port.
-  static std::uint64_t questions_per_channel();
+  // True while nobody waits for an answer.
+  bool idle() const { return wanted_ == 0; }
+  const Server& server() const { return server_; }
+  Transport transport() const { return transport_; }
 
  private:
   Channel(event::Loop& loop, Owner& owner, const Server& server, Transport transport);
@@ -77,17 +81,15 @@ class Channel {
   static void on_answer(void* arg, int status, int timeouts, unsigned char* packet,
                         int size) noexcept;
   void socket_state(int fd, bool readable, bool writable);
-  void process(int read_fd, int write_fd);
-  void arm();
+  void process(int fd, bool readable, bool writable);
 
   event::Loop& loop_;
   Owner& owner_;
   const Server server_;
   const Transport transport_;
-  std::size_t pending_ = 0;
-  std::unique_ptr<event::Timer> timer_;
+  std::size_t wanted_ = 0;  // attempts with an asker
   std::map<int, std::unique_ptr<event::FdWatch>> watches_;
-  ares_channeldata* ares_ = nullptr;  // depends-on: timer_, watches_
+  ares_channeldata* ares_ = nullptr;  // depends-on: watches_
 };
 
 }  // namespace mtastsd::dns
