@@ -95,10 +95,7 @@ const postfix::Profile& Answerer::profile_of(std::string_view map) {
   if (warned_maps_.size() < kMaxWarnedMaps &&
       std::find(warned_maps_.begin(), warned_maps_.end(), map) == warned_maps_.end()) {
     warned_maps_.emplace_back(map);
-    log_.warn(
-        "unknown map name: answered as the map \"postfix\"; a [maps.NAME] section gives it "
-        "a profile of its own",
-        {{"map", map}});
+    log_.write(Event::UnknownMap, {{"map", map}});
   }
   return fallback;
 }

@@ -57,10 +57,7 @@ Result<void, std::string> Environments::open() {
   if (env.error().problem == Problem::Busy || env.error().problem == Problem::Newer) {
     return failure(std::move(env.error().message));
   }
-  log_.warn(
-      "cache not writable: what is there is read, new policies are lost at a restart; tried again "
-      "every minute",
-      {{"reason", env.error().message}});
+  log_.write(Event::CacheNotWritable, {{"reason", env.error().message}});
   auto read_only = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadOnly);
   if (read_only) {
     use(std::move(*read_only), false);
@@ -86,9 +83,8 @@ Result<std::unique_ptr<LmdbEnv>, LmdbEnv::OpenError> Environments::open_to_write
                                     " cannot be stored: " + mdb_strerror(salvaged.error())});
     }
     (*env)->fill_up();
-    log_.error(
-        "cache set aside: it is damaged; what could be read of it was kept, the rest will be "
-        "fetched again",
+    log_.write(
+        Event::CacheSetAside,
         {{"reason", aside_->reason}, {"kept_as", aside_->file}, {"records_read", *salvaged}});
     aside_.reset();
   }
@@ -120,8 +116,7 @@ bool Environments::mend() {
   if (failed_for_good_ || all_.size() >= kMaxEnvironments) {
     if (damaged_ && !failed_for_good_) {
       failed_for_good_ = true;
-      log_.error("cache given up: it is damaged again and again; look at the disk, and restart",
-                 {{"directory", directory_}});
+      log_.write(Event::CacheGivenUp, {{"directory", directory_}});
     }
     return false;
   }
@@ -144,7 +139,7 @@ bool Environments::make_writable() {
     return false;
   }
   use(std::move(*env), true);
-  log_.warn("cache writable now", {{"directory", directory_}});
+  log_.write(Event::CacheWritable, {{"directory", directory_}});
   return true;
 }
 
@@ -152,10 +147,7 @@ bool Environments::put_back() {
   const bool replaced = ::access((directory_ + "/data.mdb").c_str(), F_OK) == 0;
   if (!misplaced_logged_) {
     misplaced_logged_ = true;
-    log_.error(replaced ? "cache file replaced by somebody: what is stored now is lost at a "
-                          "restart; restart to use the new one"
-                        : "cache file deleted by somebody: it is put back",
-               {{"directory", directory_}});
+    log_.write(replaced ? Event::CacheReplaced : Event::CacheDeleted, {{"directory", directory_}});
   }
   if (replaced || !in_use()->copy_back()) {
     return false;
@@ -167,7 +159,7 @@ bool Environments::put_back() {
   }
   use(std::move(*env), true);
   misplaced_logged_ = false;
-  log_.warn("cache file put back", {{"directory", directory_}});
+  log_.write(Event::CacheRestored, {{"directory", directory_}});
   return true;
 }
 
@@ -201,20 +193,14 @@ bool Environments::replace_damaged() {
 void Environments::note_not_replaced(std::string_view reason) {
   if (!not_replaced_logged_) {
     not_replaced_logged_ = true;
-    log_.error(
-        "cache damaged: what can be read is read, new policies are lost at a restart; a new "
-        "file is tried every minute",
-        {{"directory", directory_}, {"reason", reason}});
+    log_.write(Event::CacheDamaged, {{"directory", directory_}, {"reason", reason}});
   }
 }
 
 void Environments::give_up_writing() {
   failed_for_good_ = true;
   writable_ = false;
-  log_.error(
-      "cache given up: the disk fails; what is there is still read, new policies are lost at a "
-      "restart; restart when the disk is well",
-      {{"directory", directory_}});
+  log_.write(Event::CacheDiskFailed, {{"directory", directory_}});
   auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadOnlyUnlocked);
   if (env) {
     use(std::move(*env), false);

@@ -135,8 +135,8 @@ std::optional<Entry> LmdbStore::find(const DomainName& domain) {
     entry = decode_entry(committed);
   }
   if (!entry) {
-    log_.warn("record dropped: it cannot be read, the policy will be fetched again",
-              {{"domain", domain.view()}, {"reason", to_string(entry.error())}});
+    log_.write(Event::RecordUnreadable,
+               {{"domain", domain.view()}, {"reason", to_string(entry.error())}});
     erase(domain);
     return std::nullopt;
   }
@@ -146,8 +146,7 @@ std::optional<Entry> LmdbStore::find(const DomainName& domain) {
 void LmdbStore::note_read_error() {
   const SteadyTime now = clock_.steady();
   if (last_read_error_ == SteadyTime{} || now - last_read_error_ > kReadErrorLogged) {
-    log_.error("cache cannot be read: policies in it are found out anew; look at the disk",
-               {{"directory", options_.directory}});
+    log_.write(Event::CacheReadFailed, {{"directory", options_.directory}});
   }
   counters_.read_errors.add();
   last_read_error_ = now;
@@ -567,8 +566,7 @@ int LmdbStore::evict(MDB_txn* txn, std::size_t target) {
     enforced += victim.worth == Worth::Enforced ? 1 : 0;
   }
   if (enforced > 0) {
-    log_.warn("cache full: enforced policies were dropped; raise [cache] max_size",
-              {{"dropped", enforced}, {"max_size", options_.max_size}});
+    log_.write(Event::CacheFull, {{"dropped", enforced}, {"max_size", options_.max_size}});
   }
   return 0;
 }
@@ -596,16 +594,16 @@ void LmdbStore::note_commit_result(int rc, std::size_t changes) {
       mdb_reader_check(env().env(), &dead);  // a killed reader of another process pins pages
     }
     if (failing_) {
-      log_.warn("commits work again", {{"directory", options_.directory}});
+      log_.write(Event::CommitsRecovered, {{"directory", options_.directory}});
     }
     failing_ = false;
     return;
   }
   counters_.failed_commits.add();
   if (!failing_) {
-    log_.error(
-        "commit failed: policies are kept in memory and tried again",
-        {{"directory", options_.directory}, {"reason", mdb_strerror(rc)}, {"waiting", changes}});
+    log_.write(
+        Event::CommitFailed,
+        {{"directory", options_.directory}, {"reason", mdb_strerror(rc)}, {"pending", changes}});
   }
   failing_ = true;
   if (rc == MDB_PANIC) {

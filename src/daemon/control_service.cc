@@ -219,9 +219,9 @@ void ControlService::listen(const config::Control& options) {
   }
   const std::string path = config::choose_control_socket(options.socket);
   if (!options.socket_group.empty() && ::getgrnam(options.socket_group.c_str()) == nullptr) {
-    log_.warn("no control socket: mtastsctl cannot ask this daemon",
-              {{"socket", path},
-               {"reason", "control.socket_group: there is no group " + options.socket_group}});
+    log_.write(Event::ControlSocketFailed,
+               {{"socket", path},
+                {"reason", "control.socket_group: there is no group " + options.socket_group}});
     return;
   }
   config::ListenAddress address;
@@ -232,7 +232,7 @@ void ControlService::listen(const config::Control& options) {
   access.socket_group = options.socket_group;
   std::vector<std::unique_ptr<Listener>> listeners;
   if (auto opened = open_listeners(address, access, listeners); !opened) {
-    log_.warn("no control socket: mtastsctl cannot ask this daemon", {{"reason", opened.error()}});
+    log_.write(Event::ControlSocketFailed, {{"socket", path}, {"reason", opened.error()}});
     return;
   }
   acceptor_ = std::make_unique<Acceptor>(
@@ -302,7 +302,7 @@ void ControlService::entry(const DomainName& domain, const Reply& reply) {
 }
 
 void ControlService::refresh(const DomainName& domain, const Reply& reply) {
-  log_.info("refresh asked for", {{"domain", domain.view()}});
+  log_.write(Event::RefreshRequested, {{"domain", domain.view()}});
   on_resolver_([reply, domain](resolver::Resolver& resolver, dns::AresClient&) {
     resolver.refresh(
         domain, [reply, domain](const std::shared_ptr<const resolver::Answer>& answer) {
@@ -317,7 +317,7 @@ void ControlService::forget(const DomainName& domain, const Reply& reply) {
     reply(error_json("too much waits for the disk: try again when it can be written"));
     return;
   }
-  log_.info("forgotten", {{"domain", domain.view()}});
+  log_.write(Event::DomainForgotten, {{"domain", domain.view()}});
   on_resolver_([reply, domain](resolver::Resolver& resolver, dns::AresClient&) {
     resolver.forget(domain, [reply, domain](const std::optional<cache::Entry>& known) {
       reply({{"ok", true}, {"entry", entry_json(domain, known)}});
@@ -349,7 +349,7 @@ void ControlService::import(std::string_view line, const Reply& reply) {
         return;
       }
       store.put(domain, *imported);
-      log.debug("imported", {{"domain", domain.view()}, {"id", imported->policy->id}});
+      log.write(Event::PolicyImported, {{"domain", domain.view()}, {"id", imported->policy->id}});
       reply({{"ok", true}, {"result", "imported"}, {"detail", ""}});
     });
   });

@@ -105,12 +105,13 @@ Result<void, std::string> Daemon::set_up() {
     answering_.push_back(std::make_unique<AnswerThread>(config_, clock_, *store_, ask_resolver,
                                                         log_, open_connections_));
   }
-  log_.info("started", {{"version", kVersion},
-                        {"config", config_path_.empty() ? "built-in defaults" : config_path_},
-                        {"listen", join(listeners, [](const auto& l) { return l->name(); })},
-                        {"cache", options.directory},
-                        {"dns", join(resolver_->dns_servers(), [](const auto& s) { return s; })},
-                        {"ca_file", https_options(config_).ca_file}});
+  log_.write(Event::Started,
+             {{"version", kVersion},
+              {"config", config_path_.empty() ? "built-in defaults" : config_path_},
+              {"listen", join(listeners, [](const auto& l) { return l->name(); })},
+              {"cache", options.directory},
+              {"dns", join(resolver_->dns_servers(), [](const auto& s) { return s; })},
+              {"ca_file", https_options(config_).ca_file}});
 
   open_control(listeners, options.directory);
   accept_on(std::move(listeners));
@@ -159,13 +160,12 @@ void Daemon::open_control(const std::vector<std::unique_ptr<Listener>>& listener
 
 void Daemon::run() {
   if (!tell_supervisor("READY=1")) {
-    log_.warn("service manager not told: it may take this start for failed",
-              {{"NOTIFY_SOCKET", std::getenv("NOTIFY_SOCKET")}});
+    log_.write(Event::NotifyFailed, {{"notify_socket", std::getenv("NOTIFY_SOCKET")}});
   }
   loop_.run();
   control_.reset();
   tell_supervisor("STOPPING=1");
-  log_.info("stopping");
+  log_.write(Event::Stopping);
   for (const auto& thread : answering_) {
     thread->begin_stop(kAnswerLimit, kStopLimit);
   }
@@ -178,7 +178,7 @@ void Daemon::run() {
 
 void Daemon::reload() {
   if (config_path_.empty()) {
-    log_.warn("not reloaded: there is no configuration file", {});
+    log_.write(Event::NotReloaded, {{"reason", "there is no configuration file"}});
     return;
   }
   tell_supervisor("RELOADING=1");
@@ -192,22 +192,21 @@ void Daemon::reload() {
 
 void Daemon::take_over(const config::Config& next) {
   for (const std::string& setting : config::settings_that_need_restart(config_, next)) {
-    log_.warn("needs a restart: this setting stays as it was", {{"setting", setting}});
+    log_.write(Event::RestartNeeded, {{"setting", setting}});
   }
   log_.set_level(next.log.level);
   resolver_->reload(next);
   for (const auto& thread : answering_) {
     thread->reload(next);
   }
-  log_.info("reloaded", {{"config", config_path_}});
+  log_.write(Event::Reloaded, {{"config", config_path_}});
 }
 
 // A line for each mistake: the field of a log line is bounded.
 void Daemon::log_each_error(std::string_view message) {
   while (!message.empty()) {
     const std::size_t end = std::min(message.find('\n'), message.size());
-    log_.error("not reloaded: the configuration in force goes on",
-               {{"reason", message.substr(0, end)}});
+    log_.write(Event::NotReloaded, {{"reason", message.substr(0, end)}});
     message.remove_prefix(std::min(end + 1, message.size()));
   }
 }
@@ -225,16 +224,16 @@ void Daemon::log_stopped() {
   }
   const resolver::Counters& found = resolver_->counters();
   const cache::Counters& stored = store_->counters();
-  log_.info("stopped", {{"queries", queries},
-                        {"enforced", enforced},
-                        {"waited", asked},
-                        {"timed_out", timed_out},
-                        {"resolutions", found.resolutions.value()},
-                        {"fetches", found.fetches.value()},
-                        {"fetch_failures", found.fetch_failures.value()},
-                        {"commits", stored.commits.value()},
-                        {"failed_commits", stored.failed_commits.value()},
-                        {"evicted", stored.evicted.value()}});
+  log_.write(Event::Stopped, {{"queries", queries},
+                              {"enforced", enforced},
+                              {"waited", asked},
+                              {"timed_out", timed_out},
+                              {"resolutions", found.resolutions.value()},
+                              {"fetches", found.fetches.value()},
+                              {"fetch_failures", found.fetch_failures.value()},
+                              {"commits", stored.commits.value()},
+                              {"failed_commits", stored.failed_commits.value()},
+                              {"evicted", stored.evicted.value()}});
 }
 
 }  // namespace mtastsd::daemon

@@ -42,7 +42,7 @@ int serve(const mtastsd::config::Config& config, const std::string& path) {
       (*daemon)->run();
     } else {
       if (config.log.target == mtastsd::LogTarget::Syslog) {
-        log.error("not started", {{"reason", daemon.error()}});
+        log.write(mtastsd::Event::NotStarted, {{"reason", daemon.error()}});
       }
       status = fail(daemon.error());
     }

@@ -549,7 +549,7 @@ void AresClient::Impl::look_at_resolv_conf() {
   resolv_conf_ = mark;
   std::ifstream file(options_.resolv_conf);
   if (!file) {
-    log_.warn("dns resolv.conf unreadable", {{"path", options_.resolv_conf}});
+    log_.write(Event::ResolvConfUnreadable, {{"path", options_.resolv_conf}});
     // The servers of before are the better guess; at the start it is the one on this host.
     if (servers_.empty()) use_servers(parse_resolv_conf(""));
     return;
@@ -568,7 +568,7 @@ void AresClient::Impl::use_servers(std::vector<Server> servers) {
   ++servers_version_;
   std::string text;
   for (const auto& server : servers_) text += (text.empty() ? "" : " ") + server.str();
-  log_.info("dns servers", {{"servers", text}});
+  log_.write(Event::DnsServers, {{"servers", text}});
   new_generation();
 }
 

@@ -357,7 +357,7 @@ CurlFetcher::Impl::Impl(event::Loop& loop, Log& log, CurlOptions options)
       multi_(curl_multi_init()) {
   if (!multi_) throw std::runtime_error("cannot set up libcurl");
   if (options_.ca_file.empty() || access(options_.ca_file.c_str(), R_OK) != 0) {
-    log_.error("no CA bundle", {{"path", options_.ca_file}});
+    log_.write(Event::CaFileUnreadable, {{"path", options_.ca_file}});
   }
   CURLM* multi = multi_.get();
   curl_multi_setopt(multi, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));

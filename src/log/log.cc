@@ -1,37 +1,42 @@
-// The log: a spdlog async_logger with a thread pool and a sink of its own; spdlog's registry
-// and default logger are not used. A line goes
-//   caller: make_body -> queue (1536 lines, overwrites its oldest) -> thread: Sink -> LineWriter
-// Known limits: lines still queued two seconds into the destructor are lost.
+// The log: a spdlog asynchronous logger with a thread pool and a sink of its own. spdlog's
+// registry and default logger are not used. A line goes
+//   caller: make_body -> queue (1536 lines, overwrites its oldest) -> the log's thread: Sink
+// Known limits: lines that are still queued after two seconds of destruction are lost.
 #include "mtastsd/log/log.h"
 
+#include <poll.h>
 #include <pthread.h>
-#include <spdlog/async_logger.h>
-#include <spdlog/details/log_msg.h>
-#include <spdlog/details/thread_pool.h>
-#include <spdlog/sinks/sink.h>
+#include <spdlog/async.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
+#include <cassert>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "log_line.h"
-#include "log_writer.h"
 #include "mtastsd/base/clock.h"
+#include "syslog_socket.h"
 
 namespace mtastsd {
 namespace {
-
-using SystemTime = std::chrono::system_clock::time_point;
 
 constexpr std::size_t kQueueLines = 1536;
 constexpr Milliseconds kFlushWait{2000};
 constexpr const char* kSyslogPath = "/dev/log";
 
-// While lines are being lost all the time, say so this often.
+// While lines keep being lost, this is how often a line says so.
 constexpr Seconds kLossInterval{10};
+
+// The two types that spdlog's documented interface hands out without a public name.
+using ThreadPool = decltype(spdlog::thread_pool())::element_type;
+using Message = spdlog::details::log_msg;
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
@@ -56,89 +61,112 @@ LogLevel from_spdlog(spdlog::level::level_enum level) {
   return LogLevel::Error;
 }
 
-// How far the log's thread has come. The queue is first in, first out, so as soon as as many
-// lines have left it, written or overwritten, as had been posted, all of those have.
-class Progress {
- public:
-  void posted() { posted_.fetch_add(1); }
+std::string pattern(const LogOptions& options) {
+  const bool json = options.format == LogFormat::Json;
+  if (options.target == LogTarget::Syslog) return json ? "{%v" : "%v";
+  return json ? R"({"ts":"%Y-%m-%dT%H:%M:%S.%eZ",%v)" : "ts=%Y-%m-%dT%H:%M:%S.%eZ %v";
+}
 
-  void handled() {
-    {
-      const std::lock_guard lock(mutex_);
-      ++handled_;
+// Waits as long as stderr takes nothing. False if it takes nothing ever again.
+bool write_to_stderr(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, bytes.data(), bytes.size());
+    if (written > 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    } else if (written < 0 && errno == EAGAIN) {  // somebody made it non-blocking
+      pollfd watched{STDERR_FILENO, POLLOUT, 0};
+      ::poll(&watched, 1, -1);
+    } else if (written == 0 || errno != EINTR) {
+      return false;
     }
-    changed_.notify_all();
+  }
+  return true;
+}
+
+// Writes the lines, in the log's thread, and counts them.
+class Sink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  Sink(const LogOptions& options, ThreadPool& pool)
+      : base_sink(std::make_unique<spdlog::pattern_formatter>(
+            pattern(options), spdlog::pattern_time_type::utc, "\n")),
+        format_(options.format),
+        pool_(pool) {
+    if (options.target == LogTarget::Syslog) syslog_.emplace(kSyslogPath);
   }
 
-  void wait(spdlog::details::thread_pool& pool) {
+  void posted() { posted_.fetch_add(1); }
+
+  // Whatever is still queued is lost.
+  void close() { closed_.store(true); }
+
+  // The queue is first in, first out. So as soon as as many lines have left it, written or
+  // overwritten, as had been posted, all of those have. False if that takes too long.
+  bool wait() {
     const std::uint64_t goal = posted_.load();
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, kFlushWait, [&] { return handled_ + pool.overrun_counter() >= goal; });
+    std::unique_lock lock(handled_mutex_);
+    return handled_changed_.wait_for(lock, kFlushWait,
+                                     [&] { return handled_ + pool_.overrun_counter() >= goal; });
   }
 
  private:
+  void sink_it_(const Message& message) override {
+    if (closed_.load()) return;
+    if (write(message)) {
+      report_losses();
+    } else {
+      ++unwritten_;
+    }
+    {
+      const std::lock_guard lock(handled_mutex_);
+      ++handled_;
+    }
+    handled_changed_.notify_all();
+  }
+
+  void flush_() override {}
+
+  bool write(const Message& message) {
+    spdlog::memory_buf_t buffer;
+    formatter_->format(message, buffer);
+    const std::string_view line(buffer.data(), buffer.size());
+    if (syslog_ &&
+        syslog_->send(message.time, from_spdlog(message.level), line.substr(0, line.size() - 1))) {
+      return true;
+    }
+    return write_to_stderr(line);
+  }
+
+  // Writes one line for all that was lost: when the queue has run empty, or every now and then
+  // while it does not.
+  void report_losses() {
+    const std::size_t lost = unwritten_ + pool_.overrun_counter();
+    if (lost == reported_) return;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (!noticed_at_) noticed_at_ = now;
+    if (pool_.queue_size() > 0 && now - *noticed_at_ < kLossInterval) return;
+    const EventRow& row = row_of(Event::LogLinesLost);
+    const std::string body = log_line::make_body(format_, row, {{"count", lost - reported_}});
+    if (write(Message("log", to_spdlog(row.level), body))) {
+      reported_ = lost;
+      noticed_at_.reset();
+    }
+  }
+
+  LogFormat format_;
+  ThreadPool& pool_;  // outlives its thread, which is the one that writes
+  std::optional<SyslogSocket> syslog_;
+  std::size_t unwritten_ = 0;
+  std::size_t reported_ = 0;
+  std::optional<SteadyTime> noticed_at_;
+
+  std::atomic<bool> closed_{false};
   std::atomic<std::uint64_t> posted_{0};
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  std::mutex handled_mutex_;
+  std::condition_variable handled_changed_;
   std::uint64_t handled_ = 0;
 };
 
-// Called by the log's one thread only.
-class Sink final : public spdlog::sinks::sink {
- public:
-  Sink(std::unique_ptr<LineWriter> writer, LogFormat format, spdlog::details::thread_pool& pool,
-       Progress& progress)
-      : writer_(std::move(writer)), format_(format), pool_(pool), progress_(progress) {}
-
-  void log(const spdlog::details::log_msg& message) override {
-    const std::string_view body(message.payload.data(), message.payload.size());
-    if (write(message.time, from_spdlog(message.level), body)) {
-      report_losses();
-    } else {
-      ++dropped_;
-    }
-    progress_.handled();
-  }
-
-  void flush() override {}
-  void set_pattern(const std::string&) override {}
-  void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
-
- private:
-  bool write(SystemTime time, LogLevel level, std::string_view body) {
-    return writer_->write(std::chrono::floor<Milliseconds>(time), level, body);
-  }
-
-  // One line for all that was lost: when the queue has run empty, or every now and then while
-  // it does not.
-  void report_losses() {
-    const std::size_t lost = dropped_ + pool_.overrun_counter();
-    if (lost == reported_) return;
-    const SteadyTime now = std::chrono::steady_clock::now();
-    if (!noticed_) {
-      noticed_ = true;
-      noticed_at_ = now;
-    }
-    if (pool_.queue_size() > 0 && now - noticed_at_ < kLossInterval) return;
-    const std::string body =
-        log_line::make_body(format_, "log lines lost", {{"count", lost - reported_}});
-    if (write(std::chrono::system_clock::now(), LogLevel::Warn, body)) {
-      reported_ = lost;
-      noticed_ = false;
-    }
-  }
-
-  std::unique_ptr<LineWriter> writer_;
-  LogFormat format_;
-  spdlog::details::thread_pool& pool_;  // outlives its thread, which is the one that calls us
-  Progress& progress_;
-  std::size_t dropped_ = 0;
-  std::size_t reported_ = 0;
-  bool noticed_ = false;
-  SteadyTime noticed_at_;
-};
-
-// Signals are for the daemon's loop; without SIGPIPE a closed stderr is an error to count.
+// Signals are for the daemon's loop. Without SIGPIPE a closed stderr is an error to count.
 void set_up_thread() {
   sigset_t all;
   ::sigfillset(&all);
@@ -152,45 +180,36 @@ class Log::Backend {
  public:
   explicit Backend(const LogOptions& options)
       : format_(options.format),
-        pool_(std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1, set_up_thread)) {
-    auto sink = std::make_shared<Sink>(make_writer(options), options.format, *pool_, progress_);
-    logger_ = std::make_shared<spdlog::async_logger>("log", std::move(sink), pool_,
-                                                     spdlog::async_overflow_policy::overrun_oldest);
+        pool_(std::make_shared<ThreadPool>(kQueueLines, 1, set_up_thread)),
+        sink_(std::make_shared<Sink>(options, *pool_)),
+        logger_(std::make_shared<spdlog::async_logger>(
+            "log", sink_, pool_, spdlog::async_overflow_policy::overrun_oldest)) {
     logger_->set_level(spdlog::level::trace);
     // spdlog's own handler would write to stderr and wait for it.
     logger_->set_error_handler([](const std::string&) {});
   }
 
-  // The pool's destructor waits for the queue to be worked off. With give_up_ set that takes
-  // no longer than one look at stderr. The logger outlives the thread that works for it.
+  // The pool's destructor joins the log's thread. While stderr blocks that thread, it cannot end,
+  // and it is left behind with all that it uses: the program is about to end.
   ~Backend() {
-    progress_.wait(*pool_);
-    give_up_.store(true);
-    pool_.reset();
+    if (sink_->wait()) return;
+    sink_->close();
+    new std::shared_ptr<ThreadPool>(std::move(pool_));
   }
 
-  void post(LogLevel level, std::string_view event, Fields fields) {
-    const std::string body = log_line::make_body(format_, event, fields);
-    progress_.posted();
-    logger_->log(spdlog::source_loc{}, to_spdlog(level),
-                 spdlog::string_view_t(body.data(), body.size()));
+  void post(const EventRow& row, Fields fields) {
+    const std::string body = log_line::make_body(format_, row, fields);
+    sink_->posted();
+    logger_->log(spdlog::source_loc{}, to_spdlog(row.level), spdlog::string_view_t(body));
   }
 
-  void flush() { progress_.wait(*pool_); }
+  void flush() { sink_->wait(); }
 
  private:
-  std::unique_ptr<LineWriter> make_writer(const LogOptions& options) {
-    if (options.target == LogTarget::Syslog) {
-      return std::make_unique<SyslogWriter>(kSyslogPath, options.format, give_up_);
-    }
-    return std::make_unique<StreamWriter>(STDERR_FILENO, options.format, give_up_);
-  }
-
   LogFormat format_;
-  std::atomic<bool> give_up_{false};
-  Progress progress_;
-  std::shared_ptr<spdlog::details::thread_pool> pool_;  // depends-on: progress_, give_up_
-  std::shared_ptr<spdlog::logger> logger_;              // depends-on: pool_
+  std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<Sink> sink_;                    // depends-on: pool_
+  std::shared_ptr<spdlog::async_logger> logger_;  // depends-on: pool_, sink_
 };
 
 Log::Log() = default;
@@ -211,8 +230,10 @@ void Log::flush() {
   if (backend_) backend_->flush();
 }
 
-void Log::write(LogLevel level, std::string_view event, Fields fields) {
-  if (backend_ && enabled(level)) backend_->post(level, event, fields);
+void Log::write(Event event, Fields fields) {
+  const EventRow& row = row_of(event);
+  assert(log_line::has_fields_of(row, fields));
+  if (backend_ && enabled(row.level)) backend_->post(row, fields);
 }
 
 }  // namespace mtastsd

@@ -100,45 +100,12 @@ void append_number(std::string& out, std::int64_t number) {
   out.append(digits.data(), result.ptr);
 }
 
+// Keys are our own, so they need no escaping.
 void append_key(std::string& out, LogFormat format, std::string_view key) {
-  if (format == LogFormat::Json) {
-    append_text(out, format, key);
-    out += ':';
-    return;
-  }
-  for (const char c : key) {
-    out += c > ' ' && c < 0x7f && c != '=' && c != '"' ? c : '_';
-  }
-  out += '=';
-}
-
-void append_padded(std::string& out, unsigned value, int width) {
-  std::array<char, 10> digits;
-  for (int i = width; i-- > 0; value /= 10) {
-    digits[static_cast<std::size_t>(i)] = static_cast<char>('0' + value % 10);
-  }
-  out.append(digits.data(), static_cast<std::size_t>(width));
-}
-
-// RFC 3339, UTC.
-void append_time(std::string& out, Time time) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss clock(time - day);
-  append_padded(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
-  out += '-';
-  append_padded(out, static_cast<unsigned>(date.month()), 2);
-  out += '-';
-  append_padded(out, static_cast<unsigned>(date.day()), 2);
-  out += 'T';
-  append_padded(out, static_cast<unsigned>(clock.hours().count()), 2);
-  out += ':';
-  append_padded(out, static_cast<unsigned>(clock.minutes().count()), 2);
-  out += ':';
-  append_padded(out, static_cast<unsigned>(clock.seconds().count()), 2);
-  out += '.';
-  append_padded(out, static_cast<unsigned>(clock.subseconds().count()), 3);
-  out += 'Z';
+  const bool json = format == LogFormat::Json;
+  if (json) out += '"';
+  out += key;
+  out += json ? "\":" : "=";
 }
 
 std::string_view level_name(LogLevel level) {
@@ -159,14 +126,17 @@ std::string_view level_name(LogLevel level) {
 
 }  // namespace
 
-std::string make_body(LogFormat format, std::string_view event, Log::Fields fields) {
-  const bool json = format == LogFormat::Json;
+std::string make_body(LogFormat format, const EventRow& row, Log::Fields fields) {
+  const char separator = format == LogFormat::Json ? ',' : ' ';
   std::string out;
-  out.reserve(64 + 32 * fields.size());
-  out += json ? "{\"event\":" : "event=";
-  append_text(out, format, event);
+  out.reserve(128 + row.message.size() + 32 * fields.size());
+  append_key(out, format, "level");
+  append_text(out, format, level_name(row.level));
+  out += separator;
+  append_key(out, format, "event");
+  append_text(out, format, row.key);
   for (const LogField& field : fields) {
-    out += json ? ',' : ' ';
+    out += separator;
     append_key(out, format, field.key);
     if (field.is_number) {
       append_number(out, field.number);
@@ -174,19 +144,20 @@ std::string make_body(LogFormat format, std::string_view event, Log::Fields fiel
       append_text(out, format, field.text);
     }
   }
-  if (json) out += '}';
+  out += separator;
+  append_key(out, format, "message");
+  append_text(out, format, row.message);
+  if (format == LogFormat::Json) out += '}';
   return out;
 }
 
-void append_line(std::string& out, LogFormat format, Time time, LogLevel level,
-                 std::string_view body) {
-  const bool json = format == LogFormat::Json;
-  out += json ? "{\"ts\":\"" : "ts=";
-  append_time(out, time);
-  out += json ? "\",\"level\":\"" : " level=";
-  out += level_name(level);
-  out += json ? "\"," : " ";
-  out += json ? body.substr(1) : body;  // a JSON body brings a brace of its own
+bool has_fields_of(const EventRow& row, Log::Fields fields) {
+  std::string names;
+  for (const LogField& field : fields) {
+    if (!names.empty()) names += ' ';
+    names += field.key;
+  }
+  return names == row.fields;
 }
 
 }  // namespace mtastsd::log_line

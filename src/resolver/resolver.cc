@@ -397,7 +397,7 @@ void Resolver::Impl::look_at(const DomainName& domain, WallTime now) {
       refresh(domain, nullptr);
       break;
     case DueAction::Drop:
-      services_.log.info("policy expired", {{"domain", domain.view()}});
+      services_.log.write(Event::PolicyExpired, {{"domain", domain.view()}});
       services_.store.erase(domain);
       failing_.erase(domain);
       break;
@@ -416,9 +416,8 @@ void Resolver::Impl::warn_overload() {
     return;
   }
   last_overload_warning_ = now;
-  services_.log.warn(
-      "too many domains at once: some are answered as if they had no policy",
-      {{"at_work", running_.size()}, {"refused_so_far", counters_.overload.value()}});
+  services_.log.write(Event::Overloaded, {{"at_work", running_.size()},
+                                          {"refused_so_far", counters_.overload.value()}});
 }
 
 void Resolver::Impl::log_outcome(const Resolution& resolution, const Outcome& outcome) {
@@ -429,44 +428,43 @@ void Resolver::Impl::log_outcome(const Resolution& resolution, const Outcome& ou
           .count();
   const auto& policy = outcome.entry.policy;
   if (outcome.fetched) {
-    log.info("policy stored", {{"domain", domain},
-                               {"mode", to_string(policy->policy.mode)},
-                               {"id", policy->id},
-                               {"max_age", policy->policy.max_age.count()},
-                               {"change", name_of(outcome.change)},
-                               {"took_ms", took}});
-  } else if (outcome.fetch_failed) {
-    log.info("fetch failed", {{"domain", domain},
-                              {"result", to_string(outcome.entry.failure->type)},
-                              {"cached", policy ? to_string(policy->policy.mode) : "no"},
-                              {"reason", outcome.detail},
-                              {"took_ms", took}});
-  } else if (outcome.dns_failed) {
-    log.info("TXT look-up failed", {{"domain", domain},
-                                    {"cached", policy ? to_string(policy->policy.mode) : "no"},
-                                    {"reason", outcome.detail},
+    log.write(Event::PolicyStored, {{"domain", domain},
+                                    {"mode", to_string(policy->policy.mode)},
+                                    {"id", policy->id},
+                                    {"max_age", policy->policy.max_age.count()},
+                                    {"change", name_of(outcome.change)},
                                     {"took_ms", took}});
+  } else if (outcome.fetch_failed) {
+    log.write(Event::FetchFailed, {{"domain", domain},
+                                   {"result", to_string(outcome.entry.failure->type)},
+                                   {"cached", policy ? to_string(policy->policy.mode) : "no"},
+                                   {"reason", outcome.detail},
+                                   {"took_ms", took}});
+  } else if (outcome.dns_failed) {
+    log.write(Event::TxtLookupFailed, {{"domain", domain},
+                                       {"cached", policy ? to_string(policy->policy.mode) : "no"},
+                                       {"reason", outcome.detail},
+                                       {"took_ms", took}});
   } else if (outcome.broken_record) {
-    log.info("unusable record", {{"domain", domain},
-                                 {"cached", policy ? to_string(policy->policy.mode) : "no"},
-                                 {"reason", outcome.detail},
-                                 {"took_ms", took}});
+    log.write(Event::RecordUnusable, {{"domain", domain},
+                                      {"cached", policy ? to_string(policy->policy.mode) : "no"},
+                                      {"reason", outcome.detail},
+                                      {"took_ms", took}});
   } else {
-    log.debug(policy ? "checked" : "no policy",
+    log.write(policy ? Event::PolicyChecked : Event::NoPolicy,
               {{"domain", domain}, {"reason", outcome.detail}, {"took_ms", took}});
   }
   if (outcome.weaker) {
-    log.warn("policy weakened: its domain does not ask for enforcement any more",
-             {{"domain", domain}, {"mode", to_string(policy->policy.mode)}, {"id", policy->id}});
+    log.write(Event::PolicyWeakened,
+              {{"domain", domain}, {"mode", to_string(policy->policy.mode)}, {"id", policy->id}});
   }
   if (outcome.alarm) {
     const auto left = policy->expires_at() - services_.clock.wall();
-    log.warn("policy refresh fails: the cached policy is applied until it expires",
-             {{"domain", domain},
-              {"result", to_string(outcome.entry.failure->type)},
-              {"reason", outcome.entry.failure->detail},
-              {"failures", outcome.entry.failure->count},
-              {"expires_in_s", left.count()}});
+    log.write(Event::RefreshFailing, {{"domain", domain},
+                                      {"result", to_string(outcome.entry.failure->type)},
+                                      {"reason", outcome.entry.failure->detail},
+                                      {"failures", outcome.entry.failure->count},
+                                      {"expires_in_s", left.count()}});
   }
 }
 

@@ -300,7 +300,7 @@ class CtlTest(unittest.TestCase):
         for control in ({"socket": "/proc/nothing/control.sock"}, {"socket_group": "no-such-group"}):
             self.mtastsd.write_config(self.settings(control=control))
             self.mtastsd.start()
-            self.mtastsd.wait_log("no control socket")
+            self.mtastsd.wait_log("event=control_socket_failed")
             self.mtastsd.stop()
         self.mtastsd.write_config(self.settings(control={"socket": ""}))
         self.mtastsd.start()

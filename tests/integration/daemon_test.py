@@ -116,7 +116,7 @@ class DaemonTest(DaemonCase):
             with self.subTest(name), mock.patch.dict(os.environ, NOTIFY_SOCKET=name):
                 mtastsd = self.daemon()
                 mtastsd.stop()
-                self.assertEqual(mtastsd.log().count("service manager not told"), number)
+                self.assertEqual(mtastsd.log().count("event=notify_failed"), number)
 
     def test_keys_of_postfix(self):
         self.publish("keys.test", "mail.keys.test")
@@ -506,7 +506,7 @@ class DaemonTest(DaemonCase):
         self.assertEqual(mtastsd.ask("reload.test", "strict"), "NOTFOUND ")
         sandbox.write(mtastsd.config, toml(self.settings()) + "\n[maps.strict]\nunknown = 1\n")
         mtastsd.reload()
-        mtastsd.wait_log(r"not reloaded.*mtastsd\.toml:\d+")
+        mtastsd.wait_log(r"event=not_reloaded .*mtastsd\.toml:\d+")
         self.assertEqual(mtastsd.ask("reload.test", "strict"), "NOTFOUND ")
         mtastsd.write_config(self.settings(maps__strict={"postfix_version": "3.7",
                                                          "enforce_testing": True}))

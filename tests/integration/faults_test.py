@@ -129,13 +129,13 @@ class FaultsTest(DaemonCase):
         self.fill(disk)
         for domain in domains[10:]:
             self.assertEqual(mtastsd.ask(domain), secure("mail." + domain))
-        mtastsd.wait_log('level=error event="commit failed')
+        mtastsd.wait_log('level=error event=commit_failed')
         time.sleep(5)  # it is tried again meanwhile
         for domain in domains:
             self.ask_known(mtastsd, domain)
-        self.assertEqual(mtastsd.log().count("commit failed"), 1)
+        self.assertEqual(mtastsd.log().count("event=commit_failed"), 1)
         self.empty(disk)
-        mtastsd.wait_log('event="commits work again"')
+        mtastsd.wait_log('event=commits_recovered')
         mtastsd.wait_stored(domains[-1])
         mtastsd.kill()
         self.dns.set_fault("_mta-sts." + domains[-1], "TXT", "drop")
@@ -163,7 +163,7 @@ class FaultsTest(DaemonCase):
         self.fill(disk)
         [domain] = self.publish_many("nowhere", 1)
         mtastsd = self.daemon(cache={"directory": os.path.join(disk, "cache")})
-        mtastsd.wait_log('level=warn event="cache not writable')
+        mtastsd.wait_log('level=warn event=cache_not_writable')
         for _ in range(3):
             self.assertEqual(mtastsd.ask(domain), secure("mail." + domain))
         self.assertEqual(self.web.requests(domain), [200])
@@ -177,7 +177,7 @@ class FaultsTest(DaemonCase):
         mtastsd.stop()
         sandbox.run(["mount", "-o", "remount,ro", disk])
         mtastsd.start()
-        mtastsd.wait_log('level=warn event="cache not writable')
+        mtastsd.wait_log('level=warn event=cache_not_writable')
         self.ask_known(mtastsd, known)
         self.assertEqual(mtastsd.ask(new), secure("mail." + new))
         self.ask_known(mtastsd, new)
@@ -210,7 +210,7 @@ class FaultsTest(DaemonCase):
                     file.seek(at)
                     file.write(os.urandom(PAGE))
         mtastsd.start()
-        mtastsd.wait_log('level=error event="cache set aside')
+        mtastsd.wait_log('level=error event=cache_set_aside')
         for domain in domains:
             self.assertEqual(mtastsd.ask(domain), secure("mail." + domain))
         fetches = sum(len(self.web.requests(domain)) for domain in domains)
@@ -227,13 +227,13 @@ class FaultsTest(DaemonCase):
         os.truncate(path, os.path.getsize(path) * part // 100)
         for domain in domains:
             self.assertEqual(mtastsd.ask(domain), secure("mail." + domain))
-        mtastsd.wait_log('level=error event="cache set aside')
+        mtastsd.wait_log('level=error event=cache_set_aside')
         mtastsd.wait_stored(domains[-1])
         mtastsd.kill()
         mtastsd.start()
         for domain in domains:
             self.assertEqual(mtastsd.ask(domain), secure("mail." + domain))
-        self.assertEqual(mtastsd.log().count("cache set aside"), 1)
+        self.assertEqual(mtastsd.log().count("event=cache_set_aside"), 1)
 
     def test_file_is_emptied_in_use(self):
         self.cut_short_in_use(0)
@@ -317,10 +317,10 @@ class FaultsTest(DaemonCase):
         for name in names:
             self.ask_known(mtastsd, name)
         for name in names:
-            mtastsd.wait_log(f'event="fetch failed" domain={re.escape(name)} .*cached=enforce',
+            mtastsd.wait_log(f'event=fetch_failed domain={re.escape(name)} .*cached=enforce',
                              FETCH_LIMIT + 10)
             self.ask_known(mtastsd, name)
-        slow = [int(took) for took in re.findall(r'event="fetch failed".* took_ms=(\d+)',
+        slow = [int(took) for took in re.findall(r'event=fetch_failed.* took_ms=(\d+)',
                                                  mtastsd.log())]
         self.assertEqual(len(slow), len(names))
         self.assertLess(max(slow), (FETCH_LIMIT + SLACK) * 1000)

@@ -8,9 +8,10 @@
 #include <string>
 #include <string_view>
 
+#include "mtastsd/log/events.h"
+
 namespace mtastsd {
 
-enum class LogLevel { Debug, Info, Warn, Error, Off };
 enum class LogFormat { Logfmt, Json };
 enum class LogTarget { Stderr, Syslog };
 
@@ -21,8 +22,8 @@ struct LogOptions {
   friend bool operator==(const LogOptions&, const LogOptions&) = default;
 };
 
-// One key=value of a log line. Text is escaped and cut at 200 bytes when the line is made,
-// so peer text can be passed as it is. Views must live until the call returns.
+// One field of a log line. Text is escaped and cut at 200 bytes when the line is made, so text
+// that came from a peer can be passed as it is. Views must live until the call returns.
 struct LogField {
   LogField(std::string_view k, std::string_view v) : key(k), text(v) {}
   LogField(std::string_view k, const char* v) : key(k), text(v) {}
@@ -37,14 +38,16 @@ struct LogField {
   bool is_number = false;
 };
 
-// The daemon's log: the event first, then fields. Lines are made only if the level asks for
-// them, and written by a thread of the log's own from a bounded queue that overwrites its
-// oldest lines: a blocked stderr never blocks a caller. How many lines were lost is said in a
-// line of its own once there is room again. Any thread may log; SIGPIPE and other signals
-// never reach the log's thread.
-//   logfmt: ts=... level=info event="policy stored" domain=example.com ...
-// To syslog (facility mail) go the event and fields only; what /dev/log does not take goes to
-// stderr.
+// The daemon's log. A line is made in the calling thread, if the level asks for it, and is
+// written by a thread of the log's own. Between the two is a bounded queue that overwrites its
+// oldest lines, so a blocked stderr never blocks a caller. When there is room again, one line
+// says how many were lost. Any thread may log. The log's thread handles no signals.
+//
+//   ts=2026-01-01T12:00:00.123Z level=info event=policy_stored domain=example.com mode=enforce
+//   ... message="A policy was fetched and stored."
+//
+// In JSON the keys are the same. Lines for syslog (facility mail) have no ts, because syslog has
+// a time of its own. A line that /dev/log does not take goes to stderr.
 class Log {
  public:
   using Fields = std::initializer_list<LogField>;
@@ -53,23 +56,22 @@ class Log {
   static Log null();  // drops everything; for tests
   Log(Log&&) noexcept;
   Log& operator=(Log&&) = delete;
-  ~Log();  // writes what is queued, waiting two seconds at most
+  ~Log();  // writes what is queued; after two seconds the rest is lost
 
   bool enabled(LogLevel level) const { return level >= level_.load(std::memory_order_relaxed); }
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
-  void debug(std::string_view event, Fields fields = {}) { write(LogLevel::Debug, event, fields); }
-  void info(std::string_view event, Fields fields = {}) { write(LogLevel::Info, event, fields); }
-  void warn(std::string_view event, Fields fields = {}) { write(LogLevel::Warn, event, fields); }
-  void error(std::string_view event, Fields fields = {}) { write(LogLevel::Error, event, fields); }
 
-  // Waits, two seconds at most, until the lines logged before are written or lost.
+  // Logs an event with the fields of its row, in the order of the row. With assertions on, other
+  // fields end the program.
+  void write(Event event, Fields fields = {});
+
+  // Waits until all earlier lines are written or lost, for two seconds at most.
   void flush();
 
  private:
   class Backend;
 
   Log();
-  void write(LogLevel level, std::string_view event, Fields fields);
 
   std::atomic<LogLevel> level_{LogLevel::Off};
   std::unique_ptr<Backend> backend_;  // none in a null or moved-from log

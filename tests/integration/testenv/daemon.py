@@ -100,7 +100,7 @@ class Mtastsd:
 
     def checks(self, domain):
         """How many look-ups of the domain ended without a new policy; log level debug."""
-        event = r'event=(checked|"no policy"|"unusable record"|"fetch failed"|"TXT look-up failed")'
+        event = r'event=(policy_checked|no_policy|record_unusable|fetch_failed|txt_lookup_failed)'
         return len(re.findall(rf"{event} domain={re.escape(domain)} ", self.log()))
 
     def wait_stored(self, domain):

@@ -1,0 +1,211 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+namespace mtastsd {
+
+enum class LogLevel { Debug, Info, Warn, Error, Off };
+
+// Everything that the daemon logs. mtastsd(8) lists the same events for the operator, and
+// ManualPage.HasEveryEvent in unit_log holds the two together.
+enum class Event {
+  // The daemon.
+  Started,
+  NotStarted,
+  Stopping,
+  Stopped,
+  Reloaded,
+  NotReloaded,
+  RestartNeeded,
+  NotifyFailed,
+  LogLinesLost,
+  // What the operator does with mtastsctl.
+  ControlSocketFailed,
+  RefreshRequested,
+  DomainForgotten,
+  PolicyImported,
+  // Policies.
+  PolicyStored,
+  PolicyChecked,
+  PolicyWeakened,
+  PolicyExpired,
+  NoPolicy,
+  RecordUnusable,
+  TxtLookupFailed,
+  FetchFailed,
+  RefreshFailing,
+  Overloaded,
+  // Questions from Postfix.
+  UnknownMap,
+  // DNS and HTTPS.
+  DnsServers,
+  ResolvConfUnreadable,
+  CaFileUnreadable,
+  // The cache.
+  CacheFull,
+  CacheNotWritable,
+  CacheWritable,
+  CacheSetAside,
+  CacheDamaged,
+  CacheGivenUp,
+  CacheDiskFailed,
+  CacheDeleted,
+  CacheReplaced,
+  CacheRestored,
+  CacheReadFailed,
+  RecordUnreadable,
+  CommitFailed,
+  CommitsRecovered,
+};
+
+// A row of the catalogue. The key is stable: scripts and dashboards match it.
+struct EventRow {
+  Event id;
+  LogLevel level;
+  std::string_view key;      // snake_case
+  std::string_view message;  // one sentence for people, the same in every line of this event
+  std::string_view fields;   // in this order, separated by one space
+};
+
+inline constexpr std::array kEvents = {
+    EventRow{Event::Started, LogLevel::Info, "started", "mtastsd is ready to answer.",
+             "version config listen cache dns ca_file"},
+    EventRow{Event::NotStarted, LogLevel::Error, "not_started", "mtastsd could not start.",
+             "reason"},
+    EventRow{Event::Stopping, LogLevel::Info, "stopping",
+             "mtastsd answers the queries in flight and then stops.", ""},
+    EventRow{Event::Stopped, LogLevel::Info, "stopped",
+             "mtastsd has stopped. The fields count what it did since its start.",
+             "queries enforced waited timed_out resolutions fetches fetch_failures commits "
+             "failed_commits evicted"},
+    EventRow{Event::Reloaded, LogLevel::Info, "reloaded", "The configuration was reloaded.",
+             "config"},
+    EventRow{Event::NotReloaded, LogLevel::Error, "not_reloaded",
+             "The configuration was not reloaded, and the one in force stays in force.", "reason"},
+    EventRow{Event::RestartNeeded, LogLevel::Warn, "restart_needed",
+             "This setting was changed. The change takes effect at the next restart.", "setting"},
+    EventRow{Event::NotifyFailed, LogLevel::Warn, "notify_failed",
+             "The service manager could not be notified and may take this start for a failure.",
+             "notify_socket"},
+    EventRow{Event::LogLinesLost, LogLevel::Warn, "log_lines_lost",
+             "The log could not be written fast enough, and these many lines were lost.", "count"},
+
+    EventRow{Event::ControlSocketFailed, LogLevel::Warn, "control_socket_failed",
+             "The control socket could not be opened, so mtastsctl cannot ask this daemon.",
+             "socket reason"},
+    EventRow{Event::RefreshRequested, LogLevel::Info, "refresh_requested",
+             "The operator asked for a refresh of this domain.", "domain"},
+    EventRow{Event::DomainForgotten, LogLevel::Info, "domain_forgotten",
+             "The operator removed this domain from the cache.", "domain"},
+    EventRow{Event::PolicyImported, LogLevel::Debug, "policy_imported",
+             "A policy was imported from a cache export.", "domain id"},
+
+    EventRow{Event::PolicyStored, LogLevel::Info, "policy_stored",
+             "A policy was fetched and stored.", "domain mode id max_age change took_ms"},
+    EventRow{Event::PolicyChecked, LogLevel::Debug, "policy_checked",
+             "The cached policy is still the one that the domain publishes.",
+             "domain reason took_ms"},
+    EventRow{Event::PolicyWeakened, LogLevel::Warn, "policy_weakened",
+             "The domain no longer asks for enforcement; its mail may be delivered without "
+             "verified TLS.",
+             "domain mode id"},
+    EventRow{Event::PolicyExpired, LogLevel::Info, "policy_expired",
+             "The policy expired without a successful refresh and was removed.", "domain"},
+    EventRow{Event::NoPolicy, LogLevel::Debug, "no_policy", "The domain has no MTA-STS policy.",
+             "domain reason took_ms"},
+    EventRow{Event::RecordUnusable, LogLevel::Info, "record_unusable",
+             "The domain publishes an MTA-STS record that cannot be used.",
+             "domain cached reason took_ms"},
+    EventRow{Event::TxtLookupFailed, LogLevel::Info, "txt_lookup_failed",
+             "The MTA-STS record of the domain could not be looked up.",
+             "domain cached reason took_ms"},
+    EventRow{Event::FetchFailed, LogLevel::Info, "fetch_failed",
+             "The policy could not be fetched. A cached policy stays in force until it expires.",
+             "domain result cached reason took_ms"},
+    EventRow{Event::RefreshFailing, LogLevel::Warn, "refresh_failing",
+             "The policy cannot be refreshed. It stays in force until it expires, and after that "
+             "mail is delivered without it.",
+             "domain result reason failures expires_in_s"},
+    EventRow{Event::Overloaded, LogLevel::Warn, "overloaded",
+             "Too many domains are being resolved at once. Some are answered as if they had no "
+             "policy.",
+             "at_work refused_so_far"},
+
+    EventRow{Event::UnknownMap, LogLevel::Warn, "unknown_map",
+             "Postfix asked for a map without a [maps.NAME] section. It is answered like the map "
+             "postfix.",
+             "map"},
+
+    EventRow{Event::DnsServers, LogLevel::Info, "dns_servers", "These DNS servers are asked.",
+             "servers"},
+    EventRow{Event::ResolvConfUnreadable, LogLevel::Warn, "resolv_conf_unreadable",
+             "The list of DNS servers cannot be read. The servers known before stay in use.",
+             "path"},
+    EventRow{Event::CaFileUnreadable, LogLevel::Error, "ca_file_unreadable",
+             "The CA file cannot be read. No policy host can be verified, so no policy can be "
+             "fetched.",
+             "path"},
+
+    EventRow{Event::CacheFull, LogLevel::Warn, "cache_full",
+             "The cache is full, and policies of mode enforce were dropped. Raise [cache] "
+             "max_size.",
+             "dropped max_size"},
+    EventRow{Event::CacheNotWritable, LogLevel::Warn, "cache_not_writable",
+             "The cache can be read but not written. New policies are kept in memory, and writing "
+             "is tried again every minute.",
+             "reason"},
+    EventRow{Event::CacheWritable, LogLevel::Warn, "cache_writable",
+             "The cache can be written again.", "directory"},
+    EventRow{Event::CacheSetAside, LogLevel::Error, "cache_set_aside",
+             "The cache file is damaged and was set aside. The records that could be read were "
+             "kept, and the rest will be fetched again.",
+             "reason kept_as records_read"},
+    EventRow{Event::CacheDamaged, LogLevel::Error, "cache_damaged",
+             "The cache file is damaged. What can be read is still used, new policies are kept in "
+             "memory, and a new file is tried every minute.",
+             "directory reason"},
+    EventRow{Event::CacheGivenUp, LogLevel::Error, "cache_given_up",
+             "The cache file was damaged again and again and is no longer written. Check the disk "
+             "and restart mtastsd.",
+             "directory"},
+    EventRow{Event::CacheDiskFailed, LogLevel::Error, "cache_disk_failed",
+             "The disk fails, and the cache is no longer written. Restart mtastsd when the disk "
+             "is repaired.",
+             "directory"},
+    EventRow{Event::CacheDeleted, LogLevel::Error, "cache_deleted",
+             "The cache file was deleted under the running daemon.", "directory"},
+    EventRow{Event::CacheReplaced, LogLevel::Error, "cache_replaced",
+             "The cache file was replaced under the running daemon. Restart mtastsd to use the "
+             "new one; what is stored until then is lost.",
+             "directory"},
+    EventRow{Event::CacheRestored, LogLevel::Warn, "cache_restored",
+             "The deleted cache file was restored.", "directory"},
+    EventRow{Event::CacheReadFailed, LogLevel::Error, "cache_read_failed",
+             "The cache cannot be read, and policies are looked up anew. Check the disk.",
+             "directory"},
+    EventRow{Event::RecordUnreadable, LogLevel::Warn, "record_unreadable",
+             "A cached record cannot be read and was dropped. Its policy will be fetched again.",
+             "domain reason"},
+    EventRow{Event::CommitFailed, LogLevel::Error, "commit_failed",
+             "Policies could not be written to the cache. They are kept in memory, and writing is "
+             "tried again.",
+             "directory reason pending"},
+    EventRow{Event::CommitsRecovered, LogLevel::Warn, "commits_recovered",
+             "Policies can be written to the cache again.", "directory"},
+};
+
+constexpr bool rows_are_in_order() {
+  for (std::size_t i = 0; i < kEvents.size(); ++i) {
+    if (kEvents[i].id != static_cast<Event>(i)) return false;
+  }
+  return kEvents.size() == static_cast<std::size_t>(Event::CommitsRecovered) + 1;
+}
+static_assert(rows_are_in_order(), "each Event has its row, in the order of the enumerators");
+
+constexpr const EventRow& row_of(Event event) {
+  return kEvents[static_cast<std::size_t>(event)];
+}
+
+}  // namespace mtastsd

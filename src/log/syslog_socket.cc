@@ -1,0 +1,77 @@
+#include "syslog_socket.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+
+namespace mtastsd {
+namespace {
+
+int priority(LogLevel level) {
+  switch (level) {
+    case LogLevel::Debug:
+      return LOG_DEBUG;
+    case LogLevel::Info:
+      return LOG_INFO;
+    case LogLevel::Warn:
+      return LOG_WARNING;
+    case LogLevel::Error:
+    case LogLevel::Off:
+      break;
+  }
+  return LOG_ERR;
+}
+
+// RFC 3164 section 4.1: "<priority>Mmm dd hh:mm:ss tag[pid]: ". The month is in English, because
+// nothing here calls setlocale().
+std::string head(std::chrono::system_clock::time_point time, LogLevel level) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm local{};
+  ::localtime_r(&seconds, &local);
+  std::array<char, 32> date;
+  const std::size_t size = std::strftime(date.data(), date.size(), "%b %e %H:%M:%S", &local);
+  return "<" + std::to_string(LOG_MAIL | priority(level)) + ">" + std::string(date.data(), size) +
+         " mtastsd[" + std::to_string(::getpid()) + "]: ";
+}
+
+}  // namespace
+
+bool SyslogSocket::connect() {
+  if (fd_ >= 0) return true;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path_.size() >= sizeof address.sun_path) return false;
+  path_.copy(address.sun_path, path_.size());
+  fd_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  return fd_ >= 0 &&
+         ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+void SyslogSocket::disconnect() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+bool SyslogSocket::send(std::chrono::system_clock::time_point time, LogLevel level,
+                        std::string_view line) {
+  const std::string datagram = head(time, level).append(line);
+  // Two attempts, because a restarted syslog daemon has a new socket under the old name.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (connect()) {
+      ssize_t sent;
+      do {
+        sent = ::send(fd_, datagram.data(), datagram.size(), MSG_NOSIGNAL);
+      } while (sent < 0 && errno == EINTR);
+      if (sent >= 0) return true;
+    }
+    disconnect();
+  }
+  return false;
+}
+
+}  // namespace mtastsd
