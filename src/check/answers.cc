@@ -7,30 +7,27 @@
 
 namespace mtastsd::check {
 
-using dns::Inspected;
-
-Fact<TextRecords> text_fact(Inspected<dns::TxtRecords> inspected) {
-  if (!inspected.answer) {
-    return Fact<TextRecords>::unknown(describe(inspected.answer.error()));
+Fact<TextRecords> text_fact(dns::TxtAnswer answer) {
+  if (!answer) {
+    return Fact<TextRecords>::unknown(describe(answer.error()));
   }
-  auto* found = std::get_if<dns::TxtRecords>(&*inspected.answer);
+  auto* found = std::get_if<dns::TxtRecords>(&*answer);
   if (found == nullptr) {
     return Fact<TextRecords>::none();
   }
-  found->records.resize(std::min(found->records.size(), kMaxRecords));
   return Fact<TextRecords>::is({.records = std::move(found->records),
-                                .chain = std::move(inspected.provenance.chain),
+                                .chain = std::move(answer.provenance.chain),
                                 .ttl = found->ttl,
-                                .authenticated = inspected.provenance.authenticated});
+                                .authenticated = answer.provenance.authenticated});
 }
 
 Fact<AddressRecords> address_fact(Families families) {
   AddressRecords found;
   std::string error;
   for (auto* family : {&*families.v4, &*families.v6}) {
-    if (!family->answer) {
-      error = describe(family->answer.error());
-    } else if (auto* addresses = std::get_if<dns::Addresses>(&*family->answer)) {
+    if (!*family) {
+      error = describe(family->error());
+    } else if (auto* addresses = std::get_if<dns::Addresses>(&**family)) {
       auto& list = addresses->addresses;
       list.erase(
           list.begin() + static_cast<std::ptrdiff_t>(std::min(list.size(), kMaxAddressesPerFamily)),
@@ -45,17 +42,13 @@ Fact<AddressRecords> address_fact(Families families) {
   return error.empty() ? Fact<AddressRecords>::none() : Fact<AddressRecords>::unknown(error);
 }
 
-Fact<std::vector<dns::Tlsa>> tlsa_fact(Inspected<dns::TlsaRecords> inspected) {
+Fact<std::vector<dns::Tlsa>> tlsa_fact(dns::Answer<dns::TlsaRecords> answer) {
   using Records = Fact<std::vector<dns::Tlsa>>;
-  if (!inspected.answer) {
-    return Records::unknown(describe(inspected.answer.error()));
+  if (!answer) {
+    return Records::unknown(describe(answer.error()));
   }
-  auto* found = std::get_if<dns::TlsaRecords>(&*inspected.answer);
-  if (found == nullptr) {
-    return Records::none();
-  }
-  found->records.resize(std::min(found->records.size(), kMaxRecords));
-  return Records::is(std::move(found->records));
+  auto* found = std::get_if<dns::TlsaRecords>(&*answer);
+  return found == nullptr ? Records::none() : Records::is(std::move(found->records));
 }
 
 }  // namespace mtastsd::check

@@ -21,8 +21,6 @@ namespace {
 constexpr Milliseconds kMargin{500};
 constexpr Milliseconds kLeastTime{1000};
 
-using dns::Inspected;
-
 bool on_this_host(std::string_view server) {
   return server.starts_with("127.") || server.starts_with("[::1]");
 }
@@ -99,7 +97,7 @@ class OneDomain final : public Gathering {
   void fetch(PolicyHost& host, const DomainName& name);
   void look_at_apex();
   void ask_mail();
-  void on_mx(Inspected<dns::MxRecords> inspected);
+  void on_mx(dns::Answer<dns::MxRecords> answer);
   void ask_implicit_mail();
   void add_hosts(std::vector<dns::Mx> records);
   void ask_host(HostIndex index);
@@ -127,9 +125,9 @@ class OneDomain final : public Gathering {
 void OneDomain::ask_texts() {
   ask_text("_mta-sts", facts_.record);
   ask_text("_smtp._tls", facts_.tlsrpt);
-  keep(services_.dns.inspect_txt(domain_.str(), [this](Inspected<dns::TxtRecords> inspected) {
-    note_existence(inspected.provenance);
-    facts_.apex_text = text_fact(std::move(inspected));
+  keep(services_.dns.txt(domain_.str(), [this](dns::Answer<dns::TxtRecords> answer) {
+    note_existence(answer.provenance);
+    facts_.apex_text = text_fact(std::move(answer));
     done();
   }));
 }
@@ -141,8 +139,8 @@ void OneDomain::ask_text(std::string_view label, Fact<TextRecords>& fact) {
     record_done_ = record_done_ || &fact == &facts_.record;
     return;
   }
-  keep(services_.dns.inspect_txt(name->str(), [this, &fact](Inspected<dns::TxtRecords> inspected) {
-    fact = text_fact(std::move(inspected));
+  keep(services_.dns.txt(name->str(), [this, &fact](dns::Answer<dns::TxtRecords> answer) {
+    fact = text_fact(std::move(answer));
     record_done_ = record_done_ || &fact == &facts_.record;
     look_at_apex();
     done();
@@ -152,10 +150,10 @@ void OneDomain::ask_text(std::string_view label, Fact<TextRecords>& fact) {
 // The root zone is signed: a resolver that does not vouch for it does not validate. There is no
 // address at the root, and that is what a validating resolver can prove.
 void OneDomain::ask_resolver() {
-  keep(services_.dns.inspect_a(".", [this](Inspected<dns::Addresses> inspected) {
-    const dns::Provenance& provenance = inspected.provenance;
-    if (!inspected.answer) {
-      facts_.validating = Fact<bool>::unknown(describe(inspected.answer.error()));
+  keep(services_.dns.a(".", [this](dns::Answer<dns::Addresses> answer) {
+    const dns::Provenance& provenance = answer.provenance;
+    if (!answer) {
+      facts_.validating = Fact<bool>::unknown(describe(answer.error()));
     } else if (!provenance.authenticated) {
       facts_.validating = Fact<bool>::is(false);
     } else if (options_.resolver_trusted || on_this_host(provenance.server)) {
@@ -177,12 +175,12 @@ void OneDomain::ask_addresses(const std::string& name,
     }
     done();
   };
-  keep(services_.dns.inspect_a(name, [families, both](Inspected<dns::Addresses> inspected) {
-    families->v4 = std::move(inspected);
+  keep(services_.dns.a(name, [families, both](dns::Answer<dns::Addresses> answer) {
+    families->v4 = std::move(answer);
     both();
   }));
-  keep(services_.dns.inspect_aaaa(name, [families, both](Inspected<dns::Addresses> inspected) {
-    families->v6 = std::move(inspected);
+  keep(services_.dns.aaaa(name, [families, both](dns::Answer<dns::Addresses> answer) {
+    families->v6 = std::move(answer);
     both();
   }));
 }
@@ -224,10 +222,10 @@ void OneDomain::fetch(PolicyHost& host, const DomainName& name) {
     return;
   }
   ++pending_;
-  fetches_.push_back(services_.fetcher.observe(
+  fetches_.push_back(services_.fetcher.fetch(
       name, addresses, std::min(options_.fetch_timeout, time_left()),
-      [this, &host](https::FetchResult result, https::Observation seen) {
-        Fetch fetched{.seen = std::move(seen), .error = {}, .body = {}};
+      [this, &host](https::FetchResult result) {
+        Fetch fetched{.seen = std::move(result.seen), .error = {}, .body = {}};
         if (result) {
           fetched.body = std::move(result->body);
           fetched.seen.body_size = fetched.body.size();
@@ -261,22 +259,22 @@ void OneDomain::look_at_apex() {
 }
 
 void OneDomain::ask_mail() {
-  keep(services_.dns.inspect_mx(domain_.str(), [this](Inspected<dns::MxRecords> inspected) {
-    on_mx(std::move(inspected));
+  keep(services_.dns.mx(domain_.str(), [this](dns::Answer<dns::MxRecords> answer) {
+    on_mx(std::move(answer));
     done();
   }));
 }
 
-void OneDomain::on_mx(Inspected<dns::MxRecords> inspected) {
-  if (!inspected.answer) {
-    facts_.mail = Fact<MailServers>::unknown(describe(inspected.answer.error()));
+void OneDomain::on_mx(dns::Answer<dns::MxRecords> answer) {
+  if (!answer) {
+    facts_.mail = Fact<MailServers>::unknown(describe(answer.error()));
     return;
   }
-  note_existence(inspected.provenance);
+  note_existence(answer.provenance);
   MailServers servers;
-  servers.chain = std::move(inspected.provenance.chain);
-  servers.authenticated = inspected.provenance.authenticated;
-  auto* found = std::get_if<dns::MxRecords>(&*inspected.answer);
+  servers.chain = std::move(answer.provenance.chain);
+  servers.authenticated = answer.provenance.authenticated;
+  auto* found = std::get_if<dns::MxRecords>(&*answer);
   if (found == nullptr) {
     facts_.mail.value = std::move(servers);
     ask_implicit_mail();
@@ -342,13 +340,12 @@ void OneDomain::ask_host(HostIndex index) {
     host.tlsa = Fact<std::vector<dns::Tlsa>>::none("the name would be too long");
     return;
   }
-  keep(
-      services_.dns.inspect_tlsa(name->str(), [this, index](Inspected<dns::TlsaRecords> inspected) {
-        MxHost& asked = facts_.mail.value.hosts[index];
-        asked.tlsa_authenticated = inspected.provenance.authenticated;
-        asked.tlsa = tlsa_fact(std::move(inspected));
-        done();
-      }));
+  keep(services_.dns.tlsa(name->str(), [this, index](dns::Answer<dns::TlsaRecords> answer) {
+    MxHost& asked = facts_.mail.value.hosts[index];
+    asked.tlsa_authenticated = answer.provenance.authenticated;
+    asked.tlsa = tlsa_fact(std::move(answer));
+    done();
+  }));
 }
 
 void OneDomain::probe(HostIndex index) {

@@ -107,7 +107,8 @@ Result<void, std::string> set_up_network(const CheckArguments& arguments,
   }
   setup.https = {.ca_file = ca_file,
                  .port = arguments.port != 0 ? arguments.port : config.https.port,
-                 .proxy = config.https.proxy};
+                 .proxy = config.https.proxy,
+                 .observe = true};
   setup.gather = {.timeout = *timeout,
                   .fetch_timeout = config.https.timeout,
                   .smtp = arguments.smtp,

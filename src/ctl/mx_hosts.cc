@@ -43,18 +43,17 @@ Result<std::vector<MxHost>, std::string> mx_hosts(const Settings& settings,
   dns::AresClient client(loop, clock, log, std::move(options));
 
   Result<std::vector<MxHost>, std::string> result = std::vector<MxHost>();
-  const auto question =
-      client.inspect_mx(domain.str(), [&](const dns::Inspected<dns::MxRecords>& got) {
-        if (!got.answer) {
-          result = failure("the MX hosts of " + domain.str() +
-                           " could not be looked up: " + describe(got.answer.error()));
-        } else if (const auto* found = std::get_if<dns::MxRecords>(&*got.answer)) {
-          result = hosts_of(*found);
-        } else if (!got.provenance.no_such_name) {
-          result = std::vector<MxHost>{{0, domain.str(), std::nullopt}};
-        }
-        loop.stop();
-      });
+  const auto question = client.mx(domain.str(), [&](const dns::Answer<dns::MxRecords>& got) {
+    if (!got) {
+      result = failure("the MX hosts of " + domain.str() +
+                       " could not be looked up: " + describe(got.error()));
+    } else if (const auto* found = std::get_if<dns::MxRecords>(&*got)) {
+      result = hosts_of(*found);
+    } else if (!got.provenance.no_such_name) {
+      result = std::vector<MxHost>{{0, domain.str(), std::nullopt}};
+    }
+    loop.stop();
+  });
   std::unique_ptr<event::Timer> timer;
   timer = loop.make_timer([&] {
     tick();

@@ -56,10 +56,13 @@ constexpr std::size_t kTurns = 2;
 constexpr int kMaxHops = 8;  // CNAMEs whose targets have to be asked for
 
 template <typename T>
-Answer<T> answer_from(Reading&& reading) {
+Answer<T> answer_from(Reading&& reading, Provenance&& provenance) {
   if (!reading) return failure(std::move(reading.error()));
-  if (auto* records = std::get_if<T>(&*reading)) return std::move(*records);
-  return std::get<NoSuchRecord>(*reading);
+  auto* records = std::get_if<T>(&*reading);
+  Answer<T> answer = records != nullptr ? Answer<T>(std::move(*records))
+                                        : Answer<T>(std::get<NoSuchRecord>(*reading));
+  answer.provenance = std::move(provenance);
+  return answer;
 }
 
 struct FileMark {
@@ -94,10 +97,13 @@ class AresClient::Impl final : public Channel::Owner {
   }
   ~Impl() override;
 
-  using Callback = std::function<void(Reading, Provenance&)>;
-  Handle ask(const std::string& name, RecordType type, bool inspect, Callback callback);
   template <typename T>
-  Handle inspect(const std::string& name, RecordType type, InspectedCallback<T> callback);
+  Handle ask(const std::string& name, RecordType type, Callback<T> callback) {
+    return ask_any(name, type,
+                   [callback = std::move(callback)](Reading reading, Provenance provenance) {
+                     callback(answer_from<T>(std::move(reading), std::move(provenance)));
+                   });
+  }
   const std::vector<Server>& servers() const { return servers_; }
   std::vector<ServerHealth> health() const;
   void reconfigure(AresOptions options);
@@ -106,6 +112,9 @@ class AresClient::Impl final : public Channel::Owner {
  private:
   class Question;
   using Questions = std::list<Question*>;
+  using AnyCallback = std::function<void(Reading, Provenance)>;
+
+  Handle ask_any(const std::string& name, RecordType type, AnyCallback callback);
 
   // One channel for each of servers_; nullptr where c-ares could not be set up.
   struct Generation {
@@ -157,11 +166,10 @@ class AresClient::Impl final : public Channel::Owner {
 // One question, from the call to its callback.
 class AresClient::Impl::Question final : public Query, public Channel::Asker {
  public:
-  Question(Impl& impl, std::string name, RecordType type, bool inspect, Callback callback)
+  Question(Impl& impl, std::string name, RecordType type, AnyCallback callback)
       : impl_(&impl),
         name_(std::move(name)),
         type_(type),
-        inspect_(inspect),
         callback_(std::move(callback)),
         deadline_(impl.clock_.steady() + impl.options_.timeout),
         refused_until_(impl.clock_.steady() + kRefusedAgainFor),
@@ -199,8 +207,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   Impl* impl_;  // nullptr once there is nothing left to do
   std::string name_;
   RecordType type_;
-  bool inspect_;
-  Callback callback_;
+  AnyCallback callback_;
   SteadyTime deadline_;
   SteadyTime refused_until_;
   std::unique_ptr<event::Timer> timer_;
@@ -321,10 +328,8 @@ void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome
   } else if (!noted_) {
     mark_suspects(attempt);
     noted_ = std::move(outcome);
-    if (inspect_) {
-      noted_provenance_ = std::move(attempt.provenance);
-      noted_provenance_.server = attempt.channel->server().str();
-    }
+    noted_provenance_ = std::move(attempt.provenance);
+    noted_provenance_.server = attempt.channel->server().str();
   }
   impl_->ready(*this);
 }
@@ -353,7 +358,6 @@ void AresClient::Impl::Question::ask(Channel& channel) {
   attempt->asker = this;
   attempt->name = name_;
   attempt->type = type_;
-  attempt->inspect = inspect_;
   attempts_.push_back(attempt.get());
   channel.ask(std::move(attempt));
 }
@@ -397,7 +401,8 @@ void AresClient::Impl::Question::proceed() {
   if (!outcome_) return;
   impl_->forget(*this);
   const auto callback = std::move(callback_);
-  callback(std::move(*outcome_), provenance_);  // Nothing may follow: it can destroy *this.
+  callback(std::move(*outcome_),
+           std::move(provenance_));  // Nothing may follow: it can destroy *this.
 }
 
 void AresClient::Impl::Question::take_provenance() {
@@ -411,7 +416,7 @@ void AresClient::Impl::Question::take_provenance() {
 
 void AresClient::Impl::Question::take(Reading reading) {
   drop_attempts();
-  if (inspect_) take_provenance();
+  take_provenance();
   const auto limited = [this](Seconds ttl) { return std::min(ttl, ttl_limit_); };
   if (auto* alias = std::get_if<Alias>(&*reading)) {
     if (++hops_ > kMaxHops) return fail(ErrorKind::Malformed, "too long a chain of CNAMEs");
@@ -452,19 +457,9 @@ AresClient::Impl::~Impl() {
   }
 }
 
-template <typename T>
-Handle AresClient::Impl::inspect(const std::string& name, RecordType type,
-                                 InspectedCallback<T> callback) {
-  return ask(name, type, true,
-             [callback = std::move(callback)](Reading reading, Provenance& provenance) {
-               callback({answer_from<T>(std::move(reading)), std::move(provenance)});
-             });
-}
-
-Handle AresClient::Impl::ask(const std::string& name, RecordType type, bool inspect,
-                             Callback callback) {
+Handle AresClient::Impl::ask_any(const std::string& name, RecordType type, AnyCallback callback) {
   look_at_resolv_conf();
-  auto question = std::make_unique<Question>(*this, name, type, inspect, std::move(callback));
+  auto question = std::make_unique<Question>(*this, name, type, std::move(callback));
   if (waiting_.empty() && has_place()) {
     start(*question);
   } else if (waiting_.size() < kMaxWaiting) {
@@ -611,45 +606,24 @@ AresClient::AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOpti
 
 AresClient::~AresClient() = default;
 
-Handle AresClient::txt(const std::string& name, std::function<void(TxtAnswer)> callback) {
-  return impl_->ask(name, RecordType::Txt, false,
-                    [callback = std::move(callback)](Reading reading, Provenance&) {
-                      callback(answer_from<TxtRecords>(std::move(reading)));
-                    });
+Handle AresClient::txt(const std::string& name, Callback<TxtRecords> callback) {
+  return impl_->ask(name, RecordType::Txt, std::move(callback));
 }
 
-Handle AresClient::a(const std::string& name, std::function<void(AddressAnswer)> callback) {
-  return impl_->ask(name, RecordType::A, false,
-                    [callback = std::move(callback)](Reading reading, Provenance&) {
-                      callback(answer_from<Addresses>(std::move(reading)));
-                    });
+Handle AresClient::a(const std::string& name, Callback<Addresses> callback) {
+  return impl_->ask(name, RecordType::A, std::move(callback));
 }
 
-Handle AresClient::aaaa(const std::string& name, std::function<void(AddressAnswer)> callback) {
-  return impl_->ask(name, RecordType::Aaaa, false,
-                    [callback = std::move(callback)](Reading reading, Provenance&) {
-                      callback(answer_from<Addresses>(std::move(reading)));
-                    });
+Handle AresClient::aaaa(const std::string& name, Callback<Addresses> callback) {
+  return impl_->ask(name, RecordType::Aaaa, std::move(callback));
 }
 
-Handle AresClient::inspect_txt(const std::string& name, InspectedCallback<TxtRecords> callback) {
-  return impl_->inspect(name, RecordType::Txt, std::move(callback));
+Handle AresClient::mx(const std::string& name, Callback<MxRecords> callback) {
+  return impl_->ask(name, RecordType::Mx, std::move(callback));
 }
 
-Handle AresClient::inspect_a(const std::string& name, InspectedCallback<Addresses> callback) {
-  return impl_->inspect(name, RecordType::A, std::move(callback));
-}
-
-Handle AresClient::inspect_aaaa(const std::string& name, InspectedCallback<Addresses> callback) {
-  return impl_->inspect(name, RecordType::Aaaa, std::move(callback));
-}
-
-Handle AresClient::inspect_mx(const std::string& name, InspectedCallback<MxRecords> callback) {
-  return impl_->inspect(name, RecordType::Mx, std::move(callback));
-}
-
-Handle AresClient::inspect_tlsa(const std::string& name, InspectedCallback<TlsaRecords> callback) {
-  return impl_->inspect(name, RecordType::Tlsa, std::move(callback));
+Handle AresClient::tlsa(const std::string& name, Callback<TlsaRecords> callback) {
+  return impl_->ask(name, RecordType::Tlsa, std::move(callback));
 }
 
 std::vector<std::string> AresClient::servers() const {

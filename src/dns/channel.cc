@@ -106,28 +106,21 @@ Channel::~Channel() {
   if (ares_ != nullptr) ares_destroy(ares_);
 }
 
+// RFC 6840 section 5.7: the AD bit in a query asks for the AD bit in the answer. ares_query sets
+// no such bit, so the query is made here, its id included, which c-ares 1.18 takes as it is.
 void Channel::ask(std::unique_ptr<Attempt> attempt) {
   attempt->channel = this;
   ++wanted_;
-  if (attempt->inspect) {
-    ask_authenticated(std::move(attempt));
-    return;
-  }
-  const std::string name = attempt->name;
-  const int type = static_cast<int>(attempt->type);
-  ares_query(ares_, name.c_str(), ns_c_in, type, &Channel::on_answer, attempt.release());
-}
-
-// RFC 6840 section 5.7: the AD bit in a query asks for the AD bit in the answer. ares_query sets
-// no such bit, so the query is made here, its id included, which c-ares 1.18 takes as it is.
-void Channel::ask_authenticated(std::unique_ptr<Attempt> attempt) {
   std::uint16_t id = 0;
   unsigned char* query = nullptr;
   int size = 0;
-  if (getentropy(&id, sizeof id) != 0 ||
-      ares_create_query(attempt->name.c_str(), ns_c_in, static_cast<int>(attempt->type), id, 1,
-                        &query, &size, kUdpPayload) != ARES_SUCCESS) {
-    on_answer(attempt.release(), ARES_EBADNAME, 0, nullptr, 0);
+  int status = ARES_EBADQUERY;
+  if (getentropy(&id, sizeof id) == 0) {
+    status = ares_create_query(attempt->name.c_str(), ns_c_in, static_cast<int>(attempt->type), id,
+                               1, &query, &size, kUdpPayload);
+  }
+  if (status != ARES_SUCCESS) {
+    on_answer(attempt.release(), status, 0, nullptr, 0);
     return;
   }
   constexpr int kFlagsAt = 3;
@@ -151,11 +144,11 @@ void Channel::on_answer(void* arg, int status, int, unsigned char* packet, int s
     attempt->asker->note_truncated(*attempt);
     return;
   }
-  attempt->asker->note(
-      *attempt, packet != nullptr && size > 0
-                    ? read_message({packet, static_cast<std::size_t>(size)}, attempt->name,
-                                   attempt->type, attempt->inspect ? &attempt->provenance : nullptr)
-                    : outcome_without_answer(status));
+  attempt->asker->note(*attempt,
+                       packet != nullptr && size > 0
+                           ? read_message({packet, static_cast<std::size_t>(size)}, attempt->name,
+                                          attempt->type, &attempt->provenance)
+                           : outcome_without_answer(status));
 }
 
 void Channel::socket_state(int fd, bool readable, bool writable) {

@@ -42,7 +42,6 @@ class Channel {
     Asker* asker = nullptr;  // nullptr once nobody wants the outcome any more: see drop()
     std::string name;
     RecordType type = RecordType::Txt;
-    bool inspect = false;        // asks for DNSSEC's verdict, and fills `provenance`
     Channel* channel = nullptr;  // set by ask()
     Provenance provenance;
   };
@@ -77,7 +76,6 @@ class Channel {
  private:
   Channel(event::Loop& loop, Owner& owner, const Server& server, Transport transport);
 
-  void ask_authenticated(std::unique_ptr<Attempt> attempt);
   static void on_answer(void* arg, int status, int timeouts, unsigned char* packet,
                         int size) noexcept;
   void socket_state(int fd, bool readable, bool writable);

@@ -9,7 +9,6 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/dns/dns_client.h"
-#include "mtastsd/dns/inspect.h"
 
 namespace mtastsd::dns {
 

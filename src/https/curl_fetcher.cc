@@ -85,10 +85,8 @@ class CurlFetcher::Impl {
   ~Impl();
 
   using Callback = std::function<void(FetchResult)>;
-  using ObservedCallback = std::function<void(FetchResult, Observation)>;
-  // One of the callbacks is empty.
   Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-               Milliseconds limit, Callback callback, ObservedCallback observed);
+               Milliseconds limit, Callback callback);
   bool uses_proxy() const { return !options_.proxy.empty(); }
 
  private:
@@ -122,10 +120,9 @@ class CurlFetcher::Impl {
 // One fetch, from the call to its callback.
 class CurlFetcher::Impl::Transfer final : public Fetch {
  public:
-  Transfer(Impl& impl, std::string host, Milliseconds limit, Callback callback,
-           ObservedCallback observed)
+  Transfer(Impl& impl, std::string host, Milliseconds limit, Callback callback)
       : impl_(&impl), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {
-    if (observed) observing_ = std::make_unique<Observing>(std::move(observed));
+    if (impl.options_.observe) observing_ = std::make_unique<Observing>();
   }
   ~Transfer() override {
     if (impl_ != nullptr) impl_->forget(*this);
@@ -138,10 +135,8 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
  private:
   friend class Impl;
 
-  // Only for fetches that are observed.
+  // Only where fetches are observed.
   struct Observing {
-    explicit Observing(ObservedCallback to_call) : callback(std::move(to_call)) {}
-    ObservedCallback callback;
     Observation seen;
   };
 
@@ -337,12 +332,7 @@ void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
 
 void CurlFetcher::Impl::Transfer::deliver() {
   impl_->forget(*this);
-  if (observing_) {
-    const auto observing = std::move(observing_);
-    // Nothing may follow: it can destroy *this.
-    observing->callback(*std::move(result_), std::move(observing->seen));
-    return;
-  }
+  if (observing_) result_->seen = std::move(observing_->seen);
   const auto callback = std::move(callback_);
   callback(*std::move(result_));  // Nothing may follow: it can destroy *this.
 }
@@ -405,9 +395,8 @@ ListPtr CurlFetcher::Impl::resolve_list(const std::string& name_and_port,
 }
 
 Handle CurlFetcher::Impl::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-                                Milliseconds limit, Callback callback, ObservedCallback observed) {
-  auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), limit, std::move(callback),
-                                             std::move(observed));
+                                Milliseconds limit, Callback callback) {
+  auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), limit, std::move(callback));
   transfer->place_ = transfers_.insert(transfers_.end(), transfer.get());
   if (addresses.empty() && !uses_proxy()) {
     transfer->result_ = failure(Error{ErrorKind::Connect, "the policy host has no address"});
@@ -516,13 +505,7 @@ CurlFetcher::~CurlFetcher() = default;
 
 Handle CurlFetcher::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
                           Milliseconds limit, std::function<void(FetchResult)> callback) {
-  return impl_->fetch(policy_host, addresses, limit, std::move(callback), nullptr);
-}
-
-Handle CurlFetcher::observe(const DomainName& policy_host, std::span<const IpAddress> addresses,
-                            Milliseconds limit,
-                            std::function<void(FetchResult, Observation)> callback) {
-  return impl_->fetch(policy_host, addresses, limit, nullptr, std::move(callback));
+  return impl_->fetch(policy_host, addresses, limit, std::move(callback));
 }
 
 bool CurlFetcher::uses_proxy() const {

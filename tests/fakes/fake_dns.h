@@ -40,19 +40,25 @@ class FakeDns final : public dns::DnsClient {
         name, dns::AddressAnswer(dns::Addresses{{*IpAddress::parse(address)}, Seconds(60)}));
   }
 
-  dns::Handle txt(const std::string& name, std::function<void(dns::TxtAnswer)> callback) override {
+  dns::Handle txt(const std::string& name, dns::Callback<dns::TxtRecords> callback) override {
     asked.push_back("TXT " + name);
     return answer(txt_records, name, std::move(callback));
   }
-  dns::Handle a(const std::string& name,
-                std::function<void(dns::AddressAnswer)> callback) override {
+  dns::Handle a(const std::string& name, dns::Callback<dns::Addresses> callback) override {
     asked.push_back("A " + name);
     return answer(a_records, name, std::move(callback));
   }
-  dns::Handle aaaa(const std::string& name,
-                   std::function<void(dns::AddressAnswer)> callback) override {
+  dns::Handle aaaa(const std::string& name, dns::Callback<dns::Addresses> callback) override {
     asked.push_back("AAAA " + name);
     return answer(aaaa_records, name, std::move(callback));
+  }
+  dns::Handle mx(const std::string& name, dns::Callback<dns::MxRecords> callback) override {
+    asked.push_back("MX " + name);
+    return answer({}, name, std::move(callback));
+  }
+  dns::Handle tlsa(const std::string& name, dns::Callback<dns::TlsaRecords> callback) override {
+    asked.push_back("TLSA " + name);
+    return answer({}, name, std::move(callback));
   }
 
  private:
@@ -60,16 +66,16 @@ class FakeDns final : public dns::DnsClient {
     std::unique_ptr<event::Timer> timer;
   };
 
-  template <typename Answer>
-  dns::Handle answer(const std::map<std::string, Answer>& records, const std::string& name,
-                     std::function<void(Answer)> callback) {
+  template <typename T>
+  dns::Handle answer(const std::map<std::string, dns::Answer<T>>& records, const std::string& name,
+                     dns::Callback<T> callback) {
     auto query = std::make_unique<FakeQuery>();
     if (silent) {
       return query;
     }
     const auto found = records.find(name);
-    Answer result =
-        found != records.end() ? found->second : Answer(dns::NoSuchRecord{negative_ttl});
+    dns::Answer<T> result =
+        found != records.end() ? found->second : dns::Answer<T>(dns::NoSuchRecord{negative_ttl});
     query->timer = timers_.make_timer(
         [callback = std::move(callback), result = std::move(result)] { callback(result); });
     query->timer->arm(delay);

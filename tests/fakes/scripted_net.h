@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <span>
@@ -45,19 +46,20 @@ class ScriptedDns final : public dns::DnsClient {
   std::function<Script<dns::TxtAnswer>(const std::string& name)> on_txt;
   std::function<Script<dns::AddressAnswer>(const std::string& name, bool v6)> on_address;
 
-  dns::Handle txt(const std::string& name, std::function<void(dns::TxtAnswer)> callback) override {
+  dns::Handle txt(const std::string& name, dns::Callback<dns::TxtRecords> callback) override {
     return std::make_unique<OnItsWay<dns::Query>>(timers_, on_txt(name), std::move(callback));
   }
-  dns::Handle a(const std::string& name,
-                std::function<void(dns::AddressAnswer)> callback) override {
+  dns::Handle a(const std::string& name, dns::Callback<dns::Addresses> callback) override {
     return std::make_unique<OnItsWay<dns::Query>>(timers_, on_address(name, false),
                                                   std::move(callback));
   }
-  dns::Handle aaaa(const std::string& name,
-                   std::function<void(dns::AddressAnswer)> callback) override {
+  dns::Handle aaaa(const std::string& name, dns::Callback<dns::Addresses> callback) override {
     return std::make_unique<OnItsWay<dns::Query>>(timers_, on_address(name, true),
                                                   std::move(callback));
   }
+  // Mail asks no such questions.
+  dns::Handle mx(const std::string&, dns::Callback<dns::MxRecords>) override { std::abort(); }
+  dns::Handle tlsa(const std::string&, dns::Callback<dns::TlsaRecords>) override { std::abort(); }
 
  private:
   event::Timers& timers_;

@@ -10,7 +10,7 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/ip_address.h"
-#include "mtastsd/dns/inspect.h"
+#include "mtastsd/dns/dns_client.h"
 #include "mtastsd/https/observation.h"
 #include "mtastsd/https/policy_fetcher.h"
 

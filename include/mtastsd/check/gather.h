@@ -6,9 +6,9 @@
 
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/check/facts.h"
-#include "mtastsd/dns/inspect.h"
+#include "mtastsd/dns/dns_client.h"
 #include "mtastsd/event/loop.h"
-#include "mtastsd/https/curl_fetcher.h"
+#include "mtastsd/https/policy_fetcher.h"
 
 namespace mtastsd::check {
 
@@ -28,8 +28,8 @@ struct GatherOptions {
 struct GatherServices {
   event::Loop& loop;
   const Clock& clock;
-  dns::Inspector& dns;
-  https::CurlFetcher& fetcher;
+  dns::DnsClient& dns;
+  https::PolicyFetcher& fetcher;  // one that observes
 };
 
 // Finds out all there is about one domain, all at once.

@@ -6,7 +6,6 @@
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/dns/dns_client.h"
-#include "mtastsd/dns/inspect.h"
 
 namespace mtastsd {
 class Log;
@@ -30,20 +29,16 @@ bool valid_server(const std::string& text);
 
 // DnsClient over c-ares on the loop. All servers are tried; answers cut short over UDP are
 // asked again over TCP. One for a loop; destroy it before the loop.
-class AresClient final : public DnsClient, public Inspector {
+class AresClient final : public DnsClient {
  public:
   AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOptions options);
   ~AresClient() override;
 
-  Handle txt(const std::string& name, std::function<void(TxtAnswer)> callback) override;
-  Handle a(const std::string& name, std::function<void(AddressAnswer)> callback) override;
-  Handle aaaa(const std::string& name, std::function<void(AddressAnswer)> callback) override;
-
-  Handle inspect_txt(const std::string& name, InspectedCallback<TxtRecords> callback) override;
-  Handle inspect_a(const std::string& name, InspectedCallback<Addresses> callback) override;
-  Handle inspect_aaaa(const std::string& name, InspectedCallback<Addresses> callback) override;
-  Handle inspect_mx(const std::string& name, InspectedCallback<MxRecords> callback) override;
-  Handle inspect_tlsa(const std::string& name, InspectedCallback<TlsaRecords> callback) override;
+  Handle txt(const std::string& name, Callback<TxtRecords> callback) override;
+  Handle a(const std::string& name, Callback<Addresses> callback) override;
+  Handle aaaa(const std::string& name, Callback<Addresses> callback) override;
+  Handle mx(const std::string& name, Callback<MxRecords> callback) override;
+  Handle tlsa(const std::string& name, Callback<TlsaRecords> callback) override;
 
   // The servers in use, as "addr:port".
   std::vector<std::string> servers() const;

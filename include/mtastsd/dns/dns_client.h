@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -42,13 +43,51 @@ struct Addresses {
   Seconds ttl{0};
 };
 
+struct Mx {
+  std::uint16_t preference = 0;
+  std::string host;  // as published, without the final dot; "." for none (RFC 7505)
+};
+struct MxRecords {
+  std::vector<Mx> records;
+  Seconds ttl{0};
+};
+
+// RFC 6698 section 2.1. The numbers are kept as they are, known or not.
+struct Tlsa {
+  std::uint8_t usage = 0;
+  std::uint8_t selector = 0;
+  std::uint8_t matching = 0;
+  std::string data;  // bytes
+};
+struct TlsaRecords {
+  std::vector<Tlsa> records;
+  Seconds ttl{0};
+};
+
 // The name or the type does not exist (NXDOMAIN, NODATA).
 struct NoSuchRecord {
   Seconds negative_ttl{0};  // RFC 2308 section 5, min(SOA TTL, SOA minimum); 0 without a SOA
 };
 
+// How an answer came about.
+struct Provenance {
+  std::vector<std::string> chain;  // the names that CNAMEs led to, in order
+  // RFC 6840 section 5.8: the server says that it has validated all of it by DNSSEC. That is
+  // worth as much as the server and the way to it.
+  bool authenticated = false;
+  bool no_such_name = false;  // NXDOMAIN, where there is no record
+  std::string server;         // that answered, "addr:port"
+};
+
+// What came of a question. `provenance` is empty for an error.
 template <typename T>
-using Answer = Result<std::variant<T, NoSuchRecord>, Error>;
+struct Answer : Result<std::variant<T, NoSuchRecord>, Error> {
+  using Result<std::variant<T, NoSuchRecord>, Error>::Result;
+  Provenance provenance;
+};
+
+template <typename T>
+using Callback = std::function<void(Answer<T>)>;
 
 using TxtAnswer = Answer<TxtRecords>;
 using AddressAnswer = Answer<Addresses>;
@@ -60,16 +99,18 @@ class Query {
 };
 using Handle = std::unique_ptr<Query>;
 
-// Asks the configured recursive servers. A callback runs at most once, on the loop's thread,
-// never before the call that started it has returned and never from a destructor; it may
-// drop its own handle. Names are asked as they are, without a search list; CNAMEs are
-// followed (bounded).
+// Asks the configured recursive servers, and for DNSSEC's verdict (RFC 6840 section 5.7). A
+// callback runs at most once, on the loop's thread, never before the call that started it has
+// returned and never from a destructor; it may drop its own handle. Names are asked as they are,
+// without a search list; CNAMEs are followed (bounded).
 class DnsClient {
  public:
   virtual ~DnsClient() = default;
-  virtual Handle txt(const std::string& name, std::function<void(TxtAnswer)> callback) = 0;
-  virtual Handle a(const std::string& name, std::function<void(AddressAnswer)> callback) = 0;
-  virtual Handle aaaa(const std::string& name, std::function<void(AddressAnswer)> callback) = 0;
+  virtual Handle txt(const std::string& name, Callback<TxtRecords> callback) = 0;
+  virtual Handle a(const std::string& name, Callback<Addresses> callback) = 0;
+  virtual Handle aaaa(const std::string& name, Callback<Addresses> callback) = 0;
+  virtual Handle mx(const std::string& name, Callback<MxRecords> callback) = 0;
+  virtual Handle tlsa(const std::string& name, Callback<TlsaRecords> callback) = 0;
 };
 
 }  // namespace mtastsd::dns

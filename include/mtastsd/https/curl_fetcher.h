@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <string>
 
-#include "mtastsd/https/observation.h"
 #include "mtastsd/https/policy_fetcher.h"
 
 namespace mtastsd {
@@ -18,7 +17,8 @@ namespace mtastsd::https {
 struct CurlOptions {
   std::string ca_file;  // PEM bundle; must exist
   std::uint16_t port = 443;
-  std::string proxy;  // "http://proxy.example:3128"; empty: none, whatever the environment says
+  std::string proxy;     // "http://proxy.example:3128"; empty: none, whatever the environment says
+  bool observe = false;  // fills FetchResult::seen, for reports
 };
 
 // The CA bundle of this system, or empty if none of the usual places has one.
@@ -34,10 +34,6 @@ class CurlFetcher final : public PolicyFetcher {
   Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
                Milliseconds limit, std::function<void(FetchResult)> callback) override;
   bool uses_proxy() const override;
-
-  // As fetch(), and tells what was seen on the way, of failures too.
-  Handle observe(const DomainName& policy_host, std::span<const IpAddress> addresses,
-                 Milliseconds limit, std::function<void(FetchResult, Observation)> callback);
 
  private:
   class Impl;

@@ -26,7 +26,7 @@ struct Certificate {
 };
 inline constexpr std::size_t kMaxNamesShown = 100;
 
-// What is known about a fetch besides its result, for one that failed as well.
+// What is known about a fetch besides its result, failed ones included.
 struct Observation {
   std::string address;      // that was connected to last; empty: none
   std::string tls_version;  // "TLSv1.3"; empty: no handshake came so far

@@ -11,6 +11,7 @@
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/ip_address.h"
 #include "mtastsd/base/result.h"
+#include "mtastsd/https/observation.h"
 
 namespace mtastsd::https {
 
@@ -38,7 +39,11 @@ struct PolicyBody {
   std::string body;  // status 200, text/plain, complete
 };
 
-using FetchResult = Result<PolicyBody, Error>;
+// How a fetch ended, and what was seen on the way where the fetcher was told to look.
+struct FetchResult : Result<PolicyBody, Error> {
+  using Result<PolicyBody, Error>::Result;
+  Observation seen;
+};
 
 class Fetch {
  public:

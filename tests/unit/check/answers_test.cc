@@ -10,20 +10,20 @@
 namespace mtastsd::check {
 namespace {
 
-using dns::Inspected;
+using dns::Answer;
 
 template <typename T>
-Inspected<T> failed() {
-  return {failure(dns::Error{dns::ErrorKind::ServFail, "from 192.0.2.53:53"}), {}};
+Answer<T> failed() {
+  return failure(dns::Error{dns::ErrorKind::ServFail, "from 192.0.2.53:53"});
 }
 template <typename T>
-Inspected<T> none() {
-  return {std::variant<T, dns::NoSuchRecord>(dns::NoSuchRecord{}), {}};
+Answer<T> none() {
+  return dns::NoSuchRecord{};
 }
-Inspected<dns::Addresses> addresses(std::vector<IpAddress> list) {
-  return {
-      std::variant<dns::Addresses, dns::NoSuchRecord>(dns::Addresses{std::move(list), Seconds(60)}),
-      {.chain = {"alias.example"}}};
+dns::AddressAnswer addresses(std::vector<IpAddress> list) {
+  dns::AddressAnswer answer = dns::Addresses{std::move(list), Seconds(60)};
+  answer.provenance.chain = {"alias.example"};
+  return answer;
 }
 
 const IpAddress kV4 = *IpAddress::parse("192.0.2.1");
@@ -34,12 +34,10 @@ TEST(TextFact, TellsErrorsFromAbsence) {
   const auto unknown = text_fact(failed<dns::TxtRecords>());
   EXPECT_TRUE(unknown.cannot_tell());
   EXPECT_EQ(unknown.why, "SERVFAIL: from 192.0.2.53:53");
-  dns::TxtRecords many;
-  many.records.resize(kMaxRecords + 1, "x");
-  many.ttl = Seconds(60);
-  const auto known =
-      text_fact({std::variant<dns::TxtRecords, dns::NoSuchRecord>(many), {.authenticated = true}});
-  EXPECT_EQ(known.value.records.size(), kMaxRecords);
+  dns::TxtAnswer answer = dns::TxtRecords{{"x", "y"}, Seconds(60)};
+  answer.provenance.authenticated = true;
+  const auto known = text_fact(answer);
+  EXPECT_EQ(known.value.records, (std::vector<std::string>{"x", "y"}));
   EXPECT_EQ(known.value.ttl, Seconds(60));
   EXPECT_TRUE(known.value.authenticated);
 }

@@ -27,11 +27,6 @@ using test::TlsServer;
 
 constexpr char kHost[] = "mta-sts.example.com";
 
-struct Observed {
-  FetchResult result;
-  Observation seen;
-};
-
 Script answers(std::string head, std::string body = "hello") {
   return [=](Connection& c) {
     c.send(head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
@@ -52,25 +47,25 @@ class ObservationTest : public testing::Test {
   void SetUp() override { test::write_pem(ca_file_, root_.cert.get()); }
   void TearDown() override { std::remove(ca_file_.c_str()); }
 
-  Observed observe(const CertSpec& spec, const Identity* issuer, Script script,
-                   TlsServer::Options options = {}) {
+  FetchResult observe(const CertSpec& spec, const Identity* issuer, Script script,
+                      TlsServer::Options options = {}) {
     const Identity leaf = make_identity(spec, issuer);
     TlsServer server(leaf, std::move(script), std::move(options));
-    CurlFetcher fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), ""});
-    std::optional<Observed> got;
+    CurlFetcher fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), "", true});
+    std::optional<FetchResult> got;
     const std::vector<IpAddress> addresses = {*IpAddress::parse("127.0.0.1")};
-    const Handle handle = fetcher.observe(*DomainName::parse(kHost), addresses, Milliseconds(10000),
-                                          [&](FetchResult result, Observation seen) {
-                                            got = Observed{std::move(result), std::move(seen)};
-                                            loop_.stop();
-                                          });
+    const Handle handle = fetcher.fetch(*DomainName::parse(kHost), addresses, Milliseconds(10000),
+                                        [&](FetchResult result) {
+                                          got = std::move(result);
+                                          loop_.stop();
+                                        });
     EXPECT_FALSE(got);
     loop_.run();
     return *std::move(got);
   }
   Certificate certificate(const CertSpec& spec, const Identity* issuer) {
     auto got = observe(spec, issuer, good());
-    EXPECT_EQ(got.result.has_value(), got.seen.certificate->good());
+    EXPECT_EQ(got.has_value(), got.seen.certificate->good());
     EXPECT_FALSE(got.seen.tls_version.empty());
     return got.seen.certificate.value_or(Certificate{});
   }
@@ -84,7 +79,7 @@ class ObservationTest : public testing::Test {
 
 TEST_F(ObservationTest, OfAGoodFetch) {
   const auto got = observe({.cn = "cn", .dns_names = {kHost, "b.example"}}, &root_, good());
-  ASSERT_TRUE(got.result);
+  ASSERT_TRUE(got);
   EXPECT_EQ(got.seen.address, "127.0.0.1");
   EXPECT_EQ(got.seen.tls_version, "TLSv1.3");
   EXPECT_EQ(got.seen.status, 200);
@@ -123,12 +118,12 @@ TEST_F(ObservationTest, OfRefusedResponses) {
   const CertSpec spec{.cn = kHost, .dns_names = {kHost}};
   const auto moved =
       observe(spec, &root_, answers("HTTP/1.1 302 Found\r\nLocation: https://a.example/\r\n"));
-  EXPECT_FALSE(moved.result);
+  EXPECT_FALSE(moved);
   EXPECT_EQ(moved.seen.status, 302);
   EXPECT_EQ(moved.seen.location, "https://a.example/");
   const auto html =
       observe(spec, &root_, answers("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"));
-  EXPECT_FALSE(html.result);
+  EXPECT_FALSE(html);
   EXPECT_EQ(html.seen.status, 200);
   EXPECT_EQ(html.seen.media_type, "text/html");
   EXPECT_TRUE(html.seen.certificate && html.seen.certificate->good());
@@ -137,8 +132,8 @@ TEST_F(ObservationTest, OfRefusedResponses) {
 TEST_F(ObservationTest, WithoutTls) {
   const CertSpec spec{.cn = kHost, .dns_names = {kHost}};
   const auto plain = observe(spec, &root_, good(), {.plain_text = true});
-  ASSERT_FALSE(plain.result);
-  EXPECT_EQ(plain.result.error().kind, ErrorKind::Tls);
+  ASSERT_FALSE(plain);
+  EXPECT_EQ(plain.error().kind, ErrorKind::Tls);
   EXPECT_EQ(plain.seen.tls_version, "");
   EXPECT_FALSE(plain.seen.certificate);
   EXPECT_EQ(plain.seen.status, 0);
@@ -147,10 +142,10 @@ TEST_F(ObservationTest, WithoutTls) {
 TEST_F(ObservationTest, CanBeCancelled) {
   const Identity leaf = make_identity({.cn = kHost, .dns_names = {kHost}}, &root_);
   TlsServer server(leaf, good());
-  CurlFetcher fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), ""});
+  CurlFetcher fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), "", true});
   const std::vector<IpAddress> addresses = {*IpAddress::parse("127.0.0.1")};
-  Handle handle = fetcher.observe(*DomainName::parse(kHost), addresses, Milliseconds(10000),
-                                  [](const FetchResult&, const Observation&) { FAIL(); });
+  Handle handle = fetcher.fetch(*DomainName::parse(kHost), addresses, Milliseconds(10000),
+                                [](const FetchResult&) { FAIL(); });
   auto drop = loop_.make_timer([&] { handle.reset(); });
   drop->arm(Milliseconds(1));
   auto end = loop_.make_timer([&] { loop_.stop(); });
