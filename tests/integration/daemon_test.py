@@ -38,7 +38,7 @@ class DaemonTest(DaemonCase):
         self.publish("big.test", "mail.big.test", dns=nsd)
         nsd.set("_mta-sts.big.test", "TXT", "v=STSv1; id=1;",
                 *(f"unrelated {number} " + "x" * 200 for number in range(30)))
-        # The record and the host of a provider (rule T7).
+        # The record and the host of a provider (RFC 8461 section 3.3).
         self.publish("hosted.test", "mail.hosted.test", dns=nsd)
         nsd.remove("_mta-sts.hosted.test", "TXT")
         nsd.remove("mta-sts.hosted.test", "A")

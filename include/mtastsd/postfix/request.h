@@ -16,8 +16,8 @@ struct Request {
 
 Request split_request(std::string_view payload);
 
-// The policy domain that a look-up key of Postfix asks for (RFC 8461 section 3.4; rules D1
-// to D4), or nullopt where there can be no policy and no query may leave the host: a
+// The policy domain that a look-up key of Postfix asks for (RFC 8461 section 3.4), or nullopt where
+// there can be no policy and no query may leave the host: a
 // ".parent" key, an address (bracketed or not), a single label, a name under .onion,
 // anything that is not a domain, or a domain so long that "_mta-sts." before it would not
 // fit in a name.

@@ -61,7 +61,7 @@ bool note_use(cache::Entry& entry, WallTime now, const Limits& limits);
 
 enum class TxtStatus {
   Found,     // one valid record
-  NoRecord,  // NXDOMAIN, NODATA, or records without a usable one (T2)
+  NoRecord,  // NXDOMAIN, NODATA, or records without a usable one (RFC 8461 section 3.1)
   Failed,    // DNS could not be asked
 };
 
@@ -103,7 +103,7 @@ struct AfterFetch {
   cache::Entry entry;
   Change change = Change::None;
   bool weaker = false;  // the mode was enforce and is not any more
-  bool alarm = false;   // the administrator is to be warned of a failing refresh (C6)
+  bool alarm = false;   // warn of a failing refresh (RFC 8461 section 10.2)
 };
 
 // `id` is the one found, or empty when a refresh found no record. `jitter` in [0, 1) spreads
