@@ -17,6 +17,7 @@ import time
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
 KEEP = "MTASTSD_TEST_KEEP"  # set: the files of a run stay for inspection
 _INSIDE = "MTASTSD_TEST_SANDBOX"
+_LOOPBACK_UP = ["ip", "link", "set", "lo", "up"]
 
 WAIT = 10.0  # seconds; for what takes milliseconds on an idle machine
 
@@ -39,26 +40,32 @@ def program(name, package):
 
 
 def enter():
-    """Returns inside the namespaces; ends the program with SKIPPED when that takes root."""
+    """Returns inside the namespaces. Where this process may not make them, as without root or in an
+    ordinary container, the program ends with SKIPPED and says why."""
     if os.environ.get(_INSIDE):
         del os.environ[_INSIDE]  # what the test starts is none of our business
-        run([program("ip", "iproute2"), "link", "set", "lo", "up"])
+        run(_LOOPBACK_UP)
         _have_terminals()
         return
     if os.geteuid() != 0:
-        print("skipped: needs root for its own network namespace")
-        sys.exit(SKIPPED)
+        skip("needs root for its own network namespace")
     try:
-        unshare = program("unshare", "util-linux")
+        unshare = [program("unshare", "util-linux"), "--net", "--mount", "--pid", "--fork",
+                   "--kill-child", "--mount-proc", "--"]
+        program(_LOOPBACK_UP[0], "iproute2")
     except TestEnvironmentError as error:
         fatal(error)
-    probe = subprocess.run([unshare, "--net", "--mount", "--pid", "--fork", "true"],
-                           capture_output=True, text=True)
+    probe = subprocess.run(unshare + _LOOPBACK_UP, capture_output=True, text=True)
     if probe.returncode != 0:
-        fatal(f"cannot make network, mount and process namespaces: {probe.stderr.strip()}")
+        skip("root here may not make network, mount and process namespaces: "
+             + probe.stderr.strip())
     os.environ[_INSIDE] = "1"
-    os.execv(unshare, [unshare, "--net", "--mount", "--pid", "--fork", "--kill-child",
-                       "--mount-proc", "--", sys.executable, *sys.argv])
+    os.execv(unshare[0], [*unshare, sys.executable, *sys.argv])
+
+
+def skip(why):
+    print("skipped: " + why)
+    sys.exit(SKIPPED)
 
 
 def _have_terminals():
