@@ -24,7 +24,7 @@ constexpr std::array<char, 256> make_fold_table() {
   for (int c = 0; c < 128; ++c) {
     const char byte = static_cast<char>(c);
     if (is_alnum(byte) || byte == '-') {
-      table[c] = byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte;
+      table[c] = to_lower(byte);
     }
   }
   return table;
@@ -108,10 +108,6 @@ std::optional<DomainName> DomainName::under(std::string_view label) const {
   std::copy_n(bytes_.begin(), size_, out);
   name.size_ = static_cast<std::uint8_t>(size);
   return name;
-}
-
-std::size_t DomainName::label_count() const {
-  return static_cast<std::size_t>(std::count(bytes_.begin(), bytes_.begin() + size_, '.')) + 1;
 }
 
 }  // namespace mtastsd

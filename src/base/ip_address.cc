@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 namespace mtastsd {
@@ -15,6 +16,13 @@ bool is_local_v4(const unsigned char* b) {
   const bool multicast = (b[0] & 0xf0) == 0xe0;
   const bool broadcast = std::all_of(b, b + 4, [](unsigned char byte) { return byte == 0xff; });
   return this_network || loopback || link_local || multicast || broadcast;
+}
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
 }
 
 constexpr std::array<unsigned char, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -77,6 +85,34 @@ IpAddress IpAddress::host_network() const {
     std::fill(network.bytes_.begin() + 8, network.bytes_.end(), 0);
   }
   return network;
+}
+
+std::optional<IpEndpoint> IpEndpoint::parse(std::string_view text, std::uint16_t default_port) {
+  std::string_view address = text;
+  std::string_view colon_and_port;
+  const bool bracketed = text.starts_with('[');
+  if (bracketed) {
+    const std::size_t close = text.find(']');
+    if (close == std::string_view::npos) return std::nullopt;
+    address = text.substr(1, close - 1);
+    colon_and_port = text.substr(close + 1);
+  } else if (const std::size_t colon = text.find(':');
+             colon != std::string_view::npos && colon == text.rfind(':')) {
+    address = text.substr(0, colon);
+    colon_and_port = text.substr(colon);
+  }
+  std::optional<std::uint16_t> port = default_port;
+  if (!colon_and_port.empty()) {
+    port = colon_and_port.front() == ':' ? parse_port(colon_and_port.substr(1)) : std::nullopt;
+  }
+  const auto parsed = IpAddress::parse(address);
+  if (!parsed || !port || (bracketed && !parsed->is_v6())) return std::nullopt;
+  return IpEndpoint{*parsed, *port};
+}
+
+std::string IpEndpoint::str() const {
+  const std::string host = address.is_v6() ? "[" + address.str() + "]" : address.str();
+  return host + ":" + std::to_string(port);
 }
 
 }  // namespace mtastsd

@@ -1,13 +1,12 @@
 #include "mtastsd/base/utf8.h"
 
 #include <algorithm>
-#include <cstddef>
 
 namespace mtastsd {
 namespace {
 
-// What a lead byte asks for: so many bytes in all, and the range of the second one. The
-// narrowed ranges are what keeps overlong forms, surrogates and large values out.
+// The length of a character in bytes by its lead byte, and the range of its second byte. The
+// narrowed ranges keep out overlong forms, surrogates and values that are too large.
 struct Sequence {
   std::size_t size;
   unsigned char low;
@@ -28,27 +27,28 @@ constexpr Sequence sequence_for(unsigned char lead) {
   return {0, 0, 0};
 }
 
-constexpr bool is_continuation(char c) {
-  return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
-}
-
 }  // namespace
+
+std::size_t character_size(std::string_view text) {
+  if (text.empty()) return 0;
+  const Sequence sequence = sequence_for(static_cast<unsigned char>(text.front()));
+  if (text.size() < sequence.size) return 0;
+  if (sequence.size > 1) {
+    const auto second = static_cast<unsigned char>(text[1]);
+    const std::string_view rest = text.substr(2, sequence.size - 2);
+    if (second < sequence.low || second > sequence.high ||
+        !std::all_of(rest.begin(), rest.end(), is_continuation)) {
+      return 0;
+    }
+  }
+  return sequence.size;
+}
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
-    const Sequence sequence = sequence_for(static_cast<unsigned char>(text.front()));
-    if (sequence.size == 0 || text.size() < sequence.size) {
-      return false;
-    }
-    if (sequence.size > 1) {
-      const auto second = static_cast<unsigned char>(text[1]);
-      const std::string_view rest = text.substr(2, sequence.size - 2);
-      if (second < sequence.low || second > sequence.high ||
-          !std::all_of(rest.begin(), rest.end(), is_continuation)) {
-        return false;
-      }
-    }
-    text.remove_prefix(sequence.size);
+    const std::size_t size = character_size(text);
+    if (size == 0) return false;
+    text.remove_prefix(size);
   }
   return true;
 }

@@ -4,8 +4,9 @@
 #include <charconv>
 
 #include "mtastsd/base/ascii.h"
-#include "mtastsd/check/text.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/mtasts/mx_match.h"
+#include "shown.h"
 
 namespace mtastsd::check {
 namespace {
@@ -18,7 +19,7 @@ std::string plain_beginning(std::string_view text) {
   std::string plain;
   for (const char c : text.substr(0, kLookAhead)) {
     if (is_alnum(c) || c == '=') {
-      plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      plain += to_lower(c);
     }
   }
   return plain;
@@ -132,7 +133,7 @@ void read_dane(const Facts& facts, Analysis& analysis) {
   std::size_t validated = 0;
   for (const MxHost& host : facts.mail.value.hosts) {
     if (host.tlsa.cannot_tell()) {
-      return cannot("TLSA records of " + printable(host.host) + ": " + host.tlsa.why);
+      return cannot("TLSA records of " + shown(host.host) + ": " + host.tlsa.why);
     }
     present += host.tlsa.known() ? 1 : 0;
     validated +=
@@ -192,6 +193,10 @@ std::optional<WallTime> time_of_id(std::string_view id) {
     return WallTime(Seconds(number(id)));
   }
   return std::nullopt;
+}
+
+std::int64_t days_left(WallTime end, WallTime now) {
+  return std::chrono::floor<std::chrono::days>(end - now).count();
 }
 
 Analysis analyse(const Facts& facts) {

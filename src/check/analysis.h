@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,5 +56,8 @@ Analysis analyse(const Facts& facts);
 // The time that an id looks like: "20261122", "20261122093000", with "T" or "Z" or not, or
 // seconds since 1970.
 std::optional<WallTime> time_of_id(std::string_view id);
+
+// Days until `end`, rounded down; negative for what is over.
+std::int64_t days_left(WallTime end, WallTime now);
 
 }  // namespace mtastsd::check

@@ -7,8 +7,9 @@
 #include <string>
 
 #include "analysis.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/check/report.h"
-#include "mtastsd/check/text.h"
 
 namespace mtastsd::check {
 namespace {
@@ -28,17 +29,6 @@ std::string_view word_for(Outcome outcome) {
       break;
   }
   return "cannot_tell";
-}
-
-// RFC 6698 section 2.1: certificate association data, as in zone files.
-std::string hex(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const char c : bytes) {
-    text += kDigits[static_cast<unsigned char>(c) >> 4];
-    text += kDigits[static_cast<unsigned char>(c) & 0xf];
-  }
-  return text;
 }
 
 Json text_or_null(const std::string& text) {
@@ -74,8 +64,8 @@ Json certificate_json(const std::optional<https::Certificate>& certificate, Wall
   return {{"subject", certificate->subject},
           {"issuer", certificate->issuer},
           {"names", certificate->names},
-          {"not_before", date_time(certificate->not_before)},
-          {"not_after", date_time(certificate->not_after)},
+          {"not_before", timestamp(certificate->not_before)},
+          {"not_after", timestamp(certificate->not_after)},
           {"days_left", days_left(certificate->not_after, now)},
           {"chain_trusted", certificate->chain_trusted},
           {"in_time", certificate->in_time},
@@ -200,6 +190,7 @@ Json tlsa_json(const std::vector<dns::Tlsa>& records) {
     list.push_back({{"usage", tlsa.usage},
                     {"selector", tlsa.selector},
                     {"matching", tlsa.matching},
+                    // RFC 6698 section 2.1: as in zone files.
                     {"data", hex(tlsa.data)}});
   }
   return list;
@@ -239,8 +230,8 @@ Json mail_json(const MailServers& mail, const Report& report) {
 Json cached_json(const CachedPolicy& cached) {
   return {{"id", cached.id},
           {"text", cached.text},
-          {"fetched_at", date_time(cached.fetched_at)},
-          {"expires_at", date_time(cached.expires_at)}};
+          {"fetched_at", timestamp(cached.fetched_at)},
+          {"expires_at", timestamp(cached.expires_at)}};
 }
 
 std::string_view word_for(Dane dane) {
@@ -266,7 +257,7 @@ Json facts_json(const Report& report) {
       {"domain_exists", facts.domain_exists},
       {"record", fact_json(facts.record, records_json)},
       {"id", analysis.record ? Json(analysis.record->id) : Json(nullptr)},
-      {"id_time", analysis.id_time ? Json(date_time(*analysis.id_time)) : Json(nullptr)},
+      {"id_time", analysis.id_time ? Json(timestamp(*analysis.id_time)) : Json(nullptr)},
       {"policy_host", host_json(facts.policy_host, facts.at)},
       {"policy", policy_json(analysis)},
       {"mail",
@@ -297,7 +288,7 @@ Json report_json(const Report& report) {
   }
   return {
       {"domain", report.facts().domain},
-      {"checked_at", date_time(report.facts().at)},
+      {"checked_at", timestamp(report.facts().at)},
       {"verdict", to_string(report.verdict())},
       {"summary", report.verdict_line()},
       {"complete", !report.has_gaps()},

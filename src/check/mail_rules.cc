@@ -2,14 +2,16 @@
 
 #include <algorithm>
 
-#include "mtastsd/check/text.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "rules.h"
+#include "shown.h"
 
 namespace mtastsd::check {
 namespace {
 
 void find_host(const MxHost& host, Findings& findings) {
-  const std::string name = printable(host.host);
+  const std::string name = shown(host.host);
   if (!host.name) {
     add(findings, Code::MxNotAHost, name);
     return;
@@ -17,7 +19,7 @@ void find_host(const MxHost& host, Findings& findings) {
   if (host.addresses.absent()) {
     add(findings, Code::MxNoAddress, name);
   } else if (!host.addresses.value.chain.empty()) {
-    add(findings, Code::MxAlias, name + " for " + printable(host.addresses.value.chain.back()));
+    add(findings, Code::MxAlias, name + " for " + shown(host.addresses.value.chain.back()));
   }
 }
 
@@ -28,26 +30,26 @@ bool is_old(std::string_view tls_version) {
 void find_smtp_certificate(const std::string& host, const https::Certificate& certificate,
                            WallTime now, Findings& findings) {
   if (!certificate.chain_trusted) {
-    add(findings, Code::SmtpCertUntrusted, host + ": " + printable(certificate.problem));
+    add(findings, Code::SmtpCertUntrusted, host + ": " + shown(certificate.problem));
   }
   if (!certificate.in_time) {
     add(findings, Code::SmtpCertExpired,
-        host + ": valid from " + date(certificate.not_before) + " to " +
-            date(certificate.not_after));
+        host + ": valid from " + day_text(certificate.not_before) + " to " +
+            day_text(certificate.not_after));
   } else if (days_left(certificate.not_after, now) < kFewDaysLeft) {
-    add(findings, Code::SmtpCertExpiring, host + ": ends on " + date(certificate.not_after));
+    add(findings, Code::SmtpCertExpiring, host + ": ends on " + day_text(certificate.not_after));
   }
   if (!certificate.name_matches) {
     add(findings, Code::SmtpCertName,
         host + ": " +
             (certificate.names.empty() ? std::string("it has no DNS names")
-                                       : "it names " + printable(certificate.names.front())));
+                                       : "it names " + shown(certificate.names.front())));
   }
 }
 
 void find_reports(const Facts& facts, const Analysis& analysis, Findings& findings) {
   if (facts.tlsrpt.cannot_tell()) {
-    add(findings, Code::TlsRptUnknown, printable(facts.tlsrpt.why));
+    add(findings, Code::TlsRptUnknown, shown(facts.tlsrpt.why));
   } else if (analysis.tlsrpt_claims > 1) {
     add(findings, Code::TlsRptMultiple);
   } else if (analysis.tlsrpt_error) {
@@ -60,7 +62,7 @@ void find_reports(const Facts& facts, const Analysis& analysis, Findings& findin
   } else {
     for (const std::string& uri : analysis.tlsrpt->destinations) {
       if (!usable_destination(uri)) {
-        add(findings, Code::TlsRptDestination, printable(uri));
+        add(findings, Code::TlsRptDestination, shown(uri));
       }
     }
   }
@@ -70,7 +72,7 @@ void find_reports(const Facts& facts, const Analysis& analysis, Findings& findin
 
 void find_mail(const Facts& facts, const Analysis& analysis, Findings& findings) {
   if (facts.mail.cannot_tell()) {
-    add(findings, Code::MxUnknown, printable(facts.mail.why));
+    add(findings, Code::MxUnknown, shown(facts.mail.why));
     return;
   }
   if (!facts.mail.known()) {
@@ -92,7 +94,7 @@ void find_mail(const Facts& facts, const Analysis& analysis, Findings& findings)
     find_host(host, findings);
   }
   for (const std::string& host : analysis.uncovered) {
-    add(findings, Code::MxMismatch, printable(host));
+    add(findings, Code::MxMismatch, shown(host));
   }
   for (const std::string& pattern : analysis.unused) {
     add(findings, Code::MxUnused, pattern);
@@ -104,9 +106,9 @@ void find_smtp(const Facts& facts, Findings& findings) {
     return;
   }
   for (const MxHost& host : facts.mail.value.hosts) {
-    const std::string name = printable(host.host);
+    const std::string name = shown(host.host);
     if (host.smtp.cannot_tell()) {
-      add(findings, Code::SmtpUnknown, name + ": " + printable(host.smtp.why));
+      add(findings, Code::SmtpUnknown, name + ": " + shown(host.smtp.why));
     }
     if (!host.smtp.known()) {
       continue;
@@ -115,7 +117,7 @@ void find_smtp(const Facts& facts, Findings& findings) {
     if (!smtp.starttls) {
       add(findings, Code::SmtpNoStarttls, name);
     } else if (!smtp.tls_error.empty()) {
-      add(findings, Code::SmtpTlsFailed, name + ": " + printable(smtp.tls_error));
+      add(findings, Code::SmtpTlsFailed, name + ": " + shown(smtp.tls_error));
     } else if (is_old(smtp.tls_version)) {
       add(findings, Code::SmtpTlsOld, name + ": " + smtp.tls_version);
     }
@@ -148,7 +150,7 @@ void find_reports_and_dane(const Facts& facts, const Analysis& analysis, Finding
       add(findings, Code::DaneUnsigned);
       break;
     case Dane::CannotTell:
-      add(findings, Code::DaneUnknown, printable(analysis.dane_why));
+      add(findings, Code::DaneUnknown, shown(analysis.dane_why));
       break;
   }
 }

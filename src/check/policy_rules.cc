@@ -2,17 +2,15 @@
 
 #include <algorithm>
 
-#include "mtastsd/check/text.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "rules.h"
+#include "shown.h"
 
 namespace mtastsd::check {
 namespace {
 
 using mtasts::LineIssue;
-
-std::string quote(std::string_view text) {
-  return "\"" + printable(text) + "\"";
-}
 
 void find_record_fault(const Facts& facts, const Analysis& analysis, Findings& findings) {
   switch (analysis.record_error->fault) {
@@ -28,7 +26,7 @@ void find_record_fault(const Facts& facts, const Analysis& analysis, Findings& f
       break;
   }
   for (const std::string& text : analysis.near_misses) {
-    add(findings, Code::RecordMisspelt, quote(text));
+    add(findings, Code::RecordMisspelt, shown_in_quotes(text));
   }
   if (analysis.record_at_apex) {
     add(findings, Code::RecordMisplaced, "at " + facts.domain);
@@ -53,18 +51,19 @@ void find_certificate(const Facts& facts, Findings& findings) {
     return;
   }
   if (!certificate->chain_trusted) {
-    add(findings, Code::HostCertUntrusted, printable(certificate->problem));
+    add(findings, Code::HostCertUntrusted, shown(certificate->problem));
   }
   if (!certificate->in_time) {
     add(findings, Code::HostCertExpired,
-        "valid from " + date(certificate->not_before) + " to " + date(certificate->not_after));
+        "valid from " + day_text(certificate->not_before) + " to " +
+            day_text(certificate->not_after));
   } else if (days_left(certificate->not_after, facts.at) < kFewDaysLeft) {
-    add(findings, Code::HostCertExpiring, "ends on " + date(certificate->not_after));
+    add(findings, Code::HostCertExpiring, "ends on " + day_text(certificate->not_after));
   }
   if (!certificate->name_matches) {
     const auto& names = certificate->names;
     const bool apex = std::find(names.begin(), names.end(), facts.domain) != names.end();
-    std::string detail = names.empty() ? "it has no DNS names" : "it names " + printable(names[0]);
+    std::string detail = names.empty() ? "it has no DNS names" : "it names " + shown(names[0]);
     if (names.size() > 1) {
       detail += " and " + counted(names.size() - 1, "other", "others");
     }
@@ -83,21 +82,21 @@ void find_response(const Facts& facts, Findings& findings) {
   }
   switch (fetch.error->kind) {
     case https::ErrorKind::Tls:
-      add(findings, Code::HostTlsFailed, printable(fetch.error->detail));
+      add(findings, Code::HostTlsFailed, shown(fetch.error->detail));
       break;
     case https::ErrorKind::Status:
       if (fetch.seen.status >= 300 && fetch.seen.status < 400) {
-        add(findings, Code::Redirect, "to " + quote(fetch.seen.location));
+        add(findings, Code::Redirect, "to " + shown_in_quotes(fetch.seen.location));
       } else {
         add(findings, Code::HttpStatus, "status " + std::to_string(fetch.seen.status));
       }
       break;
     case https::ErrorKind::MediaType:
       add(findings, Code::MediaType,
-          fetch.seen.media_type.empty() ? "none" : printable(fetch.seen.media_type));
+          fetch.seen.media_type.empty() ? "none" : shown(fetch.seen.media_type));
       break;
     case https::ErrorKind::TooLarge:
-      add(findings, Code::TooLarge, printable(fetch.error->detail));
+      add(findings, Code::TooLarge, shown(fetch.error->detail));
       break;
     case https::ErrorKind::Certificate:  // has findings of its own
     case https::ErrorKind::Connect:
@@ -123,7 +122,7 @@ void find_lines(const mtasts::AnnotatedPolicy& policy, LineIssue issue, Code cod
     }
     detail += (number > 1 ? "; " : "") + line_number(line);
     if (!line.text.empty()) {
-      detail += ": " + quote(line.text.substr(0, 60));
+      detail += ": " + shown_in_quotes(line.text.substr(0, 60));
     }
   }
   if (number > kMaxNamed) {
@@ -172,7 +171,8 @@ void find_form(const mtasts::AnnotatedPolicy& policy, Findings& findings) {
 }
 
 void find_max_age(Seconds max_age, Findings& findings) {
-  const std::string detail = std::to_string(max_age.count()) + " seconds, " + duration(max_age);
+  const std::string detail =
+      std::to_string(max_age.count()) + " seconds, " + duration_text(max_age);
   if (max_age > mtasts::kMaxMaxAge) {
     add(findings, Code::MaxAgeOverLimit, std::to_string(max_age.count()) + " seconds");
   } else if (max_age > kLongMaxAge) {
@@ -202,7 +202,7 @@ void compare_with_cache(const Facts& facts, const Analysis& analysis, Findings& 
     return;
   }
   if (facts.cached.cannot_tell()) {
-    add(findings, Code::CacheUnknown, printable(facts.cached.why));
+    add(findings, Code::CacheUnknown, shown(facts.cached.why));
   }
   if (!facts.cached.known() || !analysis.record) {
     return;
@@ -210,12 +210,12 @@ void compare_with_cache(const Facts& facts, const Analysis& analysis, Findings& 
   const CachedPolicy& cached = facts.cached.value;
   if (cached.id != analysis.record->id) {
     add(findings, Code::CacheStale,
-        "cached " + printable(cached.id) + ", published " + analysis.record->id);
+        "cached " + shown(cached.id) + ", published " + analysis.record->id);
   } else if (analysis.policy && cached.text != facts.policy_host.fetch.value.body) {
     const auto before = mtasts::parse_policy(cached.text);
     const bool same_meaning = before && *before == *analysis.policy;
     add(findings, Code::IdNotBumped,
-        "id " + analysis.record->id + ", cached on " + date(cached.fetched_at) +
+        "id " + analysis.record->id + ", cached on " + day_text(cached.fetched_at) +
             (same_meaning ? "; it means the same as before" : ""));
   }
 }
@@ -227,7 +227,7 @@ void find_record(const Facts& facts, const Analysis& analysis, Findings& finding
     add(findings, Code::DomainMissing);
   }
   if (facts.record.cannot_tell()) {
-    add(findings, Code::RecordUnknown, printable(facts.record.why));
+    add(findings, Code::RecordUnknown, shown(facts.record.why));
   } else if (analysis.record_error) {
     find_record_fault(facts, analysis, findings);
   } else {
@@ -235,7 +235,7 @@ void find_record(const Facts& facts, const Analysis& analysis, Findings& finding
       add(findings, Code::IdNoTimestamp, "id=" + analysis.record->id);
     }
     if (facts.record.value.ttl > kLongTtl) {
-      add(findings, Code::RecordTtlLong, duration(facts.record.value.ttl));
+      add(findings, Code::RecordTtlLong, duration_text(facts.record.value.ttl));
     }
   }
   compare_with_cache(facts, analysis, findings);
@@ -252,10 +252,10 @@ void find_policy_host(const Facts& facts, const Analysis& analysis, Findings& fi
   if (host.addresses.absent()) {
     add(findings, Code::HostNoAddress, host.name);
   } else if (host.fetch.absent()) {
-    add(findings, Code::HostLocalAddress, printable(host.fetch.why));
+    add(findings, Code::HostLocalAddress, shown(host.fetch.why));
   } else if (host.fetch.cannot_tell()) {
     add(findings, Code::PolicyUnknown,
-        printable(host.addresses.cannot_tell() ? host.addresses.why : host.fetch.why));
+        shown(host.addresses.cannot_tell() ? host.addresses.why : host.fetch.why));
     return;
   } else {
     find_certificate(facts, findings);
@@ -264,7 +264,7 @@ void find_policy_host(const Facts& facts, const Analysis& analysis, Findings& fi
   if (!host.fetch.known()) {
     add(findings, Code::Unreachable, host.addresses.absent() ? "no address" : "no public address");
   } else if (host.fetch.value.error) {
-    add(findings, Code::Unreachable, printable(host.fetch.value.error->detail));
+    add(findings, Code::Unreachable, shown(host.fetch.value.error->detail));
   }
 }
 

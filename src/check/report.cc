@@ -4,11 +4,14 @@
 #include <utility>
 
 #include "analysis.h"
-#include "mtastsd/check/text.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/term/wrapping.h"
 #include "sections.h"
 
 namespace mtastsd::check {
 namespace {
+
+using term::wrapped;
 
 constexpr std::size_t kColumns = 80;
 constexpr std::size_t kLabelWidth = 14;

@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "analysis.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/check/findings.h"
-#include "mtastsd/check/text.h"
 
 namespace mtastsd::check {
 namespace {
@@ -90,7 +91,7 @@ PartScore score_mode(const mtasts::Policy& policy) {
 }
 
 PartScore score_max_age(const mtasts::Policy& policy) {
-  const std::string why = duration(policy.max_age);
+  const std::string why = duration_text(policy.max_age);
   if (policy.mode == mtasts::Mode::None) {
     return some(Part::MaxAge, 0, "mode none");
   }
@@ -161,7 +162,7 @@ std::string start_advice(const Facts& facts) {
     }
   }
   return text + "; then publish the TXT record _mta-sts." + facts.domain +
-         " \"v=STSv1; id=" + date(facts.at).erase(7, 1).erase(4, 1) + ";\".";
+         " \"v=STSv1; id=" + day_text(facts.at).erase(7, 1).erase(4, 1) + ";\".";
 }
 
 std::string reports_advice(const Facts& facts) {
@@ -177,10 +178,10 @@ std::string testing_advice(const Facts& facts, const Analysis& analysis) {
   }
   const std::int64_t days = days_left(facts.at, *analysis.id_time);
   if (days < kTestingDays) {
-    return "By its id the policy is of " + date(*analysis.id_time) +
+    return "By its id the policy is of " + day_text(*analysis.id_time) +
            ": stay in testing until two weeks are over, and read the reports. " + next;
   }
-  return "By its id the policy is of " + date(*analysis.id_time) +
+  return "By its id the policy is of " + day_text(*analysis.id_time) +
          ", more than two weeks ago. If the reports of these show no failures: set mode enforce, "
          "and change the id.";
 }

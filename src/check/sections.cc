@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "analysis.h"
-#include "mtastsd/check/text.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
+#include "shown.h"
 
 namespace mtastsd::check {
 namespace {
@@ -11,10 +13,6 @@ namespace {
 constexpr std::size_t kMaxLinesShown = 60;
 constexpr std::size_t kMaxNamesListed = 6;
 constexpr std::size_t kMaxRecordsShown = 10;
-
-std::string quote(std::string_view text) {
-  return "\"" + printable(text) + "\"";
-}
 
 template <typename List, typename ToText>
 std::string listed(const List& list, ToText to_text) {
@@ -30,12 +28,12 @@ std::string listed(const List& list, ToText to_text) {
 }
 
 std::string names(const std::vector<std::string>& list) {
-  return listed(list, [](const std::string& name) { return printable(name); });
+  return listed(list, [](const std::string& name) { return shown(name); });
 }
 
 template <typename T>
 Line unknown_line(std::string label, const Fact<T>& fact) {
-  return {std::move(label), "cannot tell: " + printable(fact.why), Mark::Unknown};
+  return {std::move(label), "cannot tell: " + shown(fact.why), Mark::Unknown};
 }
 
 void add_chain(const std::vector<std::string>& chain, std::vector<Line>& lines) {
@@ -60,11 +58,11 @@ void add_records(const Fact<TextRecords>& fact, std::vector<Line>& lines) {
            Mark::None});
       break;
     }
-    lines.push_back({"TXT", quote(text), Mark::None});
+    lines.push_back({"TXT", shown_in_quotes(text), Mark::None});
   }
   add_chain(fact.value.chain, lines);
   if (fact.known()) {
-    lines.push_back({"TTL", duration(fact.value.ttl), Mark::None});
+    lines.push_back({"TTL", duration_text(fact.value.ttl), Mark::None});
   }
 }
 
@@ -75,7 +73,7 @@ Section record_section(const Facts& facts, const Analysis& analysis) {
     section.lines.push_back(
         {"id",
          analysis.record->id +
-             (analysis.id_time ? ", a date: " + date_time(*analysis.id_time) : ", not a date"),
+             (analysis.id_time ? ", a date: " + timestamp(*analysis.id_time) : ", not a date"),
          Mark::Good});
   } else if (analysis.record_error &&
              analysis.record_error->fault == mtasts::TxtFault::InvalidRecord) {
@@ -109,7 +107,7 @@ void add_addresses(const Fact<AddressRecords>& fact, std::vector<Line>& lines) {
 
 std::string validity(const https::Certificate& certificate, WallTime now) {
   const std::int64_t left = days_left(certificate.not_after, now);
-  std::string text = "until " + date(certificate.not_after);
+  std::string text = "until " + day_text(certificate.not_after);
   if (left >= 0) {
     return text + ", " + counted(static_cast<std::size_t>(left), "day", "days") + " left";
   }
@@ -134,7 +132,7 @@ std::string verdict_on(const https::Certificate& certificate) {
 void add_certificate(const https::Certificate& certificate, WallTime now,
                      std::vector<Line>& lines) {
   lines.push_back({"certificate",
-                   verdict_on(certificate) + "; by " + printable(certificate.issuer) + ", " +
+                   verdict_on(certificate) + "; by " + shown(certificate.issuer) + ", " +
                        validity(certificate, now),
                    certificate.good() ? Mark::Good : Mark::Error});
   lines.push_back({"its names", certificate.names.empty() ? "none" : names(certificate.names),
@@ -160,14 +158,14 @@ void add_fetch(const PolicyHost& host, WallTime now, std::vector<Line>& lines) {
   }
   if (seen.status != 0) {
     std::string text = "status " + std::to_string(seen.status);
-    text += seen.media_type.empty() ? ", no media type" : ", " + printable(seen.media_type);
-    text += seen.location.empty() ? "" : ", to " + quote(seen.location);
+    text += seen.media_type.empty() ? ", no media type" : ", " + shown(seen.media_type);
+    text += seen.location.empty() ? "" : ", to " + shown_in_quotes(seen.location);
     text += fetch.error ? "" : ", " + counted(seen.body_size, "byte", "bytes");
     lines.push_back({"answer", text + ", " + std::to_string(seen.took.count()) + " ms",
                      fetch.error ? Mark::Error : Mark::Good});
   }
   if (fetch.error) {
-    lines.push_back({"fault", printable(fetch.error->detail), Mark::Error});
+    lines.push_back({"fault", shown(fetch.error->detail), Mark::Error});
   }
 }
 
@@ -205,7 +203,7 @@ Section policy_section(const Analysis& analysis) {
   if (analysis.policy) {
     section.lines.push_back({"so it is",
                              "mode " + std::string(to_string(analysis.policy->mode)) + ", for " +
-                                 duration(analysis.policy->max_age) + ", " +
+                                 duration_text(analysis.policy->max_age) + ", " +
                                  counted(analysis.policy->mx.size(), "pattern", "patterns"),
                              Mark::None});
   }
@@ -224,8 +222,8 @@ void add_smtp(const MxHost& host, WallTime now, std::vector<Line>& lines) {
   if (!smtp.starttls) {
     lines.push_back({"SMTP", "no STARTTLS at " + smtp.address, Mark::Error});
   } else if (!smtp.tls_error.empty()) {
-    lines.push_back({"SMTP", "STARTTLS at " + smtp.address + " fails: " + printable(smtp.tls_error),
-                     Mark::Error});
+    lines.push_back(
+        {"SMTP", "STARTTLS at " + smtp.address + " fails: " + shown(smtp.tls_error), Mark::Error});
   } else {
     lines.push_back({"SMTP", "STARTTLS at " + smtp.address + ", " + smtp.tls_version, Mark::Good});
   }
@@ -236,7 +234,7 @@ void add_smtp(const MxHost& host, WallTime now, std::vector<Line>& lines) {
 
 void add_mx_host(const Report& report, const MxHost& host, std::vector<Line>& lines) {
   const Analysis& analysis = report.analysis();
-  std::string text = printable(host.host);
+  std::string text = shown(host.host);
   Mark mark = Mark::None;
   if (analysis.mx_compared) {
     const bool uncovered = std::find(analysis.uncovered.begin(), analysis.uncovered.end(),
@@ -301,7 +299,7 @@ std::string dane_text(const Analysis& analysis) {
     case Dane::CannotTell:
       break;
   }
-  return "cannot tell: " + printable(analysis.dane_why);
+  return "cannot tell: " + shown(analysis.dane_why);
 }
 
 Section dane_section(const Facts& facts, const Analysis& analysis) {
@@ -328,9 +326,9 @@ Section cache_section(const Facts& facts) {
     const CachedPolicy& cached = facts.cached.value;
     section.lines.push_back(
         {"policy",
-         "id " + printable(cached.id) + ", fetched at " + date_time(cached.fetched_at) +
+         "id " + shown(cached.id) + ", fetched at " + timestamp(cached.fetched_at) +
              (cached.expires_at > facts.at ? ", good until " : ", expired at ") +
-             date_time(cached.expires_at),
+             timestamp(cached.expires_at),
          Mark::None});
   }
   return section;

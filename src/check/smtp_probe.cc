@@ -10,7 +10,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,7 +18,8 @@
 #include <string_view>
 #include <utility>
 
-#include "mtastsd/check/text.h"
+#include "mtastsd/base/fd.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/https/verification.h"
 #include "smtp_reply.h"
 
@@ -37,24 +37,7 @@ struct SslFree {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
 };
 
-class Socket {
- public:
-  explicit Socket(int fd = -1) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Socket& operator=(Socket&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Socket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-int start_connect(const Socket& socket, const IpAddress& address, std::uint16_t port) {
+int start_connect(const Fd& socket, const IpAddress& address, std::uint16_t port) {
   const std::string text = address.str();
   sockaddr_storage storage{};
   socklen_t size = 0;
@@ -146,7 +129,7 @@ class SmtpProbe::Impl {
   std::string connect_errors_;
   std::string received_;
   Smtp smtp_;
-  Socket socket_;
+  Fd socket_;
   std::unique_ptr<SSL_CTX, ContextFree> context_;  // depends-on: socket_
   std::shared_ptr<const https::ConnectionNotes> connection_;
   std::unique_ptr<SSL, SslFree> ssl_;      // depends-on: context_
@@ -161,8 +144,8 @@ void SmtpProbe::Impl::next_address() {
   }
   const IpAddress& address = target_.addresses[next_++];
   smtp_.address = address.str();
-  socket_ = Socket(::socket(address.is_v6() ? AF_INET6 : AF_INET,
-                            SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  socket_ = Fd(::socket(address.is_v6() ? AF_INET6 : AF_INET,
+                        SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int error = socket_.get() < 0 ? errno : start_connect(socket_, address, target_.port);
   if (error != 0 && error != EINPROGRESS) {
     state_ = State::Idle;
@@ -359,7 +342,7 @@ void SmtpProbe::Impl::finish(Fact<Smtp> result) {
   connect_timer_->cancel();
   watch_.reset();
   ssl_.reset();
-  socket_ = Socket();
+  socket_ = Fd();
   const auto callback = std::move(callback_);
   callback(std::move(result));  // Nothing may follow: it can destroy *this.
 }

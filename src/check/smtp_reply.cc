@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "mtastsd/base/ascii.h"
-#include "mtastsd/check/text.h"
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::check {
 namespace {
@@ -15,10 +15,6 @@ bool is_reply_line(std::string_view line) {
   return line.size() >= kCodeDigits && line[0] >= '2' && line[0] <= '5' && is_digit(line[1]) &&
          is_digit(line[2]) &&
          (line.size() == kCodeDigits || line[kCodeDigits] == ' ' || line[kCodeDigits] == '-');
-}
-
-char upper(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
 }
 
 }  // namespace
@@ -44,7 +40,7 @@ std::optional<Result<SmtpReply, std::string>> take_reply(std::string& received) 
       line.remove_suffix(1);
     }
     if (!is_reply_line(line)) {
-      return failure("not SMTP: \"" + printable(line, kShownReply) + "\"");
+      return failure("not SMTP: " + in_quotes(line, kShownReply));
     }
     reply.code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
     const bool last = line.size() == kCodeDigits || line[kCodeDigits] == ' ';
@@ -63,8 +59,7 @@ bool offers_starttls(const SmtpReply& ehlo) {
   return std::any_of(ehlo.lines.begin() + std::min<std::ptrdiff_t>(1, std::ssize(ehlo.lines)),
                      ehlo.lines.end(), [&](std::string_view line) {
                        line = line.substr(0, line.find_first_of(" \t"));
-                       return std::equal(line.begin(), line.end(), kKeyword.begin(), kKeyword.end(),
-                                         [](char a, char b) { return upper(a) == b; });
+                       return equal_ignoring_case(line, kKeyword);
                      });
 }
 

@@ -9,14 +9,13 @@
 
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/base/domain_name.h"
-#include "mtastsd/check/text.h"
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::check {
 namespace {
 
 constexpr std::string_view kVersion = "v=TLSRPTv1";
 constexpr std::size_t kMaxName = 32;
-constexpr std::size_t kShown = 60;
 constexpr std::string_view kMailto = "mailto:";
 constexpr std::string_view kHttps = "https://";
 
@@ -39,10 +38,6 @@ auto error_at(std::size_t offset, std::string detail) {
   return failure(mtasts::ParseError{offset, std::move(detail)});
 }
 
-std::string shown(std::string_view text) {
-  return "\"" + printable(text, kShown) + "\"";
-}
-
 // RFC 8460 section 3: tlsrpt-uri *( *WSP "," *WSP tlsrpt-uri). "," and "!" are no part of one.
 Result<std::vector<std::string>, mtasts::ParseError> parse_uris(std::string_view text,
                                                                 std::size_t begin,
@@ -58,7 +53,7 @@ Result<std::vector<std::string>, mtasts::ParseError> parse_uris(std::string_view
     const std::string_view uri = text.substr(uri_at, at - uri_at);
     const std::size_t scheme = uri.find(':');
     if (scheme == std::string_view::npos || scheme == 0 || scheme + 1 == uri.size()) {
-      return error_at(uri_at, "not a URI: " + shown(text.substr(uri_at, end - uri_at)));
+      return error_at(uri_at, "not a URI: " + in_quotes(text.substr(uri_at, end - uri_at)));
     }
     uris.emplace_back(uri);
     skip_blanks(text, at);
@@ -66,7 +61,7 @@ Result<std::vector<std::string>, mtasts::ParseError> parse_uris(std::string_view
       return uris;
     }
     if (text[at] != ',') {
-      return error_at(at, "expected \",\" before " + shown(text.substr(at, end - at)));
+      return error_at(at, "expected \",\" before " + in_quotes(text.substr(at, end - at)));
     }
     ++at;
   }
@@ -95,7 +90,7 @@ Result<TlsRptRecord, mtasts::ParseError> parse_tlsrpt(std::string_view text) {
       break;
     }
     if (text[at] != ';') {
-      return error_at(at, "expected \";\" before " + shown(text.substr(at)));
+      return error_at(at, "expected \";\" before " + in_quotes(text.substr(at)));
     }
     ++at;
     skip_blanks(text, at);
@@ -109,7 +104,7 @@ Result<TlsRptRecord, mtasts::ParseError> parse_tlsrpt(std::string_view text) {
     const std::string_view name = text.substr(name_at, at - name_at);
     if (name.empty() || !is_alnum(name.front()) || name.size() > kMaxName || at == text.size() ||
         text[at] != '=') {
-      return error_at(name_at, "not a field: " + shown(text.substr(name_at)));
+      return error_at(name_at, "not a field: " + in_quotes(text.substr(name_at)));
     }
     const std::size_t value_at = ++at;
     if (name == "rua") {
@@ -128,7 +123,7 @@ Result<TlsRptRecord, mtasts::ParseError> parse_tlsrpt(std::string_view text) {
       ++at;
     }
     if (value_at == at) {
-      return error_at(value_at, "no value for " + shown(name));
+      return error_at(value_at, "no value for " + in_quotes(name));
     }
   }
   if (record.destinations.empty()) {

@@ -8,26 +8,13 @@
 #include <string>
 #include <system_error>
 
+#include "mtastsd/base/fd.h"
 #include "mtastsd/config/config.h"
 
 namespace mtastsd::config {
 namespace {
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string reason(int error) {
   return std::generic_category().message(error);
@@ -36,7 +23,7 @@ std::string reason(int error) {
 Result<std::string, std::string> read_file(const std::string& path) {
   // Without O_NONBLOCK a pipe without a writer would hold up the start for ever.
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (fd.get() < 0) return failure("cannot be opened: " + reason(errno));
+  if (!fd) return failure("cannot be opened: " + reason(errno));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return failure("cannot be read: " + reason(errno));
   if (S_ISDIR(info.st_mode)) {

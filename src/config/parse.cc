@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "keys.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/config/config.h"
 #include "mtastsd/config/reload.h"
 #include "value.h"

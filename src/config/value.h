@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "mtastsd/base/text.h"
 #include "values.h"
 
 namespace mtastsd::config {

@@ -1,7 +1,5 @@
 #include "values.h"
 
-#include <sys/un.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -10,14 +8,15 @@
 
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/base/ip_address.h"
-#include "mtastsd/base/utf8.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/unix_socket.h"
 
 namespace mtastsd::config {
 namespace {
 
-constexpr std::size_t kMaxShownBytes = 60;
 constexpr std::size_t kMaxMapName = 64;
 constexpr std::size_t kMaxHostName = 253;
+constexpr std::uint16_t kDnsPort = 53;
 
 struct Unit {
   std::string_view name;
@@ -36,10 +35,6 @@ constexpr std::array<Unit, 9> kSizeUnits = {{{"B", 1},
                                              {"MiB", std::uint64_t{1} << 20},
                                              {"GiB", std::uint64_t{1} << 30},
                                              {"TiB", std::uint64_t{1} << 40}}};
-
-bool is_control(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-}
 
 // Nothing for anything but digits, and for numbers above the limit.
 std::optional<std::uint64_t> parse_number(std::string_view digits, std::uint64_t limit) {
@@ -165,15 +160,14 @@ Result<ListenAddress, std::string> parse_inet(std::string_view text) {
 }
 
 Result<ListenAddress, std::string> parse_unix(std::string_view path) {
-  constexpr std::size_t kMaxPath = sizeof(sockaddr_un::sun_path) - 1;
   if (!path.starts_with('/')) {
     return failure(
         std::string("the path must be absolute, for example \"unix:/run/mtastsd/socketmap\""));
   }
   if (path.ends_with('/')) return failure(std::string("the path must name a socket"));
-  if (path.size() > kMaxPath) {
+  if (path.size() > kMaxUnixPath) {
     return failure("the path has " + std::to_string(path.size()) + " bytes, a unix socket's has " +
-                   std::to_string(kMaxPath) + " at most");
+                   std::to_string(kMaxUnixPath) + " at most");
   }
   if (std::any_of(path.begin(), path.end(), is_control)) {
     return failure(std::string("the path must not have control characters"));
@@ -182,25 +176,6 @@ Result<ListenAddress, std::string> parse_unix(std::string_view path) {
   address.kind = ListenAddress::Kind::Unix;
   address.path = std::string(path);
   return address;
-}
-
-// Optimal string alignment: insert, delete, replace, or swap two neighbours.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) {
-    for (std::size_t j = 0; j <= b.size(); ++j) {
-      if (i == 0 || j == 0) {
-        cost[i][j] = i + j;
-        continue;
-      }
-      const std::size_t replace = cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-      cost[i][j] = std::min({replace, cost[i - 1][j] + 1, cost[i][j - 1] + 1});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return cost[a.size()][b.size()];
 }
 
 }  // namespace
@@ -243,18 +218,10 @@ bool same_place(const ListenAddress& a, const ListenAddress& b) {
 }
 
 Check check_dns_server(std::string_view text) {
-  if (is_v6(text)) return {};
-  const auto parts = split(text);
-  const auto address = parts ? IpAddress::parse(parts->host) : std::nullopt;
-  if (!address || address->is_v6() != parts->bracketed) {
-    return failure(
-        std::string("must be an IP address, with a port if it is not 53: \"192.0.2.53\", "
-                    "\"127.0.0.1:5353\", \"[2001:db8::53]:53\""));
-  }
-  if (parts->has_port && parse_number(parts->port, 65535).value_or(0) == 0) {
-    return failure("the port " + in_quotes(parts->port) + " must be a number from 1 to 65535");
-  }
-  return {};
+  if (IpEndpoint::parse(text, kDnsPort)) return {};
+  return failure(
+      std::string("must be an IP address, with a port from 1 to 65535 if it is not 53: "
+                  "\"192.0.2.53\", \"127.0.0.1:5353\", \"[2001:db8::53]:53\""));
 }
 
 Check check_proxy(std::string_view text) {
@@ -313,47 +280,6 @@ std::string format_duration(Milliseconds duration) {
 
 std::string format_size(std::size_t size) {
   return format_quantity(size, kSizeUnits, 5);  // from KiB on: binary units only
-}
-
-std::string printable(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  const bool utf8 = is_utf8(text);
-  std::string out;
-  for (const char c : text) {
-    if (is_control(c) || (!utf8 && static_cast<unsigned char>(c) >= 0x80)) {
-      out += "\\x";
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[static_cast<unsigned char>(c) & 0xf];
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
-std::string in_quotes(std::string_view text) {
-  std::size_t end = std::min(text.size(), kMaxShownBytes);
-  if (end < text.size()) {
-    // Not inside a character of UTF-8.
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  }
-  return "\"" + printable(text.substr(0, end)) + (end < text.size() ? "...\"" : "\"");
-}
-
-std::optional<std::string> nearest(std::string_view word,
-                                   const std::vector<std::string>& candidates) {
-  constexpr std::size_t kMaxWord = 64;
-  if (word.size() > kMaxWord) return std::nullopt;
-  std::size_t best = std::clamp<std::size_t>(word.size() / 3, 1, 3) + 1;
-  std::optional<std::string> found;
-  for (const std::string& candidate : candidates) {
-    const std::size_t away = distance(word, candidate);
-    if (away < best) {
-      best = away;
-      found = candidate;
-    }
-  }
-  return found;
 }
 
 }  // namespace mtastsd::config

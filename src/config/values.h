@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
@@ -31,14 +29,5 @@ bool same_place(const ListenAddress& a, const ListenAddress& b);
 // In the units that parse_duration and parse_size read: "95s", "1MiB".
 std::string format_duration(Milliseconds duration);
 std::string format_size(std::size_t size);
-
-// For messages: control characters escaped, and all but ASCII where the text is no UTF-8.
-std::string printable(std::string_view text);
-// The same in quotes, cut when long.
-std::string in_quotes(std::string_view text);
-
-// The candidate that was probably meant, if one is near.
-std::optional<std::string> nearest(std::string_view word,
-                                   const std::vector<std::string>& candidates);
 
 }  // namespace mtastsd::config

@@ -1,6 +1,6 @@
 #include "help.h"
 
-#include "mtastsd/check/text.h"
+#include "mtastsd/term/wrapping.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -30,7 +30,7 @@ std::string HelpFormatter::entry(const std::string& name, const std::string& des
   if (description.empty()) {
     return above.empty() ? first + '\n' : above;
   }
-  return above + check::wrapped(first, indent, description, kHelpWidth);
+  return above + term::wrapped(first, indent, description, kHelpWidth);
 }
 
 }  // namespace mtastsd::ctl

@@ -16,6 +16,8 @@
 #include <arpa/nameser.h>
 #include <netinet/in.h>
 
+#include "mtastsd/base/ascii.h"
+
 namespace mtastsd::dns {
 
 namespace {
@@ -48,15 +50,6 @@ struct Authority {
 
 tl::unexpected<Error> malformed(std::string detail) {
   return failure(Error{ErrorKind::Malformed, std::move(detail)});
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
 }
 
 // RFC 2181 section 8: a TTL with the top bit set counts as zero.
@@ -101,7 +94,7 @@ class Reader {
     }
     ns_rr question;
     if (ns_msg_count(handle_, ns_s_qd) != 1 || ns_parserr(&handle_, ns_s_qd, 0, &question) != 0 ||
-        !same_name(ns_rr_name(question), name_) ||
+        !equal_ignoring_case(ns_rr_name(question), name_) ||
         ns_rr_type(question) != static_cast<unsigned>(type_) || ns_rr_class(question) != ns_c_in) {
       return Error{ErrorKind::Malformed, "the response is to another question"};
     }
@@ -145,7 +138,7 @@ class Reader {
     Chain chain{.name = std::string(name_)};
     for (;;) {
       const auto next = std::find_if(cnames.begin(), cnames.end(), [&](const Cname& c) {
-        return same_name(c.owner, chain.name);
+        return equal_ignoring_case(c.owner, chain.name);
       });
       if (next == cnames.end()) return chain;
       if (++chain.length > cnames.size()) return malformed("CNAME loop");
@@ -164,7 +157,7 @@ class Reader {
       ns_rr rr;
       if (ns_parserr(&handle_, ns_s_an, i, &rr) != 0) return malformed("bad record in the answer");
       if (ns_rr_type(rr) != static_cast<unsigned>(type_) || ns_rr_class(rr) != ns_c_in ||
-          !same_name(ns_rr_name(rr), chain.name)) {
+          !equal_ignoring_case(ns_rr_name(rr), chain.name)) {
         continue;
       }
       found = true;

@@ -1,7 +1,7 @@
 #include "servers.h"
 
 #include <algorithm>
-#include <charconv>
+#include <cstdint>
 
 #include "mtastsd/dns/ares_client.h"
 
@@ -9,6 +9,7 @@ namespace mtastsd::dns {
 
 namespace {
 
+constexpr std::uint16_t kDnsPort = 53;
 constexpr std::string_view kBlanks = " \t\r";
 
 std::string_view next_word(std::string_view& line) {
@@ -18,41 +19,10 @@ std::string_view next_word(std::string_view& line) {
   return word;
 }
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size() || port == 0) return std::nullopt;
-  return port;
-}
-
-std::optional<Server> make_server(std::string_view address, std::string_view port, bool v6_only) {
-  const auto parsed = IpAddress::parse(address);
-  if (!parsed || (v6_only && !parsed->is_v6())) return std::nullopt;
-  if (port.empty()) return Server{*parsed};
-  if (port.front() != ':') return std::nullopt;
-  const auto number = parse_port(port.substr(1));
-  if (!number) return std::nullopt;
-  return Server{*parsed, *number};
-}
-
 }  // namespace
 
-std::string Server::str() const {
-  const std::string host = address.is_v6() ? "[" + address.str() + "]" : address.str();
-  return host + ":" + std::to_string(port);
-}
-
 std::optional<Server> parse_server(std::string_view text) {
-  if (text.starts_with('[')) {
-    const auto close = text.find(']');
-    if (close == std::string_view::npos) return std::nullopt;
-    return make_server(text.substr(1, close - 1), text.substr(close + 1), true);
-  }
-  const auto colon = text.find(':');
-  if (colon == std::string_view::npos || text.find(':', colon + 1) != std::string_view::npos) {
-    return make_server(text, {}, false);  // without a port; several colons are a bare IPv6 address
-  }
-  return make_server(text.substr(0, colon), text.substr(colon), false);
+  return Server::parse(text, kDnsPort);
 }
 
 std::vector<Server> parse_resolv_conf(std::string_view text) {
@@ -63,7 +33,7 @@ std::vector<Server> parse_resolv_conf(std::string_view text) {
     if (next_word(line) != "nameserver") continue;
     const auto address = IpAddress::parse(next_word(line));
     if (!address) continue;
-    const Server server{*address};
+    const Server server{*address, kDnsPort};
     if (std::find(servers.begin(), servers.end(), server) == servers.end()) {
       servers.push_back(server);
     }

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,15 +8,9 @@
 
 namespace mtastsd::dns {
 
-struct Server {
-  IpAddress address;
-  std::uint16_t port = 53;
+using Server = IpEndpoint;
 
-  std::string str() const;  // "192.0.2.1:53", "[2001:db8::1]:53"
-  friend bool operator==(const Server&, const Server&) = default;
-};
-
-// "addr", "addr:port", "[v6]", "[v6]:port".
+// As IpEndpoint::parse, with port 53 where none is written.
 std::optional<Server> parse_server(std::string_view text);
 
 // The "nameserver" lines of a resolv.conf, in order, at most kMaxNameservers. None at all

@@ -9,7 +9,6 @@
 #include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +25,7 @@
 #include <system_error>
 #include <vector>
 
+#include "mtastsd/base/unix_socket.h"
 #include "tables.h"
 
 namespace mtastsd::doctor {
@@ -123,17 +123,14 @@ void find_block(const User& user, const std::string& path, SocketReach& reach) {
 // In the child: 0, or the errno as the exit status.
 [[noreturn]] void connect_as(const User& user, const SmtpProcess& process,
                              const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) ::_exit(ENAMETOOLONG);
-  path.copy(address.sun_path, path.size());
+  const auto address = UnixAddress::of(path);
+  if (!address) ::_exit(ENAMETOOLONG);
   // The kernel ends the child, should connect(2) not return.
   ::alarm(kConnectSeconds);
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0 || ::chdir(process.directory.c_str()) != 0 || (process.chroot && ::chroot(".") != 0) ||
       ::setgroups(user.groups.size(), user.groups.data()) != 0 || ::setgid(user.gid) != 0 ||
-      ::setuid(user.uid) != 0 ||
-      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+      ::setuid(user.uid) != 0 || ::connect(fd, address->get(), address->size) != 0) {
     ::_exit(errno);
   }
   ::_exit(0);

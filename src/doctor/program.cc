@@ -13,6 +13,8 @@
 #include <optional>
 #include <utility>
 
+#include "mtastsd/base/fd.h"
+
 namespace mtastsd::doctor {
 namespace {
 
@@ -24,35 +26,16 @@ constexpr const char* kMorePath = ":/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/bi
 constexpr int kNotRunnable = 126;
 constexpr int kNotFound = 127;
 
-class Pipe {
- public:
-  Pipe() {
-    int fds[2];
-    if (::pipe2(fds, O_CLOEXEC) == 0) {
-      read_ = fds[0];
-      write_ = fds[1];
-    }
-  }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
-  ~Pipe() {
-    close_reading();
-    close_writing();
-  }
-  bool good() const { return read_ >= 0; }
-  int reading() const { return read_; }
-  int writing() const { return write_; }
-  void close_reading() { close(read_); }
-  void close_writing() { close(write_); }
-
- private:
-  static void close(int& fd) {
-    if (fd >= 0) ::close(fd);
-    fd = -1;
-  }
-  int read_ = -1;
-  int write_ = -1;
+struct Pipe {
+  Fd reading;
+  Fd writing;
 };
+
+std::optional<Pipe> make_pipe() {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return std::nullopt;
+  return Pipe{Fd(fds[0]), Fd(fds[1])};
+}
 
 std::optional<std::string> find_program(const std::string& name) {
   if (name.starts_with('/')) {
@@ -118,19 +101,19 @@ bool read_some(int fd, std::string& into, bool& too_much) {
 // Both outputs to their ends; an error is the sentence why not.
 std::optional<std::string> read_both(Pipe& output, Pipe& errors, Ended& ended,
                                      steady_clock::time_point deadline) {
-  while (output.reading() >= 0 || errors.reading() >= 0) {
+  while (output.reading || errors.reading) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
     if (left.count() <= 0) return "did not end in time";
-    pollfd fds[] = {{output.reading(), POLLIN, 0}, {errors.reading(), POLLIN, 0}};
+    pollfd fds[] = {{output.reading.get(), POLLIN, 0}, {errors.reading.get(), POLLIN, 0}};
     if (::poll(fds, 2, static_cast<int>(left.count())) < 0 && errno != EINTR) {
       return std::strerror(errno);
     }
     bool too_much = false;
     if (fds[0].revents != 0 && !read_some(fds[0].fd, ended.output, too_much)) {
-      output.close_reading();
+      output.reading.reset();
     }
     if (fds[1].revents != 0 && !read_some(fds[1].fd, ended.errors, too_much)) {
-      errors.close_reading();
+      errors.reading.reset();
     }
     if (too_much) return "wrote more than a tool of Postfix does";
   }
@@ -165,20 +148,20 @@ Result<Ended, std::string> run_program(const Program& program) {
   std::vector<std::string> env_words = environment();
   const std::vector<char*> arguments = pointers(words);
   const std::vector<char*> env = pointers(env_words);
-  Pipe output;
-  Pipe errors;
-  if (!output.good() || !errors.good()) return failure(name + ": " + std::strerror(errno));
+  auto output = make_pipe();
+  auto errors = make_pipe();
+  if (!output || !errors) return failure(name + ": " + std::strerror(errno));
   const auto deadline = steady_clock::now() + program.limit;
   const pid_t pid = ::fork();
   if (pid < 0) return failure(name + ": " + std::strerror(errno));
   if (pid == 0) {
-    become(*file, arguments.data(), env.data(), program.directory, output.writing(),
-           errors.writing());
+    become(*file, arguments.data(), env.data(), program.directory, output->writing.get(),
+           errors->writing.get());
   }
-  output.close_writing();
-  errors.close_writing();
+  output->writing.reset();
+  errors->writing.reset();
   Ended ended;
-  if (const auto wrong = read_both(output, errors, ended, deadline)) {
+  if (const auto wrong = read_both(*output, *errors, ended, deadline)) {
     kill_and_reap(pid);
     return failure(name + " " + *wrong);
   }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "mtastsd/base/text.h"
 #include "mtastsd/term/exit_status.h"
+#include "mtastsd/term/wrapping.h"
 
 namespace mtastsd::doctor {
 namespace {
@@ -33,54 +35,25 @@ std::size_t count(const std::vector<Finding>& findings, Severity severity) {
                     [&](const Finding& one) { return one.severity == severity; }));
 }
 
-std::string counted(std::size_t number, const std::string& what) {
-  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
-}
-
 std::string verdict(const std::vector<Finding>& findings) {
   const std::size_t errors = count(findings, Severity::Error);
   const std::size_t warnings = count(findings, Severity::Warning);
   const std::size_t unknown = count(findings, Severity::Unknown);
   std::string text;
   const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
-  if (errors > 0) add(counted(errors, "error"));
-  if (warnings > 0) add(counted(warnings, "warning"));
+  if (errors > 0) add(counted(errors, "error", "errors"));
+  if (warnings > 0) add(counted(warnings, "warning", "warnings"));
   if (unknown > 0) add(std::to_string(unknown) + " could not be found out");
   return text.empty() ? "all is well" : text;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
-// Breaks at blanks; the first line begins behind what stands there already.
-void append_wrapped(std::string& out, std::string_view text, std::size_t width) {
-  std::size_t column = kIndent;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(' '), text.size());
-    if (column > kIndent && column + 1 + end > width) {
-      out += "\n" + std::string(kIndent, ' ');
-      column = kIndent;
-    } else if (column > kIndent) {
-      out += ' ';
-      ++column;
-    }
-    out += text.substr(0, end);
-    column += end;
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  out += '\n';
-}
-
 void append_finding(std::string& out, const Finding& one, const term::Terminal& terminal) {
-  std::string word(name_of(one.severity));
-  word.resize(kIndent, ' ');
-  out += term::paint(terminal, colour_of(one.severity), word);
   std::string text = one.subject + ": " + one.text;
   if (!one.services.empty()) text += " (" + joined(one.services) + ")";
-  append_wrapped(out, term::printable(text), std::min(terminal.width, kMaxWidth));
+  std::string lines = term::wrapped(name_of(one.severity), kIndent, printable(text),
+                                    std::min(terminal.width, kMaxWidth));
+  lines.erase(0, name_of(one.severity).size());
+  out += term::paint(terminal, colour_of(one.severity), name_of(one.severity)) + lines;
   // Lines to copy are never broken.
   for (const Fix& fix : one.fixes) {
     out += std::string(kIndent, ' ') + fix.file + ":\n" + std::string(kIndent + 4, ' ') + fix.line +

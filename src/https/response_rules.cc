@@ -3,23 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "mtastsd/base/ascii.h"
+
 namespace mtastsd::https {
 
 namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n";
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool same_text(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
-}
 
 std::string_view trimmed(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
@@ -63,7 +53,7 @@ std::optional<int> parse_status_line(std::string_view line) {
 bool is_text_plain(std::string_view content_type) {
   // RFC 8461 section 3.2: parameters are of no interest; the policy grammar decides about the
   // bytes of the body.
-  return same_text(trimmed(content_type.substr(0, content_type.find(';'))), "text/plain");
+  return equal_ignoring_case(trimmed(content_type.substr(0, content_type.find(';'))), "text/plain");
 }
 
 ResponseHead::State ResponseHead::refuse(ErrorKind kind, std::string detail) {
@@ -103,11 +93,11 @@ std::string* ResponseHead::remember(std::string_view name, std::string_view valu
   const auto add = [value](std::vector<std::string>& values) {
     return &values.emplace_back(value);
   };
-  if (same_text(name, "Content-Type")) return add(content_types_);
-  if (same_text(name, "Content-Length")) return add(content_lengths_);
-  if (same_text(name, "Content-Encoding")) return add(content_codings_);
-  if (same_text(name, "Transfer-Encoding")) return add(transfer_codings_);
-  if (same_text(name, "Location")) location_ = value;
+  if (equal_ignoring_case(name, "Content-Type")) return add(content_types_);
+  if (equal_ignoring_case(name, "Content-Length")) return add(content_lengths_);
+  if (equal_ignoring_case(name, "Content-Encoding")) return add(content_codings_);
+  if (equal_ignoring_case(name, "Transfer-Encoding")) return add(transfer_codings_);
+  if (equal_ignoring_case(name, "Location")) location_ = value;
   return nullptr;
 }
 
@@ -137,13 +127,14 @@ ResponseHead::State ResponseHead::end() {
     if (!is_text_plain(type)) return refuse(ErrorKind::MediaType, "media type " + type);
   }
   for (const auto& coding : content_codings_) {
-    if (!coding.empty() && !same_text(coding, "identity")) {
+    if (!coding.empty() && !equal_ignoring_case(coding, "identity")) {
       return refuse(ErrorKind::Protocol, "content coding " + coding + ", which was not asked for");
     }
   }
   // RFC 9112 section 7: no other coding was asked for (section 10.1.4 of RFC 9110).
   if (transfer_codings_.size() > 1 ||
-      (transfer_codings_.size() == 1 && !same_text(transfer_codings_.front(), "chunked"))) {
+      (transfer_codings_.size() == 1 &&
+       !equal_ignoring_case(transfer_codings_.front(), "chunked"))) {
     return refuse(ErrorKind::Protocol, "transfer coding " + transfer_codings_.front());
   }
   return state_ = State::Complete;

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "mtastsd/base/ascii.h"
+#include "mtastsd/base/text.h"
 #include "policy_grammar.h"
-#include "quote.h"
 
 namespace mtastsd::mtasts {
 namespace {
@@ -84,7 +84,7 @@ class Annotator {
       add_mx(line, field->value);
     } else if (!is_extension_value(field->value)) {
       say(line, LineVerdict::Error, LineIssue::BadValue,
-          field->value.empty() ? "no value" : "not a value: " + quote(field->value));
+          field->value.empty() ? "no value" : "not a value: " + in_quotes(field->value));
     } else if (field->name == "version") {
       add_known(line, version_, *field, LineIssue::BadVersion, field->value == "STSv1",
                 "must be STSv1");
@@ -125,7 +125,7 @@ class Annotator {
     if (colon > 0 && is_wsp(line[colon - 1])) {
       return "white space before the \":\"";
     }
-    return "not a field name: " + quote(line.substr(0, colon));
+    return "not a field name: " + in_quotes(line.substr(0, colon));
   }
 
   // RFC 8461 section 3.2: of a field that comes twice the first counts.
@@ -140,7 +140,7 @@ class Annotator {
     }
     first = std::string(field.value);
     if (!good) {
-      say(line, LineVerdict::Error, issue, rule + ", not " + quote(field.value));
+      say(line, LineVerdict::Error, issue, rule + ", not " + in_quotes(field.value));
     }
   }
 
@@ -183,12 +183,12 @@ class Annotator {
       return "no host name";
     }
     if (value.starts_with('.')) {
-      return quote(value) + " must be written with a \"*\" in front";
+      return in_quotes(value) + " must be written with a \"*\" in front";
     }
     if (value.find('*') != std::string_view::npos) {
-      return "\"*\" may only be the whole first label: " + quote(value);
+      return "\"*\" may only be the whole first label: " + in_quotes(value);
     }
-    return "not a host name or *.domain: " + quote(value);
+    return "not a host name or *.domain: " + in_quotes(value);
   }
 
   static void add_unknown(PolicyLine& line, std::string_view name) {

@@ -32,8 +32,8 @@
 #include <numeric>
 #include <utility>
 
+#include "mtastsd/base/text.h"
 #include "policy_grammar.h"
-#include "quote.h"
 
 namespace mtastsd::mtasts {
 namespace {
@@ -65,7 +65,7 @@ class Builder {
       return add_mx(field.value);
     }
     if (!is_extension_value(field.value)) {
-      return "not a value: " + quote(field.value);
+      return "not a value: " + in_quotes(field.value);
     }
     // RFC 8461 section 3.2: of fields that come twice the first counts, except "mx". Fields
     // with other names are ignored; names are case-sensitive.
@@ -103,7 +103,7 @@ class Builder {
 
  private:
   static std::optional<std::string> wrong(const Field& field) {
-    return "not a " + std::string(field.name) + ": " + quote(field.value);
+    return "not a " + std::string(field.name) + ": " + in_quotes(field.value);
   }
 
   std::optional<std::string> add_mx(std::string_view value) {
@@ -116,7 +116,7 @@ class Builder {
     if (ends_in_number(value)) {
       return std::nullopt;
     }
-    return "not an mx pattern: " + quote(value);
+    return "not an mx pattern: " + in_quotes(value);
   }
 
   bool version_seen_ = false;
@@ -171,7 +171,7 @@ Result<Policy, ParseError> parse_policy(std::string_view body) {
     }
     const auto field = split_field(line);
     if (!field) {
-      return failure(ParseError{offset, "not a field: " + quote(line)});
+      return failure(ParseError{offset, "not a field: " + in_quotes(line)});
     }
     if (auto fault = builder.add(*field)) {
       return failure(ParseError{offset, *std::move(fault)});

@@ -19,10 +19,6 @@ bool is_name_char(char c) {
   return is_alnum(c) || c == '_' || c == '-' || c == '.';
 }
 
-bool is_control(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-}
-
 }  // namespace
 
 // RFC 8461 section 3.2: sts-policy-ext-name ":", which takes in the known names.

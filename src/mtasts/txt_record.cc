@@ -19,7 +19,7 @@
 #include <optional>
 
 #include "mtastsd/base/ascii.h"
-#include "quote.h"
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::mtasts {
 namespace {
@@ -126,7 +126,7 @@ Result<TxtRecord, ParseError> parse_txt_record(std::string_view text) {
   while (!reader.at_end()) {
     const std::size_t before = reader.offset();
     if (!reader.skip_delimiter()) {
-      return error_at(before, "expected \";\" before " + quote(text.substr(before)));
+      return error_at(before, "expected \";\" before " + in_quotes(text.substr(before)));
     }
     // RFC 8461 section 3.1: one delimiter may close the record.
     if (reader.at_end()) {
@@ -135,13 +135,13 @@ Result<TxtRecord, ParseError> parse_txt_record(std::string_view text) {
     const std::size_t field_at = reader.offset();
     const auto field = reader.take_field();
     if (!field) {
-      return error_at(field_at, "not a field: " + quote(text.substr(field_at)));
+      return error_at(field_at, "not a field: " + in_quotes(text.substr(field_at)));
     }
     // RFC 8461 section 3.2: of fields that come twice the first counts. Names are
     // case-sensitive.
     if (field->name == "id" && !record) {
       if (!is_id(field->value)) {
-        return error_at(field->value_at, "not an id: " + quote(field->value));
+        return error_at(field->value_at, "not an id: " + in_quotes(field->value));
       }
       record = TxtRecord{std::string(field->value)};
     }

@@ -4,8 +4,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -14,6 +12,7 @@
 #include <memory>
 #include <utility>
 
+#include "mtastsd/base/unix_socket.h"
 #include "mtastsd/postfix/postfix_policy.h"
 #include "mtastsd/socketmap/netstring.h"
 
@@ -28,34 +27,30 @@ struct AddrInfoFree {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
 
-int connect_to(int family, const sockaddr* address, socklen_t size) {
-  const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
-    return -1;
-  }
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &kPostfixTimeLimit, sizeof(kPostfixTimeLimit));
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kPostfixTimeLimit, sizeof(kPostfixTimeLimit));
-  if (::connect(fd, address, size) == 0) {
+// None, and errno says why.
+Fd connect_to(int family, const sockaddr* address, socklen_t size) {
+  Fd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) {
     return fd;
   }
-  const int why = errno;
-  ::close(fd);
-  errno = why;
-  return -1;
-}
-
-int connect_unix(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    errno = ENAMETOOLONG;
-    return -1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPostfixTimeLimit, sizeof(kPostfixTimeLimit));
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPostfixTimeLimit, sizeof(kPostfixTimeLimit));
+  if (::connect(fd.get(), address, size) != 0) {
+    fd.reset();
   }
-  path.copy(address.sun_path, path.size());
-  return connect_to(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  return fd;
 }
 
-Result<int, std::string> connect_inet(const config::ListenAddress& server) {
+Result<Fd, std::string> connect_unix(const std::string& path) {
+  const auto address = UnixAddress::of(path);
+  if (!address) {
+    return failure(path + ": the path of a unix socket has 1 to " + std::to_string(kMaxUnixPath) +
+                   " bytes");
+  }
+  return connect_to(AF_UNIX, address->get(), address->size);
+}
+
+Result<Fd, std::string> connect_inet(const config::ListenAddress& server) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -65,8 +60,8 @@ Result<int, std::string> connect_inet(const config::ListenAddress& server) {
     return failure("host \"" + server.host + "\": " + gai_strerror(rc));
   }
   const std::unique_ptr<addrinfo, AddrInfoFree> list(found);
-  int fd = -1;
-  for (const addrinfo* one = found; one != nullptr && fd < 0; one = one->ai_next) {
+  Fd fd;
+  for (const addrinfo* one = found; one != nullptr && !fd; one = one->ai_next) {
     fd = connect_to(one->ai_family, one->ai_addr, one->ai_addrlen);
   }
   return fd;
@@ -75,35 +70,23 @@ Result<int, std::string> connect_inet(const config::ListenAddress& server) {
 }  // namespace
 
 Result<Client, std::string> Client::connect(const config::ListenAddress& server) {
-  int fd = -1;
-  if (server.kind == config::ListenAddress::Kind::Unix) {
-    fd = connect_unix(server.path);
-  } else if (auto connected = connect_inet(server); connected) {
-    fd = *connected;
-  } else {
-    return failure(std::move(connected.error()));
+  auto fd = server.kind == config::ListenAddress::Kind::Unix ? connect_unix(server.path)
+                                                             : connect_inet(server);
+  if (!fd) {
+    return failure(std::move(fd.error()));
   }
-  if (fd < 0) {
+  if (!*fd) {
     return failure("no answer at " + server.str() + ": " + std::strerror(errno) +
                    ": is mtastsd running and listening there?");
   }
-  return Client(fd);
-}
-
-Client::Client(Client&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), input_(std::move(other.input_)), at_(other.at_) {}
-
-Client::~Client() {
-  if (fd_ >= 0) {
-    ::close(fd_);
-  }
+  return Client(std::move(*fd));
 }
 
 Result<void, std::string> Client::send(std::string_view map, std::string_view key) {
   std::string request;
   socketmap::append_netstring(request, std::string(map) + " " + std::string(key));
   for (std::string_view rest = request; !rest.empty();) {
-    const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
+    const ssize_t sent = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent <= 0) {
       return failure(std::string("cannot send the request: ") + std::strerror(errno));
     }
@@ -121,7 +104,7 @@ bool Client::reply_ready() const {
 Result<void, std::string> Client::wait_for_bytes(const std::function<void()>& tick) const {
   const auto deadline = std::chrono::steady_clock::now() + kPostfixPatience;
   while (std::chrono::steady_clock::now() < deadline) {
-    pollfd watch{fd_, POLLIN, 0};
+    pollfd watch{fd_.get(), POLLIN, 0};
     if (::poll(&watch, 1, kTickMilliseconds) > 0) {
       return {};
     }
@@ -155,7 +138,7 @@ Result<std::string, std::string> Client::receive(const std::function<void()>& ti
     }
     input_.erase(0, at_);
     at_ = 0;
-    const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
+    const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
     if (got == 0) {
       return failure(std::string("the server closed the connection without a reply"));
     }

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdio>
 
+#include "mtastsd/term/wrapping.h"
+
 namespace mtastsd::term {
 namespace {
 
@@ -11,17 +13,6 @@ constexpr std::size_t kGap = 2;
 constexpr std::size_t kLeastOpenWidth = 16;
 constexpr std::size_t kPipeOpenWidth = 40;
 constexpr std::size_t kFieldWidth = 18;
-
-std::size_t columns_of(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
-}
-
-std::string padded(std::string text, std::size_t width) {
-  const std::size_t columns = columns_of(text);
-  return text + std::string(width > columns ? width - columns : 0, ' ');
-}
 
 }  // namespace
 
@@ -64,30 +55,14 @@ std::string Table::row(const std::vector<std::pair<std::string, Colour>>& cells)
 std::string field(const Terminal& terminal, std::string_view name, std::string_view value,
                   Colour colour) {
   std::string label = padded(std::string(name) + (name.empty() ? "" : ":"), kFieldWidth);
-  const std::size_t room = terminal.is_terminal && terminal.width > kFieldWidth + kLeastOpenWidth
-                               ? terminal.width - kFieldWidth
-                               : std::string::npos;
+  const bool wraps = terminal.is_terminal && terminal.width > kFieldWidth + kLeastOpenWidth;
   std::string lines;
-  while (true) {
-    std::string_view part = value;
-    if (columns_of(value) > room) {
-      part = value.substr(0, room);
-      if (const std::size_t blank = part.rfind(' '); blank != std::string_view::npos && blank > 0) {
-        part = part.substr(0, blank);
-      }
-      while (part.size() < value.size() &&
-             (static_cast<unsigned char>(value[part.size()]) & 0xc0) == 0x80) {
-        part.remove_suffix(1);
-      }
-    }
-    lines += paint(terminal, Colour::Bold, label) + paint(terminal, colour, part) + "\n";
-    value.remove_prefix(part.size());
-    value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
-    if (value.empty() || part.empty()) {
-      return lines;
-    }
+  for (const std::string& line :
+       wraps ? wrap(value, terminal.width - kFieldWidth) : std::vector{std::string(value)}) {
+    lines += paint(terminal, Colour::Bold, label) + paint(terminal, colour, line) + "\n";
     label.assign(kFieldWidth, ' ');
   }
+  return lines;
 }
 
 std::string size_text(std::size_t bytes) {

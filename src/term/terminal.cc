@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/base/utf8.h"
-#include "mtastsd/term/time_text.h"
 
 namespace mtastsd::term {
 namespace {
@@ -42,23 +42,6 @@ std::string_view code_of(Colour colour) {
   return "";
 }
 
-std::size_t sequence_size(unsigned char first) {
-  return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-// C1 controls and the marks that turn the direction of text are as able to deceive as C0.
-bool is_deceiving(std::string_view character) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
-  if (character.size() == 1) {
-    return byte(0) < 0x20 || byte(0) == 0x7f;
-  }
-  const bool c1 = byte(0) == 0xc2 && byte(1) < 0xa0;
-  const bool bidi = character.size() == 3 && byte(0) == 0xe2 &&
-                    ((byte(1) == 0x80 && (byte(2) >= 0x8e && byte(2) <= 0xae)) ||
-                     (byte(1) == 0x81 && byte(2) >= 0xa0 && byte(2) <= 0xaf));
-  return c1 || bidi;
-}
-
 }  // namespace
 
 Terminal look_at(int fd) {
@@ -84,33 +67,12 @@ std::string paint(const Terminal& terminal, Colour colour, std::string_view text
   return std::string(code) + std::string(text) + "\x1b[0m";
 }
 
-std::string printable(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t size = std::min(sequence_size(text.front()), text.size());
-    const std::string_view character = text.substr(0, size);
-    if (is_utf8(character) && !is_deceiving(character)) {
-      out += character;
-      text.remove_prefix(size);
-      continue;
-    }
-    char escaped[8];
-    std::snprintf(escaped, sizeof(escaped), "\\x%02x", static_cast<unsigned char>(text.front()));
-    out += escaped;
-    text.remove_prefix(1);
-  }
-  return out;
-}
-
 std::string cut(std::string_view text, std::size_t width) {
   constexpr std::string_view kEnd = "...";
-  const auto starts_character = [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  };
   std::size_t columns = 0;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    columns += starts_character(text[i]) ? 1 : 0;
+    columns += is_continuation(text[i]) ? 0 : 1;
     if (columns + kEnd.size() <= width) {
       kept = i + 1;
     }

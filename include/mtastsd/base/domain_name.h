@@ -36,7 +36,6 @@ class DomainName {
   std::string_view view() const { return {bytes_.data(), size_}; }
   std::string str() const { return std::string(view()); }
   std::size_t size() const { return size_; }
-  std::size_t label_count() const;
 
   friend bool operator==(const DomainName& a, const DomainName& b) { return a.view() == b.view(); }
   friend std::strong_ordering operator<=>(const DomainName& a, const DomainName& b) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <compare>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,19 @@ class IpAddress {
   IpAddress() = default;
   bool v6_ = false;
   std::array<unsigned char, 16> bytes_{};  // IPv4 in the first four
+};
+
+// An address and a port.
+struct IpEndpoint {
+  IpAddress address;
+  std::uint16_t port = 0;
+
+  // "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:53". A port that is
+  // written is 1 to 65535.
+  static std::optional<IpEndpoint> parse(std::string_view text, std::uint16_t default_port);
+  std::string str() const;  // "192.0.2.1:53", "[2001:db8::1]:53"
+
+  friend bool operator==(const IpEndpoint&, const IpEndpoint&) = default;
 };
 
 }  // namespace mtastsd

@@ -3,7 +3,9 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "mtastsd/base/fd.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/config.h"
 
@@ -14,9 +16,6 @@ namespace mtastsd::socketmap {
 class Client {
  public:
   static Result<Client, std::string> connect(const config::ListenAddress& server);
-  Client(Client&& other) noexcept;
-  Client& operator=(Client&&) = delete;
-  ~Client();
 
   Result<void, std::string> send(std::string_view map, std::string_view key);
   // The next reply without its frame. Calls `tick`, if there is one, about ten times a second
@@ -24,13 +23,13 @@ class Client {
   Result<std::string, std::string> receive(const std::function<void()>& tick = nullptr);
   // Whether receive() need not wait.
   bool reply_ready() const;
-  int fd() const { return fd_; }
+  int fd() const { return fd_.get(); }
 
  private:
-  explicit Client(int fd) : fd_(fd) {}
+  explicit Client(Fd fd) : fd_(std::move(fd)) {}
   Result<void, std::string> wait_for_bytes(const std::function<void()>& tick) const;
 
-  int fd_;
+  Fd fd_;
   std::string input_;
   std::size_t at_ = 0;  // of the next reply in input_
 };

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "mtastsd/base/clock.h"
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::term {
 
@@ -21,8 +22,7 @@ Terminal look_at(int fd);
 enum class Colour { None, Bold, Dim, Red, Green, Yellow };
 std::string paint(const Terminal& terminal, Colour colour, std::string_view text);
 
-// Text from elsewhere, made safe to print: control characters and what is no UTF-8 as "\x1b".
-std::string printable(std::string_view text);
+using mtastsd::printable;
 
 // At most `width` columns: longer text ends in "...".
 std::string cut(std::string_view text, std::size_t width);

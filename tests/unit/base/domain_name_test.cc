@@ -197,11 +197,6 @@ TEST(DomainNameUnder, StaysWithin253Bytes) {
   EXPECT_FALSE(name->under("xy"));
 }
 
-TEST(DomainName, CountsLabels) {
-  EXPECT_EQ(DomainName::parse("localhost")->label_count(), 1u);
-  EXPECT_EQ(DomainName::parse("a.b.example.")->label_count(), 3u);
-}
-
 TEST(DomainName, ComparesByValueWithoutRegardToCase) {
   const auto a = DomainName::parse("a.example");
   const auto upper = DomainName::parse("A.EXAMPLE.");

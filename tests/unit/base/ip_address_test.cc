@@ -85,5 +85,27 @@ TEST(IpAddressIsLocal, LeavesPublicAndPrivateAddresses) {
   }
 }
 
+std::string endpoint(std::string_view text) {
+  const auto parsed = IpEndpoint::parse(ExactCopy(text).view(), 53);
+  return parsed ? parsed->str() : "";
+}
+
+TEST(IpEndpoint, TakesAddressesWithAndWithoutPort) {
+  EXPECT_EQ(endpoint("192.0.2.1"), "192.0.2.1:53");
+  EXPECT_EQ(endpoint("192.0.2.1:5353"), "192.0.2.1:5353");
+  EXPECT_EQ(endpoint("2001:db8::1"), "[2001:db8::1]:53");
+  EXPECT_EQ(endpoint("[2001:db8::1]"), "[2001:db8::1]:53");
+  EXPECT_EQ(endpoint("[2001:db8::1]:65535"), "[2001:db8::1]:65535");
+}
+
+TEST(IpEndpoint, RefusesEverythingElse) {
+  for (const char* text :
+       {"", "dns.example", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536", "192.0.2.1:x",
+        "192.0.2.1:53 ", "[192.0.2.1]:53", "[2001:db8::1", "[2001:db8::1]53",
+        "[2001:db8::1]:", "[]", ":53", "192.0.2.1:53:53", "192.0.2.1:+53", "::1]:53"}) {
+    EXPECT_EQ(endpoint(text), "") << text;
+  }
+}
+
 }  // namespace
 }  // namespace mtastsd

@@ -8,22 +8,6 @@
 namespace mtastsd::term {
 namespace {
 
-TEST(Printable, LeavesNothingThatATerminalWouldObey) {
-  EXPECT_EQ(printable("plain text"), "plain text");
-  EXPECT_EQ(printable("b\xc3\xa4ume.test"), "b\xc3\xa4ume.test");
-  EXPECT_EQ(printable("\x1b[31mred\n\t\x7f"), "\\x1b[31mred\\x0a\\x09\\x7f");
-  EXPECT_EQ(printable("\xc2\x9b"), "\\xc2\\x9b");  // C1
-  EXPECT_EQ(printable("a\xe2\x80\xae"
-                      "b"),
-            "a\\xe2\\x80\\xae"
-            "b");  // U+202E
-  EXPECT_EQ(printable("a\xe2\x81\xa6"
-                      "b"),
-            "a\\xe2\\x81\\xa6"
-            "b");                                  // U+2066
-  EXPECT_EQ(printable("\xff\xc3"), "\\xff\\xc3");  // no UTF-8
-}
-
 TEST(Cut, KeepsTheWidthAndWholeCharacters) {
   EXPECT_EQ(cut("example.com", 11), "example.com");
   EXPECT_EQ(cut("example.com", 10), "example...");
