@@ -361,7 +361,7 @@ TEST(ParsePolicy, TellsWhereAndEscapesWhatItShows) {
   const auto policy = parse_policy("version: STSv1\nmode: \"\x1b[2J\"\n");
   ASSERT_FALSE(policy);
   EXPECT_EQ(policy.error().offset, 15u);
-  EXPECT_EQ(policy.error().detail, "not a value: \"\\x22\\x1b[2J\\x22\"");
+  EXPECT_EQ(policy.error().detail, "not a value: \"\\\"\\x1b[2J\\\"\"");
   const auto far = parse_policy("version: " + std::string(60000, 'x'));
   ASSERT_FALSE(far);
   EXPECT_LT(far.error().detail.size(), 100u);
