@@ -169,8 +169,9 @@ void Channel::socket_state(int fd, bool readable, bool writable) {
 
 void Channel::process(int fd, bool readable, bool writable) {
 #if ARES_VERSION >= 0x012200
-  const ares_fd_events_t events{
-      fd, (readable ? ARES_FD_EVENT_READ : 0U) | (writable ? ARES_FD_EVENT_WRITE : 0U)};
+  ares_fd_events_t events{fd, ARES_FD_EVENT_NONE};
+  if (readable) events.events |= ARES_FD_EVENT_READ;
+  if (writable) events.events |= ARES_FD_EVENT_WRITE;
   ares_process_fds(ares_, &events, 1, ARES_PROCESS_FLAG_SKIP_NON_FD);
 #else
   ares_process_fd(ares_, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
