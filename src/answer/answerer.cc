@@ -26,24 +26,24 @@ constexpr std::size_t kMaxWarnedMaps = 32;
 Answerer::Answerer(const Clock& clock, event::Timers& timers, const cache::LmdbStore& store,
                    Asker& asker, Log& log, Counters& counters, AnswerOptions options)
     : clock_(clock),
-      store_(store),
       asker_(asker),
       log_(log),
       counters_(counters),
       options_(std::move(options)),
       reader_(store.make_reader()),
+      memo_(reader_->versions()),
       deadline_timer_(timers.make_timer([this] { on_deadline(); })) {}
 
 void Answerer::set_options(AnswerOptions options) {
   options_ = std::move(options);
-  recent_.forget();
+  memo_.forget();
 }
 
 bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
                       std::string& reply) {
   counters_.queries.add();
   const WallTime now = clock_.wall();
-  if (from_recent(request, now, reply)) {
+  if (from_memo(request, now, reply)) {
     return true;
   }
   const postfix::Request parts = postfix::split_request(request);
@@ -54,19 +54,16 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
     reply = postfix::kNotFound;
     return true;
   }
-  const std::uint32_t place = cache::UnsavedFilter::place(*domain);
-  const std::uint32_t changes = store_.unsaved().changes(place);  // before anything is read
-  // What waits for its commit only the resolver can tell.
-  if (!store_.unsaved().may_hold(*domain)) {
-    const Look known = from_cache(*domain, profile, now, reply);
-    if (known.attention) {
-      tell_resolver(*domain, now);
-      return true;
-    }
-    if (known.standing != Standing::Unknown) {
-      recent_.keep(request, {reply, known.standing, place, changes}, now, known.until);
-      return true;
-    }
+  const cache::Versions::Slot slot = cache::Versions::slot_of(*domain);
+  const std::uint64_t version = reader_->versions().version(slot);  // before anything is read
+  const Look known = from_cache(*domain, profile, now, reply);
+  if (known.attention) {
+    tell_resolver(*domain, now);
+    return true;
+  }
+  if (known.standing != Standing::Unknown) {
+    memo_.keep(request, {reply, known.standing, slot, version}, now, known.until);
+    return true;
   }
   counters_.asked.add();
   const std::uint64_t question = next_question_++;
@@ -77,9 +74,9 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
   return false;
 }
 
-bool Answerer::from_recent(std::string_view request, WallTime now, std::string& reply) {
-  const auto known = recent_.find(request, now);
-  if (!known || known->changes != store_.unsaved().changes(known->place)) {
+bool Answerer::from_memo(std::string_view request, WallTime now, std::string& reply) {
+  const auto known = memo_.find(request, now);
+  if (!known) {
     return false;
   }
   reply = known->reply;
@@ -103,22 +100,14 @@ const postfix::Profile& Answerer::profile_of(std::string_view map) {
 Look Answerer::from_cache(const DomainName& domain, const postfix::Profile& profile, WallTime now,
                           std::string& reply) {
   cache::Reader::Snapshot snapshot(*reader_);
-  const std::string_view record = snapshot.find(domain);
-  if (snapshot.failed()) {
-    counters_.bad_records.add();
-  }
-  return record.empty() ? Look{} : from_record(record, false, domain, profile, now, reply);
+  auto entry = snapshot.find(domain);
+  return entry ? from_entry(*entry, false, domain, profile, now, reply) : Look{};
 }
 
-// Answers from a record if it says what holds now. `fresh`: it was fetched for this very query.
-Look Answerer::from_record(std::string_view record, bool fresh, const DomainName& domain,
-                           const postfix::Profile& profile, WallTime now, std::string& reply) {
-  const auto view = cache::RecordView::decode(record);
-  if (!view) {
-    counters_.bad_records.add();
-    return {};
-  }
-  const Look known = reply_from_record(*view, fresh, now, domain, profile, patterns_, reply);
+// `fresh`: the policy was fetched for this very query.
+Look Answerer::from_entry(cache::EntryView& entry, bool fresh, const DomainName& domain,
+                          const postfix::Profile& profile, WallTime now, std::string& reply) {
+  const Look known = reply_from_entry(entry, fresh, now, domain, profile, patterns_, reply);
   count(known.standing);
   return known;
 }
@@ -158,27 +147,21 @@ void Answerer::on_answer(std::uint64_t question,
   const Waiting waiting = it->second;
   waiting_.erase(it);
   std::string reply;
-  const Look known = answer == nullptr ? Look{}
-                                       : from_record(answer->record, answer->fresh, waiting.domain,
-                                                     waiting.profile, clock_.wall(), reply);
+  Look known;
+  if (answer != nullptr) {
+    cache::EntryView entry(answer->entry);
+    known = from_entry(entry, answer->fresh, waiting.domain, waiting.profile, clock_.wall(), reply);
+  }
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
   }
   reply_(waiting.ticket, reply);
 }
 
-// The best that is known: a cached policy, else as if there were none. The resolver, which knows
-// of what waits for its commit, has not answered.
+// The best that is known: a cached policy, else as if there were none.
 void Answerer::answer_from_cache(const Waiting& waiting) {
-  const WallTime now = clock_.wall();
   std::string reply;
-  const auto newer = store_.waiting_record(waiting.domain);
-  Look known;
-  if (!newer) {
-    known = from_cache(waiting.domain, waiting.profile, now, reply);
-  } else if (!newer->empty()) {
-    known = from_record(*newer, false, waiting.domain, waiting.profile, now, reply);
-  }
+  const Look known = from_cache(waiting.domain, waiting.profile, clock_.wall(), reply);
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
   }

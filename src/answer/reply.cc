@@ -6,10 +6,10 @@ namespace mtastsd::answer {
 
 using resolver::Standing;
 
-resolver::Look reply_from_record(const cache::RecordView& record, bool fresh, WallTime now,
-                                 const DomainName& domain, const postfix::Profile& profile,
-                                 std::vector<std::string_view>& patterns, std::string& reply) {
-  const cache::EntryFacts& facts = record.facts();
+resolver::Look reply_from_entry(cache::EntryView& entry, bool fresh, WallTime now,
+                                const DomainName& domain, const postfix::Profile& profile,
+                                std::vector<std::string_view>& patterns, std::string& reply) {
+  const cache::EntryFacts& facts = entry.facts();
   resolver::Look known =
       fresh && facts.has_policy
           ? resolver::Look{facts.mode == mtasts::Mode::Enforce ? Standing::Enforced
@@ -28,7 +28,7 @@ resolver::Look reply_from_record(const cache::RecordView& record, bool fresh, Wa
       reply = postfix::kNotFound;
       break;
     case Standing::Enforced:
-      record.mx_patterns(patterns);
+      entry.mx_patterns(patterns);
       postfix::append_secure_reply(reply, {domain.view(), facts.mode, facts.max_age, patterns},
                                    profile);
       break;

@@ -1,33 +1,40 @@
 // The record format. Layout of format 1, all numbers little-endian:
 //
-//    0 u32 crc32c of everything behind it
-//    4 u8  format        5 u8  flags (1 policy, 2 failure)
-//    6 u8  mode          7 u8  length of the policy's id
-//    8 i64 txt_checked_at, recheck_at, last_used_at, due_at     (seconds since 1970, UTC)
-//   40 i64 fetched_at   48 u32 max_age   52 u32 bytes of MX patterns   56 u32 bytes of text
-//   60 id, MX patterns (u8 length and the pattern, each), text
+//    0 u64 XXH3 (64 bits, seed 0) of everything behind it
+//    8 u8  format        9 u8  flags (1 policy, 2 failure)
+//   10 u8  mode         11 u8  length of the policy's id
+//   12 u8  why there is no policy (NoPolicyReason)
+//   13 u8  length of the detail of that    14 u16 zero
+//   16 i64 txt_checked_at, recheck_at, last_used_at, due_at     (seconds since 1970, UTC)
+//   48 i64 fetched_at   56 u32 max_age   60 u32 bytes of MX patterns   64 u32 bytes of text
+//   68 detail, id, MX patterns (u8 length and the pattern, each), text
 //      then, with flag 2: i64 first_at, retry_at, warned_at; u16 count; u8 type;
 //      u8 length of the id; u16 length of the detail; id; detail
 //
 // Without flag 1 the policy's fields are zero and empty. A record that does not end where its
 // lengths say is malformed.
+//
+// mtastsd 0.1 had a CRC-32C in place of the first field and no reason. No release wrote that
+// layout, so it keeps no number: its records fail the checksum, are dropped, and are found out
+// again.
 
 #include "mtastsd/cache/entry.h"
 
-#include <bit>
+#include <xxhash.h>
+
 #include <concepts>
 #include <cstring>
 #include <type_traits>
 
-#include "mtastsd/base/checksum.h"
-
 namespace mtastsd::cache {
 namespace {
 
-constexpr std::size_t kHeaderSize = 60;
+constexpr std::size_t kChecksumSize = 8;
+constexpr std::size_t kHeaderSize = 68;
 constexpr std::size_t kFailureFixedSize = 30;
 constexpr std::uint8_t kHasPolicy = 1;
 constexpr std::uint8_t kHasFailure = 2;
+constexpr auto kLastReason = static_cast<std::uint8_t>(NoPolicyReason::FetchFailed);
 
 template <std::integral T>
 T load(std::string_view bytes, std::size_t at) {
@@ -41,6 +48,10 @@ T load(std::string_view bytes, std::size_t at) {
 template <>
 std::uint8_t load<std::uint8_t>(std::string_view bytes, std::size_t at) {
   return static_cast<std::uint8_t>(bytes[at]);
+}
+
+std::uint64_t checksum_of(std::string_view record) {
+  return XXH3_64bits(record.data() + kChecksumSize, record.size() - kChecksumSize);
 }
 
 WallTime load_time(std::string_view bytes, std::size_t at) {
@@ -160,74 +171,100 @@ EntryFacts facts_of(const Entry& entry) {
   return facts;
 }
 
+std::size_t memory_of(const Entry& entry) {
+  std::size_t bytes = sizeof(Entry) + entry.no_policy_detail.size();
+  if (entry.policy) {
+    bytes += entry.policy->id.size() + entry.policy->text.size() +
+             entry.policy->policy.mx.size() * sizeof(mtasts::MxPattern);
+  }
+  return bytes + (entry.failure ? entry.failure->id.size() + entry.failure->detail.size() : 0);
+}
+
 std::string encode(const Entry& entry) {
   static const StoredPolicy kNoPolicy{};
   const StoredPolicy& policy = entry.policy ? *entry.policy : kNoPolicy;
   const std::string mx = packed_patterns(policy.policy);
 
-  std::string body;
-  body.reserve(kHeaderSize + policy.id.size() + mx.size() + policy.text.size() + 64);
-  store(body, kRecordFormat);
-  store(body, static_cast<std::uint8_t>((entry.policy ? kHasPolicy : 0) |
-                                        (entry.failure ? kHasFailure : 0)));
-  store(body, static_cast<std::uint8_t>(policy.policy.mode));
-  store(body, static_cast<std::uint8_t>(policy.id.size()));
-  store_time(body, entry.txt_checked_at);
-  store_time(body, entry.recheck_at);
-  store_time(body, entry.last_used_at);
-  store_time(body, entry.due_at);
-  store_time(body, policy.fetched_at);
-  store(body, static_cast<std::uint32_t>(policy.policy.max_age.count()));
-  store(body, static_cast<std::uint32_t>(mx.size()));
-  store(body, static_cast<std::uint32_t>(policy.text.size()));
-  body += policy.id;
-  body += mx;
-  body += policy.text;
-  if (entry.failure) {
-    encode_failure(body, *entry.failure);
-  }
+  const auto detail = std::string_view(entry.no_policy_detail).substr(0, kMaxNoPolicyDetail);
 
-  std::string record;
-  record.reserve(body.size() + 4);
-  store(record, crc32c(body));
-  record += body;
+  std::string record(kChecksumSize, '\0');
+  record.reserve(
+      kHeaderSize + detail.size() + policy.id.size() + mx.size() + policy.text.size() +
+      (entry.failure ? kFailureFixedSize + entry.failure->id.size() + kMaxFailureDetail : 0));
+  store(record, kRecordFormat);
+  store(record, static_cast<std::uint8_t>((entry.policy ? kHasPolicy : 0) |
+                                          (entry.failure ? kHasFailure : 0)));
+  store(record, static_cast<std::uint8_t>(policy.policy.mode));
+  store(record, static_cast<std::uint8_t>(policy.id.size()));
+  store(record, static_cast<std::uint8_t>(entry.no_policy_reason));
+  store(record, static_cast<std::uint8_t>(detail.size()));
+  store(record, std::uint16_t{0});
+  store_time(record, entry.txt_checked_at);
+  store_time(record, entry.recheck_at);
+  store_time(record, entry.last_used_at);
+  store_time(record, entry.due_at);
+  store_time(record, policy.fetched_at);
+  store(record, static_cast<std::uint32_t>(policy.policy.max_age.count()));
+  store(record, static_cast<std::uint32_t>(mx.size()));
+  store(record, static_cast<std::uint32_t>(policy.text.size()));
+  record += detail;
+  record += policy.id;
+  record += mx;
+  record += policy.text;
+  if (entry.failure) {
+    encode_failure(record, *entry.failure);
+  }
+  std::string checksum;
+  store(checksum, checksum_of(record));
+  record.replace(0, kChecksumSize, checksum);
   return record;
 }
 
 Result<RecordView, RecordError> RecordView::decode(std::string_view record) {
-  if (record.size() < 5) {
+  if (record.size() <= kChecksumSize) {
     return failure(RecordError::Truncated);
   }
-  if (load<std::uint32_t>(record, 0) != crc32c(record.substr(4))) {
+  if (load<std::uint64_t>(record, 0) != checksum_of(record)) {
     return failure(RecordError::Checksum);
   }
-  if (load<std::uint8_t>(record, 4) != kRecordFormat) {
+  if (load<std::uint8_t>(record, 8) != kRecordFormat) {
     return failure(RecordError::UnknownFormat);
   }
   if (record.size() < kHeaderSize) {
     return failure(RecordError::Truncated);
   }
   RecordView view;
-  const auto flags = load<std::uint8_t>(record, 5);
-  const auto mode = load<std::uint8_t>(record, 6);
-  const std::size_t id_size = load<std::uint8_t>(record, 7);
+  const auto flags = load<std::uint8_t>(record, 9);
+  const auto mode = load<std::uint8_t>(record, 10);
+  const std::size_t id_size = load<std::uint8_t>(record, 11);
+  const auto reason = load<std::uint8_t>(record, 12);
+  const std::size_t detail_size = load<std::uint8_t>(record, 13);
   view.facts_.has_policy = (flags & kHasPolicy) != 0;
   view.facts_.mode = static_cast<mtasts::Mode>(mode);
-  view.facts_.txt_checked_at = load_time(record, 8);
-  view.facts_.recheck_at = load_time(record, 16);
-  view.facts_.last_used_at = load_time(record, 24);
-  view.due_at_ = load_time(record, 32);
-  view.facts_.fetched_at = load_time(record, 40);
-  view.facts_.max_age = Seconds(load<std::uint32_t>(record, 48));
-  const std::size_t mx_size = load<std::uint32_t>(record, 52);
-  const std::size_t text_size = load<std::uint32_t>(record, 56);
-  if (mode > 2 || record.size() < kHeaderSize + id_size + mx_size + text_size) {
+  view.no_policy_reason_ = static_cast<NoPolicyReason>(reason);
+  view.facts_.txt_checked_at = load_time(record, 16);
+  view.facts_.recheck_at = load_time(record, 24);
+  view.facts_.last_used_at = load_time(record, 32);
+  view.due_at_ = load_time(record, 40);
+  view.facts_.fetched_at = load_time(record, 48);
+  view.facts_.max_age = Seconds(load<std::uint32_t>(record, 56));
+  const std::size_t mx_size = load<std::uint32_t>(record, 60);
+  const std::size_t text_size = load<std::uint32_t>(record, 64);
+  if (mode > 2 || reason > kLastReason || detail_size > kMaxNoPolicyDetail ||
+      record.size() < kHeaderSize + detail_size + id_size + mx_size + text_size) {
     return failure(RecordError::Malformed);
   }
-  view.id_ = record.substr(kHeaderSize, id_size);
-  view.mx_ = record.substr(kHeaderSize + id_size, mx_size);
-  view.text_ = record.substr(kHeaderSize + id_size + mx_size, text_size);
-  view.failure_ = record.substr(kHeaderSize + id_size + mx_size + text_size);
+  std::string_view rest = record.substr(kHeaderSize);
+  const auto take = [&rest](std::size_t size) {
+    const std::string_view part = rest.substr(0, size);
+    rest.remove_prefix(size);
+    return part;
+  };
+  view.no_policy_detail_ = take(detail_size);
+  view.id_ = take(id_size);
+  view.mx_ = take(mx_size);
+  view.text_ = take(text_size);
+  view.failure_ = rest;
   // RFC 8461 section 3.2: only mode none goes without a pattern.
   const bool lacks_mx =
       view.facts_.has_policy && view.mx_.empty() && view.facts_.mode != mtasts::Mode::None;
@@ -259,6 +296,8 @@ Result<Entry, RecordError> decode_entry(std::string_view record) {
   entry.recheck_at = facts.recheck_at;
   entry.last_used_at = facts.last_used_at;
   entry.due_at = view->due_at();
+  entry.no_policy_reason = view->no_policy_reason_;
+  entry.no_policy_detail = view->no_policy_detail_;
   if (facts.has_policy) {
     StoredPolicy policy;
     policy.id = view->id_;
@@ -284,6 +323,30 @@ Result<Entry, RecordError> decode_entry(std::string_view record) {
     }
   }
   return entry;
+}
+
+void EntryView::mx_patterns(std::vector<std::string_view>& patterns) {
+  if (!entry_) {
+    view_.mx_patterns(patterns);
+    return;
+  }
+  if (patterns_.empty() && entry_->policy) {
+    for (const auto& pattern : entry_->policy->policy.mx) {
+      patterns_.push_back(pattern.str());
+    }
+  }
+  patterns.assign(patterns_.begin(), patterns_.end());
+}
+
+Result<EntryPtr, RecordError> EntryView::entry() const {
+  if (entry_) {
+    return entry_;
+  }
+  auto entry = decode_entry(record_);
+  if (!entry) {
+    return failure(entry.error());
+  }
+  return std::make_shared<const Entry>(std::move(*entry));
 }
 
 }  // namespace mtastsd::cache

@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <utility>
 
+#include "lmdb/tables.h"
 #include "mtastsd/log/log.h"
 #include "salvage.h"
-#include "tables.h"
 
 namespace mtastsd::cache {
 namespace {

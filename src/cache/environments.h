@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lmdb_env.h"
+#include "lmdb/env.h"
 #include "mtastsd/base/result.h"
 
 namespace mtastsd {

@@ -16,9 +16,10 @@
 #include "due_selection.h"
 #include "environments.h"
 #include "eviction.h"
-#include "lmdb_env.h"
+#include "lmdb/env.h"
+#include "lmdb/tables.h"
 #include "mtastsd/log/log.h"
-#include "tables.h"
+#include "pending.h"
 
 namespace mtastsd::cache {
 namespace {
@@ -32,7 +33,6 @@ constexpr std::size_t map_size_for(std::size_t max_size) {
 
 constexpr std::size_t kMaxBatch = 2000;
 constexpr std::size_t kMaxBatchBytes = std::size_t{2} << 20;  // the map has room for many of them
-constexpr std::size_t kMaxPending = 30000;
 constexpr std::size_t kDueWindow = 100000;
 constexpr std::size_t kEvictAtOnce = 20000;
 constexpr std::uint64_t kReaderCheckEvery = 100;
@@ -53,7 +53,8 @@ LmdbStore::LmdbStore(const StoreOptions& options, Log& log)
       clock_(options.clock != nullptr ? *options.clock : kSystemClock),
       log_(log),
       environments_(
-          std::make_unique<Environments>(options.directory, map_size_for(options.max_size), log)) {}
+          std::make_unique<Environments>(options.directory, map_size_for(options.max_size), log)),
+      pending_(std::make_unique<Pending>()) {}
 
 Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptions& options,
                                                                 Log& log) {
@@ -62,7 +63,7 @@ Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptio
     return failure(std::move(opened.error()));
   }
   self->reader_ = self->make_reader();
-  if (options.background_writer) {
+  if (options.commit == StoreOptions::Commit::InBackground) {
     self->writer_ = std::thread([store = self.get()] { store->write_loop(); });
   }
   return self;
@@ -84,7 +85,7 @@ LmdbStore::~LmdbStore() {
 }
 
 std::unique_ptr<Reader> LmdbStore::make_reader() const {
-  return std::make_unique<Reader>(environments_->current());
+  return std::make_unique<Reader>(environments_->current(), *pending_);
 }
 
 LmdbEnv& LmdbStore::env() const {
@@ -97,48 +98,21 @@ bool LmdbStore::writable() const {
 
 // --- the resolver's side ----------------------------------------------------------------------
 
-std::optional<std::string> LmdbStore::waiting_record(const DomainName& domain) const {
-  const std::lock_guard lock(mutex_);
-  const auto it = pending_.find(domain);
-  // See apply().
-  if (it == pending_.end() || (it->second.negative && it->second.unread)) {
-    return std::nullopt;
+EntryPtr LmdbStore::find(const DomainName& domain) {
+  Reader::Snapshot snapshot(*reader_);
+  const auto view = snapshot.find(domain);
+  if (snapshot.failed()) {
+    note_read_error();
   }
-  return it->second.record;
-}
-
-std::optional<Entry> LmdbStore::find(const DomainName& domain) {
-  std::string record;
-  bool pending = false;
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto it = pending_.find(domain); it != pending_.end()) {
-      record = it->second.record;
-      pending = true;
-    }
+  if (!view && !snapshot.damaged()) {
+    return nullptr;
   }
-  Result<Entry, RecordError> entry = failure(RecordError::Truncated);
-  if (pending) {
-    if (record.empty()) {
-      return std::nullopt;
-    }
-    entry = decode_entry(record);
-  } else {
-    Reader::Snapshot snapshot(*reader_);
-    const std::string_view committed = snapshot.find(domain);
-    if (committed.empty()) {
-      if (snapshot.failed()) {
-        note_read_error();
-      }
-      return std::nullopt;
-    }
-    entry = decode_entry(committed);
-  }
+  auto entry = view ? view->entry() : failure(*snapshot.damaged());
   if (!entry) {
     log_.write(Event::RecordUnreadable,
                {{"domain", domain.view()}, {"reason", to_string(entry.error())}});
     erase(domain);
-    return std::nullopt;
+    return nullptr;
   }
   return std::move(*entry);
 }
@@ -148,72 +122,45 @@ void LmdbStore::note_read_error() {
   if (last_read_error_ == SteadyTime{} || now - last_read_error_ > kReadErrorLogged) {
     log_.write(Event::CacheReadFailed, {{"directory", options_.directory}});
   }
-  counters_.read_errors.add();
   last_read_error_ = now;
 }
 
-void LmdbStore::put(const DomainName& domain, const Entry& entry) {
-  const bool unread =
+void LmdbStore::put(const DomainName& domain, Entry entry) {
+  const bool blind =
       last_read_error_ != SteadyTime{} && clock_.steady() - last_read_error_ < kReadErrorHolds;
-  remember(domain, {encode(entry), !entry.policy.has_value(), unread, 0});
+  remember(domain, std::make_shared<const Entry>(std::move(entry)),
+           blind ? Origin::Blind : Origin::Resolver);
 }
 
 void LmdbStore::erase(const DomainName& domain) {
-  remember(domain, {std::string(), false, false, 0});
+  remember(domain, nullptr, Origin::Resolver);
 }
 
-void LmdbStore::remember(const DomainName& domain, Pending pending) {
-  const std::lock_guard lock(mutex_);
-  const bool first = pending_.empty();
-  const auto it = pending_.find(domain);
-  if (it == pending_.end()) {
-    if (pending_.size() >= kMaxPending && !make_room_in_memory()) {
-      counters_.not_kept.add();
-      return;
-    }
-    unsaved_.add(domain);
-  } else {
-    pending_negative_ -= it->second.negative ? 1 : 0;
-  }
-  pending_negative_ += pending.negative ? 1 : 0;
-  pending.sequence = ++sequence_;
-  pending_.insert_or_assign(domain, std::move(pending));
-  // The writer looks for more by itself as long as something is pending.
-  if (first) {
+void LmdbStore::remember(const DomainName& domain, EntryPtr entry, Origin origin) {
+  const bool first = pending_->empty();
+  if (!pending_->put(domain, std::move(entry), origin)) {
+    counters_.not_kept.add();
+  } else if (first) {
+    // The writer looks for more by itself as long as something waits.
+    const std::lock_guard lock(mutex_);
     wake_.notify_one();
   }
 }
 
-// With mutex_ held: a "no policy" result that waits gives way to anything new.
-bool LmdbStore::make_room_in_memory() {
-  if (pending_negative_ == 0) {
-    return false;
-  }
-  const auto victim = std::find_if(pending_.begin(), pending_.end(),
-                                   [](const auto& item) { return item.second.negative; });
-  unsaved_.remove(victim->first);
-  pending_.erase(victim);
-  --pending_negative_;
-  return true;
-}
-
 std::vector<DomainName> LmdbStore::due(const DueRequest& request) {
+  if (!pending_->has_room_to_refresh()) {
+    return {};
+  }
   DueSelection selection(request.max);
+  select_due_in_memory(request, selection);
+  select_due_on_disk(request, selection);
   std::vector<DomainName> domains;
-  if (!select_due_in_memory(request, selection)) {
-    return domains;
-  }
   Reader::Snapshot snapshot(*reader_);
-  if (snapshot.txn_ != nullptr) {
-    select_due_on_disk(request, snapshot, selection);
-  }
   for (const DueSelection::Candidate& candidate : selection.take()) {
-    if (!candidate.on_disk) {
-      domains.push_back(candidate.domain);
-      continue;
-    }
-    const auto record = RecordView::decode(snapshot.find(candidate.domain));
-    if (record && record->facts().has_policy && record->due_at() == candidate.due_at) {
+    const auto view = snapshot.find(candidate.domain);
+    const bool holds = !candidate.on_disk ||
+                       (view && view->facts().has_policy && view->due_at() == candidate.due_at);
+    if (holds) {
       domains.push_back(candidate.domain);
     } else if (!snapshot.failed()) {
       forget_index(index_key(candidate.due_at, candidate.domain));
@@ -224,20 +171,19 @@ std::vector<DomainName> LmdbStore::due(const DueRequest& request) {
 
 // The index has both ends in reach: what is due at its beginning, and what is due later than
 // can be at its end.
-void LmdbStore::select_due_on_disk(const DueRequest& request, const Reader::Snapshot& snapshot,
-                                   DueSelection& selection) {
-  // Where a branch of the tree is gone, LMDB's way from leaf to leaf ends the process.
-  if (snapshot.env_->shortened()) {
+void LmdbStore::select_due_on_disk(const DueRequest& request, DueSelection& selection) {
+  MDB_txn* const txn = reader_->begin();
+  if (txn == nullptr || reader_->env_->shortened()) {
     return;
   }
-  const Cursor cursor = open_cursor(snapshot.txn_, snapshot.env_->due());
+  const LmdbEnv& env = *reader_->env_;
+  const Cursor cursor = open_cursor(txn, env.due());
   MDB_val key;
   MDB_val value;
   for (const MDB_cursor_op start : {MDB_FIRST, MDB_LAST}) {
     const bool forward = start == MDB_FIRST;
     int rc = cursor ? mdb_cursor_get(cursor.get(), &key, &value, start) : MDB_NOTFOUND;
-    for (std::size_t seen = 0; rc == 0 && seen < kDueWindow && !snapshot.env_->lost_pages();
-         ++seen) {
+    for (std::size_t seen = 0; rc == 0 && seen < kDueWindow && !env.lost_pages(); ++seen) {
       const std::string_view bytes = from_val(key);
       const WallTime due_at = index_time(bytes);
       if (forward ? due_at > request.now : due_at <= request.farthest) {
@@ -260,38 +206,24 @@ void LmdbStore::consider_due(const DueRequest& request, std::string_view key, Wa
     return;
   }
   // What waits for its commit has been looked at in memory.
-  if (!is_pending(*domain) && !(request.busy && request.busy(*domain))) {
+  if (!pending_->find(*domain) && !(request.busy && request.busy(*domain))) {
     selection.add({*domain, index_time(key), expires_at, true});
   }
 }
 
-// Policies that wait for their commit: few, unless the disk cannot be written. False if there
-// are too many.
-bool LmdbStore::select_due_in_memory(const DueRequest& request, DueSelection& selection) {
-  const std::lock_guard lock(mutex_);
-  if (pending_.size() - pending_negative_ > kMaxPending - kMaxPending / 10) {
-    return false;
-  }
-  for (const auto& [domain, pending] : pending_) {
-    const auto record = RecordView::decode(pending.record);
-    if (!record || !record->facts().has_policy ||
-        (record->due_at() > request.now && record->due_at() <= request.farthest)) {
-      continue;
+// Policies that wait for their commit: few, unless the disk cannot be written.
+void LmdbStore::select_due_in_memory(const DueRequest& request, DueSelection& selection) {
+  pending_->each([&](const DomainName& domain, const Change& change) {
+    if (!change.entry || !change.entry->policy) {
+      return;
     }
-    const WallTime expires_at = record->facts().fetched_at + record->facts().max_age;
-    if (selection.wants(expires_at) && !(request.busy && request.busy(domain))) {
-      selection.add({domain, record->due_at(), expires_at, false});
+    const WallTime due_at = change.entry->due_at;
+    const WallTime expires_at = change.entry->policy->expires_at();
+    if ((due_at <= request.now || due_at > request.farthest) && selection.wants(expires_at) &&
+        !(request.busy && request.busy(domain))) {
+      selection.add({domain, due_at, expires_at, false});
     }
-  }
-  return true;
-}
-
-bool LmdbStore::is_pending(const DomainName& domain) {
-  if (!unsaved_.may_hold(domain)) {
-    return false;
-  }
-  const std::lock_guard lock(mutex_);
-  return pending_.contains(domain);
+  });
 }
 
 // An index key whose record is gone or damaged would come up as due for ever.
@@ -316,12 +248,11 @@ CacheTotals LmdbStore::totals() const {
 }
 
 std::size_t LmdbStore::pending() const {
-  const std::lock_guard lock(mutex_);
-  return pending_.size();
+  return pending_->size();
 }
 
 bool LmdbStore::has_room() const {
-  return pending() < kMaxPending / 2;
+  return pending_->has_room();
 }
 
 bool LmdbStore::flush(Milliseconds limit) {
@@ -329,15 +260,15 @@ bool LmdbStore::flush(Milliseconds limit) {
   const std::uint64_t failed_before = failed_attempts_;
   wake_.notify_one();
   drained_.wait_for(lock, limit,
-                    [&] { return pending_.empty() || failed_attempts_ != failed_before; });
-  return pending_.empty();
+                    [&] { return pending_->empty() || failed_attempts_ != failed_before; });
+  return pending_->empty();
 }
 
 // --- the writer's side ------------------------------------------------------------------------
 
 // With mutex_ held.
 bool LmdbStore::has_work() const {
-  return environments_->writable() && (!pending_.empty() || !stale_index_.empty());
+  return environments_->writable() && (!pending_->empty() || !stale_index_.empty());
 }
 
 void LmdbStore::write_loop() {
@@ -370,18 +301,24 @@ void LmdbStore::write_loop() {
   }
 }
 
+// What one transaction does.
+struct LmdbStore::Work {
+  std::vector<Pending::Item> batch;
+  std::vector<std::string> stale_index;
+  std::vector<bool> skipped;  // of batch: the committed record counts
+};
+
 bool LmdbStore::write_batch() {
-  const std::vector<Change> batch = take_batch();
-  const std::vector<std::string> stale_index = take_stale_index();
-  int rc = commit(batch, stale_index);
+  Work work{pending_->batch(kMaxBatch, kMaxBatchBytes), take_stale_index(), {}};
+  int rc = commit(work);
   if (rc == MDB_MAP_FULL && make_room_on_disk() == 0) {
-    rc = commit(batch, stale_index);
+    rc = commit(work);
   }
   // LMDB says many things of pages that are gone.
   rc = rc != 0 && env().lost_pages() ? MDB_CORRUPTED : rc;
-  note_commit_result(rc, batch.size());
+  note_commit_result(rc, work.batch.size());
   if (rc == 0) {
-    finish(batch);
+    finish(work);
   }
   return rc == 0;
 }
@@ -390,7 +327,7 @@ bool LmdbStore::commit_now() {
   while (true) {
     {
       const std::lock_guard lock(mutex_);
-      if (pending_.empty() && stale_index_.empty()) {
+      if (pending_->empty() && stale_index_.empty()) {
         return true;
       }
     }
@@ -398,21 +335,6 @@ bool LmdbStore::commit_now() {
       return false;
     }
   }
-}
-
-std::vector<LmdbStore::Change> LmdbStore::take_batch() {
-  std::vector<Change> batch;
-  const std::lock_guard lock(mutex_);
-  batch.reserve(std::min(pending_.size(), kMaxBatch));
-  std::size_t bytes = 0;
-  for (const auto& [domain, pending] : pending_) {
-    if (batch.size() == kMaxBatch || bytes > kMaxBatchBytes) {
-      break;
-    }
-    bytes += pending.record.size();
-    batch.push_back({domain, pending});
-  }
-  return batch;
 }
 
 // In a transaction of its own: the pages that it frees are there for the next one.
@@ -442,8 +364,7 @@ std::vector<std::string> LmdbStore::take_stale_index() {
   return std::exchange(stale_index_, {});
 }
 
-int LmdbStore::commit(const std::vector<Change>& batch,
-                      const std::vector<std::string>& stale_index) {
+int LmdbStore::commit(Work& work) {
   if (env().shortened()) {
     return MDB_CORRUPTED;
   }
@@ -451,12 +372,13 @@ int LmdbStore::commit(const std::vector<Change>& batch,
   if (!txn) {
     return txn.error();
   }
-  for (const Change& change : batch) {
-    if (const int rc = apply(txn->get(), change); rc != 0) {
+  work.skipped.assign(work.batch.size(), false);
+  for (std::size_t i = 0; i < work.batch.size(); ++i) {
+    if (const int rc = apply(txn->get(), work, i); rc != 0) {
       return rc;
     }
   }
-  for (const std::string& index_entry : stale_index) {
+  for (const std::string& index_entry : work.stale_index) {
     MDB_val key = to_val(index_entry);
     if (const int rc = mdb_del(txn->get(), env().due(), &key, nullptr);
         rc != 0 && rc != MDB_NOTFOUND) {
@@ -469,21 +391,20 @@ int LmdbStore::commit(const std::vector<Change>& batch,
   return finish_transaction(*txn);
 }
 
-// A "no policy" result that was found out while the cache could not be read does not replace a
-// policy that is in force.
-int LmdbStore::apply(MDB_txn* txn, const Change& change) {
-  if (change.pending.negative && change.pending.unread) {
-    MDB_val key = to_val(change.domain.view());
+int LmdbStore::apply(MDB_txn* txn, Work& work, std::size_t number) {
+  const auto& [domain, change] = work.batch[number];
+  if (change.origin != Origin::Resolver) {
+    MDB_val key = to_val(domain.view());
     MDB_val value;
     if (mdb_get(txn, env().entries(), &key, &value) == 0) {
       const auto old = RecordView::decode(from_val(value));
-      if (old && old->facts().has_policy &&
-          clock_.wall() < old->facts().fetched_at + old->facts().max_age) {
+      if (old && !replaces(change, old->facts())) {
+        work.skipped[number] = true;
         return 0;
       }
     }
   }
-  return write_record(env(), txn, change.domain, change.pending.record);
+  return write_record(env(), txn, domain, change.entry ? encode(*change.entry) : std::string());
 }
 
 // Keeps "no policy" results within their number and the file within its size.
@@ -571,19 +492,12 @@ int LmdbStore::evict(MDB_txn* txn, std::size_t target) {
   return 0;
 }
 
-void LmdbStore::finish(const std::vector<Change>& batch) {
+void LmdbStore::finish(const Work& work) {
+  for (std::size_t i = 0; i < work.batch.size(); ++i) {
+    pending_->committed(work.batch[i], work.skipped[i]);
+  }
   const std::lock_guard lock(mutex_);
-  for (const Change& change : batch) {
-    const auto it = pending_.find(change.domain);
-    if (it != pending_.end() && it->second.sequence == change.pending.sequence) {
-      pending_negative_ -= it->second.negative ? 1 : 0;
-      pending_.erase(it);
-      unsaved_.remove(change.domain);
-    }
-  }
-  if (pending_.empty()) {
-    drained_.notify_all();
-  }
+  drained_.notify_all();
 }
 
 void LmdbStore::note_commit_result(int rc, std::size_t changes) {

@@ -16,9 +16,8 @@
 #include <optional>
 #include <vector>
 
-#include "lmdb_env.h"
+#include "lmdb/env.h"
 #include "map_guard.h"
-#include "mtastsd/base/checksum.h"
 #include "mtastsd/cache/entry.h"
 
 namespace mtastsd::cache {
@@ -52,8 +51,8 @@ bool walk_table(MDB_txn* txn, MDB_dbi table) {
   std::size_t keys = 0;
   int rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
   for (; rc == 0; rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
-    crc32c(from_val(key));
-    crc32c(from_val(value));
+    const volatile char last = key.mv_size + value.mv_size == 0 ? 0 : *from_val(value).data();
+    (void)last;
     ++keys;
   }
   return rc == MDB_NOTFOUND && keys == stat.ms_entries;

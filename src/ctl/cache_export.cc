@@ -24,9 +24,10 @@ std::string table_line(const DomainName& domain, std::string_view record,
   if (!view) {
     return {};
   }
+  cache::EntryView entry(*view, record);
   std::vector<std::string_view> patterns;
   std::string reply;
-  answer::reply_from_record(*view, false, now, domain, profile, patterns, reply);
+  answer::reply_from_entry(entry, false, now, domain, profile, patterns, reply);
   return reply.starts_with(kFound) ? domain.str() + "\t" + reply.substr(kFound.size())
                                    : std::string();
 }

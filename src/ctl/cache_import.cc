@@ -65,8 +65,9 @@ class Target {
     if (!read) {
       return Outcome{"invalid", read.error()};
     }
-    const auto imported =
-        control::import_entry(store_->find(read->first), read->second, SystemClock().wall());
+    const auto known = store_->find(read->first);
+    const auto imported = control::import_entry(known ? std::optional(*known) : std::nullopt,
+                                                read->second, SystemClock().wall());
     if (!imported) {
       return Outcome{std::string(control::to_string(imported.error().why)),
                      imported.error().sentence};

@@ -139,15 +139,12 @@ class Explainer {
     const auto& entry = result_.found.entry;
     Standing standing = Standing::Unknown;
     if (entry) {
-      const std::string record = cache::encode(*entry);
-      const auto view = cache::RecordView::decode(record);
+      cache::EntryView view(std::make_shared<const cache::Entry>(*entry));
       std::vector<std::string_view> patterns;
       std::string reply;
-      if (view) {
-        standing = answer::reply_from_record(*view, false, now, *result_.domain, result_.profile,
-                                             patterns, reply)
-                       .standing;
-      }
+      standing = answer::reply_from_entry(view, false, now, *result_.domain, result_.profile,
+                                          patterns, reply)
+                     .standing;
       if (!result_.reply && standing != Standing::Unknown) {
         result_.reply = std::move(reply);
       }

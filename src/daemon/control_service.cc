@@ -40,7 +40,7 @@ constexpr std::size_t kFailingShown = 5;
 constexpr unsigned kOwnerOnly = 0600;
 constexpr unsigned kOwnerAndGroup = 0660;
 
-json entry_json(const DomainName& domain, const std::optional<cache::Entry>& entry) {
+json entry_json(const DomainName& domain, const cache::EntryPtr& entry) {
   return entry ? control::entry_to_json(domain.view(), *entry) : json(nullptr);
 }
 
@@ -63,7 +63,7 @@ std::string_view name_of(resolver::Change change) {
 }
 
 json refresh_json(const DomainName& domain, const resolver::Answer& answer) {
-  const auto entry = cache::decode_entry(answer.record);
+  const cache::EntryPtr& entry = answer.entry;
   std::string_view result = "held-back";
   std::string detail = answer.detail;
   if (answer.fresh) {
@@ -319,7 +319,7 @@ void ControlService::forget(const DomainName& domain, const Reply& reply) {
   }
   log_.write(Event::DomainForgotten, {{"domain", domain.view()}});
   on_resolver_([reply, domain](resolver::Resolver& resolver, dns::AresClient&) {
-    resolver.forget(domain, [reply, domain](const std::optional<cache::Entry>& known) {
+    resolver.forget(domain, [reply, domain](const cache::EntryPtr& known) {
       reply({{"ok", true}, {"entry", entry_json(domain, known)}});
     });
   });
@@ -341,7 +341,9 @@ void ControlService::import(std::string_view line, const Reply& reply) {
                 &clock = clock_, &log = log_](resolver::Resolver& resolver, dns::AresClient&) {
     // A look-up at work would store what it began from.
     resolver.when_idle(domain, [reply, domain, offered, &store, &clock, &log] {
-      const auto imported = control::import_entry(store.find(domain), offered, clock.wall());
+      const auto known = store.find(domain);
+      const auto imported = control::import_entry(known ? std::optional(*known) : std::nullopt,
+                                                  offered, clock.wall());
       if (!imported) {
         reply({{"ok", true},
                {"result", control::to_string(imported.error().why)},

@@ -75,8 +75,9 @@ void Resolution::on_txt(dns::TxtAnswer answer) {
   }
 
   // Read now and not at the start: the answer took its time.
-  AfterTxt after = after_txt(services_.store.find(domain_), txt, refresh, services_.clock.wall(),
-                             options_.limits);
+  const cache::EntryPtr known = services_.store.find(domain_);
+  AfterTxt after = after_txt(known ? std::optional(*known) : std::nullopt, txt, refresh,
+                             services_.clock.wall(), options_.limits);
   if (after.fetch) {
     id_ = txt.id;
     entry_ = std::move(after.entry);

@@ -51,7 +51,7 @@ class Resolver::Impl final : public ResolutionOwner {
 
   void ask(const DomainName& domain, Waiter waiter);
   void refresh(const DomainName& domain, Waiter waiter);
-  void forget(const DomainName& domain, std::function<void(std::optional<cache::Entry>)> done);
+  void forget(const DomainName& domain, std::function<void(cache::EntryPtr)> done);
   void when_idle(const DomainName& domain, std::function<void()> then);
   void run_due();
   void wants_fetch(Resolution& resolution) override;
@@ -98,13 +98,14 @@ class Resolver::Impl final : public ResolutionOwner {
 void Resolver::Impl::ask(const DomainName& domain, Waiter waiter) {
   const WallTime now = services_.clock.wall();
   if (auto entry = services_.store.find(domain)) {
-    if (note_use(*entry, now, options_.limits)) {
-      services_.store.put(domain, *entry);
+    if (cache::Entry used = *entry; note_use(used, now, options_.limits)) {
+      entry = std::make_shared<const cache::Entry>(used);
+      services_.store.put(domain, std::move(used));
     }
     const Look known = look(facts_of(*entry), now);
     if (known.standing != Standing::Unknown) {
       if (waiter) {
-        waiter(std::make_shared<const Answer>(Answer{cache::encode(*entry), false}));
+        waiter(std::make_shared<const Answer>(Answer{entry, false}));
         waiter = nullptr;
       }
       if (!recheck_due(facts_of(*entry), now)) {
@@ -149,8 +150,7 @@ void Resolver::Impl::refresh(const DomainName& domain, Waiter waiter) {
   schedule(*resolution);
 }
 
-void Resolver::Impl::forget(const DomainName& domain,
-                            std::function<void(std::optional<cache::Entry>)> done) {
+void Resolver::Impl::forget(const DomainName& domain, std::function<void(cache::EntryPtr)> done) {
   when_idle(domain, [this, domain, done = std::move(done)] {
     auto known = services_.store.find(domain);
     if (known) {
@@ -309,7 +309,7 @@ void Resolver::Impl::finished(Resolution& resolution, Outcome outcome) {
   running_.erase(domain);  // destroys the resolution
   if (!waiters.empty()) {
     const auto answer = std::make_shared<const Answer>(Answer{
-        cache::encode(outcome.entry), outcome.fetched, outcome.change,
+        std::make_shared<const cache::Entry>(outcome.entry), outcome.fetched, outcome.change,
         outcome.fetch_failed || outcome.dns_failed || outcome.broken_record, outcome.detail});
     for (const Waiter& waiter : waiters) {
       waiter(answer);
@@ -483,8 +483,7 @@ void Resolver::refresh(const DomainName& domain) {
 void Resolver::refresh(const DomainName& domain, Waiter waiter) {
   impl_->refresh(domain, std::move(waiter));
 }
-void Resolver::forget(const DomainName& domain,
-                      std::function<void(std::optional<cache::Entry>)> done) {
+void Resolver::forget(const DomainName& domain, std::function<void(cache::EntryPtr)> done) {
   impl_->forget(domain, std::move(done));
 }
 void Resolver::when_idle(const DomainName& domain, std::function<void()> then) {

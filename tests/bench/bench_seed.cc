@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "lmdb_env.h"
+#include "lmdb/env.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/cache/entry.h"
 #include "sample.h"

@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
   cache::StoreOptions options;
   options.directory = directory;
   options.max_size = kMapSize;
-  options.background_writer = false;
+  options.commit = cache::StoreOptions::Commit::WhenAsked;
   auto store = cache::LmdbStore::open(options, log);
   if (!store) {
     std::fprintf(stderr, "%s\n", store.error().c_str());

@@ -2,37 +2,33 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "mtastsd/cache/store.h"
 
 namespace mtastsd::test {
 
-// A cache that is a map of records in their stored form.
+// A cache that is a map.
 class MemoryStore final : public cache::Store {
  public:
-  std::map<DomainName, std::string> records;
+  std::map<DomainName, cache::EntryPtr> entries;
 
-  std::optional<cache::Entry> find(const DomainName& domain) override {
-    const auto it = records.find(domain);
-    if (it == records.end()) {
-      return std::nullopt;
-    }
-    return *cache::decode_entry(it->second);
+  cache::EntryPtr find(const DomainName& domain) override {
+    const auto it = entries.find(domain);
+    return it == entries.end() ? nullptr : it->second;
   }
-  void put(const DomainName& domain, const cache::Entry& entry) override {
-    records.insert_or_assign(domain, cache::encode(entry));
+  void put(const DomainName& domain, cache::Entry entry) override {
+    entries.insert_or_assign(domain, std::make_shared<const cache::Entry>(std::move(entry)));
   }
-  void erase(const DomainName& domain) override { records.erase(domain); }
+  void erase(const DomainName& domain) override { entries.erase(domain); }
   std::vector<DomainName> due(const cache::DueRequest& request) override {
     std::vector<std::pair<WallTime, DomainName>> found;
-    for (const auto& [domain, record] : records) {
-      const auto view = cache::RecordView::decode(record);
-      if (view && view->facts().has_policy &&
-          (view->due_at() <= request.now || view->due_at() > request.farthest) &&
+    for (const auto& [domain, entry] : entries) {
+      if (entry->policy && (entry->due_at <= request.now || entry->due_at > request.farthest) &&
           !(request.busy && request.busy(domain))) {
-        found.emplace_back(view->facts().fetched_at + view->facts().max_age, domain);
+        found.emplace_back(entry->policy->expires_at(), domain);
       }
     }
     std::sort(found.begin(), found.end());

@@ -50,7 +50,7 @@ class Sender final : public answer::Asker {
     cache::StoreOptions options;
     options.directory = settings.directory;
     options.max_size = settings.max_cache_size;
-    options.background_writer = false;
+    options.commit = cache::StoreOptions::Commit::WhenAsked;
     options.clock = &loop_;
     auto opened = cache::LmdbStore::open(options, log_);
     if (!opened) {
@@ -133,11 +133,9 @@ class Sender final : public answer::Asker {
   class WatchedStore final : public cache::Store {
    public:
     explicit WatchedStore(Sender& sender) : sender_(sender) {}
-    std::optional<cache::Entry> find(const DomainName& domain) override {
-      return sender_.store_->find(domain);
-    }
-    void put(const DomainName& domain, const cache::Entry& entry) override {
-      sender_.store_->put(domain, entry);
+    cache::EntryPtr find(const DomainName& domain) override { return sender_.store_->find(domain); }
+    void put(const DomainName& domain, cache::Entry entry) override {
+      sender_.store_->put(domain, std::move(entry));
       sender_.plan_commit();
     }
     void erase(const DomainName& domain) override {

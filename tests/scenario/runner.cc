@@ -450,7 +450,7 @@ void Runner::expect_number(const std::string& words) {
 void Runner::expect_cached(const std::string& words) {
   const auto [domain, wanted] = first_word(words);
   const auto name = DomainName::parse(domain);
-  const auto entry = name ? sender_.store().find(*name) : std::nullopt;
+  const auto entry = name ? sender_.store().find(*name) : nullptr;
   std::string got = "nothing";
   if (entry) {
     got = entry->policy ? std::string(to_string(entry->policy->policy.mode)) : "no-policy";
@@ -463,7 +463,7 @@ void Runner::expect_cached(const std::string& words) {
 void Runner::expect_failure(const std::string& words) {
   const auto [domain, wanted] = first_word(words);
   const auto name = DomainName::parse(domain);
-  const auto entry = name ? sender_.store().find(*name) : std::nullopt;
+  const auto entry = name ? sender_.store().find(*name) : nullptr;
   const std::string got =
       entry && entry->failure ? std::string(to_string(entry->failure->type)) : "none";
   if (got != wanted) {

@@ -344,7 +344,7 @@ void Model::check_current(std::size_t number, SteadyTime asked, std::string_view
 
 // --- refreshing -------------------------------------------------------------------------------
 
-void Model::audit(const std::function<std::optional<cache::Entry>(std::size_t)>& stored) {
+void Model::audit(const std::function<cache::EntryPtr(std::size_t)>& stored) {
   for (std::size_t number = 0; number < domains_.size(); ++number) {
     check_fetch_made(number);
     check_refreshed(number);
@@ -382,7 +382,7 @@ void Model::check_refreshed(std::size_t number) {
 }
 
 // RFC 8461 section 10.2 (C6).
-void Model::check_alarm(std::size_t number, const std::optional<cache::Entry>& stored) {
+void Model::check_alarm(std::size_t number, const cache::EntryPtr& stored) {
   const Domain& domain = domains_[number];
   const Known& known = domain.now;
   const SteadyTime since = std::max({started_, stepped_, domain.came_back, put_off_until(domain)});

@@ -43,7 +43,7 @@ class Model {
   void replied(std::size_t domain, SteadyTime asked, std::string_view reply);
 
   // The refresher and the alarm, which no answer shows.
-  void audit(const std::function<std::optional<cache::Entry>(std::size_t)>& stored);
+  void audit(const std::function<cache::EntryPtr(std::size_t)>& stored);
 
   // What was violated first, if anything was.
   const std::string& violation() const { return violation_; }
@@ -108,7 +108,7 @@ class Model {
   void check_current(std::size_t domain, SteadyTime asked, std::string_view reply);
   void check_fetch_made(std::size_t domain);
   void check_refreshed(std::size_t domain);
-  void check_alarm(std::size_t domain, const std::optional<cache::Entry>& stored);
+  void check_alarm(std::size_t domain, const cache::EntryPtr& stored);
   void check_fetch_allowed(std::size_t domain);
   SteadyTime put_off_until(const Domain& domain) const;
   bool set_right_lately() const;

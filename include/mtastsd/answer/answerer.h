@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "mtastsd/answer/counters.h"
-#include "mtastsd/answer/recent_answers.h"
+#include "mtastsd/answer/reply_memo.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/lmdb_store.h"
@@ -45,10 +45,10 @@ class Asker {
   virtual void ask(const DomainName& domain, std::uint64_t question) = 0;
 };
 
-// What one answering thread knows: reads the cache, else asks the resolver and answers within
-// answer_timeout whatever becomes of it (RFC 8461 section 5.1: as if there were no policy, where
-// none is known). What the cache knows is answered at once, without a lock, an allocation or a
-// system call.
+// Answers the requests of one answering thread. What the cache knows, committed or not, is answered
+// at once; where nothing waits for its commit, that takes no lock, no allocation and no system
+// call. Otherwise the resolver is asked, and within answer_timeout there is an answer whatever
+// becomes of it (RFC 8461 section 5.1: as if there were no policy, where none is known).
 class Answerer final : public socketmap::RequestHandler {
  public:
   using Reply = std::function<void(const socketmap::Ticket&, std::string_view text)>;
@@ -64,7 +64,7 @@ class Answerer final : public socketmap::RequestHandler {
               std::string& reply) override;
   void on_answer(std::uint64_t question, const std::shared_ptr<const resolver::Answer>& answer);
 
-  // Answers all that wait with what is known now: the daemon stops.
+  // The daemon stops: answers all who wait with what is known now.
   void answer_all_now();
   std::size_t waiting() const { return waiting_.size(); }
 
@@ -76,11 +76,11 @@ class Answerer final : public socketmap::RequestHandler {
   };
 
   const postfix::Profile& profile_of(std::string_view map);
-  bool from_recent(std::string_view request, WallTime now, std::string& reply);
+  bool from_memo(std::string_view request, WallTime now, std::string& reply);
   resolver::Look from_cache(const DomainName& domain, const postfix::Profile& profile, WallTime now,
                             std::string& reply);
-  resolver::Look from_record(std::string_view record, bool fresh, const DomainName& domain,
-                             const postfix::Profile& profile, WallTime now, std::string& reply);
+  resolver::Look from_entry(cache::EntryView& entry, bool fresh, const DomainName& domain,
+                            const postfix::Profile& profile, WallTime now, std::string& reply);
   void count(resolver::Standing standing);
   void tell_resolver(const DomainName& domain, WallTime now);
   void answer_from_cache(const Waiting& waiting);
@@ -88,18 +88,17 @@ class Answerer final : public socketmap::RequestHandler {
   void arm_deadline();
 
   const Clock& clock_;
-  const cache::LmdbStore& store_;
   Asker& asker_;
   Log& log_;
   Counters& counters_;
   AnswerOptions options_;
   Reply reply_;
   std::unique_ptr<cache::Reader> reader_;
-  RecentAnswers recent_;
-  std::vector<std::string_view> patterns_;  // of the record being answered from
+  ReplyMemo memo_;                          // depends-on: reader_
+  std::vector<std::string_view> patterns_;  // of the entry being answered from
   std::vector<std::string> warned_maps_;
 
-  // Domains that the resolver was told of lately, so that a busy domain costs one message.
+  // Domains that the resolver was told of lately: a busy domain costs it one message now and then.
   struct Told {
     std::size_t hash = 0;
     WallTime at{};

@@ -13,7 +13,6 @@ struct Counters {
   Counter no_domain;     // NOTFOUND: the key names no policy domain
   Counter asked;         // waited for the resolver
   Counter timed_out;     // answered by answer_timeout instead
-  Counter bad_records;   // cache records that could not be read
 };
 
 }  // namespace mtastsd::answer

@@ -4,13 +4,12 @@
 
 namespace mtastsd::cache {
 
-// Counted by the writer's thread, the last two by the resolver's; any thread may read them.
+// Counted by the writer's thread, the last one by the resolver's; any thread may read them.
 struct Counters {
   Counter commits;
   Counter failed_commits;
-  Counter evicted;      // entries dropped to make room
-  Counter not_kept;     // new results refused: too many wait for a disk that cannot be written
-  Counter read_errors;  // records that LMDB could not read
+  Counter evicted;   // entries dropped to make room
+  Counter not_kept;  // new results refused: too many wait for a disk that cannot be written
 };
 
 }  // namespace mtastsd::cache

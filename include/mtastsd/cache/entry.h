@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "mtastsd/base/clock.h"
@@ -39,16 +41,32 @@ struct Failure {
 };
 inline constexpr std::size_t kMaxFailureDetail = 200;
 
+// Why a domain has no policy. With a policy, and of a result that an older version stored: None.
+enum class NoPolicyReason : std::uint8_t {
+  None = 0,
+  NoRecord = 1,        // there is no MTA-STS record
+  UnusableRecord = 2,  // there are records, and none that RFC 8461 section 3.1 lets a sender use
+  DnsFailed = 3,       // DNS gave no answer
+  FetchFailed = 4,     // there is a record, and the policy could not be fetched: see `failure`
+};
+inline constexpr std::size_t kMaxNoPolicyDetail = 200;
+
 // What is known about one policy domain. Without a policy it is a "no policy" result that
 // holds until recheck_at.
 struct Entry {
   std::optional<StoredPolicy> policy;
   std::optional<Failure> failure;
+  NoPolicyReason no_policy_reason = NoPolicyReason::None;
+  // For people, of UnusableRecord and DnsFailed; what is longer than kMaxNoPolicyDetail is cut.
+  std::string no_policy_detail;
   WallTime txt_checked_at{};
   WallTime recheck_at{};    // when the TXT record is to be looked at again
   WallTime last_used_at{};  // last query, to about a day
   WallTime due_at{};        // with a policy: when the refresher looks at it again
 };
+
+// An entry that is shared between threads never changes. Null stands for "nothing is known".
+using EntryPtr = std::shared_ptr<const Entry>;
 
 // The part of an entry that answering decides on, from an Entry or straight from its record.
 struct EntryFacts {
@@ -59,10 +77,15 @@ struct EntryFacts {
   WallTime txt_checked_at{};
   WallTime recheck_at{};
   WallTime last_used_at{};
+
+  WallTime expires_at() const { return fetched_at + max_age; }
 };
 EntryFacts facts_of(const Entry& entry);
 
-// The stored form: little-endian, versioned, with a checksum over all of it. Format 1.
+// About how many bytes an entry takes in memory.
+std::size_t memory_of(const Entry& entry);
+
+// The stored form: little-endian, versioned, with a checksum over all of it.
 inline constexpr std::uint8_t kRecordFormat = 1;
 std::string encode(const Entry& entry);
 
@@ -72,6 +95,7 @@ std::string_view to_string(RecordError error);
 // A record read in place: the views point into it. Decoding allocates nothing.
 class RecordView {
  public:
+  RecordView() = default;
   static Result<RecordView, RecordError> decode(std::string_view record);
 
   const EntryFacts& facts() const { return facts_; }
@@ -80,10 +104,13 @@ class RecordView {
   void mx_patterns(std::vector<std::string_view>& patterns) const;
 
  private:
+  friend class EntryView;
   friend Result<Entry, RecordError> decode_entry(std::string_view record);
 
   EntryFacts facts_;
   WallTime due_at_{};
+  NoPolicyReason no_policy_reason_ = NoPolicyReason::None;
+  std::string_view no_policy_detail_;
   std::string_view id_;
   std::string_view mx_;  // each: one byte of length, then the pattern
   std::string_view text_;
@@ -91,5 +118,31 @@ class RecordView {
 };
 
 Result<Entry, RecordError> decode_entry(std::string_view record);
+
+// What a reader finds of a domain: a record that is read in place, or an entry in memory. Backed by
+// a record, it is valid as long as the bytes of that record.
+class EntryView {
+ public:
+  explicit EntryView(EntryPtr entry) : entry_(std::move(entry)) {
+    view_.facts_ = facts_of(*entry_);
+  }
+  EntryView(const RecordView& view, std::string_view record) : view_(view), record_(record) {}
+
+  const EntryFacts& facts() const { return view_.facts(); }
+  WallTime due_at() const { return entry_ ? entry_->due_at : view_.due_at(); }
+
+  // Clears `patterns` and fills it with the MX patterns in their stored form ("*.example.com").
+  // They are valid as long as this object. Allocates only where an entry in memory has patterns.
+  void mx_patterns(std::vector<std::string_view>& patterns);
+
+  // All of it: the entry itself, or a copy of what the record says.
+  Result<EntryPtr, RecordError> entry() const;
+
+ private:
+  EntryPtr entry_;   // null: it is backed by a record
+  RecordView view_;  // of an entry: only its facts
+  std::string_view record_;
+  std::vector<std::string> patterns_;  // of entry_, once they were asked for
+};
 
 }  // namespace mtastsd::cache

@@ -32,7 +32,7 @@ namespace mtastsd::resolver {
 
 // What a query that had to wait is answered from.
 struct Answer {
-  std::string record;  // as cache::encode() makes it
+  cache::EntryPtr entry;
   bool fresh = false;  // fetched for this very query: it counts even with a max_age of 0
   // What came of the look-up, if there was one; an operator may have waited for it.
   Change change = Change::None;
@@ -91,7 +91,7 @@ class Resolver {
 
   // Drops what is known of a domain, and `done` gets it, once nothing is at work that would store
   // it again.
-  void forget(const DomainName& domain, std::function<void(std::optional<cache::Entry>)> done);
+  void forget(const DomainName& domain, std::function<void(cache::EntryPtr)> done);
 
   // Runs `then` at once, or when the look-up of the domain that is at work has ended.
   void when_idle(const DomainName& domain, std::function<void()> then);

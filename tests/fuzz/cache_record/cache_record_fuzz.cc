@@ -1,6 +1,8 @@
 // A record of the cache: as it is, and once more with the checksum that it should have, so that
 // what lies behind the checksum is read too.
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <functional>
@@ -9,7 +11,6 @@
 #include <vector>
 
 #include "fuzz/require.h"
-#include "mtastsd/base/checksum.h"
 #include "mtastsd/cache/entry.h"
 
 using namespace mtastsd;
@@ -17,7 +18,7 @@ using fuzz::require;
 
 namespace {
 
-constexpr std::size_t kChecksumBytes = 4;
+constexpr std::size_t kChecksumBytes = 8;
 
 bool same(const cache::EntryFacts& a, const cache::EntryFacts& b) {
   return a.has_policy == b.has_policy && a.txt_checked_at == b.txt_checked_at &&
@@ -37,6 +38,7 @@ bool same(const cache::StoredPolicy& a, const cache::StoredPolicy& b) {
 
 bool same(const cache::Entry& a, const cache::Entry& b) {
   return same(cache::facts_of(a), cache::facts_of(b)) && a.due_at == b.due_at &&
+         a.no_policy_reason == b.no_policy_reason && a.no_policy_detail == b.no_policy_detail &&
          a.policy.has_value() == b.policy.has_value() &&
          a.failure.has_value() == b.failure.has_value() &&
          (!a.policy || same(*a.policy, *b.policy)) && (!a.failure || same(*a.failure, *b.failure));
@@ -102,7 +104,8 @@ void check(std::string_view record) {
 
 std::string with_its_checksum(std::string_view record) {
   std::string fixed(record);
-  const std::uint32_t sum = crc32c(record.substr(kChecksumBytes));
+  const std::uint64_t sum =
+      XXH3_64bits(record.data() + kChecksumBytes, record.size() - kChecksumBytes);
   for (std::size_t i = 0; i < kChecksumBytes; ++i) {
     fixed[i] = static_cast<char>(sum >> (8 * i) & 0xff);
   }

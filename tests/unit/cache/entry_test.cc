@@ -1,11 +1,11 @@
 #include "mtastsd/cache/entry.h"
 
 #include <gtest/gtest.h>
+#include <xxhash.h>
 
+#include <memory>
 #include <string>
 #include <vector>
-
-#include "mtastsd/base/checksum.h"
 
 namespace mtastsd::cache {
 namespace {
@@ -38,14 +38,9 @@ Entry full_entry() {
   entry.recheck_at = at(1'700'000'159);
   entry.last_used_at = at(1'700'000'098);
   entry.due_at = at(1'700'000'400);
+  entry.no_policy_reason = NoPolicyReason::UnusableRecord;
+  entry.no_policy_detail = "more than one MTA-STS record";
   return entry;
-}
-
-TEST(Crc32c, IsTheCastagnoliChecksum) {
-  // The check value that catalogues of CRCs give for CRC-32C.
-  EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
-  EXPECT_EQ(crc32c(""), 0U);
-  EXPECT_NE(crc32c("12345678"), crc32c("12345679"));
 }
 
 TEST(Record, KeepsEveryField) {
@@ -68,6 +63,8 @@ TEST(Record, KeepsEveryField) {
   EXPECT_EQ(back->recheck_at, entry.recheck_at);
   EXPECT_EQ(back->last_used_at, entry.last_used_at);
   EXPECT_EQ(back->due_at, entry.due_at);
+  EXPECT_EQ(back->no_policy_reason, entry.no_policy_reason);
+  EXPECT_EQ(back->no_policy_detail, entry.no_policy_detail);
 }
 
 TEST(Record, HoldsAnEntryWithoutPolicy) {
@@ -120,16 +117,16 @@ TEST(Record, AnyMissingByteIsFound) {
 // Changes one byte and makes the checksum right again: what a wrong program might have written.
 std::string with_byte(std::string record, std::size_t offset, char value) {
   record[offset] = value;
-  const std::uint32_t crc = crc32c(std::string_view(record).substr(4));
-  for (std::size_t i = 0; i < 4; ++i) {
-    record[i] = static_cast<char>(crc >> (8 * i) & 0xff);
+  const std::uint64_t sum = XXH3_64bits(record.data() + 8, record.size() - 8);
+  for (std::size_t i = 0; i < 8; ++i) {
+    record[i] = static_cast<char>(sum >> (8 * i) & 0xff);
   }
   return record;
 }
 
 TEST(Record, LengthsThatDoNotFitAreMalformedWhateverTheChecksum) {
   const std::string record = encode(full_entry());
-  for (std::size_t offset = 4; offset < record.size(); ++offset) {
+  for (std::size_t offset = 8; offset < record.size(); ++offset) {
     for (const int value : {0x00, 0x01, 0x7f, 0xff}) {
       const std::string changed = with_byte(record, offset, static_cast<char>(value));
       const std::vector<char> exact(changed.begin(), changed.end());
@@ -144,7 +141,7 @@ TEST(Record, LengthsThatDoNotFitAreMalformedWhateverTheChecksum) {
 }
 
 TEST(Record, AFormatOfTheFutureIsNotGuessedAt) {
-  const auto view = RecordView::decode(with_byte(encode(full_entry()), 4, 2));
+  const auto view = RecordView::decode(with_byte(encode(full_entry()), 8, 2));
   ASSERT_FALSE(view);
   EXPECT_EQ(view.error(), RecordError::UnknownFormat);
 }
@@ -178,8 +175,38 @@ TEST(Record, ADetailIsCutAndALongerOneMalformed) {
   EXPECT_FALSE(decode_entry(with_byte(record + "d", detail_size, longer)));
 }
 
+TEST(Record, TheDetailOfNoPolicyIsCutAndALongerOneOrAnUnknownReasonMalformed) {
+  Entry entry;
+  entry.no_policy_reason = NoPolicyReason::DnsFailed;
+  entry.no_policy_detail = std::string(kMaxNoPolicyDetail + 55, 'd');
+  const std::string record = encode(entry);
+  const auto back = decode_entry(record);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->no_policy_detail, std::string(kMaxNoPolicyDetail, 'd'));
+  EXPECT_FALSE(
+      decode_entry(with_byte(record + "d", 13, static_cast<char>(kMaxNoPolicyDetail + 1))));
+  EXPECT_FALSE(decode_entry(with_byte(record, 12, 5)));
+}
+
+TEST(EntryView, SaysTheSameOfARecordAndOfAnEntry) {
+  const auto entry = std::make_shared<const Entry>(full_entry());
+  const std::string record = encode(*entry);
+  EntryView in_place(*RecordView::decode(record), record);
+  EntryView in_memory(entry);
+  for (EntryView* view : {&in_place, &in_memory}) {
+    EXPECT_EQ(view->facts().mode, mtasts::Mode::Enforce);
+    EXPECT_EQ(view->facts().expires_at(), entry->policy->expires_at());
+    EXPECT_EQ(view->due_at(), entry->due_at);
+    std::vector<std::string_view> patterns{"what was there before"};
+    view->mx_patterns(patterns);
+    EXPECT_EQ(patterns, (std::vector<std::string_view>{"mail.example.com", "*.example.net"}));
+    EXPECT_EQ(encode(**view->entry()), record);
+  }
+  EXPECT_EQ(*in_memory.entry(), entry);
+}
+
 TEST(Record, ATypicalPolicyIsSmall) {
-  EXPECT_LT(encode(full_entry()).size(), 300U);
+  EXPECT_LT(encode(full_entry()).size(), 320U);
 }
 
 }  // namespace

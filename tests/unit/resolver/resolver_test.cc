@@ -60,10 +60,7 @@ class ResolverTest : public testing::Test {
   }
 
   std::string describe(const Answer& answer) const {
-    const auto entry = cache::decode_entry(answer.record);
-    if (!entry) {
-      return "unreadable";
-    }
+    const auto& entry = answer.entry;
     const Standing known = look(facts_of(*entry), loop_.wall()).standing;
     const bool enforced = entry->policy && entry->policy->policy.mode == mtasts::Mode::Enforce &&
                           (answer.fresh || known == Standing::Enforced);
@@ -208,7 +205,7 @@ TEST_F(ResolverTest, UnusedPoliciesAreNotRefreshedAndGoWhenTheyExpire) {
   EXPECT_LE(fetched, 40U);
   loop_.advance(hours(24 * 9));
   EXPECT_LE(fetcher_.fetched.size(), fetched + 1);
-  EXPECT_TRUE(store_.records.empty());
+  EXPECT_TRUE(store_.entries.empty());
 }
 
 TEST_F(ResolverTest, AShortMaxAgeMakesNoStreamOfFetches) {
@@ -242,7 +239,7 @@ TEST_F(ResolverTest, PolicyHostsOnLocalAddressesAreRefused) {
   publish("example.com", "1", body("enforce", "mail.example.com"));
   for (const char* address : {"127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1"}) {
     dns_.set_a("mta-sts.example.com", address);
-    store_.records.clear();
+    store_.entries.clear();
     EXPECT_EQ(ask("example.com"), "NOTFOUND") << address;
   }
   EXPECT_TRUE(fetcher_.fetched.empty());
@@ -367,7 +364,7 @@ TEST_F(ResolverTest, WhatSomebodyWaitsForGoesBeforeBackgroundWork) {
 
 TEST_F(ResolverTest, ItCanBeDestroyedAtAnyMoment) {
   for (int ms = 0; ms < 12; ++ms) {
-    store_.records.clear();
+    store_.entries.clear();
     publish("example.com", "1", body("enforce", "mail.example.com"));
     bool answered = false;
     resolver_->ask(name("example.com"),
@@ -455,10 +452,10 @@ TEST_F(OperatorTest, WhatIsForgottenDoesNotComeBackWithALookUpAtWork) {
   publish("example.com", "1", body("enforce", "mail.example.com"));
   ASSERT_EQ(ask("example.com"), "mail.example.com");
   resolver_->refresh(name("example.com"));
-  std::optional<cache::Entry> forgotten;
+  cache::EntryPtr forgotten;
   bool done = false;
-  resolver_->forget(name("example.com"), [&](std::optional<cache::Entry> entry) {
-    forgotten = std::move(entry);
+  resolver_->forget(name("example.com"), [&](const cache::EntryPtr& entry) {
+    forgotten = entry;
     done = true;
   });
   EXPECT_FALSE(done) << "the look-up at work would store it again";
@@ -469,7 +466,7 @@ TEST_F(OperatorTest, WhatIsForgottenDoesNotComeBackWithALookUpAtWork) {
   EXPECT_FALSE(store_.find(name("example.com")));
 
   done = false;
-  resolver_->forget(name("example.com"), [&](std::optional<cache::Entry> entry) {
+  resolver_->forget(name("example.com"), [&](const cache::EntryPtr& entry) {
     done = true;
     EXPECT_FALSE(entry);
   });

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "lmdb_env.h"
-#include "tables.h"
+#include "lmdb/env.h"
+#include "lmdb/tables.h"
 
 namespace mtastsd::cache {
 namespace {

@@ -1,4 +1,4 @@
-#include "lmdb_env.h"
+#include "lmdb/env.h"
 
 #include <fcntl.h>
 #include <sys/file.h>

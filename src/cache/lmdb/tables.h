@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "lmdb_env.h"
+#include "lmdb/env.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 

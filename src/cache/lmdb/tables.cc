@@ -1,4 +1,4 @@
-#include "tables.h"
+#include "lmdb/tables.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,0 +1,59 @@
+#include "mtastsd/answer/reply_memo.h"
+
+#include <cstring>
+#include <functional>
+#include <new>
+#include <utility>
+
+namespace mtastsd::answer {
+
+ReplyMemo::ReplyMemo(const cache::Versions& versions)
+    : versions_(versions), table_(static_cast<Table*>(std::calloc(1, sizeof(Table)))) {
+  static_assert(sizeof(Entry) == 256);
+  if (!table_) {
+    throw std::bad_alloc();
+  }
+}
+
+std::optional<ReplyMemo::Known> ReplyMemo::find(std::string_view request, WallTime now) const {
+  const std::size_t hash = std::hash<std::string_view>{}(request);
+  const std::size_t at = hash % kEntries;
+  if (table_->kept[at] != static_cast<std::uint16_t>(hash / kSeen)) {
+    return std::nullopt;
+  }
+  const Entry& entry = table_->entries[at];
+  if (entry.generation != generation_ || now < entry.from || now >= entry.until ||
+      std::string_view(entry.text.data(), entry.request_bytes) != request ||
+      entry.version != versions_.version(entry.slot)) {
+    return std::nullopt;
+  }
+  return Known{{entry.text.data() + entry.request_bytes, entry.reply_bytes},
+               entry.standing,
+               entry.slot,
+               entry.version};
+}
+
+void ReplyMemo::keep(std::string_view request, const Known& known, WallTime from, WallTime until) {
+  if (request.size() + known.reply.size() > kText) {
+    return;
+  }
+  const std::size_t hash = std::hash<std::string_view>{}(request);
+  const auto mark = static_cast<std::uint16_t>(hash / kSeen);
+  if (std::exchange(table_->seen[hash % kSeen], mark) != mark) {
+    return;
+  }
+  table_->kept[hash % kEntries] = mark;
+  Entry& entry = table_->entries[hash % kEntries];
+  entry.from = from;
+  entry.until = until;
+  entry.version = known.version;
+  entry.slot = known.slot;
+  entry.generation = generation_;
+  entry.standing = known.standing;
+  entry.request_bytes = static_cast<std::uint8_t>(request.size());
+  entry.reply_bytes = static_cast<std::uint8_t>(known.reply.size());
+  std::memcpy(entry.text.data(), request.data(), request.size());
+  std::memcpy(entry.text.data() + request.size(), known.reply.data(), known.reply.size());
+}
+
+}  // namespace mtastsd::answer

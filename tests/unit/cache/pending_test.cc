@@ -1,0 +1,179 @@
+#include "pending.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+namespace mtastsd::cache {
+namespace {
+
+const WallTime kNow{Seconds(1'700'000'000)};
+
+DomainName name(const std::string& text) {
+  return *DomainName::parse(text);
+}
+
+EntryPtr policy(std::size_t text, const std::string& id = "1") {
+  auto entry = std::make_shared<Entry>();
+  entry->policy = StoredPolicy{
+      id,
+      {mtasts::Mode::Enforce, Seconds(604800), {*mtasts::MxPattern::parse("mx.example")}},
+      std::string(text, 'x'),
+      kNow};
+  entry->txt_checked_at = kNow;
+  return entry;
+}
+
+EntryPtr negative() {
+  return std::make_shared<const Entry>();
+}
+
+bool put(Pending& pending, const std::string& domain, EntryPtr entry,
+         Origin origin = Origin::Resolver) {
+  return pending.put(name(domain), std::move(entry), origin);
+}
+
+std::string id_of(const Pending& pending, const std::string& domain) {
+  const auto change = pending.find(name(domain));
+  return !change ? "nothing" : !change->entry ? "erased" : change->entry->policy->id;
+}
+
+TEST(Pending, TheTextOfPoliciesGoesBeforeAnyPolicy) {
+  constexpr std::size_t kMaxBytes = 1 << 20;
+  constexpr std::size_t kText = 60000;
+  Pending pending(1000, kMaxBytes);
+  int with_text = 0;
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_TRUE(put(pending, "p" + std::to_string(i) + ".example", policy(kText))) << i;
+    ASSERT_LE(pending.bytes(), kMaxBytes);
+  }
+  for (int i = 0; i < 500; ++i) {
+    const auto change = pending.find(name("p" + std::to_string(i) + ".example"));
+    ASSERT_TRUE(change);
+    EXPECT_EQ(change->entry->policy->policy.mx.size(), 1U);
+    with_text += change->entry->policy->text.empty() ? 0 : 1;
+  }
+  EXPECT_LT(with_text, 20);
+}
+
+TEST(Pending, TextThatWasDroppedDoesNotMakeItAnotherChange) {
+  Pending pending(1000, 101500);
+  ASSERT_TRUE(put(pending, "first.example", policy(100000)));
+  const auto batch = pending.batch(10, 1 << 20);
+  ASSERT_TRUE(put(pending, "second.example", policy(0)));
+  EXPECT_TRUE(pending.find(name("first.example"))->entry->policy->text.empty());
+  ASSERT_EQ(batch.size(), 1U);
+  EXPECT_EQ(batch[0].change.entry->policy->text.size(), 100000U);
+  pending.committed(batch[0], false);
+  EXPECT_EQ(id_of(pending, "first.example"), "nothing");
+}
+
+TEST(Pending, NoPolicyResultsGiveWayToAnythingNewAndPoliciesToNothing) {
+  Pending pending(300);
+  for (int i = 0; i < 150; ++i) {
+    ASSERT_TRUE(put(pending, "n" + std::to_string(i) + ".example", negative()));
+    ASSERT_TRUE(put(pending, "p" + std::to_string(i) + ".example", policy(10)));
+  }
+  for (int i = 150; i < 300; ++i) {
+    EXPECT_TRUE(put(pending, "p" + std::to_string(i) + ".example", policy(10))) << i;
+  }
+  EXPECT_EQ(pending.size(), 300U);
+  EXPECT_FALSE(put(pending, "p300.example", policy(10)));
+  EXPECT_FALSE(put(pending, "n150.example", negative()));
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(id_of(pending, "p" + std::to_string(i) + ".example"), "1") << i;
+  }
+  EXPECT_FALSE(pending.has_room_to_refresh());
+}
+
+TEST(Pending, AChangeOfWhatWaitsTakesItsPlaceAlsoWhenThereIsNoMoreRoom) {
+  Pending pending(2);
+  ASSERT_TRUE(put(pending, "a.example", policy(10)));
+  ASSERT_TRUE(put(pending, "b.example", negative()));
+  ASSERT_TRUE(put(pending, "b.example", policy(10, "2")));
+  ASSERT_TRUE(put(pending, "a.example", nullptr));
+  EXPECT_EQ(id_of(pending, "a.example"), "erased");
+  EXPECT_EQ(id_of(pending, "b.example"), "2");
+  EXPECT_EQ(pending.size(), 2U);
+}
+
+TEST(Pending, WhatChangedSinceItsBatchGoesOnWaiting) {
+  Pending pending;
+  ASSERT_TRUE(put(pending, "a.example", policy(10)));
+  const auto batch = pending.batch(10, 1 << 20);
+  ASSERT_TRUE(put(pending, "a.example", policy(10, "2")));
+  pending.committed(batch[0], false);
+  EXPECT_EQ(id_of(pending, "a.example"), "2");
+  pending.committed(pending.batch(10, 1 << 20)[0], false);
+  EXPECT_TRUE(pending.empty());
+  EXPECT_EQ(pending.bytes(), 0U);
+}
+
+TEST(Pending, WhatWasSalvagedNeverReplacesWhatWaits) {
+  Pending pending;
+  ASSERT_TRUE(put(pending, "a.example", policy(10, "new")));
+  EXPECT_TRUE(put(pending, "a.example", policy(10, "salvaged"), Origin::Salvaged));
+  EXPECT_EQ(id_of(pending, "a.example"), "new");
+  ASSERT_TRUE(put(pending, "b.example", policy(10, "salvaged"), Origin::Salvaged));
+  ASSERT_TRUE(put(pending, "b.example", policy(10, "new")));
+  EXPECT_EQ(id_of(pending, "b.example"), "new");
+}
+
+TEST(Pending, AVersionChangesWithWhatAReaderSees) {
+  Pending pending;
+  const DomainName domain = name("a.example");
+  const Versions::Slot slot = Versions::slot_of(domain);
+  const Versions& versions = pending.versions();
+  std::uint64_t version = versions.version(slot);
+  const auto changed = [&] { return std::exchange(version, versions.version(slot)) != version; };
+  EXPECT_FALSE(versions.may_wait(slot));
+  ASSERT_TRUE(pending.put(domain, policy(10), Origin::Resolver));
+  EXPECT_TRUE(changed());
+  EXPECT_TRUE(versions.may_wait(slot));
+  ASSERT_TRUE(pending.put(domain, policy(10), Origin::Resolver));
+  EXPECT_TRUE(changed());
+  pending.committed(pending.batch(1, 1)[0], false);
+  EXPECT_FALSE(changed());
+  EXPECT_FALSE(versions.may_wait(slot));
+  ASSERT_TRUE(pending.put(domain, negative(), Origin::Blind));
+  EXPECT_TRUE(changed());
+  pending.committed(pending.batch(1, 1)[0], true);
+  EXPECT_TRUE(changed());
+}
+
+TEST(Pending, ARangeIsInTheOrderOfNames) {
+  Pending pending;
+  for (const char* domain : {"d.example", "b.example", "c.example", "a.example"}) {
+    ASSERT_TRUE(put(pending, domain, negative()));
+  }
+  const auto names = [&](const std::string& after, const std::string& last) {
+    std::string text;
+    for (const auto& item : pending.range(after, last)) {
+      text += item.domain.str()[0];
+    }
+    return text;
+  };
+  EXPECT_EQ(names("", ""), "abcd");
+  EXPECT_EQ(names("a.example", "c.example"), "bc");
+  EXPECT_EQ(names("c", ""), "cd");
+}
+
+TEST(Replaces, OnlyWhatIsNewerOrKnowsOfTheCommittedPolicy) {
+  EntryFacts committed;
+  committed.has_policy = true;
+  committed.txt_checked_at = kNow;
+  EntryFacts committed_negative;
+  committed_negative.txt_checked_at = kNow;
+  EXPECT_TRUE(replaces({nullptr, Origin::Resolver}, committed));
+  EXPECT_TRUE(replaces({negative(), Origin::Resolver}, committed));
+  EXPECT_FALSE(replaces({negative(), Origin::Blind}, committed));
+  EXPECT_TRUE(replaces({negative(), Origin::Blind}, committed_negative));
+  EXPECT_TRUE(replaces({policy(1), Origin::Blind}, committed));
+  EXPECT_FALSE(replaces({policy(1), Origin::Salvaged}, committed));
+  committed.txt_checked_at -= Seconds(1);
+  EXPECT_TRUE(replaces({policy(1), Origin::Salvaged}, committed));
+}
+
+}  // namespace
+}  // namespace mtastsd::cache
