@@ -316,19 +316,6 @@ TEST_P(FileCutShort, IsReadOnUntilThereIsRoomForAnother) {
   EXPECT_EQ(readable(), left);
 }
 
-TEST_P(FileCutShort, AndDeletedIsBegunAnew) {
-  fill(100);
-  auto store = open();
-  auto reader = store->make_reader();
-  EXPECT_TRUE(reads(*reader, numbered(1)));
-  fs::resize_file(data_file(), fs::file_size(data_file()) / kPage * GetParam() / 100 * kPage);
-  fs::remove(data_file());
-  store->put(numbered(100), policy_entry());
-  EXPECT_TRUE(eventually([&] { return reads(*reader, numbered(100)); }));
-  EXPECT_TRUE(store->writable());
-  EXPECT_TRUE(fs::exists(data_file()));
-}
-
 TEST_F(StoreTroubles, AFileCutShortWithBranchesOfBranchesIsReadOn) {
   fill(20000);
   auto store = open(false);
