@@ -149,6 +149,8 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
   void set_http_options();
 
   std::size_t on_header(std::string_view line);
+  void take_header_line(std::string_view line);
+  ResponseHead read_head(int status) const;
   std::size_t on_body(std::string_view data);
   CURLcode on_ssl_context(SSL_CTX* context);
   void observe_end();
@@ -168,7 +170,9 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
   ListPtr resolve_;
   ListPtr headers_;
   std::array<char, CURL_ERROR_SIZE> curl_text_{};
-  ResponseHead head_;
+  std::size_t header_bytes_ = 0;  // of all responses
+  std::optional<int> reading_;    // the status of the response whose fields are coming in
+  ResponseHead head_;             // of the final response, once it is complete
   std::string body_;
   std::optional<Error> refused_;                       // by a callback of ours
   std::shared_ptr<const ConnectionNotes> connection_;  // nullptr before the TLS handshake
@@ -264,13 +268,49 @@ CURLcode CurlFetcher::Impl::Transfer::on_ssl_context(SSL_CTX* context) {
   return CURLE_OK;
 }
 
+// libcurl splits lines into fields, joins folded ones and keeps interim responses and trailers
+// apart; what it lets through at the status line, and how much of it all, is ours to bound.
 std::size_t CurlFetcher::Impl::Transfer::on_header(std::string_view line) {
-  if (refused_) return 0;
-  if (head_.add_line(line) == ResponseHead::State::Refused) {
-    refused_ = head_.error();
-    return 0;
+  header_bytes_ += line.size();
+  if (header_bytes_ > kMaxHeaderBytes) {
+    refused_ = Error{ErrorKind::TooLarge,
+                     "more than " + std::to_string(kMaxHeaderBytes) + " bytes of headers"};
+  } else if (head_.status == 0) {
+    take_header_line(line);
   }
-  return line.size();
+  return refused_ ? 0 : line.size();
+}
+
+// A line up to the end of the final response's header section.
+void CurlFetcher::Impl::Transfer::take_header_line(std::string_view line) {
+  if (!reading_) {
+    reading_ = parse_status_line(line);
+    if (!reading_) refused_ = Error{ErrorKind::Protocol, "not an HTTP/1 response"};
+  } else if (line.find_first_not_of("\r\n") == std::string_view::npos) {
+    const int status = *std::exchange(reading_, std::nullopt);
+    if (is_interim(status)) return;
+    head_ = read_head(status);
+    refused_ = refusal(head_);
+  }
+}
+
+ResponseHead CurlFetcher::Impl::Transfer::read_head(int status) const {
+  const auto all = [this](const char* name) {
+    std::vector<std::string> values;
+    curl_header* field = nullptr;
+    while (curl_easy_header(easy_.get(), name, values.size(), CURLH_HEADER, -1, &field) ==
+           CURLHE_OK) {
+      values.emplace_back(field->value);
+    }
+    return values;
+  };
+  const auto locations = all("Location");
+  return {.status = status,
+          .content_types = all("Content-Type"),
+          .content_lengths = all("Content-Length"),
+          .content_codings = all("Content-Encoding"),
+          .transfer_codings = all("Transfer-Encoding"),
+          .location = locations.empty() ? "" : locations.back()};
 }
 
 std::size_t CurlFetcher::Impl::Transfer::on_body(std::string_view data) {
@@ -307,9 +347,9 @@ void CurlFetcher::Impl::Transfer::observe_end() {
     seen.certificate = connection_->certificate;
     seen.tls_version = connection_->tls_version;
   }
-  seen.status = head_.status();
-  seen.media_type = head_.media_type();
-  seen.location = head_.location();
+  seen.status = head_.status;
+  seen.media_type = head_.content_types.empty() ? "" : head_.content_types.front();
+  seen.location = head_.location;
   seen.body_size = body_.size();
 }
 
@@ -319,7 +359,7 @@ void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
     result_ = failure(*std::move(refused_));
   } else if (code != CURLE_OK) {
     result_ = failure(error_from_curl(code, curl_text_.data(), host_, progress()));
-  } else if (!head_.complete()) {
+  } else if (head_.status == 0) {
     result_ = failure(Error{ErrorKind::Protocol, "not a complete HTTP response"});
   } else if (head_.body_ends_with_connection() && !connection_->close_notified) {
     // libcurl takes the end of the connection for the end of the body with or without it.

@@ -56,93 +56,46 @@ bool is_text_plain(std::string_view content_type) {
   return equal_ignoring_case(trimmed(content_type.substr(0, content_type.find(';'))), "text/plain");
 }
 
-ResponseHead::State ResponseHead::refuse(ErrorKind kind, std::string detail) {
-  error_ = Error{kind, std::move(detail)};
-  return state_ = State::Refused;
+bool is_interim(int status) {
+  return status < 200 && status != 101;
 }
 
-ResponseHead::State ResponseHead::add_line(std::string_view line) {
-  if (state_ == State::Refused) return state_;
-  bytes_ += line.size();
-  if (bytes_ > kMaxHeaderBytes) {
-    return refuse(ErrorKind::TooLarge,
-                  "more than " + std::to_string(kMaxHeaderBytes) + " bytes of headers");
-  }
-  if (state_ == State::Complete) return state_;  // a trailer field
-  if (status_ == 0) return begin(line);
-  if (trimmed(line).empty()) return end();
-  if (line.front() == ' ' || line.front() == '\t') {
-    // RFC 9112 section 5.2: a folded line stands for a space and its text.
-    if (last_value_ != nullptr) last_value_->append(" ").append(trimmed(line));
-    return state_;
-  }
-  const std::size_t colon = std::min(line.find(':'), line.size());
-  last_value_ =
-      remember(line.substr(0, colon), trimmed(line.substr(std::min(colon + 1, line.size()))));
-  return state_;
+bool ResponseHead::body_ends_with_connection() const {
+  return transfer_codings.empty() && content_lengths.empty();
 }
 
-ResponseHead::State ResponseHead::begin(std::string_view line) {
-  const auto status = parse_status_line(line);
-  if (!status) return refuse(ErrorKind::Protocol, "not an HTTP/1 response");
-  status_ = *status;
-  return state_;
-}
-
-std::string* ResponseHead::remember(std::string_view name, std::string_view value) {
-  const auto add = [value](std::vector<std::string>& values) {
-    return &values.emplace_back(value);
-  };
-  if (equal_ignoring_case(name, "Content-Type")) return add(content_types_);
-  if (equal_ignoring_case(name, "Content-Length")) return add(content_lengths_);
-  if (equal_ignoring_case(name, "Content-Encoding")) return add(content_codings_);
-  if (equal_ignoring_case(name, "Transfer-Encoding")) return add(transfer_codings_);
-  if (equal_ignoring_case(name, "Location")) location_ = value;
-  return nullptr;
-}
-
-ResponseHead::State ResponseHead::end() {
-  last_value_ = nullptr;
-  if (status_ < 200 && status_ != 101) {  // RFC 9110 section 15.2: the final response follows
-    status_ = 0;
-    content_types_.clear();
-    content_lengths_.clear();
-    content_codings_.clear();
-    transfer_codings_.clear();
-    location_.clear();
-    return state_;
-  }
+std::optional<Error> refusal(const ResponseHead& head) {
   // RFC 8461 section 3.3: only 200 counts, and redirects must not be followed.
-  if (status_ != 200) {
-    return refuse(ErrorKind::Status, "status " + std::to_string(status_) +
-                                         (location_.empty() ? "" : ", a redirect to " + location_));
+  if (head.status != 200) {
+    return Error{ErrorKind::Status,
+                 "status " + std::to_string(head.status) +
+                     (head.location.empty() ? "" : ", a redirect to " + head.location)};
   }
-  if (!lengths_agree(content_lengths_)) {
-    return refuse(ErrorKind::Protocol, "contradictory or bad Content-Length");
+  if (!lengths_agree(head.content_lengths)) {
+    return Error{ErrorKind::Protocol, "contradictory or bad Content-Length"};
   }
   // RFC 8461 section 3.3: the media type keeps out hosts that let others store pictures or
   // web pages.
-  if (content_types_.empty()) return refuse(ErrorKind::MediaType, "no media type");
-  for (const auto& type : content_types_) {
-    if (!is_text_plain(type)) return refuse(ErrorKind::MediaType, "media type " + type);
+  if (head.content_types.empty()) {
+    return Error{ErrorKind::MediaType, "no media type"};
   }
-  for (const auto& coding : content_codings_) {
+  for (const auto& type : head.content_types) {
+    if (!is_text_plain(type)) {
+      return Error{ErrorKind::MediaType, "media type " + type};
+    }
+  }
+  for (const auto& coding : head.content_codings) {
     if (!coding.empty() && !equal_ignoring_case(coding, "identity")) {
-      return refuse(ErrorKind::Protocol, "content coding " + coding + ", which was not asked for");
+      return Error{ErrorKind::Protocol, "content coding " + coding + ", which was not asked for"};
     }
   }
   // RFC 9112 section 7: no other coding was asked for (section 10.1.4 of RFC 9110).
-  if (transfer_codings_.size() > 1 ||
-      (transfer_codings_.size() == 1 &&
-       !equal_ignoring_case(transfer_codings_.front(), "chunked"))) {
-    return refuse(ErrorKind::Protocol, "transfer coding " + transfer_codings_.front());
+  if (head.transfer_codings.size() > 1 ||
+      (head.transfer_codings.size() == 1 &&
+       !equal_ignoring_case(head.transfer_codings.front(), "chunked"))) {
+    return Error{ErrorKind::Protocol, "transfer coding " + head.transfer_codings.front()};
   }
-  return state_ = State::Complete;
-}
-
-// RFC 9112 section 6.3.
-bool ResponseHead::body_ends_with_connection() const {
-  return transfer_codings_.empty() && content_lengths_.empty();
+  return std::nullopt;
 }
 
 std::string_view result_type(ErrorKind kind) {

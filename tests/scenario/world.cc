@@ -65,12 +65,8 @@ Script<Answer> dns_failure(dns::ErrorKind kind) {
 // By the rules for responses, as the fetcher applies them to what comes from the wire.
 https::FetchResult respond(const std::string& status, const std::string& type,
                            const std::string& body) {
-  https::ResponseHead head;
-  for (const std::string& line : {"HTTP/1.1 " + status + " As scripted\r\n",
-                                  "Content-Type: " + type + "\r\n", std::string("\r\n")}) {
-    if (head.add_line(line) == https::ResponseHead::State::Refused) {
-      return failure(https::Error(head.error()));
-    }
+  if (auto refused = https::refusal({.status = std::stoi(status), .content_types = {type}})) {
+    return failure(*std::move(refused));
   }
   if (body.size() > https::kMaxBodyBytes) {
     return failure(https::Error{https::ErrorKind::TooLarge, "scripted"});

@@ -18,44 +18,27 @@ inline constexpr std::size_t kMaxHeaderBytes = 64 * 1024;
 // "HTTP/1.1 200 OK" -> 200; nullopt for what is no status line.
 std::optional<int> parse_status_line(std::string_view line);
 
+// True for 1xx: the final response is still to come (RFC 9110 section 15.2). 101 would be final.
+bool is_interim(int status);
+
 // Whether the value of a Content-Type field names text/plain, whatever its parameters.
 bool is_text_plain(std::string_view content_type);
 
-// The header section of the final response, put together line by line. Interim responses
-// (1xx) before it leave no trace but their size; nor do trailer fields after it.
-class ResponseHead {
- public:
-  enum class State { Reading, Complete, Refused };
+// What counts of the header section of the final response. A field that came more than once has a
+// value for each time.
+struct ResponseHead {
+  int status = 0;  // 0: there is no final response so far
+  std::vector<std::string> content_types;
+  std::vector<std::string> content_lengths;
+  std::vector<std::string> content_codings;
+  std::vector<std::string> transfer_codings;
+  std::string location;
 
-  // One line as it arrived, line end included. Complete with the empty line that ends the
-  // final response's header section; Refused as soon as the response cannot be used.
-  State add_line(std::string_view line);
-
-  const Error& error() const { return error_; }  // when Refused
-  bool complete() const { return state_ == State::Complete; }
-  // Of the final response, refused or not; 0 and empty as long as there is none.
-  int status() const { return status_; }
-  std::string media_type() const { return content_types_.empty() ? "" : content_types_.front(); }
-  const std::string& location() const { return location_; }
-  // Once complete: whether only the end of the connection tells where the body ends.
+  // RFC 9112 section 6.3: only the end of the connection tells where the body ends.
   bool body_ends_with_connection() const;
-
- private:
-  State refuse(ErrorKind kind, std::string detail);
-  State begin(std::string_view line);
-  State end();
-  std::string* remember(std::string_view name, std::string_view value);
-
-  State state_ = State::Reading;
-  Error error_;
-  std::size_t bytes_ = 0;
-  int status_ = 0;
-  std::vector<std::string> content_types_;
-  std::vector<std::string> content_lengths_;
-  std::vector<std::string> content_codings_;
-  std::vector<std::string> transfer_codings_;
-  std::string location_;
-  std::string* last_value_ = nullptr;  // of a field that a folded line would continue
 };
+
+// Why a policy cannot be taken from the response, nullopt if it can.
+std::optional<Error> refusal(const ResponseHead& head);
 
 }  // namespace mtastsd::https

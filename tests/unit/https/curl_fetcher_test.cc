@@ -324,6 +324,12 @@ TEST_F(CurlFetcherTest, WhatIsNotHttpIsAProtocolError) {
   EXPECT_EQ(error(fetch_from([](Connection&) {})), ErrorKind::Protocol);
 }
 
+TEST_F(CurlFetcherTest, LineEndsOfLfAloneAreTaken) {  // RFC 9112 section 2.2
+  EXPECT_EQ(
+      body(fetch_from(says("HTTP/1.1 200 OK\nContent-Type: text/plain\nContent-Length: 1\n\nx"))),
+      "x");
+}
+
 TEST_F(CurlFetcherTest, InterimResponsesAreSkipped) {  // RFC 9110 section 15.2
   EXPECT_EQ(body(fetch_from(says("HTTP/1.1 100 Continue\r\n\r\n"
                                  "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" +
@@ -380,6 +386,27 @@ TEST_F(CurlFetcherTest, ContradictoryLengthsAreRefused) {  // RFC 9112 section 6
       fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
                       "Content-Length: 99999999999999999999\r\n\r\n" +
                       kPolicy)));
+}
+
+TEST_F(CurlFetcherTest, FieldsOfInterimResponsesAndTrailersDoNotCount) {
+  EXPECT_EQ(error(fetch_from(says("HTTP/1.1 103 Early Hints\r\nContent-Type: text/plain\r\n\r\n"
+                                  "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"))),
+            ErrorKind::MediaType);
+  EXPECT_EQ(body(fetch_from(says("HTTP/1.1 103 Early Hints\r\nContent-Type: text/html\r\n\r\n" +
+                                 response(kPolicy)))),
+            kPolicy);
+  EXPECT_EQ(body(fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                                 "Transfer-Encoding: chunked\r\n\r\n"
+                                 "1\r\nx\r\n0\r\nContent-Type: text/html\r\n\r\n"))),
+            "x");
+}
+
+TEST_F(CurlFetcherTest, EveryFieldOfANameCounts) {
+  EXPECT_EQ(error(fetch_from(says(response(kPolicy, "Content-Type: text/html\r\n")))),
+            ErrorKind::MediaType);
+  EXPECT_EQ(error(fetch_from(says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                                  "\t, text/html\r\nContent-Length: 1\r\n\r\nx"))),
+            ErrorKind::MediaType);
 }
 
 TEST_F(CurlFetcherTest, FoldedFieldIsTaken) {
