@@ -54,26 +54,36 @@ bool is_printable(std::string_view character) {
   });
 }
 
+// The length of the beginning that needs no closer look, which is all of most texts.
+std::size_t plain_size(std::string_view text) {
+  const auto* end = std::find_if_not(text.begin(), text.end(), [](char c) {
+    return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+  });
+  return static_cast<std::size_t>(end - text.begin());
+}
+
 std::string escaped(std::string_view text, std::size_t limit, bool quoted) {
   std::string out;
   while (!text.empty()) {
+    const std::size_t plain = std::min(plain_size(text), limit - out.size());
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const auto [bytes, printable] = take_character(text);
-    std::string shown;
+    const std::size_t before = out.size();
     if (!printable) {
       for (const char byte : bytes) {
-        shown += "\\x";
-        append_hex(shown, byte);
+        out += "\\x";
+        append_hex(out, byte);
       }
-    } else if (quoted && (bytes == "\"" || bytes == "\\")) {
-      shown = "\\" + std::string(bytes);
     } else {
-      shown = bytes;
+      if (quoted && (bytes == "\"" || bytes == "\\")) out += '\\';
+      out += bytes;
     }
-    if (shown.size() > limit - out.size()) {
-      out += kCut;
-      break;
+    if (out.size() > limit) {
+      out.resize(before);
+      return out += kCut;
     }
-    out += shown;
   }
   return out;
 }

@@ -61,12 +61,7 @@ void read_policy(const Facts& facts, Analysis& analysis) {
     return;
   }
   analysis.lines = mtasts::annotate_policy(fetch.body);
-  auto policy = mtasts::parse_policy(fetch.body);
-  if (policy) {
-    analysis.policy = std::move(*policy);
-  } else {
-    analysis.policy_error = policy.error().detail;
-  }
+  analysis.policy = analysis.lines->policy;
 }
 
 void compare_mx(const Facts& facts, Analysis& analysis) {

@@ -35,7 +35,6 @@ struct Analysis {
   // Of the policy, when it was fetched.
   std::optional<mtasts::AnnotatedPolicy> lines;
   std::optional<mtasts::Policy> policy;
-  std::string policy_error;
   bool policy_at_apex = false;
 
   // Of the MX hosts, when there is a policy whose patterns count (not mode none).

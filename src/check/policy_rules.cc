@@ -146,7 +146,7 @@ void find_errors(const mtasts::AnnotatedPolicy& policy, Findings& findings) {
         "and " + counted(number - kMaxErrors, "other line", "other lines"));
   }
   for (const auto& name : policy.missing) {
-    add(findings, Code::PolicyInvalid, "no " + name);
+    add(findings, Code::PolicyInvalid, "no " + std::string(name));
   }
 }
 

@@ -198,7 +198,7 @@ Section policy_section(const Analysis& analysis) {
          mark_of(line.verdict)});
   }
   for (const auto& name : analysis.lines->missing) {
-    section.lines.push_back({"", "no " + name, Mark::Error});
+    section.lines.push_back({"", "no " + std::string(name), Mark::Error});
   }
   if (analysis.policy) {
     section.lines.push_back({"so it is",

@@ -1,10 +1,11 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::fuzz {
 
@@ -34,10 +35,9 @@ inline bool only_from(std::string_view text, std::string_view allowed) {
   return text.find_first_not_of(allowed) == std::string_view::npos;
 }
 
-// What stands in an error is for logs and terminals.
+// The detail of an error is for logs and terminals.
 inline bool fit_to_print(std::string_view text) {
-  return !text.empty() && text.size() < 400 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  return !text.empty() && text.size() < 400 && printable(text) == text;
 }
 
 }  // namespace mtastsd::fuzz

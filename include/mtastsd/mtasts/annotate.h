@@ -45,19 +45,19 @@ struct PolicyLine {
   std::string comment;  // for people; text of the policy in it is escaped and cut short
 };
 
-// A policy body line by line. It is valid by parse_policy() exactly if it is not too long, no
-// line has the verdict Error and nothing is missing.
+// A policy body line by line. All views are into the body.
 struct AnnotatedPolicy {
   bool too_long = false;  // then nothing else is set
   bool byte_order_mark = false;
-  std::vector<PolicyLine> lines;     // views into the body
-  std::vector<std::string> missing;  // required fields that are nowhere: "mode", "mx", ...
-  std::optional<Seconds> max_age;    // as written: it may be above kMaxMaxAge
-
-  bool valid() const;
+  std::vector<PolicyLine> lines;
+  std::vector<std::string_view> missing;  // the required fields that are nowhere: "mode", "mx", ...
+  std::optional<Seconds> max_age;         // as written: it may be above kMaxMaxAge
+  // What parse_policy() gives for the body; nullopt if it gives an error.
+  std::optional<Policy> policy;
 };
 
-// Says of each line what RFC 8461 section 3.2 makes of it, whatever comes before or after.
+// Says of each line what RFC 8461 section 3.2 makes of it, errors before it or not. Pure; work and
+// memory are bounded by kMaxPolicyBytes.
 AnnotatedPolicy annotate_policy(std::string_view body);
 
 }  // namespace mtastsd::mtasts

@@ -1,6 +1,7 @@
 // A policy body, and the replies that are made from it.
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -81,9 +82,9 @@ void check_reply(const mtasts::Policy& policy, const std::vector<std::string>& m
   require(rest.ends_with(" mx_host_pattern=" + mx.back()), "the last pattern comes last");
 }
 
-void check_annotation(std::string_view body, bool valid) {
+void check_annotation(std::string_view body, const std::optional<mtasts::Policy>& policy) {
   const auto annotated = mtasts::annotate_policy(body);
-  require(annotated.valid() == valid, "an error in the annotation exactly if the policy has one");
+  require(annotated.policy == policy, "the annotation has the policy that the parser has");
   for (const mtasts::PolicyLine& line : annotated.lines) {
     require(line.offset + line.text.size() <= body.size(), "a line lies in the body");
     require(line.comment.empty() == (line.verdict == mtasts::LineVerdict::Good),
@@ -97,7 +98,7 @@ void check_annotation(std::string_view body, bool valid) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view body = fuzz::as_text(data, size);
   const auto policy = mtasts::parse_policy(body);
-  check_annotation(body, policy.has_value());
+  check_annotation(body, policy ? std::optional(*policy) : std::nullopt);
   if (!policy) {
     require(policy.error().offset <= size, "the offset lies in the body");
     require(fuzz::fit_to_print(policy.error().detail), "the detail can be printed");

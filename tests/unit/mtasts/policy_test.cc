@@ -361,11 +361,11 @@ TEST(ParsePolicy, TellsWhereAndEscapesWhatItShows) {
   const auto policy = parse_policy("version: STSv1\nmode: \"\x1b[2J\"\n");
   ASSERT_FALSE(policy);
   EXPECT_EQ(policy.error().offset, 15u);
-  EXPECT_EQ(policy.error().detail, "not a value: \"\\\"\\x1b[2J\\\"\"");
+  EXPECT_EQ(policy.error().detail, "mode must be plain text, not \"\\\"\\x1b[2J\\\"\"");
   const auto far = parse_policy("version: " + std::string(60000, 'x'));
   ASSERT_FALSE(far);
   EXPECT_LT(far.error().detail.size(), 100u);
-  EXPECT_THAT(far.error().detail, HasSubstr("not a version"));
+  EXPECT_THAT(far.error().detail, HasSubstr("version must be STSv1"));
 }
 
 // The slowest bodies of 64 KiB: many patterns, all alike or with long common beginnings. Work
