@@ -9,33 +9,37 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
-
-#include "mtastsd/control/server.h"
 
 namespace mtastsd::control {
 namespace {
 
-// A refresh waits for DNS and for the policy host, a minute for each at most, and for its turn.
+// A refresh waits for its turn, and for DNS and the policy host up to a minute each.
 constexpr std::chrono::seconds kPatience{180};
-constexpr int kTickMilliseconds = 100;
+constexpr std::chrono::milliseconds kTick{100};
+constexpr int kBusyAttempts = 600;  // a minute
 
-Client::Error broken(std::string message) {
-  return {Client::Problem::Broken, std::move(message)};
+Error broken(std::string message) {
+  return {Error::Problem::Broken, std::move(message)};
+}
+
+Error closed() {
+  return broken("mtastsd closed the connection: it may be stopping, or have too many connections");
 }
 
 }  // namespace
 
-Result<Client, Client::Error> Client::connect(const std::string& path) {
+Result<Client, Error> Client::connect(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
-    return failure(broken(path + ": the path is longer than a unix socket's may be"));
+    return failure(broken(path + ": the path is too long for a unix socket"));
   }
   path.copy(address.sun_path, path.size());
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) {
-    return failure(broken(std::string("no socket: ") + std::strerror(errno)));
+    return failure(broken(std::string("cannot make a socket: ") + std::strerror(errno)));
   }
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
     return Client(fd);
@@ -44,9 +48,9 @@ Result<Client, Client::Error> Client::connect(const std::string& path) {
   ::close(fd);
   const std::string reason = path + ": " + std::strerror(why);
   if (why == EACCES || why == EPERM) {
-    return failure(Error{Problem::Forbidden, reason});
+    return failure(Error{Error::Problem::Forbidden, reason});
   }
-  return failure(Error{Problem::NotRunning, reason});
+  return failure(Error{Error::Problem::NoDaemon, reason});
 }
 
 Client::Client(Client&& other) noexcept
@@ -58,33 +62,51 @@ Client::~Client() {
   }
 }
 
-Result<std::string, Client::Error> Client::ask(std::string_view line,
-                                               const std::function<void()>& tick) {
-  const std::string message = std::string(line) + "\n";
-  for (std::string_view rest = message; !rest.empty();) {
+Reply Client::exchange(const Request& request, const std::function<void()>& tick) {
+  const std::string line = encode(request) + "\n";
+  for (int attempt = 0; attempt < kBusyAttempts; ++attempt) {
+    const auto reply_line = exchange_lines(line, tick);
+    if (!reply_line) {
+      return failure(reply_line.error());
+    }
+    Reply reply = decode_reply(*reply_line);
+    if (reply || reply.error().problem != Error::Problem::Busy) {
+      return reply;
+    }
+    std::this_thread::sleep_for(kTick);
+    if (tick) {
+      tick();
+    }
+  }
+  return failure(Error{Error::Problem::Busy,
+                       "mtastsd has been busy for a minute: its log says what keeps it"});
+}
+
+Result<std::string, Error> Client::exchange_lines(const std::string& line,
+                                                  const std::function<void()>& tick) {
+  for (std::string_view rest = line; !rest.empty();) {
     const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent <= 0) {
-      return failure(
-          broken("mtastsd closed the connection: it may be stopping, or have too many "
-                 "of them"));
+      return failure(closed());
     }
     rest.remove_prefix(static_cast<std::size_t>(sent));
   }
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   std::array<char, 65536> bytes;
-  while (true) {
-    if (const std::size_t end = input_.find('\n'); end != std::string::npos) {
+  for (std::size_t searched = 0;;) {
+    if (const std::size_t end = input_.find('\n', searched); end != std::string::npos) {
       std::string reply = input_.substr(0, end);
       input_.erase(0, end + 1);
       return reply;
     }
+    searched = input_.size();
     if (input_.size() > kMaxLineBytes) {
-      return failure(broken("the reply is no line: is that mtastsd?"));
+      return failure(broken("the reply is too long: is that mtastsd?"));
     }
     pollfd watch{fd_, POLLIN, 0};
-    if (::poll(&watch, 1, kTickMilliseconds) <= 0) {
+    if (::poll(&watch, 1, static_cast<int>(kTick.count())) <= 0) {
       if (std::chrono::steady_clock::now() > deadline) {
-        return failure(broken("mtastsd gave no reply within 180 s"));
+        return failure(broken("mtastsd did not reply within 180 seconds"));
       }
       if (tick) {
         tick();
@@ -93,9 +115,7 @@ Result<std::string, Client::Error> Client::ask(std::string_view line,
     }
     const ssize_t got = ::recv(fd_, bytes.data(), bytes.size(), 0);
     if (got <= 0) {
-      return failure(
-          broken("mtastsd closed the connection: it may be stopping, or have too many "
-                 "of them"));
+      return failure(closed());
     }
     input_.append(bytes.data(), static_cast<std::size_t>(got));
   }

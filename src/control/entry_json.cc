@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <ctime>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 
+#include "json.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/mtasts/policy.h"
 #include "mtastsd/mtasts/txt_record.h"
 
@@ -15,23 +17,13 @@ namespace {
 
 using nlohmann::json;
 
-// The epoch stands for what did not happen.
-json time_json(WallTime time) {
-  return time == WallTime{} ? json(nullptr) : json(timestamp(time));
+std::optional<WallTime> parse_time(const json& value) {
+  return value.is_string() ? parse_timestamp(value.get_ref<const std::string&>()) : std::nullopt;
 }
 
 std::optional<WallTime> read_time(const json& object, const char* name) {
   const auto it = object.find(name);
-  if (it == object.end() || !it->is_string()) {
-    return std::nullopt;
-  }
-  std::tm parts{};
-  const char* end =
-      strptime(it->get_ref<const std::string&>().c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  if (end == nullptr || *end != '\0') {
-    return std::nullopt;
-  }
-  return WallTime(Seconds(timegm(&parts)));
+  return it == object.end() ? std::nullopt : parse_time(*it);
 }
 
 std::optional<std::string> read_text(const json& object, const char* name) {
@@ -40,6 +32,29 @@ std::optional<std::string> read_text(const json& object, const char* name) {
     return std::nullopt;
   }
   return it->get<std::string>();
+}
+
+using cache::NoPolicyReason;
+
+constexpr std::array<std::pair<NoPolicyReason, std::string_view>, 4> kReasons = {
+    {{NoPolicyReason::NoRecord, "no-record"},
+     {NoPolicyReason::UnusableRecord, "unusable-record"},
+     {NoPolicyReason::DnsFailed, "dns-failed"},
+     {NoPolicyReason::FetchFailed, "fetch-failed"}}};
+
+json reason_json(NoPolicyReason reason) {
+  for (const auto& [known, name] : kReasons) {
+    if (known == reason) return name;
+  }
+  return nullptr;
+}
+
+NoPolicyReason read_reason(const json& object) {
+  const auto text = read_text(object, "no_policy_reason");
+  for (const auto& [reason, name] : kReasons) {
+    if (text == name) return reason;
+  }
+  return NoPolicyReason::None;
 }
 
 json policy_json(const cache::StoredPolicy& stored) {
@@ -51,8 +66,8 @@ json policy_json(const cache::StoredPolicy& stored) {
           {"mode", mtasts::to_string(stored.policy.mode)},
           {"max_age", stored.policy.max_age.count()},
           {"mx", std::move(mx)},
-          {"fetched_at", timestamp(stored.fetched_at)},
-          {"expires_at", timestamp(stored.expires_at())},
+          {"fetched_at", time_json(stored.fetched_at)},
+          {"expires_at", time_json(stored.expires_at())},
           {"text", stored.text}};
 }
 
@@ -76,34 +91,23 @@ Result<cache::StoredPolicy, std::string> read_policy(const json& policy) {
   // The grammar of an id is the record's, which may hold more than the id.
   const auto record = mtasts::parse_txt_record("v=STSv1; id=" + *id + ";");
   if (!record || record->id != *id) {
-    return failure(std::string("policy.id is no id of RFC 8461"));
+    return failure(std::string("has a policy.id that is not one of RFC 8461"));
   }
   if (text->size() > mtasts::kMaxPolicyBytes) {
-    return failure(std::string("policy.text is too long"));
+    return failure(std::string("has a policy.text that is longer than a policy may be"));
   }
   auto parsed = mtasts::parse_policy(*text);
   if (!parsed) {
-    return failure("policy.text is no policy of RFC 8461: " + parsed.error().detail);
+    return failure("has a policy.text that is not a policy of RFC 8461: " + parsed.error().detail);
   }
   return cache::StoredPolicy{*id, std::move(*parsed), *text, *fetched_at};
-}
-
-cache::FailureType read_failure_type(const json& failed) {
-  using cache::FailureType;
-  const auto name = read_text(failed, "type");
-  for (const auto type : {FailureType::PolicyInvalid, FailureType::WebpkiInvalid}) {
-    if (name == cache::to_string(type)) {
-      return type;
-    }
-  }
-  return FailureType::FetchError;
 }
 
 cache::Failure read_failure(const json& failed) {
   const auto count = failed.find("count");
   cache::Failure read;
   read.id = read_text(failed, "id").value_or("");
-  read.type = read_failure_type(failed);
+  read.type = failure_type_named(read_text(failed, "type").value_or(""));
   read.detail = read_text(failed, "detail").value_or("");
   read.first_at = read_time(failed, "first_at").value_or(WallTime{});
   read.retry_at = read_time(failed, "retry_at").value_or(WallTime{});
@@ -117,56 +121,91 @@ cache::Failure read_failure(const json& failed) {
 
 }  // namespace
 
-std::string timestamp(WallTime time) {
-  const std::time_t seconds = time.time_since_epoch().count();
-  std::tm parts{};
-  std::array<char, 40> text{};
-  if (gmtime_r(&seconds, &parts) == nullptr ||
-      std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) {
-    return "";
+json time_json(WallTime time) {
+  return time == WallTime{} ? json(nullptr) : json(timestamp(time));
+}
+
+WallTime time_from_json(const json& value) {
+  if (value.is_null()) {
+    return {};
   }
-  return text.data();
+  if (const auto time = parse_time(value)) {
+    return *time;
+  }
+  throw std::invalid_argument("not a time");
+}
+
+cache::FailureType failure_type_named(std::string_view name) {
+  using cache::FailureType;
+  for (const auto type : {FailureType::PolicyInvalid, FailureType::WebpkiInvalid}) {
+    if (name == cache::to_string(type)) {
+      return type;
+    }
+  }
+  return FailureType::FetchError;
 }
 
 std::string to_line(const json& object) {
-  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+  return object.dump(-1, ' ', true, json::error_handler_t::replace);
 }
 
-json entry_to_json(std::string_view domain, const cache::Entry& entry) {
-  return {{"domain", domain},
-          {"policy", entry.policy ? policy_json(*entry.policy) : json(nullptr)},
+json entry_to_json(const cache::Entry& entry) {
+  return {{"policy", entry.policy ? policy_json(*entry.policy) : json(nullptr)},
           {"failure", entry.failure ? failure_json(*entry.failure) : json(nullptr)},
+          {"no_policy_reason", reason_json(entry.no_policy_reason)},
+          {"no_policy_detail", entry.no_policy_detail},
           {"txt_checked_at", time_json(entry.txt_checked_at)},
           {"recheck_at", time_json(entry.recheck_at)},
           {"refresh_at", entry.policy ? time_json(entry.due_at) : json(nullptr)},
           {"last_used_at", time_json(entry.last_used_at)}};
 }
 
-Result<std::pair<DomainName, cache::Entry>, std::string> entry_from_json(const json& record) {
-  if (!record.is_object()) {
-    return failure(std::string("is no JSON object"));
-  }
-  const auto name = read_text(record, "domain");
-  const auto domain = name ? DomainName::parse(*name) : std::nullopt;
-  if (!domain) {
-    return failure(std::string("has no domain that is a domain name"));
+Result<cache::Entry, std::string> entry_from_json(const json& object) {
+  if (!object.is_object()) {
+    return failure(std::string("is not a JSON object"));
   }
   cache::Entry entry;
-  if (const auto it = record.find("policy"); it != record.end() && it->is_object()) {
+  if (const auto it = object.find("policy"); it != object.end() && it->is_object()) {
     auto policy = read_policy(*it);
     if (!policy) {
       return failure(std::move(policy.error()));
     }
     entry.policy = std::move(*policy);
   }
-  if (const auto it = record.find("failure"); it != record.end() && it->is_object()) {
+  if (const auto it = object.find("failure"); it != object.end() && it->is_object()) {
     entry.failure = read_failure(*it);
   }
-  entry.txt_checked_at = read_time(record, "txt_checked_at").value_or(WallTime{});
-  entry.recheck_at = read_time(record, "recheck_at").value_or(WallTime{});
-  entry.last_used_at = read_time(record, "last_used_at").value_or(WallTime{});
-  entry.due_at = read_time(record, "refresh_at").value_or(WallTime{});
-  return std::pair(*domain, std::move(entry));
+  entry.no_policy_reason = read_reason(object);
+  entry.no_policy_detail =
+      cut_bytes(read_text(object, "no_policy_detail").value_or(""), cache::kMaxNoPolicyDetail);
+  entry.txt_checked_at = read_time(object, "txt_checked_at").value_or(WallTime{});
+  entry.recheck_at = read_time(object, "recheck_at").value_or(WallTime{});
+  entry.last_used_at = read_time(object, "last_used_at").value_or(WallTime{});
+  entry.due_at = read_time(object, "refresh_at").value_or(WallTime{});
+  return entry;
+}
+
+std::string to_json(std::string_view domain, const cache::Entry& entry) {
+  json object = entry_to_json(entry);
+  object["domain"] = domain;
+  return to_line(object);
+}
+
+Result<std::pair<DomainName, cache::Entry>, std::string> entry_from_json(std::string_view line) {
+  const json object = json::parse(line, nullptr, false);
+  if (!object.is_object()) {
+    return failure(std::string("is not a JSON object"));
+  }
+  const auto name = read_text(object, "domain");
+  const auto domain = name ? DomainName::parse(*name) : std::nullopt;
+  if (!domain) {
+    return failure(std::string("has no \"domain\" that is a domain name"));
+  }
+  auto entry = entry_from_json(object);
+  if (!entry) {
+    return failure(std::move(entry.error()));
+  }
+  return std::pair(*domain, std::move(*entry));
 }
 
 }  // namespace mtastsd::control

@@ -9,34 +9,22 @@ constexpr Seconds kClockSkew{300};  // between two machines
 
 }  // namespace
 
-std::string_view to_string(ImportRefusal::Why why) {
-  switch (why) {
-    case ImportRefusal::Why::Newer:
-      return "newer";
-    case ImportRefusal::Why::Expired:
-      return "expired";
-    case ImportRefusal::Why::Invalid:
-      return "invalid";
-  }
-  return "invalid";
-}
-
-Result<cache::Entry, ImportRefusal> import_entry(const std::optional<cache::Entry>& known,
+Result<cache::Entry, ImportRefusal> import_entry(const cache::EntryPtr& known,
                                                  const cache::Entry& offered, WallTime now) {
-  using Why = ImportRefusal::Why;
   if (!offered.policy) {
-    return failure(ImportRefusal{Why::Invalid, "there is no policy in it"});
+    return failure(ImportRefusal{ImportResult::Invalid, "has no policy"});
   }
   if (offered.policy->fetched_at > now + kClockSkew) {
-    return failure(ImportRefusal{Why::Invalid, "it was fetched in the future: is a clock wrong?"});
+    return failure(ImportRefusal{ImportResult::Invalid,
+                                 "was fetched in the future: check the clocks of both machines"});
   }
   // RFC 8461 section 3.2: a policy lives max_age seconds from its last successful fetch.
   if (offered.policy->expires_at() <= now) {
-    return failure(ImportRefusal{Why::Expired, "it has expired"});
+    return failure(ImportRefusal{ImportResult::Expired, "has expired"});
   }
   if (known && known->policy && known->policy->expires_at() > now &&
       known->policy->fetched_at >= offered.policy->fetched_at) {
-    return failure(ImportRefusal{Why::Newer, "the cache has it as new or newer"});
+    return failure(ImportRefusal{ImportResult::Newer, "is not newer than the one in the cache"});
   }
   cache::Entry entry;
   entry.policy = offered.policy;

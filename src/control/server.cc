@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "mtastsd/control/protocol.h"
+
 namespace mtastsd::control {
 namespace {
 

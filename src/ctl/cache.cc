@@ -1,84 +1,68 @@
 #include "cache.h"
 
-#include <CLI/CLI.hpp>
-#include <memory>
-
 #include "mtastsd/term/exit_status.h"
+#include "verbs.h"
 
 namespace mtastsd::ctl {
 namespace {
 
-using Verb = int (*)(const CacheArguments&);
-
-class Verbs {
- public:
-  Verbs(CLI::App& parent, std::function<int()>& run) : parent_(parent), run_(run) {}
-
-  std::pair<CLI::App*, CacheArguments*> add(const char* name, const char* help, Verb verb) {
-    auto arguments = std::make_shared<CacheArguments>();
-    CLI::App* app = parent_.add_subcommand(name, help);
-    arguments->settings.add_option(*app);
-    app->callback([arguments, verb, &run = run_] {
-      run = [arguments, verb] {
-        if (auto loaded = arguments->settings.load(); !loaded) {
-          return term::trouble(loaded.error());
-        }
-        return verb(*arguments);
-      };
-    });
-    return {app, arguments.get()};
+template <int (*kCarryOut)(const CacheArguments&)>
+int with_settings(CacheArguments& arguments) {
+  if (auto loaded = arguments.settings.load(); !loaded) {
+    return term::trouble(loaded.error());
   }
+  return kCarryOut(arguments);
+}
 
-  std::pair<CLI::App*, CacheArguments*> add_for_domain(const char* name, const char* help,
-                                                       Verb verb) {
-    const auto [app, arguments] = add(name, help, verb);
-    app->add_option("DOMAIN", arguments->domain, "a domain, or a key as Postfix sends it")
-        ->required();
-    app->add_flag("--json", arguments->json, "one JSON object");
-    return {app, arguments};
-  }
+template <int (*kCarryOut)(const CacheArguments&)>
+CacheArguments& runs(Verb& verb) {
+  CacheArguments& arguments = verb.runs<CacheArguments>(with_settings<kCarryOut>);
+  arguments.settings.add_option(verb);
+  return arguments;
+}
 
- private:
-  CLI::App& parent_;
-  std::function<int()>& run_;
-};
+template <int (*kCarryOut)(const CacheArguments&)>
+CacheArguments& runs_for_domain(Verb& verb) {
+  CacheArguments& arguments = runs<kCarryOut>(verb);
+  verb.argument("DOMAIN", arguments.domain, "a domain, or a key as Postfix sends it");
+  verb.flag("--json", arguments.json, "print one JSON object");
+  return arguments;
+}
 
-void add_list(Verbs& verbs) {
-  const auto [app, arguments] =
-      verbs.add("list", "the domains that are known, by name", cache_list);
-  app->add_option("--mode", arguments->mode, "only those of this mode")
-      ->check(CLI::IsMember({"enforce", "testing", "none", "no-policy"}))
-      ->type_name("MODE");
-  app->add_flag("--failing", arguments->failing, "only those whose last fetch failed");
-  app->add_option("--expiring", arguments->expiring, "only policies that end within this time: 2d")
-      ->type_name("TIME");
-  app->add_option("--match", arguments->match, "only names like this: '*.example.com'")
-      ->type_name("GLOB");
-  app->add_flag("--json", arguments->json, "one JSON object a line");
+void add_list(Verb& cache) {
+  Verb verb = cache.add("list", "list the known domains by name");
+  CacheArguments& arguments = runs<cache_list>(verb);
+  verb.choice("--mode", arguments.mode, "MODE", {"enforce", "testing", "none", "no-policy"},
+              "only domains with a policy of this mode, or without one");
+  verb.flag("--failing", arguments.failing, "only domains whose last fetch failed");
+  verb.option("--expiring", arguments.expiring, "TIME",
+              "only policies that expire within this time, such as 2d");
+  verb.option("--match", arguments.match, "GLOB", "only names that match, such as '*.example.com'");
+  verb.flag("--json", arguments.json, "print one JSON object a line");
 }
 
 }  // namespace
 
-void add_cache(CLI::App& app, std::function<int()>& run) {
-  CLI::App* cache = app.add_subcommand("cache", "what mtastsd has stored: list, show, change");
-  cache->require_subcommand(1);
-  Verbs verbs(*cache, run);
-  add_list(verbs);
-  verbs.add_for_domain("show", "all that is known of a domain", cache_show);
-  const auto stats = verbs.add("stats", "how many of what, and how full the cache is", cache_stats);
-  stats.first->add_flag("--json", stats.second->json, "one JSON object");
-  verbs.add_for_domain("refresh", "have the running daemon fetch a policy now", cache_refresh);
-  const auto forget =
-      verbs.add_for_domain("forget", "drop what is known of a domain", cache_forget);
-  forget.first->add_flag("--yes", forget.second->yes, "do not ask");
-  const auto exported =
-      verbs.add("export", "the policies that are alive, as JSON, one a line", cache_export);
-  exported.first->add_flag("--postfix", exported.second->postfix,
-                           "a table for Postfix (hash, texthash) of those in force instead");
-  const auto imported = verbs.add(
-      "import", "take in what \"cache export\" wrote, where it is newer and alive", cache_import);
-  imported.first->add_option("FILE", imported.second->file, "standard input if it is - or missing");
-  imported.first->add_flag("--json", imported.second->json, "the summary as a JSON object");
+void add_cache(Verb& root) {
+  Verb cache = root.add("cache", "show and change what mtastsd has stored");
+  add_list(cache);
+  Verb show = cache.add("show", "show everything that is known of a domain");
+  runs_for_domain<cache_show>(show);
+  Verb stats = cache.add("stats", "count the entries, and show how full the cache is");
+  stats.flag("--json", runs<cache_stats>(stats).json, "print one JSON object");
+  Verb refresh = cache.add("refresh", "make the running daemon fetch a policy now");
+  runs_for_domain<cache_refresh>(refresh);
+  Verb forget = cache.add("forget", "drop what is known of a domain");
+  forget.flag("--yes", runs_for_domain<cache_forget>(forget).yes, "do not ask for confirmation");
+  Verb exported = cache.add("export", "print the policies that are alive as JSON, one a line");
+  exported.flag("--postfix", runs<cache_export>(exported).postfix,
+                "print a table for Postfix (hash, texthash) of the policies in force instead");
+  Verb imported = cache.add(
+      "import", "take in what \"cache export\" wrote, where it is alive and newer than the cache");
+  CacheArguments& arguments = runs<cache_import>(imported);
+  imported.argument("FILE", arguments.file, "the file; standard input if it is - or missing",
+                    false);
+  imported.flag("--json", arguments.json, "print the summary as a JSON object");
 }
 
 }  // namespace mtastsd::ctl

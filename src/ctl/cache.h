@@ -1,19 +1,12 @@
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "settings.h"
 
-namespace CLI {
-class App;
-}
-
 namespace mtastsd::ctl {
 
-// `mtastsctl cache VERB`: what the daemon has stored. As in add_query().
-void add_cache(CLI::App& app, std::function<int()>& run);
-
+// The arguments of `mtastsctl cache VERB`, for all of its verbs.
 struct CacheArguments {
   Settings settings;
   std::string domain;

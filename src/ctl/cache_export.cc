@@ -1,12 +1,10 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "cache.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/answer/reply.h"
-#include "mtastsd/cache/cache_view.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
@@ -37,25 +35,21 @@ std::string json_line(const DomainName& domain, std::string_view record, WallTim
   if (!entry || !entry->policy || entry->policy->expires_at() <= now) {
     return {};
   }
-  return control::to_line(control::entry_to_json(domain.view(), *entry));
+  return control::to_json(domain.view(), *entry);
 }
 
 }  // namespace
 
 int cache_export(const CacheArguments& arguments) {
-  const auto view = cache::CacheView::open(cache_directory(arguments.settings));
-  if (!view) {
-    return term::trouble(view.error().message);
-  }
   const postfix::Profile& profile =
       arguments.settings.config.maps.find(answer::kDefaultMap)->second;
   const WallTime now = SystemClock().wall();
-  // What goes to a terminal shows by itself that it goes on.
+  // On a terminal the output itself shows that the export goes on.
   const bool quiet = term::look_at(STDOUT_FILENO).is_terminal;
   term::Progress progress("exporting");
   std::size_t read = 0;
   bool written = true;
-  const auto done = (*view)->each([&](std::string_view name, std::string_view record) {
+  const auto visit = [&](std::string_view name, std::string_view record) {
     const auto domain = DomainName::parse(name);
     if (!domain) {
       return true;
@@ -68,7 +62,8 @@ int cache_export(const CacheArguments& arguments) {
       progress.step(read);
     }
     return written;
-  });
+  };
+  const auto done = each_record(arguments.settings, visit);
   progress.hide();
   if (!done) {
     return term::trouble(done.error());

@@ -2,10 +2,10 @@
 
 #include <cstdio>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "cache.h"
-#include "daemon_link.h"
+#include "daemon.h"
+#include "json.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/term/exit_status.h"
@@ -18,20 +18,20 @@ namespace {
 
 constexpr Milliseconds kFlushLimit{30000};
 
-// What is lost with it.
+// What mail loses with it.
 std::string loss(const DomainName& domain, const cache::Entry& entry, WallTime now) {
   if (!entry.policy || entry.policy->expires_at() <= now) {
-    return domain.str() + " has no policy in the cache: nothing is given up but that";
+    return domain.str() + " has no policy in the cache: no protection is lost";
   }
   if (entry.policy->policy.mode != mtasts::Mode::Enforce) {
     return domain.str() + " has a policy of mode " +
            std::string(mtasts::to_string(entry.policy->policy.mode)) +
            " in the cache, which protects no mail";
   }
-  return domain.str() + " has a policy in force, which would end " +
+  return domain.str() + " has a policy in force, which expires " +
          term::relative_text(entry.policy->expires_at(), now) +
-         ". Without it mail goes there over unauthenticated TLS, or none, until the policy has "
-         "been fetched again; who can hold up DNS or HTTPS can keep it so";
+         ". Without it, mail is sent over unauthenticated TLS or none until the policy has been "
+         "fetched again, and an attacker who can block DNS or HTTPS can keep it that way";
 }
 
 bool confirmed() {
@@ -44,14 +44,13 @@ bool confirmed() {
 Result<void, std::string> forget(const Settings& settings, const DomainName& domain,
                                  bool by_daemon) {
   if (by_daemon) {
-    auto link = DaemonLink::connect(settings);
-    if (!link) {
-      return failure(link.error().message);
+    auto daemon = connect_to_daemon(settings);
+    if (!daemon) {
+      return failure(daemon.error().message);
     }
     term::Progress progress("waiting for mtastsd");
-    const auto reply = link->ask({{"command", "forget"}, {"domain", domain.view()}},
-                                 [&progress] { progress.tick(); });
-    return reply ? Result<void, std::string>() : failure(reply.error().message);
+    const auto done = daemon->ask(control::ForgetRequest{domain}, [&progress] { progress.tick(); });
+    return done ? Result<void, std::string>() : failure(done.error().message);
   }
   Log log = Log::null();
   const auto store = open_to_change(settings, log);
@@ -76,13 +75,15 @@ int cache_forget(const CacheArguments& arguments) {
     return term::trouble(found.error());
   }
   if (!found->entry) {
-    std::fprintf(stderr, "mtastsctl: nothing is known of %s\n", domain->str().c_str());
+    term::trouble("nothing is known of " + domain->str());
     return term::kNotFound;
   }
   std::fprintf(stderr, "%s.\n", loss(*domain, *found->entry, SystemClock().wall()).c_str());
   if (!arguments.yes) {
     if (::isatty(STDIN_FILENO) == 0) {
-      return term::trouble("nobody can be asked: add --yes to forget it");
+      return term::trouble(
+          "standard input is not a terminal, so nobody can confirm: add --yes to forget the "
+          "domain");
     }
     if (!confirmed()) {
       return term::trouble("not forgotten");
@@ -92,10 +93,8 @@ int cache_forget(const CacheArguments& arguments) {
     return term::trouble(done.error());
   }
   if (arguments.json) {
-    const nlohmann::json object = {
-        {"domain", domain->view()},
-        {"forgotten", control::entry_to_json(domain->view(), *found->entry)}};
-    std::puts(control::to_line(object).c_str());
+    const Json entry{control::to_json(domain->view(), *found->entry)};
+    std::puts(json_object({{"domain", domain->str()}, {"forgotten", entry}}).text.c_str());
   } else {
     std::printf("forgotten: %s\n", domain->str().c_str());
   }

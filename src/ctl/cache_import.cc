@@ -1,19 +1,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cache.h"
-#include "daemon_link.h"
+#include "daemon.h"
+#include "json.h"
 #include "lines.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/control/import.h"
-#include "mtastsd/control/server.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
@@ -27,23 +26,21 @@ constexpr Milliseconds kFlushLimit{30000};
 constexpr std::size_t kMaxComplaints = 10;
 constexpr std::size_t kRoomForCommand = 100;
 
-struct Outcome {
-  std::string result;  // imported, newer, expired or invalid
-  std::string detail;
-};
+using control::Imported;
+using control::ImportResult;
 
-// Where records go: to the running daemon, else into the files.
+// Where records go: to the running daemon, else into the cache file.
 class Target {
  public:
   static Result<Target, std::string> open(const Settings& settings, Log& log) {
     Target target;
-    auto link = DaemonLink::connect(settings);
-    if (link) {
-      target.link_.emplace(std::move(*link));
+    auto daemon = connect_to_daemon(settings);
+    if (daemon) {
+      target.daemon_.emplace(std::move(*daemon));
       return target;
     }
-    if (link.error().problem == DaemonLink::Problem::Trouble) {
-      return failure(link.error().message);
+    if (daemon.error().problem != control::Error::Problem::NoDaemon) {
+      return failure(std::move(daemon.error().message));
     }
     auto store = open_to_change(settings, log);
     if (!store) {
@@ -53,36 +50,27 @@ class Target {
     return target;
   }
 
-  Result<Outcome, std::string> take(const nlohmann::json& record) {
-    if (link_) {
-      const auto reply = link_->ask({{"command", "import"}, {"entry", record}});
-      if (!reply) {
-        return failure(reply.error().message);
-      }
-      return Outcome{reply->value("result", "invalid"), reply->value("detail", "")};
+  Result<Imported, std::string> take(const DomainName& domain, cache::Entry entry) {
+    if (daemon_) {
+      auto done = daemon_->ask(control::ImportRequest{domain, std::move(entry)});
+      return done ? Result<Imported, std::string>(std::move(*done))
+                  : failure(std::move(done.error().message));
     }
-    const auto read = control::entry_from_json(record);
-    if (!read) {
-      return Outcome{"invalid", read.error()};
-    }
-    const auto known = store_->find(read->first);
-    const auto imported = control::import_entry(known ? std::optional(*known) : std::nullopt,
-                                                read->second, SystemClock().wall());
+    auto imported = control::import_entry(store_->find(domain), entry, SystemClock().wall());
     if (!imported) {
-      return Outcome{std::string(control::to_string(imported.error().why)),
-                     imported.error().sentence};
+      return Imported{imported.error().why, imported.error().sentence};
     }
     if (!store_->has_room() && !store_->flush(kFlushLimit)) {
       return failure(std::string("the cache could not be written: is the disk full?"));
     }
-    store_->put(read->first, *imported);
-    return Outcome{"imported", ""};
+    store_->put(domain, std::move(*imported));
+    return Imported{ImportResult::Imported, ""};
   }
 
   bool finish() { return !store_ || store_->flush(kFlushLimit); }
 
  private:
-  std::optional<DaemonLink> link_;
+  std::optional<control::Client> daemon_;
   std::unique_ptr<cache::LmdbStore> store_;
 };
 
@@ -104,8 +92,9 @@ class Import {
       if (!outcome) {
         return failure("line " + std::to_string(lines.number()) + ": " + outcome.error());
       }
-      ++counts_[outcome->result];
-      if (outcome->result == "invalid" && ++complaints_ <= kMaxComplaints) {
+      ++count(outcome->result);
+      if (outcome->result == ImportResult::Invalid &&
+          count(ImportResult::Invalid) <= kMaxComplaints) {
         progress_.hide();
         term::trouble("line " + std::to_string(lines.number()) + " " +
                       term::printable(outcome->detail));
@@ -119,36 +108,46 @@ class Import {
   }
 
   int report(bool as_json) {
-    const auto count = [this](const char* name) { return counts_[name]; };
+    const std::size_t imported = count(ImportResult::Imported);
+    const std::size_t newer = count(ImportResult::Newer);
+    const std::size_t expired = count(ImportResult::Expired);
+    const std::size_t invalid = count(ImportResult::Invalid);
     if (as_json) {
-      const nlohmann::json object = {{"imported", count("imported")},
-                                     {"newer", count("newer")},
-                                     {"expired", count("expired")},
-                                     {"invalid", count("invalid")}};
-      std::puts(control::to_line(object).c_str());
+      std::puts(json_object({{"imported", imported},
+                             {"newer", newer},
+                             {"expired", expired},
+                             {"invalid", invalid}})
+                    .text.c_str());
     } else {
-      std::printf(
-          "imported %s, as new or newer in the cache %s, expired %s, not readable %s\n",
-          term::count_text(count("imported")).c_str(), term::count_text(count("newer")).c_str(),
-          term::count_text(count("expired")).c_str(), term::count_text(count("invalid")).c_str());
+      std::printf("%s imported\n", term::count_text(imported).c_str());
+      say(newer, "skipped: the cache already has a policy as new or newer");
+      say(expired, "skipped: the policy has expired");
+      say(invalid, "skipped: the line is not a record that can be used");
     }
-    return count("expired") + count("invalid") == 0 ? term::kGood : term::kNotFound;
+    return expired + invalid == 0 ? term::kGood : term::kNotFound;
   }
 
  private:
-  Result<Outcome, std::string> take(const std::string& line) {
-    const nlohmann::json record = nlohmann::json::parse(line, nullptr, false);
-    if (!record.is_object()) {
-      return Outcome{"invalid", "is no JSON object"};
+  static void say(std::size_t count, const char* what) {
+    if (count > 0) {
+      std::printf("%s %s\n", term::count_text(count).c_str(), what);
     }
-    return target_.take(record);
+  }
+
+  std::size_t& count(ImportResult result) { return counts_[static_cast<std::size_t>(result)]; }
+
+  Result<Imported, std::string> take(const std::string& line) {
+    auto record = control::entry_from_json(line);
+    if (!record) {
+      return Imported{ImportResult::Invalid, std::move(record.error())};
+    }
+    return target_.take(record->first, std::move(record->second));
   }
 
   Target target_;
   term::Progress progress_{"importing"};
-  std::map<std::string, std::size_t> counts_;
+  std::array<std::size_t, 4> counts_{};
   std::size_t read_ = 0;
-  std::size_t complaints_ = 0;
 };
 
 }  // namespace

@@ -2,11 +2,9 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "cache.h"
-#include "mtastsd/cache/cache_view.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/pager.h"
@@ -53,7 +51,7 @@ std::vector<std::pair<std::string, term::Colour>> cells_of(const std::string& do
   }
   return {{domain, term::Colour::None},
           {mode, colour},
-          {until <= now ? "over" : term::relative_text(until, now),
+          {until <= now ? "expired" : term::relative_text(until, now),
            until <= now ? term::Colour::Red : term::Colour::None},
           {term::relative_text(entry.txt_checked_at, now), term::Colour::None},
           {entry.failure ? short_problem(*entry.failure) : "-",
@@ -94,7 +92,7 @@ class Listing {
         pager_.line(table_.head());
       }
     }
-    return pager_.line(json_ ? control::to_line(control::entry_to_json(domain, *entry))
+    return pager_.line(json_ ? control::to_json(domain, *entry)
                              : table_.row(cells_of(term::printable(domain), *entry, now_)));
   }
 
@@ -103,11 +101,10 @@ class Listing {
     pager_.end();
     if (unreadable_ > 0) {
       term::trouble(std::to_string(unreadable_) +
-                    " records cannot be read: the daemon drops each when it comes upon it");
+                    " records cannot be read: the daemon replaces each when it next needs it");
     }
     if (shown_ == 0) {
-      std::fprintf(stderr, "mtastsctl: %s\n",
-                   read_ == 0 ? "the cache is empty" : "no entry is like that");
+      term::trouble(read_ == 0 ? "the cache is empty" : "no entry matches");
       return term::kNotFound;
     }
     return term::kGood;
@@ -132,20 +129,18 @@ int cache_list(const CacheArguments& arguments) {
   if (!arguments.expiring.empty()) {
     const auto within = config::parse_duration(arguments.expiring);
     if (!within) {
-      return term::trouble("--expiring " + arguments.expiring + ": " + within.error());
+      return term::trouble("--expiring: '" + arguments.expiring + "' " + within.error());
     }
     filter.ends_before = SystemClock().wall() + std::chrono::duration_cast<Seconds>(*within);
   }
-  const auto view = cache::CacheView::open(cache_directory(arguments.settings));
-  if (!view) {
-    return term::trouble(view.error().message);
-  }
   Listing listing(arguments, std::move(filter));
-  const auto read = (*view)->each([&listing](std::string_view domain, std::string_view record) {
+  const auto visit = [&listing](std::string_view domain, std::string_view record) {
     return listing.add(std::string(domain), record);
-  });
-  const int status = listing.finish();
-  return read ? status : term::trouble(read.error());
+  };
+  if (const auto read = each_record(arguments.settings, visit); !read) {
+    return term::trouble(read.error());
+  }
+  return listing.finish();
 }
 
 }  // namespace mtastsd::ctl

@@ -1,34 +1,76 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "cache.h"
-#include "daemon_link.h"
+#include "daemon.h"
+#include "json.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
+#include "mtastsd/term/time_text.h"
 #include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
 
-std::string headline(const std::string& result, const std::string& change, bool has_policy) {
-  if (result == "fetched") {
-    if (change == "new") {
-      return "fetched: a policy that was not known";
-    }
-    return change == "none" ? "fetched: the policy is the same, its life begins anew"
-                            : "fetched: the policy has changed";
+using control::Refreshed;
+using resolver::Change;
+
+std::string headline(const Refreshed& done) {
+  const std::string kept =
+      done.entry && done.entry->policy ? "; the cached policy stays in force" : "";
+  switch (done.result) {
+    case Refreshed::Result::Fetched:
+      switch (done.change) {
+        case Change::None:
+          return "fetched: the policy has not changed, and its lifetime begins anew";
+        case Change::New:
+          return "fetched: a new policy";
+        case Change::Replaced:
+        case Change::Drifted:
+          return "fetched: the policy has changed";
+      }
+      break;
+    case Refreshed::Result::Failed:
+      return "failed" + kept;
+    case Refreshed::Result::NoRecord:
+      return "not fetched: the domain publishes no MTA-STS record" + kept;
+    case Refreshed::Result::HeldBack:
+      return "not fetched: it is too soon for another attempt" + kept;
   }
-  const std::string kept = has_policy ? ", the cached policy stays in force" : "";
-  if (result == "no-record") {
-    return "not fetched: the domain publishes no MTA-STS record" + kept;
+  return "";
+}
+
+std::string reason(const Refreshed& done, WallTime now) {
+  if (done.result != Refreshed::Result::HeldBack || !done.entry || !done.entry->failure) {
+    return done.detail;
   }
-  if (result == "held-back") {
-    return "not fetched: it is too soon for another try" + kept;
+  return "the last fetch for this policy id failed (" + done.detail + "); the next attempt is " +
+         term::relative_text(done.entry->failure->retry_at, now);
+}
+
+Json to_json(const DomainName& domain, const Refreshed& done) {
+  return json_object(
+      {{"domain", domain.str()},
+       {"result", std::string(control::to_string(done.result))},
+       {"detail", done.detail},
+       {"change", std::string(control::to_string(done.change))},
+       {"entry", done.entry ? Json{control::to_json(domain.view(), *done.entry)} : null()}});
+}
+
+void print(const DomainName& domain, const Refreshed& done) {
+  const term::Terminal terminal = term::look_at(STDOUT_FILENO);
+  const WallTime now = SystemClock().wall();
+  const bool good = done.result == Refreshed::Result::Fetched;
+  std::puts(term::paint(terminal, good ? term::Colour::Green : term::Colour::Yellow, headline(done))
+                .c_str());
+  if (const std::string why = reason(done, now); !why.empty()) {
+    std::printf("The reason: %s\n", term::printable(why).c_str());
   }
-  return "failed" + kept;
+  if (done.entry && (done.entry->policy || done.entry->failure)) {
+    std::printf("\n%s", describe(terminal, domain, *done.entry, now).c_str());
+  }
 }
 
 }  // namespace
@@ -38,44 +80,22 @@ int cache_refresh(const CacheArguments& arguments) {
   if (!domain) {
     return term::trouble(domain.error());
   }
-  auto link = DaemonLink::connect(arguments.settings);
-  if (!link) {
-    return term::trouble(DaemonLink::needed(link.error(), "a refresh"));
+  auto daemon = connect_to_daemon(arguments.settings);
+  if (!daemon) {
+    return term::trouble(daemon_needed(daemon.error(), "a refresh"));
   }
   term::Progress progress("waiting for mtastsd to fetch the policy of " + domain->str());
-  const auto reply = link->ask({{"command", "refresh"}, {"domain", domain->view()}},
-                               [&progress] { progress.tick(); });
+  const auto done = daemon->ask(control::RefreshRequest{*domain}, [&progress] { progress.tick(); });
   progress.hide();
-  if (!reply) {
-    return term::trouble(reply.error().message);
+  if (!done) {
+    return term::trouble(done.error().message);
   }
-  const std::string result = reply->value("result", "failed");
-  const std::string detail = reply->value("detail", "");
-  const std::string change = reply->value("change", "none");
-  const nlohmann::json& entry = reply->at("entry");
   if (arguments.json) {
-    const nlohmann::json object = {{"domain", domain->view()},
-                                   {"result", result},
-                                   {"detail", detail},
-                                   {"change", change},
-                                   {"entry", entry}};
-    std::puts(control::to_line(object).c_str());
+    std::puts(to_json(*domain, *done).text.c_str());
   } else {
-    const term::Terminal terminal = term::look_at(STDOUT_FILENO);
-    const auto read = control::entry_from_json(entry);
-    const bool good = result == "fetched";
-    std::puts(term::paint(terminal, good ? term::Colour::Green : term::Colour::Yellow,
-                          headline(result, change, read && read->second.policy))
-                  .c_str());
-    if (!detail.empty()) {
-      std::printf("The reason: %s\n", term::printable(detail).c_str());
-    }
-    if (read && (read->second.policy || read->second.failure)) {
-      const WallTime now = SystemClock().wall();
-      std::printf("\n%s", describe(terminal, *domain, read->second, now).c_str());
-    }
+    print(*domain, *done);
   }
-  return result == "fetched" ? term::kGood : term::kNotFound;
+  return done->result == Refreshed::Result::Fetched ? term::kGood : term::kNotFound;
 }
 
 }  // namespace mtastsd::ctl

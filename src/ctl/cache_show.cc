@@ -1,7 +1,7 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cache.h"
 #include "mtastsd/control/entry_json.h"
@@ -21,28 +21,23 @@ int cache_show(const CacheArguments& arguments) {
     return term::trouble(found.error());
   }
   if (!found->entry) {
-    std::fprintf(stderr, "mtastsctl: nothing is known of %s: \"mtastsctl query %s\" finds out\n",
-                 domain->str().c_str(), domain->str().c_str());
+    term::trouble("nothing is known of " + domain->str() + ": \"mtastsctl query " + domain->str() +
+                  "\" looks it up");
     return term::kNotFound;
   }
   if (arguments.json) {
-    std::puts(control::to_line(control::entry_to_json(domain->view(), *found->entry)).c_str());
+    std::puts(control::to_json(domain->view(), *found->entry).c_str());
     return term::kGood;
   }
   const term::Terminal terminal = term::look_at(STDOUT_FILENO);
   std::fputs(describe(terminal, *domain, *found->entry, SystemClock().wall()).c_str(), stdout);
   if (found->entry->policy) {
     std::puts("");
-    std::string line;
-    for (const char c : found->entry->policy->text) {
-      if (c == '\n') {
-        std::printf("  %s\n", term::printable(line).c_str());
-        line.clear();
-      } else if (c != '\r') {
-        line += c;
+    std::istringstream lines(found->entry->policy->text);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.ends_with('\r')) {
+        line.pop_back();
       }
-    }
-    if (!line.empty()) {
       std::printf("  %s\n", term::printable(line).c_str());
     }
   }

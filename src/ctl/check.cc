@@ -1,10 +1,7 @@
 // Domains are looked at some at a time, and reported in the order in which they were given.
 
-#include "check.h"
-
 #include <curl/curl.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -21,6 +18,7 @@
 #include "mtastsd/log/log.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
+#include "verbs.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -156,37 +154,26 @@ int check(CheckArguments& arguments) {
 
 }  // namespace
 
-void add_check(CLI::App& app, std::function<int()>& run) {
-  auto arguments = std::make_shared<CheckArguments>();
-  CLI::App* verb =
-      app.add_subcommand("check", "report what senders find of the MTA-STS of domains");
-  verb->add_option("DOMAIN", arguments->domains, "mail domains")->type_name("");
-  verb->add_flag("--smtp", arguments->smtp,
-                 "also contact each MX host: STARTTLS, TLS and certificate");
-  verb->add_option("--format", arguments->format, "text, json or markdown")
-      ->check(CLI::IsMember({"text", "json", "markdown"}))
-      ->type_name("FORMAT")
-      ->capture_default_str();
-  verb->add_flag("--json", arguments->json, "the same as --format json");
-  verb->add_option("--fail-on", arguments->fail_on,
-                   "exit with status 1 for findings from this severity on")
-      ->check(CLI::IsMember({"info", "low", "medium", "high"}, CLI::ignore_case))
-      ->type_name("SEVERITY")
-      ->capture_default_str();
-  verb->add_flag("--list-findings", arguments->list_findings,
-                 "print all findings and the parts of the score, and check nothing");
-  arguments->settings.add_option(*verb);
-  verb->add_option("--dns", arguments->dns,
-                   "ask this DNS server: ADDR, ADDR:PORT or [V6]:PORT; may be given several times")
-      ->allow_extra_args(false)
-      ->type_name("ADDR");
-  verb->add_option("--ca-file", arguments->ca_file, "authorities to trust, PEM")->type_name("FILE");
-  verb->add_option("--port", arguments->port, "where policy hosts listen")->type_name("PORT");
-  verb->add_option("--timeout", arguments->timeout, "for all about one domain")
-      ->type_name("TIME")
-      ->capture_default_str();
-  verb->footer("Exit status: 0 nothing to put right, 1 found wanting, 2 could not be found out.");
-  verb->callback([arguments, &run] { run = [arguments] { return check(*arguments); }; });
+void add_check(Verb& root) {
+  Verb verb = root.add("check", "report what senders see of a domain's MTA-STS");
+  CheckArguments& arguments = verb.runs(check);
+  verb.arguments("DOMAIN", arguments.domains, "mail domains");
+  verb.flag("--smtp", arguments.smtp,
+            "also connect to each MX host, and check STARTTLS, TLS and its certificate");
+  verb.choice("--format", arguments.format, "FORMAT", {"text", "json", "markdown"},
+              "text, json or markdown");
+  verb.flag("--json", arguments.json, "the same as --format json");
+  verb.choice("--fail-on", arguments.fail_on, "SEVERITY", {"info", "low", "medium", "high"},
+              "exit with status 1 for findings of this severity and above");
+  verb.flag("--list-findings", arguments.list_findings,
+            "print all findings and the parts of the score, and check nothing");
+  arguments.settings.add_option(verb);
+  verb.repeated("--dns", arguments.dns, "ADDR",
+                "ask this DNS server: ADDR, ADDR:PORT or [V6]:PORT; may be given several times");
+  verb.option("--ca-file", arguments.ca_file, "FILE", "a PEM file of the authorities to trust");
+  verb.number("--port", arguments.port, "PORT", 1, 65535, "the port that policy hosts listen on");
+  verb.option("--timeout", arguments.timeout, "TIME", "the most time to spend on one domain");
+  verb.footer("Exit status: 0 nothing to correct, 1 something to correct, 2 could not find out.");
 }
 
 }  // namespace mtastsd::ctl

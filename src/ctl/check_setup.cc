@@ -8,11 +8,12 @@
 #include <optional>
 #include <utility>
 
+#include "daemon.h"
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/config/config.h"
-#include "mtastsd/config/places.h"
 #include "mtastsd/term/terminal.h"
+#include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -23,7 +24,7 @@ constexpr std::size_t kMaxDomains = 10000;
 
 Result<std::vector<DomainName>, std::string> parse_domains(const std::vector<std::string>& texts) {
   if (texts.empty()) {
-    return failure(std::string("check: name a domain, as in \"mtastsctl check example.com\""));
+    return failure(std::string("check: name a domain, such as \"mtastsctl check example.com\""));
   }
   if (texts.size() > kMaxDomains) {
     return failure("check: at most " + std::to_string(kMaxDomains) + " domains at once");
@@ -32,7 +33,7 @@ Result<std::vector<DomainName>, std::string> parse_domains(const std::vector<std
   for (const std::string& text : texts) {
     const auto domain = DomainName::parse_utf8(text);
     if (!domain) {
-      return failure("check: \"" + text + "\" is not a domain name");
+      return failure("check: '" + term::printable(text) + "' is not a domain name");
     }
     domains.push_back(*domain);
   }
@@ -49,7 +50,7 @@ std::string own_name() {
 
 using CachedFact = check::Fact<check::CachedPolicy>;
 
-CachedFact cached_fact(const std::optional<cache::Entry>& entry) {
+CachedFact cached_fact(const cache::EntryPtr& entry) {
   if (!entry || !entry->policy) {
     return CachedFact::none();
   }
@@ -57,41 +58,32 @@ CachedFact cached_fact(const std::optional<cache::Entry>& entry) {
   return CachedFact::is({policy.id, policy.text, policy.fetched_at, policy.expires_at()});
 }
 
-CachedFact look_up(const cache::CacheView& view, const DomainName& domain) {
-  const auto record = view.find(domain);
-  if (!record) {
-    return CachedFact::unknown(record.error());
-  }
-  if (record->empty()) {
-    return cached_fact(std::nullopt);
-  }
-  auto entry = cache::decode_entry(*record);
-  return entry ? cached_fact(std::move(*entry))
-               : CachedFact::unknown("its record is " + std::string(to_string(entry.error())));
+CachedFact look_up(const Settings& settings, const DomainName& domain) {
+  const auto found = find_entry(settings, domain);
+  return found ? cached_fact(found->entry) : CachedFact::unknown(found.error());
 }
 
-void set_up_cache(const config::Config& config, CheckSetup& setup) {
-  auto opened = cache::CacheView::open(
-      config.cache.directory.empty() ? config::find_cache_directory() : config.cache.directory);
-  if (opened) {
-    setup.read_cache = [view = std::shared_ptr<cache::CacheView>(std::move(*opened))](
-                           const DomainName& domain) { return look_up(*view, domain); };
-  } else if (opened.error().problem != cache::CacheView::Problem::NoCache) {
-    setup.read_cache = [why = opened.error().message](const DomainName&) {
-      return CachedFact::unknown(why);
-    };
+// Without a daemon and its cache nothing is said about them.
+void set_up_cache(const Settings& settings, CheckSetup& setup) {
+  if (!connect_to_daemon(settings)) {
+    const auto view = cache::CacheView::open(cache_directory(settings));
+    if (!view && view.error().problem == cache::CacheView::Problem::NoCache) {
+      return;
+    }
   }
+  setup.read_cache = [settings](const DomainName& domain) { return look_up(settings, domain); };
 }
 
 Result<void, std::string> set_up_network(const CheckArguments& arguments,
                                          const config::Config& config, CheckSetup& setup) {
   const auto timeout = config::parse_duration(arguments.timeout);
   if (!timeout || *timeout < kLeastTimeout || *timeout > kLongestTimeout) {
-    return failure("check: --timeout " + arguments.timeout + " is no time from 1s to 10m");
+    return failure("--timeout: '" + arguments.timeout + "' is not a duration between 1s and 10m");
   }
   for (const std::string& server : arguments.dns) {
     if (!dns::valid_server(server)) {
-      return failure("check: --dns " + server + " is no address of a server");
+      return failure("--dns: '" + server +
+                     "' is not the address of a server, such as 192.0.2.53 or [2001:db8::53]:53");
     }
   }
   setup.dns = {.servers = arguments.dns.empty() ? config.dns.servers : arguments.dns,
@@ -102,13 +94,15 @@ Result<void, std::string> set_up_network(const CheckArguments& arguments,
     ca_file = https::system_ca_file();
   }
   if (ca_file.empty() || ::access(ca_file.c_str(), R_OK) != 0) {
-    return failure("check: no authorities to trust" + (ca_file.empty() ? "" : " in " + ca_file) +
+    return failure("check: no certificate authorities were found" +
+                   (ca_file.empty() ? "" : " in " + ca_file) +
                    ": install ca-certificates, or name a PEM file with --ca-file");
   }
-  setup.https = {.ca_file = ca_file,
-                 .port = arguments.port != 0 ? arguments.port : config.https.port,
-                 .proxy = config.https.proxy,
-                 .observe = true};
+  setup.https = {
+      .ca_file = ca_file,
+      .port = arguments.port != 0 ? static_cast<std::uint16_t>(arguments.port) : config.https.port,
+      .proxy = config.https.proxy,
+      .observe = true};
   setup.gather = {.timeout = *timeout,
                   .fetch_timeout = config.https.timeout,
                   .smtp = arguments.smtp,
@@ -142,7 +136,7 @@ Result<CheckSetup, std::string> make_setup(CheckArguments& arguments) {
   if (auto set_up = set_up_network(arguments, config, setup); !set_up) {
     return failure(std::move(set_up.error()));
   }
-  set_up_cache(config, setup);
+  set_up_cache(arguments.settings, setup);
   return setup;
 }
 

@@ -26,7 +26,7 @@ struct CheckArguments {
   Settings settings;
   std::vector<std::string> dns;
   std::string ca_file;
-  std::uint16_t port = 0;  // 0: that of the configuration
+  unsigned port = 0;  // 0: that of the configuration
   std::string timeout = "30s";
 };
 

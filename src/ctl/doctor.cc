@@ -1,10 +1,6 @@
-#include "doctor.h"
-
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <memory>
 #include <string>
 
 #include "mtastsd/doctor/findings.h"
@@ -13,6 +9,7 @@
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
 #include "settings.h"
+#include "verbs.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -23,7 +20,7 @@ struct Arguments {
   bool json = false;
 };
 
-int examine(const Arguments& arguments) {
+int examine(Arguments& arguments) {
   const auto facts = doctor::gather({arguments.postfix_config, arguments.settings.path});
   if (!facts) {
     return term::trouble(facts.error());
@@ -38,23 +35,21 @@ int examine(const Arguments& arguments) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, std::function<int()>& run) {
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb = app.add_subcommand("doctor", "look for mistakes in the Postfix on this machine");
-  verb->add_option("--postfix-config", arguments->postfix_config,
-                   "Postfix's configuration directory, as for postconf -c (default: its own)")
-      ->type_name("DIR");
-  arguments->settings.add_option(*verb);
-  verb->add_flag("--json", arguments->json, "print one JSON object");
-  verb->footer(
-      "Reads main.cf and master.cf by postconf, asks mtastsd by postmap -q, and changes\n"
-      "nothing. Run it as root: only then it can try what smtp(8) may do.\n\n"
+void add_doctor(Verb& root) {
+  Verb verb = root.add("doctor", "look for mistakes in the Postfix on this machine");
+  Arguments& arguments = verb.runs(examine);
+  verb.option("--postfix-config", arguments.postfix_config, "DIR",
+              "Postfix's configuration directory, as for postconf -c (default: its own)");
+  arguments.settings.add_option(verb);
+  verb.flag("--json", arguments.json, "print one JSON object");
+  verb.footer(
+      "Reads main.cf and master.cf with postconf, asks mtastsd with postmap -q, and\n"
+      "changes nothing. Run it as root: only root can try what smtp(8) may do.\n\n"
       "Examples:\n"
       "  mtastsctl doctor\n"
       "  mtastsctl doctor --postfix-config /etc/postfix-out\n"
       "  mtastsctl doctor --json | jq '.findings[] | select(.severity == \"error\")'\n\n"
       "Exit status: 0 all is well, 1 something is wrong, 2 it could not be found out.");
-  verb->callback([arguments, &run] { run = [arguments] { return examine(*arguments); }; });
 }
 
 }  // namespace mtastsd::ctl

@@ -1,25 +1,17 @@
-// The way of a query, step by step, on what the daemon knows. A daemon that runs is asked as
-// Postfix asks, so that its reply is the one that Postfix gets; of one that is down it is what it
-// would say from its cache.
-
-#include "explain.h"
+// The daemon is asked how it answers Postfix. Of one that is down, the cache file and the
+// configuration say how it would, through the same function.
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "mtastsd/answer/answerer.h"
-#include "mtastsd/answer/reply.h"
+#include "daemon.h"
+#include "json.h"
+#include "mtastsd/answer/explain.h"
 #include "mtastsd/control/entry_json.h"
-#include "mtastsd/postfix/postfix_policy.h"
-#include "mtastsd/postfix/request.h"
-#include "mtastsd/socketmap/client.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
 #include "mtastsd/term/terminal.h"
@@ -27,11 +19,11 @@
 #include "mx_hosts.h"
 #include "settings.h"
 #include "stored.h"
+#include "verbs.h"
 
 namespace mtastsd::ctl {
 namespace {
 
-using nlohmann::json;
 using resolver::Standing;
 
 struct Arguments {
@@ -41,17 +33,12 @@ struct Arguments {
   Settings settings;
 };
 
-struct Explanation {
-  std::string key;
-  std::string map;
-  bool map_known = true;
-  postfix::Profile profile;
-  std::optional<DomainName> domain;
-  Found found;
-  std::optional<std::string> reply;
-  bool reply_from_daemon = false;
+// What is shown: the daemon's explanation, and the MX hosts that the tool looked up.
+struct Report {
+  answer::Explanation it;
+  bool from_daemon = false;
   std::string why;
-  bool restricts = false;  // there is a policy, which has a say in the MX hosts
+  bool restricts = false;  // there is a policy that limits which MX hosts may be used
   std::vector<MxHost> hosts;
   std::string hosts_error;
 };
@@ -64,146 +51,131 @@ std::string why_no_domain(const std::string& key) {
   return "the key is an address, a single label or no domain name: there can be no policy";
 }
 
-std::string why(const std::optional<cache::Entry>& entry, Standing standing, WallTime now) {
-  switch (standing) {
+// The reason that the resolver left in the entry.
+std::string why_no_policy(const cache::Entry& entry) {
+  const std::string detail =
+      entry.no_policy_detail.empty() ? "" : " (" + term::printable(entry.no_policy_detail) + ")";
+  switch (entry.no_policy_reason) {
+    case cache::NoPolicyReason::NoRecord:
+      return "the domain publishes no MTA-STS record, and no policy is cached";
+    case cache::NoPolicyReason::UnusableRecord:
+      return "the domain's MTA-STS record cannot be used" + detail + ", and no policy is cached";
+    case cache::NoPolicyReason::DnsFailed:
+      return "DNS could not be asked for its MTA-STS record" + detail +
+             ", and no policy is cached: it is asked again within seconds";
+    case cache::NoPolicyReason::FetchFailed:
+    case cache::NoPolicyReason::None:
+      break;
+  }
+  if (entry.failure) {
+    return "the policy could not be fetched, and none is cached: mail is sent as if the domain had "
+           "no MTA-STS (RFC 8461 section 5.1)";
+  }
+  if (entry.recheck_at - entry.txt_checked_at <= resolver::kDnsFailureHold) {
+    return "DNS could not be asked for its MTA-STS record, and no policy is cached: it is asked "
+           "again within seconds";
+  }
+  return "no usable MTA-STS record was found, and no policy is cached";
+}
+
+std::string why(const Report& report, WallTime now) {
+  const auto& entry = report.it.entry;
+  if (!report.it.domain) {
+    return why_no_domain(report.it.key);
+  }
+  switch (report.it.standing) {
     case Standing::Unknown:
-      return entry ? "what the cache has of it is over: the daemon has to look it up"
-                   : "the cache knows nothing of it: the daemon has to look it up";
+      break;
     case Standing::NoPolicy:
-      if (entry && entry->failure) {
-        return "no policy could be had, and none is cached: as if the domain had no MTA-STS "
-               "(RFC 8461 section 5.1)";
-      }
-      if (entry && entry->recheck_at - entry->txt_checked_at <= resolver::kDnsFailureHold) {
-        return "DNS could not be asked for its MTA-STS record, and no policy is cached: it is "
-               "asked "
-               "again within seconds";
-      }
-      return "no usable MTA-STS record was found, and no policy is cached";
+      return why_no_policy(*entry);
     case Standing::NotEnforced:
-      return "the policy is of mode " + std::string(mtasts::to_string(entry->policy->policy.mode)) +
-             (entry->policy->policy.mode == mtasts::Mode::Testing
-                  ? ": its domain wants mail delivered in any case"
-                  : ": its domain asks for no protection");
+      return entry->policy->policy.mode == mtasts::Mode::Testing
+                 ? "the policy is of mode testing: its domain wants mail delivered in any case"
+                 : "the policy is of mode none: its domain asks for no protection";
     case Standing::Enforced:
       return "a policy of mode " + std::string(mtasts::to_string(entry->policy->policy.mode)) +
-             " is cached and ends " + term::relative_text(entry->policy->expires_at(), now);
+             " is cached and expires " + term::relative_text(entry->policy->expires_at(), now);
   }
-  return "";
+  return std::string("the cache has nothing current about it, ") +
+         (report.from_daemon ? "and looking it up gave nothing"
+                             : "and the daemon that would look it up is not running");
 }
 
-class Explainer {
- public:
-  explicit Explainer(const Arguments& arguments) : arguments_(arguments) {}
-
-  Result<Explanation, std::string> run() {
-    progress_.tick();
-    result_.key = arguments_.key;
-    result_.map = arguments_.map;
-    const auto& maps = arguments_.settings.config.maps;
-    const auto map = maps.find(arguments_.map);
-    result_.map_known = map != maps.end();
-    result_.profile = (result_.map_known ? map : maps.find(answer::kDefaultMap))->second;
-    result_.domain = postfix::policy_domain_of(arguments_.key);
-    if (!result_.domain) {
-      result_.reply = std::string(postfix::kNotFound);
-      result_.why = why_no_domain(arguments_.key);
-      return std::move(result_);
+Result<Report, std::string> ask(const Arguments& arguments, term::Progress& progress) {
+  Report report;
+  auto daemon = connect_to_daemon(arguments.settings);
+  if (daemon) {
+    auto explained = daemon->ask(control::ExplainRequest{arguments.map, arguments.key},
+                                 [&progress] { progress.tick(); });
+    if (!explained) {
+      return failure(std::move(explained.error().message));
     }
-    ask_daemon();
-    auto found = find_entry(arguments_.settings, *result_.domain);
+    report.it = std::move(explained->explanation);
+    report.from_daemon = true;
+    return report;
+  }
+  if (daemon.error().problem != control::Error::Problem::NoDaemon) {
+    return failure(std::move(daemon.error().message));
+  }
+  const auto& maps = arguments.settings.config.maps;
+  report.it = answer::explain_key({maps.begin(), maps.end()}, arguments.map, arguments.key);
+  if (report.it.domain) {
+    const auto found = find_entry(arguments.settings, *report.it.domain);
     if (!found) {
-      return failure(std::move(found.error()));
+      return failure(found.error());
     }
-    result_.found = std::move(*found);
-    explain_entry();
-    look_up_hosts();
-    progress_.hide();
-    return std::move(result_);
-  }
-
- private:
-  void ask_daemon() {
-    auto client = socketmap::Client::connect(arguments_.settings.config.socketmap.listen.front());
-    if (!client || !client->send(arguments_.map, arguments_.key)) {
-      return;
-    }
-    if (auto reply = client->receive([this] { progress_.tick(); })) {
-      result_.reply = std::move(*reply);
-      result_.reply_from_daemon = true;
+    if (found->entry) {
+      answer::explain_entry(report.it, found->entry, false, SystemClock().wall());
     }
   }
-
-  void explain_entry() {
-    const WallTime now = SystemClock().wall();
-    const auto& entry = result_.found.entry;
-    Standing standing = Standing::Unknown;
-    if (entry) {
-      cache::EntryView view(std::make_shared<const cache::Entry>(*entry));
-      std::vector<std::string_view> patterns;
-      std::string reply;
-      standing = answer::reply_from_entry(view, false, now, *result_.domain, result_.profile,
-                                          patterns, reply)
-                     .standing;
-      if (!result_.reply && standing != Standing::Unknown) {
-        result_.reply = std::move(reply);
-      }
-      result_.restricts = entry->policy && entry->policy->expires_at() > now &&
-                          entry->policy->policy.mode != mtasts::Mode::None;
-    }
-    result_.why = why(entry, standing, now);
-  }
-
-  void look_up_hosts() {
-    // "[host]" is that host, whatever MX records there are.
-    if (arguments_.key.starts_with('[')) {
-      result_.hosts = {{0, result_.domain->str(), std::nullopt}};
-    } else if (auto hosts =
-                   mx_hosts(arguments_.settings, *result_.domain, [this] { progress_.tick(); })) {
-      result_.hosts = std::move(*hosts);
-    } else {
-      result_.hosts_error = std::move(hosts.error());
-    }
-    if (result_.restricts) {
-      match(result_.hosts, result_.found.entry->policy->policy);
-    }
-  }
-
-  const Arguments& arguments_;
-  term::Progress progress_{"asking mtastsd and DNS"};
-  Explanation result_;
-};
-
-json to_json(const Explanation& it) {
-  json hosts = json::array();
-  for (const MxHost& host : it.hosts) {
-    hosts.push_back({{"preference", host.preference},
-                     {"host", host.host},
-                     {"passes", it.restricts ? json(host.pattern.has_value()) : json(nullptr)},
-                     {"pattern", host.pattern ? json(host.pattern->str()) : json(nullptr)}});
-  }
-  const auto entry = [&it] {
-    return it.found.entry ? control::entry_to_json(it.domain->view(), *it.found.entry)
-                          : json(nullptr);
-  };
-  return {{"key", it.key},
-          {"domain", it.domain ? json(it.domain->view()) : json(nullptr)},
-          {"map", it.map},
-          {"profile",
-           {{"known", it.map_known},
-            {"servername", it.profile.servername},
-            {"report_attributes", it.profile.report_attributes},
-            {"enforce_testing", it.profile.enforce_testing}}},
-          {"from_daemon", it.found.from_daemon},
-          {"entry", entry()},
-          {"reply", it.reply ? json(*it.reply) : json(nullptr)},
-          {"reply_from_daemon", it.reply_from_daemon},
-          {"why", it.why},
-          {"mx", std::move(hosts)},
-          {"mx_error", it.hosts_error.empty() ? json(nullptr) : json(it.hosts_error)}};
+  return report;
 }
 
-std::string profile_text(const Explanation& it) {
+void look_up_hosts(const Arguments& arguments, Report& report, term::Progress& progress) {
+  // "[host]" is that host, whatever its MX records say.
+  if (report.it.key.starts_with('[')) {
+    report.hosts = {{0, report.it.domain->str(), std::nullopt}};
+  } else if (auto hosts = mx_hosts(arguments.settings, *report.it.domain,
+                                   [&progress] { progress.tick(); })) {
+    report.hosts = std::move(*hosts);
+  } else {
+    report.hosts_error = std::move(hosts.error());
+  }
+  if (report.restricts) {
+    match(report.hosts, report.it.entry->policy->policy);
+  }
+}
+
+Json to_json(const Report& report) {
+  std::vector<Json> hosts;
+  for (const MxHost& host : report.hosts) {
+    const Json passes{host.pattern ? "true" : "false"};
+    hosts.push_back(
+        json_object({{"preference", std::uint64_t{host.preference}},
+                     {"host", host.host},
+                     {"passes", report.restricts ? passes : null()},
+                     {"pattern", host.pattern ? json_text(host.pattern->str()) : null()}}));
+  }
+  const answer::Explanation& it = report.it;
+  const Json profile = json_object({{"known", it.map_known},
+                                    {"servername", it.profile.servername},
+                                    {"report_attributes", it.profile.report_attributes},
+                                    {"enforce_testing", it.profile.enforce_testing}});
+  return json_object(
+      {{"key", it.key},
+       {"domain", it.domain ? json_text(it.domain->str()) : null()},
+       {"map", it.map},
+       {"profile", profile},
+       {"from_daemon", report.from_daemon},
+       {"looked_up", it.looked_up},
+       {"entry", it.entry ? Json{control::to_json(it.domain->view(), *it.entry)} : null()},
+       {"reply", it.reply.empty() ? null() : json_text(it.reply)},
+       {"why", report.why},
+       {"mx", json_array(hosts)},
+       {"mx_error", report.hosts_error.empty() ? null() : json_text(report.hosts_error)}});
+}
+
+std::string profile_text(const answer::Explanation& it) {
   std::string text = it.map;
   if (!it.map_known) {
     text += " (not configured: answered as \"" + std::string(answer::kDefaultMap) + "\")";
@@ -213,7 +185,15 @@ std::string profile_text(const Explanation& it) {
   return text + (it.profile.enforce_testing ? ", testing is enforced" : "");
 }
 
-void print_hosts(const term::Terminal& terminal, const Explanation& it) {
+std::string source_text(const Report& report) {
+  if (!report.from_daemon) {
+    return "the cache file: the daemon is not running";
+  }
+  return report.it.looked_up ? "the running daemon, which looked it up just now"
+                             : "the running daemon";
+}
+
+void print_hosts(const term::Terminal& terminal, const Report& it) {
   const auto line = [&terminal](std::string_view name, const std::string& value,
                                 term::Colour colour) {
     std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
@@ -241,33 +221,31 @@ void print_hosts(const term::Terminal& terminal, const Explanation& it) {
   }
 }
 
-void print(const Explanation& it) {
+void print(const Report& report) {
   const term::Terminal terminal = term::look_at(STDOUT_FILENO);
   const auto line = [&terminal](std::string_view name, const std::string& value,
                                 term::Colour colour = term::Colour::None) {
     std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
   };
+  const answer::Explanation& it = report.it;
   line("Key", term::printable(it.key));
   line("Map", term::printable(profile_text(it)));
   if (it.domain) {
     line("Policy domain", it.domain->str());
-    line("Known by", it.found.from_daemon ? "the running daemon"
-                                          : "the cache's files: the daemon does not answer at its "
-                                            "control socket");
-    if (it.found.entry) {
-      std::fputs(describe(terminal, *it.domain, *it.found.entry, SystemClock().wall()).c_str(),
-                 stdout);
+    line("Known from", source_text(report));
+    if (it.entry) {
+      std::fputs(describe(terminal, *it.domain, *it.entry, SystemClock().wall()).c_str(), stdout);
     }
   }
-  const bool found = it.reply && it.reply->starts_with("OK ");
-  line("Reply", it.reply ? term::printable(*it.reply) : "cannot be told without the daemon",
+  const bool found = it.reply.starts_with("OK ");
+  line("Reply", it.reply.empty() ? "only the running daemon can tell" : term::printable(it.reply),
        found ? term::Colour::Green : term::Colour::Yellow);
-  if (it.domain && it.reply && !it.reply_from_daemon) {
-    line("", "(what the daemon would say: it is not running)");
+  if (it.domain && !it.reply.empty() && !report.from_daemon) {
+    line("", "(what the daemon would say if it were running)");
   }
-  line("Why", it.why);
+  line("Why", report.why);
   if (it.domain) {
-    print_hosts(terminal, it);
+    print_hosts(terminal, report);
   }
 }
 
@@ -275,40 +253,41 @@ int explain(Arguments& arguments) {
   if (auto loaded = arguments.settings.load(); !loaded) {
     return term::trouble(loaded.error());
   }
-  const auto explanation = Explainer(arguments).run();
-  if (!explanation) {
-    return term::trouble(explanation.error());
+  term::Progress progress("asking mtastsd and DNS");
+  auto report = ask(arguments, progress);
+  if (!report) {
+    return term::trouble(report.error());
   }
+  const WallTime now = SystemClock().wall();
+  const answer::Explanation& it = report->it;
+  report->why = why(*report, now);
+  report->restricts = it.entry && it.entry->policy && it.entry->policy->expires_at() > now &&
+                      it.entry->policy->policy.mode != mtasts::Mode::None;
+  if (it.domain) {
+    look_up_hosts(arguments, *report, progress);
+  }
+  progress.hide();
   if (arguments.json) {
-    std::puts(control::to_line(to_json(*explanation)).c_str());
+    std::puts(to_json(*report).text.c_str());
   } else {
-    print(*explanation);
+    print(*report);
   }
-  if (!explanation->reply) {
-    return term::kTrouble;
-  }
-  if (explanation->reply->starts_with("OK ")) {
+  if (it.reply.starts_with("OK ")) {
     return term::kGood;
   }
-  return explanation->reply->starts_with("NOTFOUND") ? term::kNotFound : term::kTrouble;
+  return it.reply.starts_with("NOTFOUND") ? term::kNotFound : term::kTrouble;
 }
 
 }  // namespace
 
-void add_explain(CLI::App& app, std::function<int()>& run) {
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb =
-      app.add_subcommand("explain", "what mtastsd says to a key, and how it comes to that");
-  verb->add_option("KEY", arguments->key,
-                   "the key as Postfix sends it: a domain, or a next-hop such as "
-                   "[relay.example]:587")
-      ->required();
-  verb->add_option("--map", arguments->map, "the socketmap name, as in main.cf")
-      ->type_name("NAME")
-      ->capture_default_str();
-  verb->add_flag("--json", arguments->json, "one JSON object");
-  arguments->settings.add_option(*verb);
-  verb->callback([arguments, &run] { run = [arguments] { return explain(*arguments); }; });
+void add_explain(Verb& root) {
+  Verb verb = root.add("explain", "show what mtastsd says to a key, and why");
+  Arguments& arguments = verb.runs(explain);
+  verb.argument("KEY", arguments.key,
+                "the key as Postfix sends it: a domain, or a next-hop such as [relay.example]:587");
+  verb.option("--map", arguments.map, "NAME", "the socketmap name, as in main.cf");
+  verb.flag("--json", arguments.json, "print one JSON object");
+  arguments.settings.add_option(verb);
 }
 
 }  // namespace mtastsd::ctl

@@ -1,27 +1,25 @@
-// Many domains go over one connection, with some under way at once; replies come in the order of
-// the questions, so one that has to be found out holds back what is behind it.
-
-#include "query.h"
+// Many keys are asked over one connection, some of them at once. Replies come in the order of the
+// questions, so one that has to be looked up holds back those behind it.
 
 #include <poll.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <deque>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "json.h"
 #include "lines.h"
 #include "mtastsd/socketmap/client.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
 #include "settings.h"
+#include "verbs.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -31,8 +29,7 @@ constexpr std::size_t kMaxKeyBytes = 4096;
 constexpr int kTickMilliseconds = 100;
 
 struct Arguments {
-  std::string first;
-  std::vector<std::string> domains;  // all of them, once looked at
+  std::vector<std::string> keys;
   std::string server;
   std::string map = "postfix";
   bool json = false;
@@ -50,8 +47,8 @@ class Query {
   Query(const Arguments& arguments, socketmap::Client client)
       : arguments_(arguments),
         client_(std::move(client)),
-        waiting_(arguments.domains.begin(), arguments.domains.end()),
-        from_stdin_(arguments.domains.size() == 1 && arguments.domains.front() == "-"),
+        waiting_(arguments.keys.begin(), arguments.keys.end()),
+        from_stdin_(arguments.keys.size() == 1 && arguments.keys.front() == "-"),
         lines_(STDIN_FILENO, kMaxKeyBytes),
         many_(from_stdin_ || waiting_.size() > 1),
         progress_("asking mtastsd", from_stdin_ ? std::nullopt : std::optional(waiting_.size())) {
@@ -154,15 +151,14 @@ class Query {
     const bool found = reply.starts_with("OK ");
     status_ = std::max(status_, found ? term::kGood : not_found ? term::kNotFound : term::kTrouble);
     if (arguments_.json) {
-      const nlohmann::json line = {
-          {"domain", question.key},
-          {"map", arguments_.map},
-          {"status", reply.substr(0, reply.find(' '))},
-          {"value", found ? nlohmann::json(reply.substr(3)) : nlohmann::json(nullptr)},
-          {"reply", reply},
-          {"took_ms", ms}};
-      std::printf("%s\n",
-                  line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+      const Json value = found ? json_text(reply.substr(3)) : null();
+      std::puts(json_object({{"domain", question.key},
+                             {"map", arguments_.map},
+                             {"status", reply.substr(0, reply.find(' '))},
+                             {"value", value},
+                             {"reply", reply},
+                             {"took_ms", ms}})
+                    .text.c_str());
     } else {
       std::string line = many_ ? term::printable(question.key) + "\t" : "";
       line += not_found ? "NOTFOUND" : term::printable(reply);
@@ -189,26 +185,26 @@ class Query {
 };
 
 int query(Arguments& arguments) {
-  for (const std::string& domain : arguments.domains) {
-    if (domain.starts_with('-')) {
-      return term::trouble("query: " + domain + " is no option, and no key: see --help");
+  for (const std::string& key : arguments.keys) {
+    if (key.size() > 1 && key.starts_with('-')) {
+      return term::trouble("query: '" + key + "' is neither an option nor a key: see --help");
     }
   }
-  arguments.domains.insert(arguments.domains.begin(), arguments.first);
   if (arguments.map.empty() || arguments.map.find_first_of(" :") != std::string::npos) {
-    return term::trouble("--map: a map name has no blank and no colon in it");
+    return term::trouble("--map: '" + arguments.map +
+                         "' is not a map name: it may not be empty, nor have spaces or colons");
   }
   config::ListenAddress server;
   if (arguments.server.empty()) {
     if (auto loaded = arguments.settings.load(); !loaded) {
       return term::trouble(loaded.error() +
-                           ": correct it, or say where mtastsd listens by --server");
+                           ": correct it, or say with --server where mtastsd listens");
     }
     server = arguments.settings.config.socketmap.listen.front();
   } else if (const auto given = config::parse_listen(arguments.server); given) {
     server = *given;
   } else {
-    return term::trouble("--server " + arguments.server + ": " + given.error());
+    return term::trouble("--server: '" + arguments.server + "' " + given.error());
   }
   auto client = socketmap::Client::connect(server);
   if (!client) {
@@ -219,29 +215,19 @@ int query(Arguments& arguments) {
 
 }  // namespace
 
-void add_query(CLI::App& app, std::function<int()>& run) {
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb = app.add_subcommand("query", "ask mtastsd as Postfix does and print its reply");
-  verb->add_option("DOMAIN", arguments->first,
-                   "the key: a domain, or a next-hop such as [relay.example]:587; there may be "
-                   "several; - reads keys from standard input, one a line")
-      ->required();
-  // CLI11 takes "[relay.example]" for a list where an option has several values.
-  verb->allow_extras();
-  verb->add_option("--server", arguments->server,
-                   "where mtastsd listens: inet:HOST:PORT or unix:PATH (default: where its "
-                   "configuration says)")
-      ->type_name("ADDR");
-  verb->add_option("--map", arguments->map, "the socketmap name, as in main.cf")
-      ->type_name("NAME")
-      ->capture_default_str();
-  verb->add_flag("--json", arguments->json, "one JSON object a line");
-  verb->add_flag("-v,--verbose", arguments->verbose, "with the time each reply took");
-  arguments->settings.add_option(*verb);
-  verb->callback([arguments, verb, &run] {
-    arguments->domains = verb->remaining();
-    run = [arguments] { return query(*arguments); };
-  });
+void add_query(Verb& root) {
+  Verb verb = root.add("query", "ask mtastsd as Postfix does, and print its reply");
+  Arguments& arguments = verb.runs(query);
+  verb.keys("DOMAIN", arguments.keys,
+            "a domain, or a next-hop such as [relay.example]:587; more may follow; - reads them "
+            "from standard input, one a line");
+  verb.option("--server", arguments.server, "ADDR",
+              "where mtastsd listens: inet:HOST:PORT or unix:PATH (default: where its "
+              "configuration says)");
+  verb.option("--map", arguments.map, "NAME", "the socketmap name, as in main.cf");
+  verb.flag("--json", arguments.json, "print one JSON object a line");
+  verb.flag("-v,--verbose", arguments.verbose, "print how long each reply took");
+  arguments.settings.add_option(verb);
 }
 
 }  // namespace mtastsd::ctl

@@ -1,17 +1,13 @@
 #include "settings.h"
 
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
-#include <cerrno>
+#include <utility>
 
 namespace mtastsd::ctl {
 
-void Settings::add_option(CLI::App& verb) {
-  verb.add_option("--config", path,
-                  "the daemon's configuration (default: " + std::string(config::kDefaultFile) +
-                      " if it is there)")
-      ->type_name("FILE");
+void Settings::add_option(Verb& verb) {
+  verb.option("--config", path, "FILE",
+              "the daemon's configuration (default: " + std::string(config::kDefaultFile) +
+                  " if it is there)");
 }
 
 Result<void, std::string> Settings::load() {

@@ -4,10 +4,7 @@
 
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/config.h"
-
-namespace CLI {
-class App;
-}
+#include "verb.h"
 
 namespace mtastsd::ctl {
 
@@ -16,8 +13,8 @@ struct Settings {
   std::string path;  // of the file; empty: /etc/mtastsd/mtastsd.toml if it is there
   config::Config config;
 
-  void add_option(CLI::App& verb);
-  // Errors are one sentence.
+  void add_option(Verb& verb);
+  // Reads the file. Errors are one sentence.
   Result<void, std::string> load();
 };
 

@@ -1,43 +1,32 @@
-#include "status.h"
-
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
-#include "daemon_link.h"
-#include "mtastsd/control/entry_json.h"
+#include "daemon.h"
+#include "mtastsd/control/protocol.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
 #include "mtastsd/term/terminal.h"
 #include "mtastsd/term/time_text.h"
 #include "settings.h"
+#include "verbs.h"
 
 namespace mtastsd::ctl {
 namespace {
 
-using nlohmann::json;
+using control::Status;
+using term::count_text;
 
 struct Arguments {
   bool json = false;
   Settings settings;
 };
 
-std::size_t number(const json& object, const char* name) {
-  return object.value(name, std::size_t{0});
-}
-
-std::string counted(const json& object, const char* name) {
-  return term::count_text(number(object, name));
-}
-
 // "3 policies", "1 policy".
-std::string counted(const json& object, const char* name, const char* one, const char* many) {
-  return counted(object, name) + " " + (number(object, name) == 1 ? one : many);
+std::string counted(std::uint64_t count, const char* one, const char* many) {
+  return count_text(count) + " " + (count == 1 ? one : many);
 }
 
 std::string percent(double share) {
@@ -48,9 +37,10 @@ std::string percent(double share) {
 
 class Report {
  public:
-  explicit Report(const json& status) : status_(status), terminal_(term::look_at(STDOUT_FILENO)) {}
+  explicit Report(const Status& status)
+      : status_(status), terminal_(term::look_at(STDOUT_FILENO)) {}
 
-  // Whether all is well.
+  // False: something is wrong that the operator should look at.
   bool print() {
     daemon();
     queries();
@@ -73,83 +63,88 @@ class Report {
 
   void daemon() const {
     line("mtastsd",
-         "up since " + status_.value("started_at", "") + " (" +
-             term::span_text(Seconds(status_.value("uptime_s", 0))) + "), version " +
-             status_.value("version", "") + ", pid " + std::to_string(number(status_, "pid")),
+         "running since " + term::date_text(status_.started_at) + " (" +
+             term::span_text(status_.uptime) + "), version " + status_.version + ", pid " +
+             std::to_string(status_.pid),
          term::Colour::Green);
-    const json& config = status_.at("config");
-    line("Configuration", config.is_null() ? "built-in defaults" : config.get<std::string>());
+    line("Configuration", status_.config.value_or("built-in defaults"));
     std::string listeners;
-    for (const json& one : status_.at("listeners")) {
-      listeners += (listeners.empty() ? "" : " ") + one.get<std::string>();
+    for (const std::string& one : status_.listeners) {
+      listeners += (listeners.empty() ? "" : " ") + one;
     }
     line("Listens on", listeners);
-    const json& connections = status_.at("connections");
-    line("Connections", counted(connections, "open") + " of " + counted(connections, "most") +
-                            " open, " + counted(connections, "accepted") + " accepted, " +
-                            counted(connections, "refused") + " refused; " +
-                            counted(status_, "threads", "answering thread", "answering threads"));
+    const Status::Connections& connections = status_.connections;
+    line("Connections", count_text(connections.open) + " of " + count_text(connections.most) +
+                            " open; " + count_text(connections.accepted) + " accepted, " +
+                            count_text(connections.refused) + " refused, on " +
+                            counted(status_.threads, "answering thread", "answering threads"));
+    if (connections.malformed > 0) {
+      line("",
+           counted(connections.malformed, "connection", "connections") +
+               " closed: what came was not the socketmap protocol",
+           term::Colour::Yellow);
+    }
   }
 
   void queries() const {
-    const json& queries = status_.at("queries");
-    const json& rate = queries.at("hit_rate");
-    line("Queries", counted(queries, "total") + ": " + counted(queries, "enforced") +
-                        " with a policy in force, " + counted(queries, "not_enforced") +
-                        " not enforced, " + counted(queries, "no_policy") + " without, " +
-                        counted(queries, "no_domain") + " for no domain");
-    line("From the cache", rate.is_null() ? "-"
-                                          : percent(rate.get<double>()) + " (" +
-                                                counted(queries, "waited") + " had to wait, " +
-                                                counted(queries, "timed_out") + " in vain)");
+    const Status::Queries& queries = status_.queries;
+    line("Queries", count_text(queries.total) + ": " + count_text(queries.enforced) +
+                        " with a policy in force, " + count_text(queries.not_enforced) +
+                        " with a policy that is not enforced, " + count_text(queries.no_policy) +
+                        " without a policy, " + count_text(queries.no_domain) +
+                        " for keys that name no domain");
+    if (queries.hit_rate) {
+      line("From the cache", percent(*queries.hit_rate) + "; " + count_text(queries.waited) +
+                                 " waited for a lookup, " + count_text(queries.timed_out) +
+                                 " of them timed out");
+    }
   }
 
   void look_ups() const {
-    const json& look_ups = status_.at("look_ups");
-    line("Queue", counted(look_ups, "at_work", "domain", "domains") + " being looked up");
-    line("Look-ups",
-         counted(look_ups, "started") + ", DNS failed " + counted(look_ups, "txt_failures") +
-             "; fetches " + counted(look_ups, "fetches") + ", failed " +
-             counted(look_ups, "fetch_failures") + "; refreshes " + counted(look_ups, "refreshes"));
-    if (number(look_ups, "refused") > 0) {
-      line("", counted(look_ups, "refused") + " refused: too many at once", term::Colour::Yellow);
+    const Status::LookUps& look_ups = status_.look_ups;
+    line("Lookups", count_text(look_ups.started) + " started, " + count_text(look_ups.at_work) +
+                        " at work; " + counted(look_ups.joined, "query", "queries") +
+                        " joined one; DNS failed for " + count_text(look_ups.txt_failures));
+    line("Fetches", count_text(look_ups.fetches) + ", " + count_text(look_ups.fetch_failures) +
+                        " of them failed; " + counted(look_ups.refreshes, "refresh", "refreshes"));
+    if (look_ups.refused > 0) {
+      line("", counted(look_ups.refused, "lookup", "lookups") + " refused: too many at once",
+           term::Colour::Yellow);
     }
   }
 
   void cache() {
-    const json& cache = status_.at("cache");
-    const std::size_t most = std::max<std::size_t>(number(cache, "max_bytes"), 1);
-    line("Cache", cache.value("directory", ""));
-    line("", counted(cache, "policies", "policy", "policies") + ", " +
-                 counted(cache, "without_policy", "domain", "domains") + " without, " +
-                 counted(cache, "pending") + " waiting for the disk");
-    line("",
-         term::size_text(number(cache, "used_bytes")) + " of " + term::size_text(most) + " (" +
-             percent(static_cast<double>(number(cache, "used_bytes")) / static_cast<double>(most)) +
-             "), " + counted(cache, "evicted") + " dropped to make room");
-    if (!cache.value("writable", false)) {
-      wrong("", "cannot be written: new policies are lost at a restart; the log says why");
+    const Status::Cache& cache = status_.cache;
+    line("Cache", cache.directory);
+    line("", counted(cache.policies, "policy", "policies") + ", " +
+                 counted(cache.without_policy, "domain", "domains") + " without one, " +
+                 counted(cache.pending, "change", "changes") + " not yet on disk");
+    line("", term::size_text(cache.used_bytes) + " of " + term::size_text(cache.max_bytes) + " (" +
+                 percent(static_cast<double>(cache.used_bytes) /
+                         static_cast<double>(std::max<std::uint64_t>(cache.max_bytes, 1))) +
+                 "), " + counted(cache.evicted, "entry", "entries") + " evicted");
+    if (!cache.writable) {
+      wrong("", "cannot be written: new policies are lost at a restart. The log says why.");
     }
-    if (number(cache, "not_kept") > 0) {
-      wrong("", counted(cache, "not_kept") + " results were not kept");
+    if (cache.not_kept > 0) {
+      wrong("", counted(cache.not_kept, "result was", "results were") +
+                    " not kept: too much waits for the disk");
     }
   }
 
   void dns() {
     std::string_view name = "DNS servers";
     bool any_good = false;
-    for (const json& server : status_.at("dns")) {
-      const json& error = server.at("last_error");
-      std::string text = server.value("server", "") + "  " +
-                         counted(server, "answers", "answer", "answers") + ", " +
-                         counted(server, "errors", "error", "errors");
-      const bool bad = !error.is_null() || server.value("silent", false);
-      if (server.value("silent", false)) {
-        text += "; silent, asked last";
+    for (const Status::DnsServer& server : status_.dns) {
+      std::string text = server.server + "  " + counted(server.answers, "answer", "answers") +
+                         ", " + counted(server.errors, "error", "errors");
+      if (server.silent) {
+        text += "; it does not answer and is asked last";
       }
-      if (!error.is_null()) {
-        text += "; last: " + term::printable(error.get<std::string>());
+      if (server.last_error) {
+        text += "; last error: " + term::printable(*server.last_error);
       }
+      const bool bad = server.last_error || server.silent;
       line(name, text, bad ? term::Colour::Red : term::Colour::None);
       any_good = any_good || !bad;
       name = "";
@@ -158,23 +153,22 @@ class Report {
   }
 
   void failing() {
-    const json& failing = status_.at("failing_refreshes");
-    const std::size_t count = number(failing, "count");
-    if (count == 0) {
+    const Status::FailingRefreshes& failing = status_.failing_refreshes;
+    if (failing.count == 0) {
       line("Failing", "no refresh fails");
       return;
     }
-    wrong("Failing", counted(failing, "count", "policy", "policies") + " cannot be refreshed:");
-    for (const json& one : failing.at("first")) {
-      line("", one.value("domain", "") + " (until " + one.value("expires_at", "") +
-                   "): " + term::printable(one.value("detail", "")));
+    wrong("Failing", counted(failing.count, "policy", "policies") + " cannot be refreshed:");
+    for (const Status::FailingRefresh& one : failing.first) {
+      line("", one.domain + " (expires " + term::date_text(one.expires_at) +
+                   "): " + term::printable(one.detail));
     }
-    if (failing.at("first").size() < count) {
-      line("", "... \"mtastsctl cache list --failing\" has all");
+    if (failing.first.size() < failing.count) {
+      line("", "\"mtastsctl cache list --failing\" lists them all");
     }
   }
 
-  const json& status_;
+  const Status& status_;
   const term::Terminal terminal_;
   bool well_ = true;
 };
@@ -183,36 +177,35 @@ int status(Arguments& arguments) {
   if (auto loaded = arguments.settings.load(); !loaded) {
     return term::trouble(loaded.error());
   }
-  auto link = DaemonLink::connect(arguments.settings);
-  if (!link) {
-    const bool down = link.error().problem == DaemonLink::Problem::NotRunning;
-    if (down && arguments.json) {
-      std::puts(control::to_line({{"running", false}}).c_str());
+  auto daemon = connect_to_daemon(arguments.settings);
+  if (!daemon) {
+    if (daemon.error().problem != control::Error::Problem::NoDaemon) {
+      return term::trouble(daemon.error().message);
     }
-    term::trouble(link.error().message + (down ? ": is it running? its log says why not" : ""));
-    return down ? term::kNotFound : term::kTrouble;
+    if (arguments.json) {
+      std::puts("{\"running\":false}");
+    }
+    term::trouble(daemon.error().message + ": is it running? If it failed, its log says why");
+    return term::kNotFound;
   }
-  const auto reply = link->ask({{"command", "status"}});
-  if (!reply) {
-    return term::trouble(reply.error().message);
+  const auto status = daemon->ask(control::StatusRequest{});
+  if (!status) {
+    return term::trouble(status.error().message);
   }
-  json status = reply->at("status");
   if (arguments.json) {
-    status["running"] = true;
-    std::puts(control::to_line(status).c_str());
+    std::puts(control::to_json(*status).c_str());
     return term::kGood;
   }
-  return Report(status).print() ? term::kGood : term::kNotFound;
+  return Report(*status).print() ? term::kGood : term::kNotFound;
 }
 
 }  // namespace
 
-void add_status(CLI::App& app, std::function<int()>& run) {
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb = app.add_subcommand("status", "what the running mtastsd is doing");
-  verb->add_flag("--json", arguments->json, "one JSON object");
-  arguments->settings.add_option(*verb);
-  verb->callback([arguments, &run] { run = [arguments] { return status(*arguments); }; });
+void add_status(Verb& root) {
+  Verb verb = root.add("status", "show what the running mtastsd is doing");
+  Arguments& arguments = verb.runs(status);
+  verb.flag("--json", arguments.json, "print one JSON object");
+  arguments.settings.add_option(verb);
 }
 
 }  // namespace mtastsd::ctl

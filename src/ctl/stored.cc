@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "daemon_link.h"
+#include "daemon.h"
+#include "mtastsd/cache/cache_view.h"
 #include "mtastsd/config/places.h"
-#include "mtastsd/control/entry_json.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/postfix/request.h"
 #include "mtastsd/term/table.h"
@@ -21,6 +20,14 @@ std::string date_and_span(WallTime time, WallTime now) {
     return "never";
   }
   return term::date_text(time) + " (" + term::relative_text(time, now) + ")";
+}
+
+Result<std::unique_ptr<cache::CacheView>, std::string> open_view(const Settings& settings) {
+  auto view = cache::CacheView::open(cache_directory(settings));
+  if (!view) {
+    return failure(std::move(view.error().message));
+  }
+  return std::move(*view);
 }
 
 std::string next_text(WallTime time, WallTime now, const char* when_past) {
@@ -50,28 +57,24 @@ Result<DomainName, std::string> domain_of(const std::string& key) {
     return *domain;
   }
   return failure("\"" + term::printable(key) +
-                 "\" names no domain that can have a policy: give a domain");
+                 "\" names no domain that can have a policy: give a domain such as example.com");
 }
 
 Result<Found, std::string> find_entry(const Settings& settings, const DomainName& domain) {
-  auto link = DaemonLink::connect(settings);
-  if (link) {
-    const auto reply = link->ask({{"command", "entry"}, {"domain", domain.view()}});
-    if (!reply) {
-      return failure(reply.error().message);
+  auto daemon = connect_to_daemon(settings);
+  if (daemon) {
+    auto shown = daemon->ask(control::ShowRequest{domain});
+    if (!shown) {
+      return failure(std::move(shown.error().message));
     }
-    if (reply->at("entry").is_null()) {
-      return Found{std::nullopt, true};
-    }
-    auto entry = control::entry_from_json(reply->at("entry"));
-    if (!entry) {
-      return failure("mtastsd's reply " + entry.error());
-    }
-    return Found{std::move(entry->second), true};
+    return Found{shown->entry, true};
   }
-  const auto view = cache::CacheView::open(cache_directory(settings));
+  if (daemon.error().problem != control::Error::Problem::NoDaemon) {
+    return failure(std::move(daemon.error().message));
+  }
+  const auto view = open_view(settings);
   if (!view) {
-    return failure(view.error().message);
+    return failure(view.error());
   }
   const auto record = (*view)->find(domain);
   if (!record) {
@@ -84,9 +87,36 @@ Result<Found, std::string> find_entry(const Settings& settings, const DomainName
   if (!entry) {
     return failure("the record of " + domain.str() + " cannot be read (" +
                    std::string(cache::to_string(entry.error())) +
-                   "): the daemon drops it when it comes upon it");
+                   "): the daemon replaces it when it next needs it");
   }
-  return Found{std::move(*entry), false};
+  return Found{std::make_shared<const cache::Entry>(std::move(*entry)), false};
+}
+
+Result<void, std::string> each_record(const Settings& settings, const Visit& visit) {
+  const auto view = open_view(settings);
+  return view ? (*view)->each(visit) : failure(view.error());
+}
+
+Result<Usage, std::string> usage(const Settings& settings) {
+  auto daemon = connect_to_daemon(settings);
+  if (daemon) {
+    const auto status = daemon->ask(control::StatusRequest{});
+    if (!status) {
+      return failure(status.error().message);
+    }
+    return Usage{status->cache.directory, status->cache.entries, status->cache.used_bytes,
+                 status->cache.max_bytes};
+  }
+  if (daemon.error().problem != control::Error::Problem::NoDaemon) {
+    return failure(std::move(daemon.error().message));
+  }
+  const auto view = open_view(settings);
+  const auto totals = view ? (*view)->totals() : failure(view.error());
+  if (!totals) {
+    return failure(totals.error());
+  }
+  return Usage{cache_directory(settings), totals->entries, totals->used_bytes,
+               settings.config.cache.max_size};
 }
 
 Result<std::unique_ptr<cache::LmdbStore>, std::string> open_to_change(const Settings& settings,
@@ -98,7 +128,7 @@ Result<std::unique_ptr<cache::LmdbStore>, std::string> open_to_change(const Sett
   std::error_code ec;
   if (!std::filesystem::is_directory(options.directory, ec)) {
     return failure("there is no cache in " + options.directory +
-                   ": start mtastsd once, or name its configuration by --config");
+                   ": start mtastsd once, or name its configuration with --config");
   }
   auto store = cache::LmdbStore::open(options, log);
   if (!store) {

@@ -5,16 +5,8 @@
 #include <sstream>
 #include <string>
 
-#include "cache.h"
-#include "check.h"
-#include "completion.h"
-#include "doctor.h"
-#include "explain.h"
 #include "help.h"
 #include "mtastsd/base/version.h"
-#include "query.h"
-#include "status.h"
-#include "warm.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -71,7 +63,7 @@ CLI::App* subcommand(CLI::App* app, const std::string& name) {
   return found.empty() ? nullptr : found.front();
 }
 
-// Above what a verb says itself at the end of its help. A verb's own examples stay alone.
+// Before what a verb says itself at the end of its help, unless that has examples already.
 void add_examples(CLI::App& app) {
   for (const Examples& examples : kExamples) {
     CLI::App* verb = &app;
@@ -87,27 +79,26 @@ void add_examples(CLI::App& app) {
 
 }  // namespace
 
-void add_verbs(CLI::App& app, std::function<int()>& run) {
+void add_verbs(CLI::App& app, Verb::Run& run) {
   app.formatter(std::make_shared<HelpFormatter>());  // before the verbs, which take it over
   app.set_version_flag("--version", std::string("mtastsctl ") + kVersion, "print the version");
-  app.require_subcommand(1);
-  add_query(app, run);
-  add_explain(app, run);
-  add_status(app, run);
-  add_cache(app, run);
-  add_warm(app, run);
-  add_check(app, run);
-  add_doctor(app, run);
-  add_completion(app, run);
+  Verb root(app, run);
+  add_query(root);
+  add_explain(root);
+  add_status(root);
+  add_cache(root);
+  add_warm(root);
+  add_check(root);
+  add_doctor(root);
   add_examples(app);
   // After the verbs, which would take it over as theirs.
   app.footer(
       "Examples:\n"
       "  mtastsctl query example.com     what Postfix is told about example.com\n"
       "  mtastsctl doctor                mistakes in the Postfix on this machine\n"
-      "  mtastsctl cache list --failing  policies that cannot be fetched anew\n"
+      "  mtastsctl cache list --failing  policies that cannot be refreshed\n"
       "  mtastsctl VERB --help           options of a verb, and more examples\n\n"
-      "Exit status: 0 good, 1 found wanting or not found, 2 could not find out.");
+      "Exit status: 0 good, 1 not good or not found, 2 could not find out.");
 }
 
 }  // namespace mtastsd::ctl

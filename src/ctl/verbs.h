@@ -1,15 +1,21 @@
 #pragma once
 
-#include <functional>
+#include "verb.h"
 
-namespace CLI {
-class App;
-}
-
+// The option table of mtastsctl. Help, completions and the manual page are held against it.
 namespace mtastsd::ctl {
 
-// The whole option table of mtastsctl: help, completions and the manual page are held against it.
-// `run` is set to what carries out the verb that was given.
-void add_verbs(CLI::App& app, std::function<int()>& run);
+// All of it; `run` is set to what carries out the verb that was given, and returns the exit
+// status: term::kGood, term::kNotFound or term::kTrouble.
+void add_verbs(CLI::App& app, Verb::Run& run);
+
+// The verbs, each in a file of its name.
+void add_query(Verb& root);
+void add_explain(Verb& root);
+void add_status(Verb& root);
+void add_cache(Verb& root);
+void add_warm(Verb& root);
+void add_check(Verb& root);
+void add_doctor(Verb& root);
 
 }  // namespace mtastsd::ctl

@@ -1,25 +1,22 @@
-// Each domain is a query as Postfix makes it, on one of a few connections, at a bounded rate: a
-// daemon that is also answering mail has places left, and the policy hosts of a large provider are
-// not asked for all of their domains at once.
-
-#include "warm.h"
+// Each domain is a query as Postfix makes it, on one of a few connections and at a bounded rate. So
+// the daemon has room left for mail, and the policy hosts of a large provider are not asked for all
+// of its domains at once.
 
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "json.h"
 #include "lines.h"
 #include "mtastsd/socketmap/client.h"
 #include "mtastsd/term/exit_status.h"
@@ -27,6 +24,7 @@
 #include "mtastsd/term/terminal.h"
 #include "mtastsd/term/time_text.h"
 #include "settings.h"
+#include "verbs.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -45,7 +43,7 @@ struct Arguments {
   Settings settings;
 };
 
-// How many domains a file names; nullopt for what can be read only once.
+// How many domains a file names; nullopt for a file that can be read only once.
 std::optional<std::size_t> domains_in(int fd) {
   if (::lseek(fd, 0, SEEK_CUR) < 0) {
     return std::nullopt;
@@ -93,12 +91,12 @@ class Warming {
   int report(bool as_json) const {
     const auto took = std::chrono::duration_cast<Seconds>(steady_clock::now() - began_);
     if (as_json) {
-      const nlohmann::json object = {{"asked", done_},
-                                     {"with_policy", found_},
-                                     {"without", done_ - found_ - failed_},
-                                     {"failed", failed_},
-                                     {"took_s", took.count()}};
-      std::printf("%s\n", object.dump().c_str());
+      std::puts(json_object({{"asked", done_},
+                             {"with_policy", found_},
+                             {"without", done_ - found_ - failed_},
+                             {"failed", failed_},
+                             {"took_s", static_cast<std::uint64_t>(took.count())}})
+                    .text.c_str());
     } else {
       std::printf("%s domains asked for in %s: %s with a policy in force, %s without, %s failed\n",
                   term::count_text(done_).c_str(), term::span_text(took).c_str(),
@@ -115,7 +113,7 @@ class Warming {
     std::string key;  // asked for; empty: free
   };
 
-  // Asks for what is next, if its time has come and there is a connection for it.
+  // Asks for the next domain if its time has come and a connection is free.
   Result<void, std::string> ask_next() {
     while (busy_ < slots_.size() && steady_clock::now() >= next_at_ && !lines_.at_end()) {
       auto line = lines_.next();
@@ -220,17 +218,13 @@ int warm(Arguments& arguments) {
 
 }  // namespace
 
-void add_warm(CLI::App& app, std::function<int()>& run) {
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb =
-      app.add_subcommand("warm", "have mtastsd look up a list of domains before mail goes there");
-  verb->add_option("FILE", arguments->file, "domains, one a line; - is standard input")->required();
-  verb->add_option("--rate", arguments->rate, "domains a second at most")
-      ->check(CLI::Range(1U, 1000U))
-      ->capture_default_str();
-  verb->add_flag("--json", arguments->json, "the summary as a JSON object");
-  arguments->settings.add_option(*verb);
-  verb->callback([arguments, &run] { run = [arguments] { return warm(*arguments); }; });
+void add_warm(Verb& root) {
+  Verb verb = root.add("warm", "make mtastsd look up a list of domains before mail goes there");
+  Arguments& arguments = verb.runs(warm);
+  verb.argument("FILE", arguments.file, "the domains, one a line; - is standard input");
+  verb.number("--rate", arguments.rate, "NUMBER", 1, 1000, "the most domains to ask for a second");
+  verb.flag("--json", arguments.json, "print the summary as a JSON object");
+  arguments.settings.add_option(verb);
 }
 
 }  // namespace mtastsd::ctl

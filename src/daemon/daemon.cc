@@ -151,11 +151,11 @@ void Daemon::open_control(const std::vector<std::unique_ptr<Listener>>& listener
     facts.serving.push_back(&thread->server_counters());
   }
   facts.resolver = &resolver_->counters();
-  control_ = std::make_unique<ControlService>(
+  commands_ = std::make_unique<Commands>(
       loop_, clock_, *store_, log_,
-      [this](ControlService::OnResolver work) { resolver_->run(std::move(work)); },
-      std::move(facts));
-  control_->listen(config_.control);
+      [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
+      answer_options(config_).profiles, std::move(facts));
+  commands_->listen(config_.control);
 }
 
 void Daemon::run() {
@@ -163,7 +163,7 @@ void Daemon::run() {
     log_.write(Event::NotifyFailed, {{"notify_socket", std::getenv("NOTIFY_SOCKET")}});
   }
   loop_.run();
-  control_.reset();
+  commands_.reset();
   tell_supervisor("STOPPING=1");
   log_.write(Event::Stopping);
   for (const auto& thread : answering_) {
@@ -195,6 +195,7 @@ void Daemon::take_over(const config::Config& next) {
     log_.write(Event::RestartNeeded, {{"setting", setting}});
   }
   log_.set_level(next.log.level);
+  commands_->set_profiles(answer_options(next).profiles);
   resolver_->reload(next);
   for (const auto& thread : answering_) {
     thread->reload(next);

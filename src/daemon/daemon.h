@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "answer_thread.h"
-#include "control_service.h"
+#include "commands.h"
 #include "listener.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
@@ -62,7 +62,7 @@ class Daemon {
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<ResolverThread> resolver_;              // depends-on: store_
   std::vector<std::unique_ptr<AnswerThread>> answering_;  // depends-on: store_, resolver_
-  std::unique_ptr<ControlService> control_;               // depends-on: all above
+  std::unique_ptr<Commands> commands_;                    // depends-on: all above
 };
 
 // What start() would find wrong with the files and names that the configuration points to.

@@ -2,36 +2,44 @@
 
 #include <functional>
 #include <string>
-#include <string_view>
+#include <utility>
+#include <variant>
 
 #include "mtastsd/base/result.h"
+#include "mtastsd/control/protocol.h"
 
 namespace mtastsd::control {
 
 // Asks a running daemon over its control socket. Blocking.
 class Client {
  public:
-  enum class Problem {
-    NotRunning,  // nobody listens there
-    Forbidden,   // somebody may, but not for this user
-    Broken,      // no reply, or none that is a line
-  };
-  struct Error {
-    Problem problem;
-    std::string message;  // one sentence
-  };
-
+  // Errors: NoDaemon, Forbidden, or Broken for a path that cannot be one.
   static Result<Client, Error> connect(const std::string& path);
   Client(Client&& other) noexcept;
   Client& operator=(Client&&) = delete;
   ~Client();
 
-  // Sends a line and returns the reply, without their ends. Calls `tick`, if there is one, about
-  // ten times a second while it waits.
-  Result<std::string, Error> ask(std::string_view line, const std::function<void()>& tick);
+  // Sends a request and waits for its answer, three minutes at most. A daemon that is busy is asked
+  // again for a minute. Calls `tick`, if there is one, about ten times a second meanwhile.
+  template <typename Question>
+  Result<typename Question::Answer, Error> ask(const Question& request,
+                                               const std::function<void()>& tick = nullptr) {
+    auto answer = exchange(request, tick);
+    if (!answer) {
+      return failure(std::move(answer.error()));
+    }
+    if (auto* expected = std::get_if<typename Question::Answer>(&*answer)) {
+      return std::move(*expected);
+    }
+    return failure(Error{Error::Problem::Broken, "the reply answers another request"});
+  }
 
  private:
   explicit Client(int fd) : fd_(fd) {}
+  Reply exchange(const Request& request, const std::function<void()>& tick);
+  Result<std::string, Error> exchange_lines(const std::string& line,
+                                            const std::function<void()>& tick);
+
   int fd_;
   std::string input_;
 };

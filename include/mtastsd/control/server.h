@@ -11,13 +11,11 @@
 
 namespace mtastsd::control {
 
-// One message: a JSON object in one line. Holds a policy of 64 KiB, however much of it is escaped.
-inline constexpr std::size_t kMaxLineBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxConnections = 16;
 
-// The connections of the control socket, by which the operator's tool asks the daemon: lines in,
-// lines out, one request at a time for each connection. Who may connect is the socket file's mode.
-// Belongs to the thread of its loop.
+// The connections of the control socket: lines in (at most kMaxLineBytes each), lines out, one
+// request at a time for each connection. The mode of the socket file says who may connect. Belongs
+// to the thread of its loop.
 class Server {
  public:
   // Gets a line without its end. The reply follows by reply(), now or later.

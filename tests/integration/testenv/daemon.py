@@ -123,7 +123,7 @@ class Mtastsd:
             client.connect(self.control)
             client.sendall(b'{"command":"status"}\n')
             with client.makefile() as replies:
-                return json.loads(replies.readline())["status"]["cache"]["pending"]
+                return json.loads(replies.readline())["value"]["cache"]["pending"]
 
     def ask(self, key, name="postfix", timeout=sandbox.WAIT):
         return socketmap.ask(self.address, key, name, timeout)

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "mtastsd/control/protocol.h"
+
 namespace mtastsd::control {
 namespace {
 

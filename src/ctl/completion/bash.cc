@@ -1,6 +1,6 @@
 // bash: one function that goes through the words for the verb, and looks both up: what may stand
 // behind an option, and what behind a verb.
-#include "completion.h"
+#include "completion/completion.h"
 
 namespace mtastsd::ctl {
 namespace {

@@ -1,5 +1,5 @@
 // fish: a line an option, each with the verb at which it counts.
-#include "completion.h"
+#include "completion/completion.h"
 
 namespace mtastsd::ctl {
 namespace {

@@ -1,5 +1,5 @@
 // zsh: a function a verb, which hands its options to _arguments.
-#include "completion.h"
+#include "completion/completion.h"
 
 namespace mtastsd::ctl {
 namespace {

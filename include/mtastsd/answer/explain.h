@@ -1,0 +1,37 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "mtastsd/answer/answerer.h"
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/cache/entry.h"
+#include "mtastsd/postfix/profile.h"
+#include "mtastsd/resolver/decide.h"
+
+namespace mtastsd::answer {
+
+// What Postfix is told for a key of a map, and what that comes from. Made by the functions that
+// answer Postfix, and pure: nothing is counted, noted or looked up.
+struct Explanation {
+  std::string key;
+  std::string map;
+  bool map_known = true;  // false: it is not configured, and answered as kDefaultMap
+  postfix::Profile profile;
+  std::optional<DomainName> domain;  // none: the key names no domain that can have a policy
+  cache::EntryPtr entry;             // what is known of the domain; null: nothing
+  resolver::Standing standing = resolver::Standing::Unknown;
+  std::string reply;       // empty while the standing is unknown
+  bool looked_up = false;  // the entry was found out for this explanation
+};
+
+// What map and key come to. A key without a policy domain has its reply already.
+Explanation explain_key(const Profiles& profiles, std::string_view map, std::string_view key);
+
+// Adds what the entry, which is not null, says at `now`. `fresh`: it was fetched for this very
+// question.
+void explain_entry(Explanation& explanation, cache::EntryPtr entry, bool fresh, WallTime now);
+
+}  // namespace mtastsd::answer

@@ -1,0 +1,240 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "mtastsd/answer/explain.h"
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/base/result.h"
+#include "mtastsd/cache/entry.h"
+#include "mtastsd/control/import.h"
+#include "mtastsd/resolver/decide.h"
+
+// What the operator's tool and the daemon say to each other over the control socket: a request in
+// one line, its reply in one line, each a JSON object. Pure.
+//
+//   {"command": "show", "domain": "example.com"}
+//   {"ok": true, "answer": "show", "value": {"entry": {...}}}
+//   {"ok": false, "error": "busy", "message": "..."}
+namespace mtastsd::control {
+
+// --- answers ----------------------------------------------------------------------------------
+
+// What the daemon is doing. The counters count from its start.
+struct Status {
+  static constexpr std::string_view kName = "status";
+
+  struct Connections {
+    std::uint64_t open = 0;
+    std::uint64_t most = 0;  // that may be open
+    std::uint64_t accepted = 0;
+    std::uint64_t refused = 0;    // because too many were open
+    std::uint64_t malformed = 0;  // closed because no netstring came
+  };
+  struct Queries {
+    std::uint64_t total = 0;
+    std::uint64_t about_domains = 0;  // whose key names a domain that can have a policy
+    std::uint64_t from_cache = 0;     // of these, answered without the resolver
+    std::optional<double> hit_rate;   // from_cache of about_domains
+    std::uint64_t enforced = 0;
+    std::uint64_t not_enforced = 0;
+    std::uint64_t no_policy = 0;
+    std::uint64_t no_domain = 0;
+    std::uint64_t waited = 0;     // for the resolver
+    std::uint64_t timed_out = 0;  // of these, answered by [resolver] answer_timeout
+  };
+  struct LookUps {
+    std::uint64_t at_work = 0;  // domains being looked up or waiting for it
+    std::uint64_t started = 0;
+    std::uint64_t joined = 0;  // queries that waited for a look-up already at work
+    std::uint64_t txt_failures = 0;
+    std::uint64_t fetches = 0;
+    std::uint64_t fetch_failures = 0;
+    std::uint64_t refreshes = 0;
+    std::uint64_t refused = 0;  // because too many were at work
+  };
+  struct Cache {
+    std::string directory;
+    bool writable = false;
+    std::uint64_t entries = 0;
+    std::uint64_t policies = 0;
+    std::uint64_t without_policy = 0;
+    std::uint64_t pending = 0;  // changes that are not on disk yet
+    std::uint64_t used_bytes = 0;
+    std::uint64_t max_bytes = 0;
+    std::uint64_t commits = 0;
+    std::uint64_t failed_commits = 0;
+    std::uint64_t evicted = 0;
+    std::uint64_t not_kept = 0;
+  };
+  struct DnsServer {
+    std::string server;
+    std::uint64_t answers = 0;
+    std::uint64_t errors = 0;
+    std::optional<std::string> last_error;  // unless its last answer was good
+    bool silent = false;                    // it did not answer where another did; asked last
+  };
+  struct FailingRefresh {
+    std::string domain;
+    cache::FailureType type = cache::FailureType::FetchError;
+    std::string detail;
+    std::uint64_t failures = 0;
+    WallTime expires_at{};
+  };
+  struct FailingRefreshes {
+    std::uint64_t count = 0;
+    std::vector<FailingRefresh> first;
+  };
+
+  std::string version;
+  std::uint64_t pid = 0;
+  WallTime started_at{};
+  Seconds uptime{0};
+  std::optional<std::string> config;  // the file; none: built-in defaults
+  std::vector<std::string> listeners;
+  std::uint64_t threads = 0;
+  Connections connections;
+  Queries queries;
+  LookUps look_ups;
+  Cache cache;
+  std::vector<DnsServer> dns;
+  FailingRefreshes failing_refreshes;
+};
+
+// What is known of a domain, whether or not it is committed yet.
+struct Shown {
+  static constexpr std::string_view kName = "show";
+  cache::EntryPtr entry;  // null: nothing
+};
+
+// How the daemon answers a key of Postfix.
+struct Explained {
+  static constexpr std::string_view kName = "explain";
+  answer::Explanation explanation;
+};
+
+// What came of fetching a policy again.
+struct Refreshed {
+  static constexpr std::string_view kName = "refresh";
+  enum class Result {
+    Fetched,
+    Failed,
+    NoRecord,  // the domain publishes none
+    HeldBack,  // RFC 8461 section 3.3: it is too soon for another attempt
+  };
+  Result result = Result::Failed;
+  std::string detail;  // why it was not fetched
+  resolver::Change change = resolver::Change::None;
+  cache::EntryPtr entry;  // as it is known now
+};
+
+struct Forgotten {
+  static constexpr std::string_view kName = "forget";
+  cache::EntryPtr entry;  // as it was known; null: nothing was
+};
+
+struct Imported {
+  static constexpr std::string_view kName = "import";
+  ImportResult result = ImportResult::Invalid;
+  std::string detail;  // why it was not imported
+};
+
+// A part of the cache, in the order of the names.
+struct Page {
+  static constexpr std::string_view kName = "list";
+  struct Record {
+    std::string domain;
+    std::string bytes;  // as cache::encode() makes them
+  };
+  std::vector<Record> records;
+  bool last = false;  // nothing follows
+};
+
+// The words of the wire and of contrib/schema/ctl.json: "no-record", "drifted".
+std::string_view to_string(Refreshed::Result result);
+std::string_view to_string(resolver::Change change);
+
+using Answer = std::variant<Status, Shown, Explained, Refreshed, Forgotten, Imported, Page>;
+
+// --- requests ---------------------------------------------------------------------------------
+
+struct StatusRequest {
+  using Answer = Status;
+};
+struct ShowRequest {
+  using Answer = Shown;
+  DomainName domain;
+};
+// A domain of which nothing current is known is looked up, as for a query.
+struct ExplainRequest {
+  using Answer = Explained;
+  std::string map;
+  std::string key;
+};
+struct RefreshRequest {
+  using Answer = Refreshed;
+  DomainName domain;
+};
+struct ForgetRequest {
+  using Answer = Forgotten;
+  DomainName domain;
+};
+struct ImportRequest {
+  using Answer = Imported;
+  DomainName domain;
+  cache::Entry entry;
+};
+struct ListRequest {
+  using Answer = Page;
+  std::string after;  // the last name of the page before; empty: from the beginning
+};
+
+using Request = std::variant<StatusRequest, ShowRequest, ExplainRequest, RefreshRequest,
+                             ForgetRequest, ImportRequest, ListRequest>;
+
+// --- errors -----------------------------------------------------------------------------------
+
+struct Error {
+  enum class Problem {
+    // Said by the daemon.
+    UnknownCommand,  // the tool is of another version
+    BadRequest,      // not a request, or one without what its command needs
+    BadDomain,       // no domain name where one is needed
+    Busy,            // the same request can be sent again later
+    // Found out by the client.
+    NoDaemon,   // nobody listens
+    Forbidden,  // this user may not use the socket
+    Broken,     // no reply, or one that cannot be read
+  };
+  Problem problem = Problem::Broken;
+  std::string message;  // one sentence for people
+};
+
+using Reply = Result<Answer, Error>;
+
+// --- lines ------------------------------------------------------------------------------------
+
+// The most bytes of a line without its end. A page and a policy of 64 KiB fit, however many of
+// their bytes are escaped.
+inline constexpr std::size_t kMaxLineBytes = std::size_t{1} << 20;
+
+// A page ends with the record that reaches one of these.
+inline constexpr std::size_t kMaxPageRecords = 2000;
+inline constexpr std::size_t kMaxPageBytes = std::size_t{1} << 19;
+
+// Lines without their end.
+std::string encode(const Request& request);
+std::string encode(const Reply& reply);
+Result<Request, Error> decode_request(std::string_view line);
+Reply decode_reply(std::string_view line);
+
+// For people's scripts: the fields that contrib/schema/ctl.json has, as one JSON object.
+std::string to_json(const Status& status);
+
+}  // namespace mtastsd::control

@@ -1,0 +1,36 @@
+#include "mtastsd/answer/explain.h"
+
+#include <utility>
+#include <vector>
+
+#include "mtastsd/answer/reply.h"
+#include "mtastsd/postfix/postfix_policy.h"
+#include "mtastsd/postfix/request.h"
+
+namespace mtastsd::answer {
+
+Explanation explain_key(const Profiles& profiles, std::string_view map, std::string_view key) {
+  Explanation it;
+  it.key = key;
+  it.map = map;
+  const auto found = profiles.find(map);
+  it.map_known = found != profiles.end();
+  it.profile = (it.map_known ? found : profiles.find(kDefaultMap))->second;
+  it.domain = postfix::policy_domain_of(key);
+  if (!it.domain) {
+    it.standing = resolver::Standing::NoPolicy;
+    it.reply = postfix::kNotFound;
+  }
+  return it;
+}
+
+void explain_entry(Explanation& explanation, cache::EntryPtr entry, bool fresh, WallTime now) {
+  cache::EntryView view(entry);
+  explanation.entry = std::move(entry);
+  std::vector<std::string_view> patterns;
+  explanation.standing = reply_from_entry(view, fresh, now, *explanation.domain,
+                                          explanation.profile, patterns, explanation.reply)
+                             .standing;
+}
+
+}  // namespace mtastsd::answer

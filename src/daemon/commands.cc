@@ -1,0 +1,328 @@
+#include "commands.h"
+
+#include <grp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "listener.h"
+#include "mtastsd/answer/explain.h"
+#include "mtastsd/base/version.h"
+#include "mtastsd/config/places.h"
+#include "mtastsd/control/import.h"
+#include "mtastsd/log/log.h"
+
+namespace mtastsd::daemon {
+namespace {
+
+using control::Error;
+using control::Status;
+using resolver::Resolver;
+
+constexpr std::size_t kFailingShown = 5;
+constexpr unsigned kOwnerOnly = 0600;
+constexpr unsigned kOwnerAndGroup = 0660;
+
+Error busy(std::string message) {
+  return {Error::Problem::Busy, std::move(message)};
+}
+
+Status::Queries queries_of(const std::vector<const answer::Counters*>& threads) {
+  Status::Queries sum;
+  for (const answer::Counters* thread : threads) {
+    sum.total += thread->queries.value();
+    sum.enforced += thread->enforced.value();
+    sum.not_enforced += thread->not_enforced.value();
+    sum.no_policy += thread->no_policy.value();
+    sum.no_domain += thread->no_domain.value();
+    sum.waited += thread->asked.value();
+    sum.timed_out += thread->timed_out.value();
+  }
+  // The counters are read while they grow.
+  sum.about_domains = sum.total - std::min(sum.total, sum.no_domain);
+  sum.from_cache = sum.about_domains - std::min(sum.about_domains, sum.waited);
+  if (sum.about_domains > 0) {
+    sum.hit_rate = static_cast<double>(sum.from_cache) / static_cast<double>(sum.about_domains);
+  }
+  return sum;
+}
+
+Status::Connections connections_of(const DaemonFacts& facts) {
+  Status::Connections sum;
+  sum.open = facts.open_connections->load();
+  sum.most = facts.max_connections;
+  for (const socketmap::ServerCounters* thread : facts.serving) {
+    sum.accepted += thread->connections.value();
+    sum.refused += thread->refused.value();
+    sum.malformed += thread->malformed.value();
+  }
+  return sum;
+}
+
+Status::Cache cache_of(const DaemonFacts& facts, const cache::LmdbStore& store) {
+  const cache::CacheTotals totals = store.totals();
+  const cache::Counters& counters = store.counters();
+  Status::Cache cache;
+  cache.directory = facts.cache_directory;
+  cache.writable = store.writable();
+  cache.entries = totals.entries;
+  cache.policies = totals.policies;
+  cache.without_policy = totals.negatives;
+  cache.pending = store.pending();
+  cache.used_bytes = totals.used_bytes;
+  cache.max_bytes = facts.cache_max_size;
+  cache.commits = counters.commits.value();
+  cache.failed_commits = counters.failed_commits.value();
+  cache.evicted = counters.evicted.value();
+  cache.not_kept = counters.not_kept.value();
+  return cache;
+}
+
+Status::LookUps look_ups_of(const resolver::Counters& counters) {
+  Status::LookUps sum;
+  sum.started = counters.resolutions.value();
+  sum.joined = counters.coalesced.value();
+  sum.txt_failures = counters.txt_failures.value();
+  sum.fetches = counters.fetches.value();
+  sum.fetch_failures = counters.fetch_failures.value();
+  sum.refreshes = counters.refreshes.value();
+  sum.refused = counters.overload.value();
+  return sum;
+}
+
+std::vector<Status::DnsServer> servers_of(const dns::AresClient& dns) {
+  std::vector<Status::DnsServer> servers;
+  for (const auto& one : dns.health()) {
+    Status::DnsServer server{one.server, one.answers, one.errors, std::nullopt, one.asked_last};
+    if (!one.last_error.empty()) {
+      server.last_error = one.last_error;
+    }
+    servers.push_back(std::move(server));
+  }
+  return servers;
+}
+
+Status::FailingRefreshes failing_of(const Resolver& resolver, cache::LmdbStore& store) {
+  const auto failing = resolver.failing(kFailingShown);
+  Status::FailingRefreshes answer;
+  answer.count = failing.count;
+  for (const DomainName& domain : failing.first) {
+    const auto entry = store.find(domain);
+    if (entry && entry->policy && entry->failure) {
+      answer.first.push_back({domain.str(), entry->failure->type, entry->failure->detail,
+                              entry->failure->count, entry->policy->expires_at()});
+    }
+  }
+  return answer;
+}
+
+control::Refreshed refreshed(const resolver::Answer& answer) {
+  using Result = control::Refreshed::Result;
+  control::Refreshed it;
+  it.entry = answer.entry;
+  it.detail = answer.detail;
+  it.change = answer.change;
+  if (answer.fresh) {
+    it.result = Result::Fetched;
+  } else if (answer.failed) {
+    it.result = Result::Failed;
+  } else if (!answer.detail.empty()) {
+    it.result = Result::NoRecord;
+  } else {
+    // RFC 8461 section 3.3: at least five minutes between attempts for one id.
+    it.result = Result::HeldBack;
+    if (it.entry && it.entry->failure) {
+      it.detail = it.entry->failure->detail;
+    }
+  }
+  return it;
+}
+
+}  // namespace
+
+// Where the reply to one request goes. Called from any thread, also when the commands are gone:
+// their loop does not run any more then.
+class Commands::ReplyTo {
+ public:
+  ReplyTo(Commands& commands, std::uint64_t connection)
+      : loop_(commands.loop_), commands_(&commands), connection_(connection) {}
+
+  void operator()(const control::Reply& reply) const {
+    loop_.post([commands = commands_, connection = connection_, line = control::encode(reply)] {
+      commands->server_.reply(connection, line);
+    });
+  }
+  void operator()(Error error) const { (*this)(control::Reply(failure(std::move(error)))); }
+
+ private:
+  event::Loop& loop_;
+  Commands* commands_;
+  std::uint64_t connection_;
+};
+
+Commands::Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& store, Log& log,
+                   OnResolver on_resolver, answer::Profiles profiles, DaemonFacts facts)
+    : loop_(loop),
+      clock_(clock),
+      store_(store),
+      log_(log),
+      on_resolver_(std::move(on_resolver)),
+      profiles_(std::move(profiles)),
+      facts_(std::move(facts)),
+      reader_(store.make_reader()),
+      server_(loop, [this](std::string_view line, std::uint64_t connection) {
+        handle(line, connection);
+      }) {}
+
+void Commands::listen(const config::Control& options) {
+  if (options.socket.empty()) {
+    return;
+  }
+  const std::string path = config::choose_control_socket(options.socket);
+  if (!options.socket_group.empty() && ::getgrnam(options.socket_group.c_str()) == nullptr) {
+    log_.write(Event::ControlSocketFailed,
+               {{"socket", path},
+                {"reason", "control.socket_group: there is no group " + options.socket_group}});
+    return;
+  }
+  config::ListenAddress address;
+  address.kind = config::ListenAddress::Kind::Unix;
+  address.path = path;
+  config::Socketmap access;
+  access.socket_mode = options.socket_group.empty() ? kOwnerOnly : kOwnerAndGroup;
+  access.socket_group = options.socket_group;
+  std::vector<std::unique_ptr<Listener>> listeners;
+  if (auto opened = open_listeners(address, access, listeners); !opened) {
+    log_.write(Event::ControlSocketFailed, {{"socket", path}, {"reason", opened.error()}});
+    return;
+  }
+  acceptor_ = std::make_unique<Acceptor>(
+      loop_, std::move(listeners), [this](int fd) { server_.add(fd); }, [] {});
+}
+
+void Commands::handle(std::string_view line, std::uint64_t connection) {
+  const ReplyTo reply(*this, connection);
+  auto request = control::decode_request(line);
+  if (!request) {
+    reply(std::move(request.error()));
+    return;
+  }
+  std::visit([&](const auto& one) { carry_out(one, reply); }, *request);
+}
+
+cache::EntryPtr Commands::known(const DomainName& domain) {
+  cache::Reader::Snapshot snapshot(*reader_);
+  const auto view = snapshot.find(domain);
+  return view ? view->entry().value_or(nullptr) : nullptr;
+}
+
+void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyTo& reply) {
+  const WallTime now = clock_.wall();
+  Status status;
+  status.version = kVersion;
+  status.pid = static_cast<std::uint64_t>(::getpid());
+  status.started_at = facts_.started_at;
+  status.uptime = std::max(now - facts_.started_at, Seconds(0));
+  if (!facts_.config_path.empty()) {
+    status.config = facts_.config_path;
+  }
+  status.listeners = facts_.listeners;
+  status.threads = facts_.answering.size();
+  status.connections = connections_of(facts_);
+  status.queries = queries_of(facts_.answering);
+  status.look_ups = look_ups_of(*facts_.resolver);
+  status.cache = cache_of(facts_, store_);
+  on_resolver_([reply, &store = store_, status = std::move(status)](Resolver& resolver,
+                                                                    dns::AresClient& dns) mutable {
+    status.look_ups.at_work = resolver.domains_at_work();
+    status.dns = servers_of(dns);
+    status.failing_refreshes = failing_of(resolver, store);
+    reply(std::move(status));
+  });
+}
+
+void Commands::carry_out(const control::ShowRequest& request, const ReplyTo& reply) {
+  reply(control::Shown{known(request.domain)});
+}
+
+void Commands::carry_out(const control::ExplainRequest& request, const ReplyTo& reply) {
+  answer::Explanation it = answer::explain_key(profiles_, request.map, request.key);
+  if (it.domain) {
+    if (auto entry = known(*it.domain)) {
+      answer::explain_entry(it, std::move(entry), false, clock_.wall());
+    }
+  }
+  if (it.standing != resolver::Standing::Unknown) {
+    reply(control::Explained{std::move(it)});
+    return;
+  }
+  on_resolver_([reply, it = std::move(it), &clock = clock_](Resolver& resolver,
+                                                            dns::AresClient& /*dns*/) {
+    resolver.ask(*it.domain, [reply, it, &clock](
+                                 const std::shared_ptr<const resolver::Answer>& answer) mutable {
+      if (!answer) {
+        reply(busy("too many domains are being looked up: try again"));
+        return;
+      }
+      if (answer->entry) {
+        it.looked_up = true;
+        answer::explain_entry(it, answer->entry, answer->fresh, clock.wall());
+      }
+      reply(control::Explained{std::move(it)});
+    });
+  });
+}
+
+void Commands::carry_out(const control::RefreshRequest& request, const ReplyTo& reply) {
+  log_.write(Event::RefreshRequested, {{"domain", request.domain.view()}});
+  on_resolver_([reply, domain = request.domain](Resolver& resolver, dns::AresClient& /*dns*/) {
+    resolver.refresh(domain, [reply](const std::shared_ptr<const resolver::Answer>& answer) {
+      if (answer) {
+        reply(refreshed(*answer));
+      } else {
+        reply(busy("too many domains are being looked up: try again"));
+      }
+    });
+  });
+}
+
+void Commands::carry_out(const control::ForgetRequest& request, const ReplyTo& reply) {
+  if (!store_.has_room()) {
+    reply(busy("too much waits for the disk: try again when it can be written"));
+    return;
+  }
+  log_.write(Event::DomainForgotten, {{"domain", request.domain.view()}});
+  on_resolver_([reply, domain = request.domain](Resolver& resolver, dns::AresClient& /*dns*/) {
+    resolver.forget(domain,
+                    [reply](const cache::EntryPtr& entry) { reply(control::Forgotten{entry}); });
+  });
+}
+
+void Commands::carry_out(const control::ImportRequest& request, const ReplyTo& reply) {
+  if (!store_.has_room()) {
+    reply(busy("too much waits for the disk: try again when it can be written"));
+    return;
+  }
+  on_resolver_([reply, domain = request.domain, offered = request.entry, &store = store_,
+                &clock = clock_, &log = log_](Resolver& resolver, dns::AresClient& /*dns*/) {
+    // A look-up at work would store what it began from.
+    resolver.when_idle(domain, [reply, domain, offered, &store, &clock, &log] {
+      const auto imported = control::import_entry(store.find(domain), offered, clock.wall());
+      if (!imported) {
+        reply(control::Imported{imported.error().why, imported.error().sentence});
+        return;
+      }
+      store.put(domain, *imported);
+      log.write(Event::PolicyImported, {{"domain", domain.view()}, {"id", imported->policy->id}});
+      reply(control::Imported{control::ImportResult::Imported, ""});
+    });
+  });
+}
+
+void Commands::carry_out(const control::ListRequest& /*request*/, const ReplyTo& reply) {
+  reply(busy("not yet"));
+}
+
+}  // namespace mtastsd::daemon

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "acceptor.h"
+#include "mtastsd/answer/answerer.h"
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/config/config.h"
+#include "mtastsd/control/protocol.h"
+#include "mtastsd/control/server.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/socketmap/server.h"
+#include "resolver_thread.h"
+
+namespace mtastsd {
+class Log;
+}
+
+namespace mtastsd::daemon {
+
+// What the operator is told of the daemon, beside what its parts count. Set at the start; what it
+// points to outlives the commands.
+struct DaemonFacts {
+  std::string config_path;  // empty: built-in defaults
+  std::vector<std::string> listeners;
+  std::string cache_directory;
+  std::size_t cache_max_size = 0;  // bytes
+  std::size_t max_connections = 0;
+  WallTime started_at{};
+  const std::atomic<std::size_t>* open_connections = nullptr;
+  std::vector<const answer::Counters*> answering;  // one for each thread
+  std::vector<const socketmap::ServerCounters*> serving;
+  const resolver::Counters* resolver = nullptr;
+};
+
+// Carries out what the operator's tool asks on the control socket. On the main thread, which reads
+// the cache itself; what the resolver has to say or do is handed to its thread and comes back by
+// the loop.
+class Commands {
+ public:
+  // Runs its argument on the resolver's thread, or never when that has ended.
+  using OnResolver = std::function<void(ResolverThread::Work)>;
+
+  Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& store, Log& log,
+           OnResolver on_resolver, answer::Profiles profiles, DaemonFacts facts);
+
+  // Listens. A socket that cannot be made is logged, and the daemon goes on without it.
+  void listen(const config::Control& options);
+
+  // What Postfix is answered by from now on.
+  void set_profiles(answer::Profiles profiles) { profiles_ = std::move(profiles); }
+
+ private:
+  class ReplyTo;
+
+  void handle(std::string_view line, std::uint64_t connection);
+  void carry_out(const control::StatusRequest& request, const ReplyTo& reply);
+  void carry_out(const control::ShowRequest& request, const ReplyTo& reply);
+  void carry_out(const control::ExplainRequest& request, const ReplyTo& reply);
+  void carry_out(const control::RefreshRequest& request, const ReplyTo& reply);
+  void carry_out(const control::ForgetRequest& request, const ReplyTo& reply);
+  void carry_out(const control::ImportRequest& request, const ReplyTo& reply);
+  void carry_out(const control::ListRequest& request, const ReplyTo& reply);
+  // What the cache has of a domain, what waits for its commit included; null: nothing.
+  cache::EntryPtr known(const DomainName& domain);
+
+  event::Loop& loop_;
+  const Clock& clock_;
+  cache::LmdbStore& store_;
+  Log& log_;
+  const OnResolver on_resolver_;
+  answer::Profiles profiles_;
+  const DaemonFacts facts_;
+  std::unique_ptr<cache::Reader> reader_;  // depends-on: store_
+  control::Server server_;
+  std::unique_ptr<Acceptor> acceptor_;  // depends-on: server_
+};
+
+}  // namespace mtastsd::daemon

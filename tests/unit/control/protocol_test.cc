@@ -1,0 +1,183 @@
+#include "mtastsd/control/protocol.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace mtastsd::control {
+namespace {
+
+using testing::HasSubstr;
+
+DomainName name(const std::string& text) {
+  return *DomainName::parse(text);
+}
+
+WallTime at(std::int64_t seconds) {
+  return WallTime(Seconds(seconds));
+}
+
+cache::EntryPtr policy_entry() {
+  constexpr char kText[] = "version: STSv1\nmode: enforce\nmx: mx.example\nmax_age: 1000\n";
+  cache::Entry entry;
+  entry.policy = cache::StoredPolicy{"abc", *mtasts::parse_policy(kText), kText, at(1000)};
+  entry.recheck_at = at(1060);
+  entry.due_at = at(1500);
+  return std::make_shared<const cache::Entry>(entry);
+}
+
+template <typename One>
+One sent(const One& request) {
+  const std::string line = encode(Request(request));
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  auto read = decode_request(line);
+  EXPECT_TRUE(read) << read.error().message;
+  return std::get<One>(*read);
+}
+
+template <typename One>
+One answered(const One& answer) {
+  const std::string line = encode(Reply(Answer(answer)));
+  EXPECT_LE(line.size(), kMaxLineBytes);
+  auto read = decode_reply(line);
+  EXPECT_TRUE(read) << read.error().message;
+  return std::get<One>(*read);
+}
+
+Error::Problem problem_of(std::string_view line) {
+  const auto read = decode_request(line);
+  EXPECT_FALSE(read) << line;
+  return read.error().problem;
+}
+
+TEST(Requests, ComeBackAsTheyWere) {
+  sent(StatusRequest{});
+  EXPECT_EQ(sent(ShowRequest{name("a.example")}).domain, name("a.example"));
+  EXPECT_EQ(sent(RefreshRequest{name("a.example")}).domain, name("a.example"));
+  EXPECT_EQ(sent(ForgetRequest{name("a.example")}).domain, name("a.example"));
+  EXPECT_EQ(sent(ListRequest{"a.example"}).after, "a.example");
+  const auto explain = sent(ExplainRequest{"map", "[a.example]:25\n\xff"});
+  EXPECT_EQ(explain.map, "map");
+  EXPECT_EQ(explain.key, "[a.example]:25\n\xef\xbf\xbd");
+  const auto import = sent(ImportRequest{name("a.example"), *policy_entry()});
+  EXPECT_EQ(cache::encode(import.entry), cache::encode(*policy_entry()));
+}
+
+TEST(Requests, ErrorsAreTyped) {
+  using Problem = Error::Problem;
+  for (const char* line : {"", "GET / HTTP/1.0", "[1]", "\"status\"", "\xff"}) {
+    EXPECT_EQ(problem_of(line), Problem::BadRequest) << line;
+  }
+  EXPECT_EQ(problem_of(std::string(100000, '[')), Problem::BadRequest);
+  EXPECT_EQ(problem_of(R"({"command": "import", "domain": "a.example"})"), Problem::BadRequest);
+  EXPECT_EQ(problem_of(R"({"command": "import", "domain": "a.example", "entry": {"policy": {}}})"),
+            Problem::BadRequest);
+  EXPECT_EQ(problem_of("{}"), Problem::UnknownCommand);
+  EXPECT_EQ(problem_of(R"({"command": 5})"), Problem::UnknownCommand);
+  EXPECT_EQ(problem_of(R"({"command": "dance"})"), Problem::UnknownCommand);
+  EXPECT_EQ(problem_of(R"({"command": "show"})"), Problem::BadDomain);
+  EXPECT_EQ(problem_of(R"({"command": "forget", "domain": "a..example"})"), Problem::BadDomain);
+}
+
+TEST(Answers, AStatusComesBackAsItWas) {
+  Status status;
+  status.version = "1.2.3";
+  status.started_at = at(1000);
+  status.uptime = Seconds(5);
+  status.listeners = {"unix:/a", "inet:127.0.0.1:1"};
+  status.queries.total = 7;
+  status.queries.hit_rate = 0.5;
+  status.cache.writable = true;
+  status.dns = {{"127.0.0.1:53", 3, 1, "SERVFAIL", true}, {"::1", 0, 0, std::nullopt, false}};
+  status.failing_refreshes.count = 1;
+  status.failing_refreshes.first = {
+      {"a.example", cache::FailureType::WebpkiInvalid, "expired", 3, at(2000)}};
+  const Status read = answered(status);
+  EXPECT_EQ(to_json(read), to_json(status));
+  EXPECT_EQ(read.uptime, Seconds(5));
+  EXPECT_EQ(read.config, std::nullopt);
+  EXPECT_EQ(read.dns.at(0).last_error, "SERVFAIL");
+  EXPECT_EQ(read.failing_refreshes.first.at(0).expires_at, at(2000));
+  EXPECT_THAT(to_json(status), HasSubstr("\"running\":true"));
+}
+
+TEST(Answers, AnExplanationComesBackAsItWas) {
+  Explained explained;
+  explained.explanation.key = "a.example";
+  explained.explanation.map = "old";
+  explained.explanation.map_known = false;
+  explained.explanation.profile = {.report_attributes = true, .servername = false};
+  explained.explanation.domain = name("a.example");
+  explained.explanation.entry = policy_entry();
+  explained.explanation.standing = resolver::Standing::Enforced;
+  explained.explanation.reply = "OK secure";
+  explained.explanation.looked_up = true;
+  const answer::Explanation read = answered(explained).explanation;
+  EXPECT_EQ(read.profile, explained.explanation.profile);
+  EXPECT_EQ(read.domain, name("a.example"));
+  EXPECT_EQ(cache::encode(*read.entry), cache::encode(*policy_entry()));
+  EXPECT_EQ(read.standing, resolver::Standing::Enforced);
+  EXPECT_TRUE(read.looked_up);
+  EXPECT_FALSE(read.map_known);
+}
+
+TEST(Answers, OthersComeBackAsTheyWere) {
+  EXPECT_FALSE(answered(Shown{}).entry);
+  EXPECT_TRUE(answered(Shown{policy_entry()}).entry);
+  EXPECT_TRUE(answered(Forgotten{policy_entry()}).entry);
+  const auto refreshed =
+      answered(Refreshed{Refreshed::Result::HeldBack, "why", resolver::Change::Drifted, nullptr});
+  EXPECT_EQ(refreshed.result, Refreshed::Result::HeldBack);
+  EXPECT_EQ(refreshed.change, resolver::Change::Drifted);
+  EXPECT_EQ(answered(Imported{ImportResult::Newer, "it"}).result, ImportResult::Newer);
+}
+
+TEST(Answers, APageHasItsRecordsByteByByte) {
+  Page page;
+  for (std::size_t size = 0; size < 5; ++size) {
+    page.records.push_back({"a" + std::to_string(size), std::string(size, '\0')});
+  }
+  page.records.push_back({"b", "\n\xff\x80\"\\"});
+  page.last = true;
+  const Page read = answered(page);
+  ASSERT_EQ(read.records.size(), page.records.size());
+  for (std::size_t i = 0; i < page.records.size(); ++i) {
+    EXPECT_EQ(read.records[i].domain, page.records[i].domain);
+    EXPECT_EQ(read.records[i].bytes, page.records[i].bytes) << i;
+  }
+  EXPECT_TRUE(read.last);
+}
+
+// A page ends with the record that reaches kMaxPageBytes, and that may be a large one.
+TEST(Answers, TheLargestPageFitsALine) {
+  Page page;
+  page.records.push_back({std::string(253, 'a'), std::string(kMaxPageBytes - 1, '\xff')});
+  page.records.push_back({std::string(253, 'b'), std::string(200000, '\xff')});
+  EXPECT_EQ(answered(page).records.size(), 2U);
+}
+
+TEST(Replies, ErrorsComeBackAsTheyWere) {
+  const auto read = decode_reply(encode(Reply(failure(Error{Error::Problem::Busy, "later"}))));
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().problem, Error::Problem::Busy);
+  EXPECT_EQ(read.error().message, "later");
+}
+
+TEST(Replies, WhatCannotBeReadIsBroken) {
+  for (const char* line :
+       {"", "rubbish", "{}", R"({"ok": 1})", R"({"ok": true})",
+        R"({"ok": true, "answer": "dance", "value": {}})",
+        R"({"ok": true, "answer": "show", "value": {}})",
+        R"({"ok": true, "answer": "show", "value": {"entry": 5}})",
+        R"({"ok": true, "answer": "list", "value": {"records": [["a", "?"]], "last": true}})",
+        R"({"ok": true, "answer": "refresh", "value": {"result": "good"}})",
+        R"({"ok": false, "error": "tired", "message": ""})"}) {
+    const auto read = decode_reply(line);
+    ASSERT_FALSE(read) << line;
+    EXPECT_EQ(read.error().problem, Error::Problem::Broken) << line;
+  }
+}
+
+}  // namespace
+}  // namespace mtastsd::control
