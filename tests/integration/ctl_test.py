@@ -89,7 +89,8 @@ class CtlTest(unittest.TestCase):
             program = sandbox.for_everybody(program, self.directory)
         done = subprocess.run([program, *arguments, "--config", self.config],
                               input=stdin or "", capture_output=True, text=True, timeout=120,
-                              env={**os.environ, **(env or {})}, user=user)
+                              env={**os.environ, **(env or {})}, user=user, group=user,
+                              extra_groups=None if user is None else [])
         self.assertNotRegex(done.stderr, r"Sanitizer|runtime error")
         self.assertNotIn("\x1b", done.stdout + done.stderr)
         return done.returncode, done.stdout, done.stderr
