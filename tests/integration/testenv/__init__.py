@@ -9,4 +9,5 @@ daemon     runs mtastsd, collects its log, checks a clean end
 socketmap  Postfix's side of the protocol, and a server with fixed answers
 smtp       mail servers that record what reaches them
 postfix    a Postfix instance of its own
+tlsrpt     takes the reports that Postfix makes of its TLS connections
 """

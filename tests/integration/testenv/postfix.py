@@ -88,10 +88,10 @@ class Postfix:
 
     @staticmethod
     def version():
-        """(3, 7) for 3.7.11."""
+        """(3, 7, 11) for 3.7.11."""
         postconf = sandbox.program("postconf", "postfix")
         text = sandbox.run([postconf, "-d", "-h", "mail_version"]).stdout
-        return tuple(int(part) for part in text.split(".")[:2])
+        return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
     def configure(self, extra):
         """Takes effect with the next start."""
