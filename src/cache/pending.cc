@@ -21,6 +21,14 @@ std::size_t text_of(const Change& change) {
   return change.entry && change.entry->policy ? change.entry->policy->text.size() : 0;
 }
 
+// Of two changes of one domain, the newer of two salvaged ones; anything else counts more than
+// they.
+bool supersedes(const Change& change, const Change& before) {
+  return change.origin != Origin::Salvaged ||
+         (before.origin == Origin::Salvaged &&
+          change.entry->txt_checked_at > before.entry->txt_checked_at);
+}
+
 EntryPtr without_text(const Entry& entry) {
   auto copy = std::make_shared<Entry>(entry);
   copy->policy->text = std::string();
@@ -60,13 +68,15 @@ bool Pending::put(const DomainName& domain, EntryPtr entry, Origin origin) {
   if (text_of(change) > 0 && bytes_ + bytes_of(change) > max_bytes_) {
     change.entry = without_text(*change.entry);
   }
-  const bool keep = (before && origin == Origin::Salvaged) || !make_room(bytes_of(change));
-  if (keep && before) {
+  const bool stays = before && !supersedes(change, before.mapped());
+  const bool fits_in = stays || make_room(bytes_of(change));
+  if (before && (stays || !fits_in)) {
     count(before.mapped());
     changes_.insert(std::move(before));
+    return stays;
   }
-  if (keep) {
-    return origin == Origin::Salvaged && fits(0);
+  if (!fits_in) {
+    return false;
   }
   // A change is in place before its version says so: see Versions.
   count(change);
@@ -121,12 +131,14 @@ void Pending::count(const Change& change) {
   bytes_ += bytes_of(change);
   texts_ += text_of(change);
   negatives_ += is_negative(change) ? 1 : 0;
+  salvaged_ += change.origin == Origin::Salvaged ? 1 : 0;
 }
 
 void Pending::discount(const Change& change) {
   bytes_ -= bytes_of(change);
   texts_ -= text_of(change);
   negatives_ -= is_negative(change) ? 1 : 0;
+  salvaged_ -= change.origin == Origin::Salvaged ? 1 : 0;
 }
 
 std::vector<Pending::Item> Pending::batch(std::size_t most, std::size_t bytes) const {
@@ -144,11 +156,10 @@ std::vector<Pending::Item> Pending::batch(std::size_t most, std::size_t bytes) c
   return items;
 }
 
-std::vector<Pending::Item> Pending::range(const std::string& after, const std::string& last) const {
+std::vector<Pending::Item> Pending::behind(std::string_view after) const {
   std::vector<Item> items;
   const std::lock_guard lock(mutex_);
-  const auto end = last.empty() ? changes_.end() : changes_.upper_bound(std::string_view(last));
-  for (auto it = changes_.upper_bound(std::string_view(after)); it != end; ++it) {
+  for (auto it = changes_.upper_bound(after); it != changes_.end(); ++it) {
     items.push_back({it->first, it->second});
   }
   return items;
@@ -176,6 +187,11 @@ void Pending::each(const std::function<void(const DomainName&, const Change&)>& 
 std::size_t Pending::size() const {
   const std::lock_guard lock(mutex_);
   return changes_.size();
+}
+
+std::size_t Pending::salvaged() const {
+  const std::lock_guard lock(mutex_);
+  return salvaged_;
 }
 
 std::size_t Pending::bytes() const {

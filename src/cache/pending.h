@@ -6,7 +6,6 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -48,8 +47,8 @@ class Pending {
   // Without a lock where nothing waits for the domain.
   std::optional<Change> find(const DomainName& domain) const;
 
-  // False: there was no room, and nothing is changed. A salvaged record never takes the place of
-  // what waits.
+  // False: there was no room, and nothing is changed. A salvaged record takes the place of an older
+  // salvaged one only.
   [[nodiscard]] bool put(const DomainName& domain, EntryPtr entry, Origin origin);
 
   struct Item {
@@ -58,9 +57,8 @@ class Pending {
   };
   // Some of them, up to a number and about so many bytes. They go on waiting.
   std::vector<Item> batch(std::size_t most, std::size_t bytes) const;
-  // In the order of names, those behind `after` (empty: from the first) and up to `last` (empty:
-  // all).
-  std::vector<Item> range(const std::string& after, const std::string& last) const;
+  // Those behind `after` (empty: all), in the order of names.
+  std::vector<Item> behind(std::string_view after) const;
   // They are committed. `skipped`: the committed record was kept instead.
   void committed(const Item& item, bool skipped);
 
@@ -70,6 +68,7 @@ class Pending {
   std::size_t size() const;
   std::size_t bytes() const;
   bool empty() const { return size() == 0; }
+  std::size_t salvaged() const;  // of these, out of a damaged file
   // True while there is room for a bulk import.
   bool has_room() const;
   // False while hardly anything more can be kept: what a refresh found would be lost.
@@ -106,6 +105,7 @@ class Pending {
   std::size_t bytes_ = 0;       // guarded by mutex_: of all entries
   std::size_t texts_ = 0;       // guarded by mutex_: of these, in the text of policies
   std::size_t negatives_ = 0;   // guarded by mutex_
+  std::size_t salvaged_ = 0;    // guarded by mutex_
   std::uint64_t sequence_ = 0;  // guarded by mutex_
 };
 

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <numeric>
 #include <random>
@@ -138,6 +139,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   options.spread = Seconds(spread);
 
+  std::filesystem::create_directories(options.directory);
   auto env = cache::LmdbEnv::open(options.directory, kMapSize, cache::LmdbEnv::Access::ReadWrite);
   if (!env) {
     std::fprintf(stderr, "%s\n", env.error().message.c_str());
@@ -146,6 +148,5 @@ int main(int argc, char** argv) {
   mdb_env_set_flags((*env)->env(), MDB_NOSYNC, 1);
   Filler(**env, options).fill();
   mdb_env_sync((*env)->env(), 1);
-  (*env)->fill_up();
   return 0;
 }

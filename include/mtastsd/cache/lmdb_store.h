@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -16,19 +15,22 @@
 #include "mtastsd/cache/store.h"
 #include "mtastsd/cache/totals.h"
 
-struct MDB_txn;
-
 namespace mtastsd {
 class Log;
 }
 
 namespace mtastsd::cache {
 
+class CacheFile;
 class DueSelection;
-class Environments;
 class Pending;
-class Txn;
+class Salvage;
+class Writer;
 enum class Origin : std::uint8_t;
+
+// The exit status of a process whose cache file was damaged or cut short under it, or whose disk
+// failed at LMDB's own pages. It has said so; the next start heals.
+inline constexpr int kDamagedExit = 75;
 
 struct StoreOptions {
   std::string directory;
@@ -38,15 +40,19 @@ struct StoreOptions {
   enum class Commit { InBackground, WhenAsked };
   Commit commit = Commit::InBackground;
   const Clock* clock = nullptr;  // says what has expired; null: the system's
-  // How often a file that cannot be written, or is gone, is tried again.
-  Milliseconds mend_spacing{60000};
+  // How often the writer's thread tries again to write a file that could not be, and looks whether
+  // the file is still where it belongs.
+  Milliseconds look_after_spacing{60000};
 };
 
 // The cache in LMDB, with a writer thread that commits what the resolver puts, in batches.
-// Records that wait for their commit are held in memory, bounded, and found by find(). While the
-// directory cannot be written, what is there is still read, new records live in memory, and it is
-// tried again; a file that somebody deletes is put back, and one that is cut short or damaged is
-// replaced by a new one with what can be read of it.
+// Records that wait for their commit are held in memory, bounded, and every reader sees them. While
+// the directory cannot be written, what is there is still read, new records live in memory, and it
+// is tried again.
+//
+// A damaged file is found at the start, set aside, and every record that can still be read is kept;
+// where that takes long, answering begins meanwhile. One that is damaged or cut short in use ends
+// the process with kDamagedExit.
 class LmdbStore final : public Store {
  public:
   // Fails only where going on would be wrong: another daemon at work, a newer format. Anything
@@ -63,11 +69,10 @@ class LmdbStore final : public Store {
   // hardly any more changes can be held: what a refresh found could not be kept.
   std::vector<DomainName> due(const DueRequest& request) override;
 
+  // From any thread.
   std::unique_ptr<Reader> make_reader() const;
   const Counters& counters() const { return counters_; }
   bool writable() const;
-
-  // From any thread.
   CacheTotals totals() const;
   std::size_t pending() const;  // changes that wait for their commit
   // True while there is room for a bulk import.
@@ -81,40 +86,29 @@ class LmdbStore final : public Store {
   bool commit_now();
 
  private:
-  struct Work;
-
   LmdbStore(const StoreOptions& options, Log& log);
-  LmdbEnv& env() const;  // of the writer's thread, and there while writable()
-  void remember(const DomainName& domain, EntryPtr entry, Origin origin);
-  int make_room_on_disk();
-  int finish_transaction(Txn& txn);
+  void start_salvage();
+  bool remember(const DomainName& domain, EntryPtr entry, Origin origin);
   void select_due_in_memory(const DueRequest& request, DueSelection& selection);
   void select_due_on_disk(const DueRequest& request, DueSelection& selection);
-  void consider_due(const DueRequest& request, std::string_view key, WallTime expires_at,
-                    DueSelection& selection);
   void forget_index(std::string_view key);
   void note_read_error();
   void write_loop();
   bool has_work() const;
   bool write_batch();
   std::vector<std::string> take_stale_index();
-  int commit(Work& work);
-  int apply(MDB_txn* txn, Work& work, std::size_t number);
-  int trim(MDB_txn* txn);
-  int drop_negative(MDB_txn* txn, std::size_t count);
-  int evict(MDB_txn* txn, std::size_t target);
-  void finish(const Work& work);
   void note_commit_result(int rc, std::size_t changes);
 
   const StoreOptions options_;
   const Clock& clock_;
   Log& log_;
-  std::unique_ptr<Environments> environments_;
-  std::unique_ptr<Reader> reader_;  // depends-on: environments_; of the resolver's thread
-  SteadyTime last_read_error_{};    // of the resolver's thread
-  std::unique_ptr<Pending> pending_;
   Counters counters_;
-  bool failing_ = false;  // of the writer's thread
+  std::unique_ptr<CacheFile> file_;
+  std::unique_ptr<Pending> pending_;
+  std::unique_ptr<Reader> reader_;        // depends-on: file_, pending_; of the resolver's thread
+  std::unique_ptr<Writer> batch_writer_;  // depends-on: file_; of the writer's thread
+  SteadyTime last_read_error_{};          // of the resolver's thread
+  bool failing_ = false;                  // of the writer's thread
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;          // for the writer: work or stop
@@ -123,6 +117,7 @@ class LmdbStore final : public Store {
   std::uint64_t failed_attempts_ = 0;     // guarded by mutex_
   bool stop_ = false;                     // guarded by mutex_
   std::thread writer_;                    // depends-on: all above
+  std::unique_ptr<Salvage> salvage_;      // depends-on: all above
 };
 
 }  // namespace mtastsd::cache

@@ -1,30 +1,38 @@
 #pragma once
 
-#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/entry.h"
+#include "mtastsd/cache/store.h"
 #include "mtastsd/cache/versions.h"
 
 struct MDB_txn;
 
 namespace mtastsd::cache {
 
+class CacheFile;
 class LmdbEnv;
 class Pending;
 
 // Reads the cache: what is committed, and over it what waits for its commit. Without a lock where
-// nothing waits for the domain, and without copying. One a thread; outlives its snapshots and is
-// outlived by the store that made it.
+// nothing waits for the domain and the file can be written, and without copying. One a thread;
+// outlives its snapshots and is outlived by the store that made it.
 class Reader {
  public:
   // The newest of a domain, one domain at a time. Keep it short: it pins old pages of the file.
   class Snapshot {
    public:
     explicit Snapshot(Reader& reader) : reader_(reader) {}
-    ~Snapshot();
+    ~Snapshot() { reader_.end(); }
     Snapshot(const Snapshot&) = delete;
     Snapshot& operator=(const Snapshot&) = delete;
 
@@ -43,27 +51,37 @@ class Reader {
     std::optional<RecordError> damaged_;
   };
 
-  // `current`: the environment to read, which may change between snapshots; null is an empty cache.
-  Reader(const std::atomic<const LmdbEnv*>& current, const Pending& pending)
-      : current_(current), pending_(pending) {}
+  Reader(const CacheFile& file, const Pending& pending) : file_(file), pending_(pending) {}
   ~Reader();
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
   const Versions& versions() const;
 
- private:
-  friend class LmdbStore;
+  // Some of the entries, in the order of their names.
+  struct Page {
+    std::vector<std::pair<DomainName, EntryPtr>> entries;
+    std::string last;  // to be given to the next call; empty: there are no more
+  };
+  // Those behind `after`, empty for the first page. An entry that changes meanwhile is seen before
+  // or after. Copies, and holds up nobody.
+  Page page(const std::string& after);
 
+  // The keys of the due index in the time ranges of `request`, at most `most` from each end, with
+  // the end of each policy.
+  using VisitDue = std::function<void(std::string_view key, WallTime expires_at)>;
+  void each_due(const DueRequest& request, std::size_t most, const VisitDue& visit);
+
+ private:
   MDB_txn* begin();
   void end();
-  void forget_transaction();
 
-  const std::atomic<const LmdbEnv*>& current_;
+  const CacheFile& file_;
   const Pending& pending_;
-  const LmdbEnv* env_ = nullptr;  // that of txn_
-  MDB_txn* txn_ = nullptr;        // between snapshots: reset, to be renewed
-  bool reading_ = false;          // txn_ is in use
+  const LmdbEnv* env_ = nullptr;            // that of txn_
+  MDB_txn* txn_ = nullptr;                  // between snapshots: reset, to be renewed
+  bool reading_ = false;                    // txn_ is in use
+  std::unique_lock<std::mutex> read_only_;  // held while reading from a file that cannot be written
 };
 
 }  // namespace mtastsd::cache

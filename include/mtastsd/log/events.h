@@ -49,11 +49,9 @@ enum class Event {
   CacheWritable,
   CacheSetAside,
   CacheDamaged,
-  CacheGivenUp,
   CacheDiskFailed,
   CacheDeleted,
   CacheReplaced,
-  CacheRestored,
   CacheReadFailed,
   RecordUnreadable,
   CommitFailed,
@@ -159,29 +157,25 @@ inline constexpr std::array kEvents = {
     EventRow{Event::CacheWritable, LogLevel::Warn, "cache_writable",
              "The cache can be written again.", "directory"},
     EventRow{Event::CacheSetAside, LogLevel::Error, "cache_set_aside",
-             "The cache file is damaged and was set aside. The records that could be read were "
+             "The cache file was damaged and was set aside. Every record that could be read was "
              "kept, and the rest will be fetched again.",
-             "reason kept_as records_read"},
+             "kept_as records_read"},
     EventRow{Event::CacheDamaged, LogLevel::Error, "cache_damaged",
-             "The cache file is damaged. What can be read is still used, new policies are kept in "
-             "memory, and a new file is tried every minute.",
+             "The cache file was damaged or cut short while it was in use. mtastsd ends, and the "
+             "next start keeps every record that can still be read.",
              "directory reason"},
-    EventRow{Event::CacheGivenUp, LogLevel::Error, "cache_given_up",
-             "The cache file was damaged again and again and is no longer written. Check the disk "
-             "and restart mtastsd.",
-             "directory"},
     EventRow{Event::CacheDiskFailed, LogLevel::Error, "cache_disk_failed",
-             "The disk fails, and the cache is no longer written. Restart mtastsd when the disk "
-             "is repaired.",
-             "directory"},
+             "The disk failed while the cache was written. mtastsd ends, and the next start uses "
+             "what was stored before.",
+             "directory reason"},
     EventRow{Event::CacheDeleted, LogLevel::Error, "cache_deleted",
-             "The cache file was deleted under the running daemon.", "directory"},
+             "The cache file was deleted under the running daemon, which answers from it until it "
+             "stops. Save it with mtastsctl cache export, and restart mtastsd.",
+             "directory"},
     EventRow{Event::CacheReplaced, LogLevel::Error, "cache_replaced",
              "The cache file was replaced under the running daemon. Restart mtastsd to use the "
              "new one; what is stored until then is lost.",
              "directory"},
-    EventRow{Event::CacheRestored, LogLevel::Warn, "cache_restored",
-             "The deleted cache file was restored.", "directory"},
     EventRow{Event::CacheReadFailed, LogLevel::Error, "cache_read_failed",
              "The cache cannot be read, and policies are looked up anew. Check the disk.",
              "directory"},

@@ -2,10 +2,10 @@
 
 #include <lmdb.h>
 
-#include <cerrno>
 #include <utility>
 #include <vector>
 
+#include "lmdb/damage.h"
 #include "lmdb/env.h"
 #include "lmdb/tables.h"
 
@@ -37,22 +37,14 @@ Result<std::vector<Record>, int> read_page(const LmdbEnv& env, const std::string
   if (!txn) {
     return failure(int{txn.error()});
   }
-  const Cursor cursor = open_cursor(txn->get(), env.entries());
-  if (!cursor) {
-    return failure(int{ENOMEM});
-  }
-  MDB_val key = to_val(after);
-  MDB_val value;
-  int rc = mdb_cursor_get(cursor.get(), &key, &value, after.empty() ? MDB_FIRST : MDB_SET_RANGE);
-  if (rc == 0 && from_val(key) == after) {
-    rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT);
-  }
-  for (std::size_t bytes = 0; rc == 0 && page.size() < kPageRecords && bytes < kPageBytes;
-       rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
-    page.push_back({std::string(from_val(key)), std::string(from_val(value))});
-    bytes += page.back().bytes.size();
-  }
-  if (rc != 0 && rc != MDB_NOTFOUND) {
+  const int rc = each_record(
+      txn->get(), env.entries(), after,
+      [&page, bytes = std::size_t{0}](std::string_view key, std::string_view record) mutable {
+        page.push_back({std::string(key), std::string(record)});
+        bytes += record.size();
+        return page.size() < kPageRecords && bytes < kPageBytes;
+      });
+  if (rc != 0) {
     return failure(int{rc});
   }
   return page;
@@ -92,6 +84,10 @@ Result<std::unique_ptr<CacheView>, CacheView::OpenError> CacheView::open(
   if (!env) {
     return failure(explain(directory, std::move(env.error())));
   }
+  end_on_lost_page("mtastsctl: the cache in " + directory +
+                       " was cut short or cannot be read any more: restart mtastsd, which keeps "
+                       "every record that can still be read.",
+                   -1);
   return std::unique_ptr<CacheView>(new CacheView(directory, std::move(*env)));
 }
 

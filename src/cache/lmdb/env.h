@@ -1,17 +1,13 @@
 #pragma once
 
 #include <lmdb.h>
-#include <sys/types.h>
 
-#include <cstdint>
+#include <cstddef>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "map_guard.h"
-#include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/totals.h"
 
@@ -19,6 +15,8 @@ namespace mtastsd::cache {
 
 inline constexpr const char* kEntriesTable = "entries";
 inline constexpr const char* kTables[] = {"meta", kEntriesTable, "due", "negative"};
+inline constexpr char kDataFile[] = "/data.mdb";
+inline constexpr char kLmdbLockFile[] = "/lock.mdb";
 
 inline MDB_val to_val(std::string_view bytes) {
   return MDB_val{bytes.size(), const_cast<char*>(bytes.data())};
@@ -26,6 +24,9 @@ inline MDB_val to_val(std::string_view bytes) {
 inline std::string_view from_val(const MDB_val& val) {
   return {static_cast<const char*>(val.mv_data), val.mv_size};
 }
+
+// True for what LMDB says of a file whose pages are damaged or gone.
+bool is_damage(int rc);
 
 // A transaction that is aborted unless committed.
 class Txn {
@@ -49,21 +50,22 @@ class Txn {
   MDB_txn* txn_;
 };
 
-// An open cache directory: one LMDB environment with its tables. Never opened twice in one
-// process (an LMDB rule); the directory's lock keeps other daemons away.
+// An open LMDB environment with the tables of a cache. LMDB wants it opened once in a process.
 class LmdbEnv {
  public:
-  // ReadOnly falls back to ReadOnlyUnlocked where LMDB's lock file cannot be had: both are for
-  // files that nobody writes. Beside never does: a daemon may be writing.
-  enum class Access { ReadWrite, ReadOnly, ReadOnlyUnlocked, Beside };
+  // ReadOnly is for a file that nobody can write: it takes no place in LMDB's table of readers.
+  // Beside does: a daemon may be writing.
+  enum class Access { ReadWrite, ReadOnly, Beside };
   enum class OpenProblem { NotWritable, Damaged, Newer, Busy, Missing, Other };
   struct OpenError {
     OpenProblem problem;
-    std::string message;
+    std::string message;  // one sentence
   };
 
+  // The directory is there. `map_size` counts for ReadWrite.
   static Result<std::unique_ptr<LmdbEnv>, OpenError> open(const std::string& directory,
                                                           std::size_t map_size, Access access);
+  static OpenError error_of(const std::string& directory, int rc);
   ~LmdbEnv();
   LmdbEnv(const LmdbEnv&) = delete;
   LmdbEnv& operator=(const LmdbEnv&) = delete;
@@ -73,59 +75,23 @@ class LmdbEnv {
   MDB_dbi due() const { return due_; }            // due_at, domain -> end of the policy
   MDB_dbi negative() const { return negative_; }  // recheck_at, domain -> nothing: without one
 
-  // LMDB does not write pages that it took from the end of the file and gave back within one
-  // transaction, so that a sound file can be shorter than its header says. Makes it as long, so
-  // that one which is shorter at the next start is damaged. After each commit.
-  void fill_up() const;
-
-  // Whether its readers have their place in LMDB's lock file.
-  bool locks_readers() const;
-
-  // Writes all of it into its directory again, which is made if it is gone. Not when there is a
-  // data file: then it must not be called.
-  bool copy_back() const;
-  // Gives its lock of the directory away, to be opened again.
-  void release_directory();
-
-  // Whether the file that is written is the one in the directory: it may have been deleted.
-  bool still_in_place() const;
-  bool replaced() const;  // by another one
-
-  // Has the next open() to write find it damaged: it cannot be written any more for what is in it.
-  void mark_damaged();
-  // Whether somebody cut the file short since the last commit, or pages are lost: LMDB must not
-  // write then.
-  bool shortened() const;
-  // Whether something was looked for on a page that is gone from the file, and so not found.
-  bool lost_pages() const { return guard_ && guard_->lost_pages(); }
-
   // Bytes in use by data, of the map: what the transaction sees.
   std::size_t used_bytes(MDB_txn* txn) const;
   CacheTotals totals(MDB_txn* txn) const;
 
  private:
   LmdbEnv() = default;
-  bool cut_short(Access access) const;
   Result<void, OpenError> open_tables(const std::string& directory, Access access);
-  void guard_map();
-  std::size_t bytes_missing() const;
 
-  std::string directory_;
-  ino_t inode_ = 0;
-  bool opened_to_write_ = false;
-  int lock_fd_ = -1;
   MDB_env* env_ = nullptr;
-  std::optional<MapGuard> guard_;  // depends-on: env_
   MDB_dbi meta_ = 0;
   MDB_dbi entries_ = 0;
   MDB_dbi due_ = 0;
   MDB_dbi negative_ = 0;
 };
 
-// Moves a cache file that cannot be used out of the way, so that nothing is lost that
-// somebody might want to look at. Returns its new name, empty when there is no file.
-std::optional<std::string> set_aside(const std::string& directory);
-// Removes a cache file that was begun and could not be filled.
-void remove_cache(const std::string& directory);
+// What root makes in another user's directory is given to that user: the daemon that runs as that
+// user could not open it later.
+void give_to_owner_of(const std::string& directory, std::string_view file);
 
 }  // namespace mtastsd::cache

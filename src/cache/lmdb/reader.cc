@@ -2,70 +2,77 @@
 
 #include <lmdb.h>
 
+#include <map>
+
+#include "lmdb/cache_file.h"
 #include "lmdb/env.h"
+#include "lmdb/tables.h"
 #include "pending.h"
 
 namespace mtastsd::cache {
+namespace {
+
+// What one transaction of page() copies: some milliseconds.
+constexpr std::size_t kPageRecords = 2000;
+constexpr std::size_t kPageBytes = std::size_t{4} << 20;
+
+}  // namespace
 
 Reader::~Reader() {
-  forget_transaction();
+  if (txn_ != nullptr) {
+    mdb_txn_abort(txn_);
+  }
 }
 
 const Versions& Reader::versions() const {
   return pending_.versions();
 }
 
-void Reader::forget_transaction() {
-  if (txn_ != nullptr) {
-    mdb_txn_abort(txn_);
-    txn_ = nullptr;
-  }
-  reading_ = false;
-}
-
-// What is committed now. Null: there is no file, or LMDB cannot read it.
+// What is committed now. Null: there is no file, or LMDB cannot read it (and env_ is not null).
 MDB_txn* Reader::begin() {
   end();
-  const LmdbEnv* env = current_.load(std::memory_order_acquire);
-  if (env != env_) {
-    forget_transaction();
-    env_ = env;
+  env_ = file_.writable();
+  if (env_ == nullptr) {
+    auto read_only = file_.read_only();
+    env_ = read_only.env != nullptr ? read_only.env : file_.writable();
+    if (read_only.env != nullptr) {
+      read_only_ = std::move(read_only.lock);
+    }
   }
-  if (env == nullptr) {
+  if (env_ == nullptr) {
     return nullptr;
   }
-  if (txn_ == nullptr) {
-    if (mdb_txn_begin(env->env(), nullptr, MDB_RDONLY, &txn_) != 0) {
-      txn_ = nullptr;
-    }
-  } else if (mdb_txn_renew(txn_) != 0) {
-    forget_transaction();
-  }
-  reading_ = txn_ != nullptr;
-  return txn_;
+  int rc = txn_ == nullptr ? mdb_txn_begin(env_->env(), nullptr, MDB_RDONLY, &txn_)
+                           : mdb_txn_renew(txn_);
+  reading_ = rc == 0;
+  file_.end_if_damaged(rc);
+  return reading_ ? txn_ : nullptr;
 }
 
 void Reader::end() {
-  if (reading_) {
+  if (read_only_.owns_lock()) {
+    // This environment may be closed before the next snapshot.
+    mdb_txn_abort(std::exchange(txn_, nullptr));
+    read_only_ = {};
+  } else if (reading_) {
     mdb_txn_reset(txn_);
-    reading_ = false;
   }
-}
-
-Reader::Snapshot::~Snapshot() {
-  reader_.end();
+  reading_ = false;
 }
 
 // What waits is looked at first: a commit that comes between the two is then seen in the file.
 std::optional<EntryView> Reader::Snapshot::find(const DomainName& domain) {
   damaged_.reset();
-  const std::optional<Change> waiting = reader_.pending_.find(domain);
+  std::optional<Change> waiting = reader_.pending_.find(domain);
   std::optional<EntryView> found;
   if (!waiting || waiting->origin != Origin::Resolver) {
     found = committed(domain);
   }
   if (waiting && (!found || replaces(*waiting, found->facts()))) {
-    return waiting->entry ? std::optional(EntryView(waiting->entry)) : std::nullopt;
+    found.reset();
+    if (waiting->entry) {
+      found.emplace(std::move(waiting->entry));
+    }
   }
   return found;
 }
@@ -80,7 +87,8 @@ std::optional<EntryView> Reader::Snapshot::committed(const DomainName& domain) {
   MDB_val value;
   const int rc = mdb_get(txn, reader_.env_->entries(), &key, &value);
   if (rc != 0) {
-    failed_ = failed_ || rc != MDB_NOTFOUND || reader_.env_->lost_pages();
+    reader_.file_.end_if_damaged(rc);
+    failed_ = failed_ || rc != MDB_NOTFOUND;
     return std::nullopt;
   }
   const std::string_view record = from_val(value);
@@ -90,6 +98,72 @@ std::optional<EntryView> Reader::Snapshot::committed(const DomainName& domain) {
     return std::nullopt;
   }
   return EntryView(*view, record);
+}
+
+Reader::Page Reader::page(const std::string& after) {
+  const std::vector<Pending::Item> waiting =
+      pending_.behind(after);  // before the file, as in find()
+  Page page;
+  std::map<DomainName, EntryPtr> entries;
+  if (MDB_txn* const txn = begin()) {
+    const int rc =
+        each_record(txn, env_->entries(), after,
+                    [&, bytes = std::size_t{0}, records = std::size_t{0}](
+                        std::string_view key, std::string_view record) mutable {
+                      const auto domain = DomainName::parse(key);
+                      auto entry = decode_entry(record);
+                      if (domain && entry) {
+                        entries.emplace(*domain, std::make_shared<const Entry>(std::move(*entry)));
+                      }
+                      bytes += record.size();
+                      const bool full = ++records == kPageRecords || bytes >= kPageBytes;
+                      page.last = full ? std::string(key) : std::string();
+                      return !full;
+                    });
+    file_.end_if_damaged(rc);
+    end();
+  }
+  for (const auto& [domain, change] : waiting) {
+    if (!page.last.empty() && domain.view() > page.last) {
+      break;
+    }
+    const auto it = entries.find(domain);
+    if (it != entries.end() && !replaces(change, facts_of(*it->second))) {
+      continue;
+    }
+    if (change.entry) {
+      entries.insert_or_assign(domain, change.entry);
+    } else {
+      entries.erase(domain);
+    }
+  }
+  page.entries.assign(entries.begin(), entries.end());
+  return page;
+}
+
+// The index has both ends in reach: what is due at its beginning, and what is due later than
+// can be at its end.
+void Reader::each_due(const DueRequest& request, std::size_t most, const VisitDue& visit) {
+  MDB_txn* const txn = begin();
+  if (txn == nullptr) {
+    return;
+  }
+  const Cursor cursor = open_cursor(txn, env_->due());
+  MDB_val key;
+  MDB_val value;
+  for (const MDB_cursor_op start : {MDB_FIRST, MDB_LAST}) {
+    const bool forward = start == MDB_FIRST;
+    int rc = cursor ? mdb_cursor_get(cursor.get(), &key, &value, start) : MDB_NOTFOUND;
+    for (std::size_t seen = 0; rc == 0 && seen < most; ++seen) {
+      const WallTime due_at = index_time(from_val(key));
+      if (forward ? due_at > request.now : due_at <= request.farthest) {
+        break;
+      }
+      visit(from_val(key), index_time(from_val(value)));
+      rc = mdb_cursor_get(cursor.get(), &key, &value, forward ? MDB_NEXT : MDB_PREV);
+    }
+    file_.end_if_damaged(rc);
+  }
 }
 
 }  // namespace mtastsd::cache

@@ -1,5 +1,6 @@
 #include "lmdb/tables.h"
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
@@ -60,6 +61,10 @@ WallTime index_time(std::string_view bytes) {
   return WallTime(Seconds(static_cast<std::int64_t>(seconds)));
 }
 
+std::optional<DomainName> index_domain(std::string_view key) {
+  return DomainName::parse(key.size() < kTimeBytes ? key : key.substr(kTimeBytes));
+}
+
 int write_record(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain,
                  std::string_view record) {
   MDB_val key = to_val(domain.view());
@@ -96,6 +101,23 @@ int write_record(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain,
 Cursor open_cursor(MDB_txn* txn, MDB_dbi table) {
   MDB_cursor* cursor = nullptr;
   return Cursor(mdb_cursor_open(txn, table, &cursor) == 0 ? cursor : nullptr);
+}
+
+int each_record(MDB_txn* txn, MDB_dbi table, std::string_view after, const VisitRecord& visit) {
+  const Cursor cursor = open_cursor(txn, table);
+  if (!cursor) {
+    return ENOMEM;
+  }
+  MDB_val key = to_val(after);
+  MDB_val value;
+  int rc = mdb_cursor_get(cursor.get(), &key, &value, after.empty() ? MDB_FIRST : MDB_SET_RANGE);
+  if (rc == 0 && from_val(key) == after) {
+    rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT);
+  }
+  while (rc == 0 && visit(from_val(key), from_val(value))) {
+    rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT);
+  }
+  return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 }  // namespace mtastsd::cache

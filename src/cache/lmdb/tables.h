@@ -2,7 +2,9 @@
 
 #include <lmdb.h>
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +21,9 @@ std::string index_key(WallTime time, const DomainName& domain);
 // there is none.
 WallTime index_time(std::string_view bytes);
 
+// The domain of an index key, if it names one.
+std::optional<DomainName> index_domain(std::string_view key);
+
 // Stores a record and its place in the index that it belongs to, in exchange for what the domain
 // had. An empty record takes the domain away. Returns an LMDB error, or 0.
 int write_record(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain,
@@ -31,5 +36,10 @@ using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
 
 // Null when LMDB has none to give.
 Cursor open_cursor(MDB_txn* txn, MDB_dbi table);
+
+// The records of a table behind `after` (empty: all), by key, until `visit` returns false. Returns
+// an LMDB error, or 0.
+using VisitRecord = std::function<bool(std::string_view key, std::string_view record)>;
+int each_record(MDB_txn* txn, MDB_dbi table, std::string_view after, const VisitRecord& visit);
 
 }  // namespace mtastsd::cache

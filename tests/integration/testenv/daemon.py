@@ -85,6 +85,13 @@ class Mtastsd:
         child.stop(signal.SIGKILL)
         self._check_log()
 
+    def wait_end(self, timeout=sandbox.WAIT):
+        """It ends by itself: its exit status."""
+        child, self._child = self._child, None
+        status = child.process.wait(timeout)
+        self._check_log()
+        return status
+
     def reload(self):
         os.kill(self.pid, signal.SIGHUP)
 

@@ -118,6 +118,19 @@ TEST(Pending, WhatWasSalvagedNeverReplacesWhatWaits) {
   ASSERT_TRUE(put(pending, "b.example", policy(10, "salvaged"), Origin::Salvaged));
   ASSERT_TRUE(put(pending, "b.example", policy(10, "new")));
   EXPECT_EQ(id_of(pending, "b.example"), "new");
+  EXPECT_EQ(pending.salvaged(), 0U);
+}
+
+TEST(Pending, OfTwoSalvagedRecordsOfADomainTheNewerStays) {
+  Pending pending;
+  Entry newer = *policy(10, "newer");
+  newer.txt_checked_at += Seconds(1);
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(put(pending, "a.example", policy(10, "older"), Origin::Salvaged));
+    ASSERT_TRUE(put(pending, "a.example", std::make_shared<const Entry>(newer), Origin::Salvaged));
+    EXPECT_EQ(id_of(pending, "a.example"), "newer");
+  }
+  EXPECT_EQ(pending.salvaged(), 1U);
 }
 
 TEST(Pending, AVersionChangesWithWhatAReaderSees) {
@@ -142,21 +155,21 @@ TEST(Pending, AVersionChangesWithWhatAReaderSees) {
   EXPECT_TRUE(changed());
 }
 
-TEST(Pending, ARangeIsInTheOrderOfNames) {
+TEST(Pending, GivesThoseBehindANameInTheOrderOfNames) {
   Pending pending;
   for (const char* domain : {"d.example", "b.example", "c.example", "a.example"}) {
     ASSERT_TRUE(put(pending, domain, negative()));
   }
-  const auto names = [&](const std::string& after, const std::string& last) {
+  const auto names = [&](std::string_view after) {
     std::string text;
-    for (const auto& item : pending.range(after, last)) {
+    for (const auto& item : pending.behind(after)) {
       text += item.domain.str()[0];
     }
     return text;
   };
-  EXPECT_EQ(names("", ""), "abcd");
-  EXPECT_EQ(names("a.example", "c.example"), "bc");
-  EXPECT_EQ(names("c", ""), "cd");
+  EXPECT_EQ(names(""), "abcd");
+  EXPECT_EQ(names("a.example"), "bcd");
+  EXPECT_EQ(names("c"), "cd");
 }
 
 TEST(Replaces, OnlyWhatIsNewerOrKnowsOfTheCommittedPolicy) {

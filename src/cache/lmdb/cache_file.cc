@@ -1,0 +1,271 @@
+// The first byte of the lock file says how the last daemon ended: nothing or '0': as it should;
+// kDamagedMark: it met damage, so the file is set aside without a look; '1' to '9': it died, so
+// many times in a row within the first minute. After the second time the look at the file is a long
+// one: what is in it may be why.
+//
+// Logs: cache_not_writable, cache_writable, cache_deleted and cache_replaced (each minute, later
+// each hour), cache_damaged and cache_disk_failed (the process ends).
+
+#include "lmdb/cache_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "lmdb/damage.h"
+#include "lmdb/pages.h"
+#include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/log/log.h"
+
+namespace mtastsd::cache {
+namespace {
+
+using Problem = LmdbEnv::OpenProblem;
+
+constexpr char kLockFile[] = "/mtastsd.lock";
+constexpr char kBeingSalvaged[] = "/data.mdb.salvage";
+constexpr char kKeptDamaged[] = "/data.mdb.damaged-";
+constexpr Milliseconds kShortLook{50};
+constexpr Milliseconds kLongLook{20000};
+constexpr unsigned kSaidEachMinute = 5;  // then each hour
+constexpr std::chrono::minutes kMinute{1};
+constexpr std::chrono::minutes kHour{60};
+
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
+std::string dated_name(const std::string& directory) {
+  std::string name = directory + kKeptDamaged + std::to_string(std::time(nullptr));
+  while (exists(name)) {
+    name += '+';
+  }
+  return name;
+}
+
+void on_lmdb_assertion(MDB_env* env, const char*) {
+  static_cast<const CacheFile*>(mdb_env_get_userctx(env))->end(MDB_CORRUPTED);
+}
+
+}  // namespace
+
+CacheFile::CacheFile(std::string directory, std::size_t map_size, Log& log)
+    : directory_(std::move(directory)), map_size_(map_size), log_(log) {}
+
+CacheFile::~CacheFile() {
+  const bool clean = writable() != nullptr;
+  env_.reset();
+  if (lock_fd_ >= 0) {
+    if (clean) {
+      [[maybe_unused]] const int rc = ::ftruncate(lock_fd_, 0);
+    }
+    end_on_lost_page("", -1);
+    ::close(lock_fd_);
+  }
+}
+
+Result<void, std::string> CacheFile::open() {
+  auto env = open_to_write();
+  if (env) {
+    use(std::move(*env));
+    return {};
+  }
+  if (env.error().problem == Problem::Busy || env.error().problem == Problem::Newer) {
+    return failure(std::move(env.error().message));
+  }
+  log_.write(Event::CacheNotWritable, {{"reason", env.error().message}});
+  if (auto read_only = open_to_read(); !read_only && read_only.error().problem == Problem::Newer) {
+    return failure(std::move(read_only.error().message));
+  }
+  return {};
+}
+
+Result<void, CacheFile::OpenError> CacheFile::open_to_read() {
+  if (examine(path(kDataFile), kShortLook) != Examined::Sound) {
+    return {};
+  }
+  auto read_only = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadOnly);
+  if (!read_only) {
+    return failure(std::move(read_only.error()));
+  }
+  env_ = std::move(*read_only);
+  return {};
+}
+
+Result<void, CacheFile::OpenError> CacheFile::lock_directory() {
+  if (lock_fd_ >= 0) {
+    return {};
+  }
+  std::error_code ec;
+  std::filesystem::create_directories(directory_, ec);
+  if (ec) {
+    return failure(LmdbEnv::error_of(directory_, ec.value()));
+  }
+  const int fd = ::open(path(kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (fd < 0) {
+    return failure(LmdbEnv::error_of(directory_, errno));
+  }
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    ::close(fd);
+    return failure(OpenError{Problem::Busy, "cache " + directory_ +
+                                                " is in use by another mtastsd: stop that one, or "
+                                                "give this one another [cache] directory"});
+  }
+  lock_fd_ = fd;
+  give_to_owner_of(directory_, kLockFile);
+  [[maybe_unused]] const ssize_t got = ::pread(fd, &last_mark_, 1, 0);
+  return {};
+}
+
+Result<std::unique_ptr<LmdbEnv>, CacheFile::OpenError> CacheFile::open_to_write() {
+  if (auto locked = lock_directory(); !locked) {
+    return failure(std::move(locked.error()));
+  }
+  const Milliseconds limit = last_mark_ >= '2' && last_mark_ <= '9' ? kLongLook : kShortLook;
+  const bool damaged =
+      exists(path(kDataFile)) &&
+      (last_mark_ == kDamagedMark || examine(path(kDataFile), limit) == Examined::Damaged);
+  if (damaged && !set_aside()) {
+    return failure(OpenError{Problem::NotWritable,
+                             "cache " + directory_ + " is damaged and cannot be renamed"});
+  }
+  if (exists(path(kBeingSalvaged))) {
+    damaged_file_ = path(kBeingSalvaged);
+  }
+  auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
+  if (!env && env.error().problem == Problem::Damaged && set_aside()) {
+    env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
+  }
+  return env;
+}
+
+// Of two damaged files the older one has the policies: the newer was to take its place.
+bool CacheFile::set_aside() {
+  const bool first = !exists(path(kBeingSalvaged));
+  const std::string to = first ? path(kBeingSalvaged) : dated_name(directory_);
+  if (std::rename(path(kDataFile).c_str(), to.c_str()) != 0) {
+    return false;
+  }
+  std::remove(path(kLmdbLockFile).c_str());
+  damaged_file_ = path(kBeingSalvaged);
+  last_mark_ = '\0';
+  return true;
+}
+
+void CacheFile::use(std::unique_ptr<LmdbEnv> env) {
+  env_ = std::move(env);
+  mdb_env_set_userctx(env_->env(), this);
+  mdb_env_set_assert(env_->env(), on_lmdb_assertion);
+  struct ::stat file {};
+  if (::stat(path(kDataFile).c_str(), &file) == 0) {
+    inode_ = file.st_ino;
+  }
+  length_ = length();
+  const bool died = last_mark_ >= '1' && last_mark_ <= '9';
+  write_mark(died ? static_cast<char>(std::min(last_mark_ + 1, int{'9'})) : '1');
+  end_on_lost_page("mtastsd: the cache in " + directory_ +
+                       " was cut short or cannot be read any more. The process ends with status " +
+                       std::to_string(kDamagedExit) +
+                       "; the next start keeps every record that can still be read.",
+                   lock_fd_);
+  writable_.store(env_.get(), std::memory_order_release);
+}
+
+void CacheFile::write_mark(char mark) const {
+  if (lock_fd_ >= 0) {
+    [[maybe_unused]] const ssize_t written = ::pwrite(lock_fd_, &mark, 1, 0);
+  }
+}
+
+CacheFile::ReadOnly CacheFile::read_only() const {
+  std::unique_lock lock(mutex_);
+  LmdbEnv* const env = writable() == nullptr ? env_.get() : nullptr;
+  return {std::move(lock), env};
+}
+
+CacheTotals CacheFile::totals() const {
+  const ReadOnly locked = writable() == nullptr ? read_only() : ReadOnly{};
+  const LmdbEnv* const env = locked.env != nullptr ? locked.env : writable();
+  if (env == nullptr) {
+    return {};
+  }
+  const auto txn = Txn::begin(env->env(), MDB_RDONLY);
+  return txn ? env->totals(txn->get()) : CacheTotals{};
+}
+
+std::string CacheFile::finish_damaged_file() {
+  std::string kept = dated_name(directory_);
+  std::rename(std::exchange(damaged_file_, {}).c_str(), kept.c_str());
+  return kept;
+}
+
+void CacheFile::look_after() {
+  if (writable() == nullptr) {
+    const std::lock_guard lock(mutex_);
+    env_.reset();  // LMDB wants one in a process
+    if (auto env = open_to_write()) {
+      use(std::move(*env));
+      log_.write(Event::CacheWritable, {{"directory", directory_}});
+    } else {
+      [[maybe_unused]] const auto read_only = open_to_read();
+    }
+    return;
+  }
+  write_mark('1');
+  check();
+}
+
+off_t CacheFile::length() const {
+  int fd = -1;
+  struct ::stat file {};
+  return mdb_env_get_fd(env_->env(), &fd) == 0 && ::fstat(fd, &file) == 0 ? file.st_size : 0;
+}
+
+void CacheFile::check() {
+  const off_t now = length();
+  if (now < length_) {
+    end(MDB_CORRUPTED);
+  }
+  length_ = now;
+  struct ::stat file {};
+  const bool there = ::stat(path(kDataFile).c_str(), &file) == 0;
+  if (there && file.st_ino == inode_) {
+    times_said_ = 0;
+    return;
+  }
+  const SteadyTime at = std::chrono::steady_clock::now();
+  if (times_said_ == 0 || at >= said_ + (times_said_ < kSaidEachMinute ? kMinute : kHour)) {
+    ++times_said_;
+    said_ = at;
+    log_.write(there ? Event::CacheReplaced : Event::CacheDeleted, {{"directory", directory_}});
+  }
+}
+
+void CacheFile::end(int rc) const {
+  // After MDB_PANIC the disk refused a page; the file is as sound as after a power cut.
+  if (rc != MDB_PANIC) {
+    write_mark(kDamagedMark);
+  }
+  log_.write(rc == MDB_PANIC ? Event::CacheDiskFailed : Event::CacheDamaged,
+             {{"directory", directory_}, {"reason", mdb_strerror(rc)}});
+  log_.flush();
+  ::_exit(kDamagedExit);
+}
+
+void CacheFile::end_if_damaged(int rc) const {
+  if (is_damage(rc)) {
+    end(rc);
+  }
+}
+
+}  // namespace mtastsd::cache
