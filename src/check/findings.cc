@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <array>
 
-#include "mtastsd/base/ascii.h"
 #include "mtastsd/check/score.h"
 #include "rules.h"
 
 namespace mtastsd::check {
 namespace {
 
-using enum Severity;
+using enum report::Severity;
 
 constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds = {{
     {Code::RecordUnknown, "mta_sts_record_unknown", Info,
@@ -236,16 +235,7 @@ constexpr std::array<PartKind, static_cast<std::size_t>(Part::Count)> kParts = {
     {Part::Reports, "reports", 10, "a valid TLSRPT record with a destination that can be used"},
 }};
 
-template <typename Table>
-constexpr bool in_order(const Table& table) {
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    if (static_cast<std::size_t>(table[i].id) != i) {
-      return false;
-    }
-  }
-  return true;
-}
-static_assert(in_order(kKinds) && in_order(kParts));
+static_assert(report::is_complete(kKinds) && report::is_complete(kParts));
 
 constexpr int sum_of_parts() {
   int sum = 0;
@@ -257,31 +247,6 @@ constexpr int sum_of_parts() {
 static_assert(sum_of_parts() == kFullScore);
 
 }  // namespace
-
-std::string_view to_string(Severity severity) {
-  switch (severity) {
-    case Info:
-      return "INFO";
-    case Low:
-      return "LOW";
-    case Medium:
-      return "MEDIUM";
-    case High:
-      return "HIGH";
-  }
-  return "INFO";
-}
-
-std::optional<Severity> parse_severity(std::string_view text) {
-  for (const Severity severity : {Info, Low, Medium, High}) {
-    const std::string_view name = to_string(severity);
-    if (std::equal(text.begin(), text.end(), name.begin(), name.end(),
-                   [](char a, char b) { return (is_alpha(a) ? a & ~0x20 : a) == b; })) {
-      return severity;
-    }
-  }
-  return std::nullopt;
-}
 
 std::span<const FindingKind> finding_kinds() {
   return kKinds;

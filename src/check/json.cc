@@ -273,15 +273,16 @@ Json facts_json(const Report& report) {
 Json report_json(const Report& report) {
   Json findings = Json::array();
   for (const Finding& finding : report.findings()) {
-    findings.push_back({{"code", finding.kind->code},
-                        {"severity", to_string(finding.kind->severity)},
-                        {"detail", text_or_null(finding.detail)},
-                        {"meaning", finding.kind->meaning},
-                        {"fix", text_or_null(std::string(finding.kind->fix))}});
+    findings.push_back(report::json_of({finding.kind->code,
+                                        finding.kind->severity,
+                                        finding.detail,
+                                        finding.kind->meaning,
+                                        finding.kind->fix,
+                                        {}}));
   }
   Json parts = Json::array();
   for (const PartScore& part : report.score().parts) {
-    parts.push_back({{"name", part.kind->name},
+    parts.push_back({{"name", part.kind->code},
                      {"points", part.known ? Json(part.points) : Json(nullptr)},
                      {"max", part.kind->max},
                      {"why", part.why}});
@@ -307,7 +308,7 @@ std::string to_json(const std::vector<const Report*>& reports) {
     list.push_back(report_json(*report));
   }
   const Json document = {{"format", kFormat}, {"reports", list}};
-  return document.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+  return report::to_text(document);
 }
 
 }  // namespace mtastsd::check

@@ -5,6 +5,7 @@
 
 #include "analysis.h"
 #include "mtastsd/base/text.h"
+#include "mtastsd/term/terminal.h"
 #include "mtastsd/term/wrapping.h"
 #include "sections.h"
 
@@ -15,45 +16,21 @@ using term::wrapped;
 
 constexpr std::size_t kColumns = 80;
 constexpr std::size_t kLabelWidth = 14;
-constexpr std::size_t kSeverityWidth = 10;
 
-struct Style {
-  bool colour;
-  std::string in(std::string_view code, std::string_view text) const {
-    return colour ? "\x1b[" + std::string(code) + "m" + std::string(text) + "\x1b[0m"
-                  : std::string(text);
-  }
-  std::string bold(std::string_view text) const { return in("1", text); }
-};
-
-std::string_view colour_of(Severity severity) {
-  switch (severity) {
-    case Severity::High:
-      return "1;31";
-    case Severity::Medium:
-      return "33";
-    case Severity::Low:
-      return "36";
-    case Severity::Info:
-      return "2";
-  }
-  return "0";
-}
-
-std::string_view colour_of(Mark mark) {
+term::Colour colour_of(Mark mark) {
   switch (mark) {
     case Mark::Good:
-      return "32";
+      return term::Colour::Green;
     case Mark::Fault:
     case Mark::Unknown:
-      return "33";
+      return term::Colour::Yellow;
     case Mark::Error:
-      return "31";
+      return term::Colour::Red;
     case Mark::None:
     case Mark::Note:
       break;
   }
-  return "0";
+  return term::Colour::None;
 }
 
 std::string_view word_for(Mark mark) {
@@ -72,16 +49,6 @@ std::string_view word_for(Mark mark) {
       break;
   }
   return "";
-}
-
-// Colours the first appearance of a label, which wrapped() has laid out without them.
-std::string coloured(std::string line, std::string_view label, std::string_view code,
-                     const Style& style) {
-  if (!style.colour || label.empty() || code == "0") {
-    return line;
-  }
-  const std::size_t at = line.find(label);
-  return line.replace(at, label.size(), style.in(code, label));
 }
 
 bool refuses_mail(const std::vector<Finding>& findings) {
@@ -157,39 +124,31 @@ std::string score_text(const Score& score) {
          std::to_string(kFullScore);
 }
 
-std::string title_of(const Finding& finding) {
-  return std::string(finding.kind->code) + (finding.detail.empty() ? "" : ": " + finding.detail);
-}
-
 // What a kind of finding means is said once, after the last of its kind.
-std::string text_of(const std::vector<Finding>& findings, const Style& style) {
+std::string text_of(const std::vector<Finding>& findings, const term::Terminal& terminal) {
   std::string text;
   for (std::size_t i = 0; i < findings.size(); ++i) {
-    const Finding& finding = findings[i];
-    const std::string severity(to_string(finding.kind->severity));
-    text += coloured(wrapped("  " + severity, kSeverityWidth, title_of(finding), kColumns),
-                     severity, colour_of(finding.kind->severity), style);
-    if (i + 1 < findings.size() && findings[i + 1].kind == finding.kind) {
-      continue;
+    const FindingKind& kind = *findings[i].kind;
+    report::Shown shown{kind.code, kind.severity, findings[i].detail, kind.meaning, kind.fix, {}};
+    if (i + 1 < findings.size() && findings[i + 1].kind == &kind) {
+      shown.meaning = shown.fix = "";
     }
-    text += wrapped("", kSeverityWidth, finding.kind->meaning, kColumns);
-    if (!finding.kind->fix.empty()) {
-      text += wrapped("", kSeverityWidth, "Fix: " + std::string(finding.kind->fix), kColumns);
-    }
+    text += report::text_of(shown, terminal, kColumns);
   }
   return text;
 }
 
-std::string text_of(const Section& section, const Style& style) {
+std::string text_of(const Section& section, const term::Terminal& terminal) {
   constexpr std::size_t kMarkWidth = 6;
-  std::string text = "\n" + style.bold(section.title) + "\n";
+  std::string text = "\n" + term::paint(terminal, term::Colour::Bold, section.title) + "\n";
   for (const Line& line : section.lines) {
-    std::string label = "  " + line.label;
-    label.resize(std::max(label.size(), kLabelWidth), ' ');
+    const std::string label = term::padded("  " + line.label, kLabelWidth);
     const std::string_view word = word_for(line.mark);
-    label += word;
-    text += coloured(wrapped(label, kLabelWidth + kMarkWidth, line.text, kColumns), word,
-                     colour_of(line.mark), style);
+    // The colour goes around a word that is laid out already.
+    const std::string lines =
+        wrapped(label + std::string(word), kLabelWidth + kMarkWidth, line.text, kColumns);
+    text += label + term::paint(terminal, colour_of(line.mark), word) +
+            lines.substr(std::min(label.size() + word.size(), lines.size()));
   }
   return text;
 }
@@ -256,29 +215,32 @@ bool Report::found_at_least(Severity severity) const {
 }
 
 std::string Report::text(bool colour) const {
-  const Style style{colour};
+  const term::Terminal terminal{true, colour, kColumns};
+  const auto bold = [&](std::string_view words) {
+    return term::paint(terminal, term::Colour::Bold, words);
+  };
   std::string verdict = wrapped("", 0, verdict_line(), kColumns);
   verdict.pop_back();
-  std::string text = style.bold(verdict) + "\n";
+  std::string text = bold(verdict) + "\n";
   if (!findings_.empty()) {
-    text += "\n" + style.bold("Findings") + "\n";
+    text += "\n" + bold("Findings") + "\n";
   }
-  text += text_of(findings_, style);
+  text += text_of(findings_, terminal);
   if (!advice_.empty()) {
-    text += "\n" + style.bold("Next steps") + "\n";
+    text += "\n" + bold("Next steps") + "\n";
     std::size_t number = 0;
     for (const std::string& step : advice_) {
       text += wrapped("  " + std::to_string(++number) + ".", 5, step, kColumns);
     }
   }
   for (const Section& section : sections(*this)) {
-    text += text_of(section, style);
+    text += text_of(section, terminal);
   }
-  text += "\n" + style.bold("Score " + score_text(score_)) + "\n";
+  text += "\n" + bold("Score " + score_text(score_)) + "\n";
   for (const PartScore& part : score_.parts) {
     std::string points = part.known ? std::to_string(part.points) : "?";
     points += "/" + std::to_string(part.kind->max);
-    std::string label = "  " + std::string(part.kind->name);
+    std::string label = "  " + std::string(part.kind->code);
     label.resize(std::max(label.size() + 1, kLabelWidth + 2), ' ');
     text += wrapped(label + points, kLabelWidth + 8, part.why, kColumns);
   }
@@ -313,7 +275,7 @@ std::string Report::markdown() const {
   text += "\n### Score " + score_text(score_) + "\n\n| part | points | of | why |\n" +
           "| --- | --- | --- | --- |\n";
   for (const PartScore& part : score_.parts) {
-    text += "| " + plain(part.kind->name) + " | " +
+    text += "| " + plain(part.kind->code) + " | " +
             (part.known ? std::to_string(part.points) : "?") + " | " +
             std::to_string(part.kind->max) + " | " + plain(part.why) + " |\n";
   }
@@ -331,7 +293,7 @@ std::string list_of_findings() {
   }
   text += "\nParts of the score, " + std::to_string(kFullScore) + " in all\n";
   for (const PartKind& part : score_parts()) {
-    text += wrapped("  " + std::string(part.name), 18,
+    text += wrapped("  " + std::string(part.code), 18,
                     std::to_string(part.max) + "  " + std::string(part.rule), kColumns);
   }
   return text;

@@ -48,7 +48,7 @@ void add_doctor(Verb& root) {
       "Examples:\n"
       "  mtastsctl doctor\n"
       "  mtastsctl doctor --postfix-config /etc/postfix-out\n"
-      "  mtastsctl doctor --json | jq '.findings[] | select(.severity == \"error\")'\n\n"
+      "  mtastsctl doctor --json | jq '.findings[] | select(.severity == \"HIGH\")'\n\n"
       "Exit status: 0 all is well, 1 something is wrong, 2 it could not be found out.");
 }
 

@@ -2,6 +2,7 @@
 #include "mtastsd/doctor/findings.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
@@ -12,10 +13,69 @@ namespace {
 
 using config::ListenAddress;
 
+constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds = {{
+    {Code::Ca, "ca", Severity::Ok},
+    {Code::CaExpired, "ca_expired", Severity::High},
+    {Code::CaFew, "ca_few", Severity::Info},
+    {Code::CaMissing, "ca_missing", Severity::High},
+    {Code::CaPathUseless, "ca_path_useless", Severity::High},
+    {Code::CaUnchecked, "ca_unchecked", Severity::Unknown},
+    {Code::CaUnusable, "ca_unusable", Severity::High},
+    {Code::ChrootPath, "chroot_path", Severity::High},
+    {Code::Config, "config", Severity::Ok},
+    {Code::ConfigUnusable, "config_unusable", Severity::High},
+    {Code::ConnectionsFew, "connections_few", Severity::Medium},
+    {Code::DaemonAddress, "daemon_address", Severity::Medium},
+    {Code::DaemonAnswers, "daemon_answers", Severity::Ok},
+    {Code::DaemonSilent, "daemon_silent", Severity::High},
+    {Code::DaemonUnchecked, "daemon_unchecked", Severity::Unknown},
+    {Code::DaneAndSts, "dane_and_sts", Severity::Info},
+    {Code::DaneIgnoresErrors, "dane_ignores_errors", Severity::Medium},
+    {Code::DaneWithoutDnssec, "dane_without_dnssec", Severity::Medium},
+    {Code::DnsDisabled, "dns_disabled", Severity::Medium},
+    {Code::HostName, "host_name", Severity::Info},
+    {Code::MapBroken, "map_broken", Severity::High},
+    {Code::MapHidden, "map_hidden", Severity::High},
+    {Code::MapMissing, "map_missing", Severity::High},
+    {Code::MapNameUnknown, "map_name_unknown", Severity::Medium},
+    {Code::MapOffHere, "map_off_here", Severity::Medium},
+    {Code::MapOrder, "map_order", Severity::Info},
+    {Code::MapSyntax, "map_syntax", Severity::High},
+    {Code::MapTwice, "map_twice", Severity::Medium},
+    {Code::MapUnchecked, "map_unchecked", Severity::Unknown},
+    {Code::MxPatternsOff, "mx_patterns_off", Severity::Medium},
+    {Code::PostfixSocketmap, "postfix_socketmap", Severity::High},
+    {Code::PostfixVersion, "postfix_version", Severity::Ok},
+    {Code::Profile, "profile", Severity::Ok},
+    {Code::ProfileNoSni, "profile_no_sni", Severity::Medium},
+    {Code::ProfileTesting, "profile_testing", Severity::Info},
+    {Code::ProfileTooNew, "profile_too_new", Severity::High},
+    {Code::ProfileTooOld, "profile_too_old", Severity::Medium},
+    {Code::Proxy, "proxy", Severity::Info},
+    {Code::ProxyReadMaps, "proxy_read_maps", Severity::High},
+    {Code::Relayhost, "relayhost", Severity::Info},
+    {Code::SmtpMissing, "smtp_missing", Severity::High},
+    {Code::Socket, "socket", Severity::Ok},
+    {Code::SocketDenied, "socket_denied", Severity::High},
+    {Code::SocketGone, "socket_gone", Severity::High},
+    {Code::SocketPlace, "socket_place", Severity::Medium},
+    {Code::SocketUnchecked, "socket_unchecked", Severity::Unknown},
+    {Code::TlsLevel, "tls_level", Severity::Ok},
+    {Code::TlsLevelNone, "tls_level_none", Severity::Medium},
+    {Code::TlsLevelStrict, "tls_level_strict", Severity::Info},
+    {Code::TlsLevelUnknown, "tls_level_unknown", Severity::High},
+    {Code::TlsLog, "tls_log", Severity::Info},
+    {Code::TlsPerSite, "tls_per_site", Severity::Info},
+    {Code::TlsrptWithoutPolicy, "tlsrpt_without_policy", Severity::Medium},
+    {Code::TrustAnchors, "trust_anchors", Severity::Medium},
+}};
+static_assert(report::is_complete(kKinds));
+
 constexpr std::string_view kSocketDirectory = "run/mtastsd";
 
 bool same(const Finding& a, const Finding& b) {
-  return a.code == b.code && a.subject == b.subject && a.text == b.text && a.fixes == b.fixes;
+  return a.kind == b.kind && a.severity == b.severity && a.subject == b.subject &&
+         a.text == b.text && a.fixes == b.fixes;
 }
 
 // One finding for the same thing at several services.
@@ -31,15 +91,17 @@ void merge(std::vector<Finding>& all, std::vector<Finding> found, const std::str
 Finding judge_version(const Facts& facts) {
   const auto profile = postfix::profile_for_postfix(facts.version);
   if (!profile) {
-    return {"postfix_version", Severity::Error, "mail_version",
-            "Postfix " + facts.version + " cannot ask mtastsd: socketmap came with 2.10"};
+    Finding found{Code::PostfixVersion, "mail_version",
+                  "Postfix " + facts.version + " cannot ask mtastsd: socketmap came with 2.10"};
+    found.severity = Severity::High;
+    return found;
   }
   if (!facts.has_socketmap) {
-    return {"postfix_socketmap", Severity::Error, "postconf -m",
+    return {Code::PostfixSocketmap, "postconf -m",
             "this Postfix was built without socketmap tables; install one that has them"};
   }
   const std::string map = recommended_map(facts);
-  return {"postfix_version", Severity::Good, "mail_version",
+  return {Code::PostfixVersion, "mail_version",
           "Postfix " + facts.version + " goes with the map \"" + map + "\""};
 }
 
@@ -47,14 +109,14 @@ Finding judge_configuration(const Facts& facts) {
   const std::string path =
       facts.config_path.empty() ? "the built-in configuration" : facts.config_path;
   if (!facts.config_error.empty()) {
-    return {"config_unusable", Severity::Error, "mtastsd.toml",
+    return {Code::ConfigUnusable, "mtastsd.toml",
             "cannot be used, so its addresses and maps are not compared: " + facts.config_error};
   }
   std::string listen;
   for (const ListenAddress& address : facts.daemon.socketmap.listen) {
     listen += (listen.empty() ? "" : ", ") + address.str();
   }
-  return {"config", Severity::Good, "mtastsd.toml", path + ": mtastsd is to listen at " + listen};
+  return {Code::Config, "mtastsd.toml", path + ": mtastsd is to listen at " + listen};
 }
 
 void judge_connections(const Facts& facts, std::vector<Finding>& found) {
@@ -63,8 +125,7 @@ void judge_connections(const Facts& facts, std::vector<Finding>& found) {
   std::from_chars(text.data(), text.data() + text.size(), limit);
   const std::size_t most = limit * std::max<std::size_t>(facts.services.size(), 1);
   if (!facts.config_error.empty() || facts.daemon.socketmap.max_connections >= most) return;
-  found.push_back({"connections_few",
-                   Severity::Warning,
+  found.push_back({Code::ConnectionsFew,
                    "max_connections",
                    "mtastsd takes " + std::to_string(facts.daemon.socketmap.max_connections) +
                        " connections, but Postfix may run " + std::to_string(most) +
@@ -75,7 +136,7 @@ void judge_connections(const Facts& facts, std::vector<Finding>& found) {
 void judge_relayhost(const Facts& facts, std::vector<Finding>& found) {
   const std::string_view relay = facts.main_value("relayhost");
   if (relay.empty()) return;
-  found.push_back({"relayhost", Severity::Note, "relayhost",
+  found.push_back({Code::Relayhost, "relayhost",
                    "mail goes to " + std::string(relay) +
                        ", so that host's policy is looked up, and those of the recipients' "
                        "domains are not: that is for the relay host to do"});
@@ -90,21 +151,16 @@ ListenAddress reachable(const ListenAddress& address) {
 
 }  // namespace
 
-std::string_view name_of(Severity severity) {
-  switch (severity) {
-    case Severity::Error:
-      return "error";
-    case Severity::Warning:
-      return "warning";
-    case Severity::Unknown:
-      return "unknown";
-    case Severity::Note:
-      return "note";
-    case Severity::Good:
-      return "ok";
-  }
-  return "";
+std::span<const FindingKind> finding_kinds() {
+  return kKinds;
 }
+
+Finding::Finding(Code code, std::string_view about, std::string sentence, std::vector<Fix> lines)
+    : kind(&kKinds.at(static_cast<std::size_t>(code))),
+      severity(kind->severity),
+      subject(about),
+      text(std::move(sentence)),
+      fixes(std::move(lines)) {}
 
 Fix set_parameter(const SmtpService& service, std::string_view name, std::string_view value) {
   std::string line(name);
@@ -146,8 +202,7 @@ std::vector<Finding> judge_machine(const Facts& facts) {
   judge_connections(facts, found);
   judge_relayhost(facts, found);
   if (facts.services.empty()) {
-    found.push_back({"smtp_missing",
-                     Severity::Error,
+    found.push_back({Code::SmtpMissing,
                      "master.cf",
                      "no service runs smtp(8), so this Postfix delivers nothing to other hosts",
                      {{"master.cf", "smtp unix - - n - - smtp"}}});
@@ -167,7 +222,7 @@ std::vector<Finding> judge(const Facts& facts) {
   std::vector<Finding> machine = judge_machine(facts);
   all.insert(all.begin(), machine.begin(), machine.end());
   std::stable_sort(all.begin(), all.end(),
-                   [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
+                   [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
   return all;
 }
 

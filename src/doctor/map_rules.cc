@@ -26,9 +26,8 @@ struct View {
   std::string queue() const { return std::string(facts.main_value("queue_directory")); }
   bool chroot(const Table& table) const { return in_chroot(facts, service, table.proxied); }
 
-  void add(std::string_view code, Severity severity, std::string text,
-           std::vector<Fix> fixes = {}) {
-    found.push_back({code, severity, std::string(kMaps), std::move(text), std::move(fixes)});
+  Finding& add(Code code, std::string text, std::vector<Fix> fixes = {}) {
+    return found.emplace_back(code, kMaps, std::move(text), std::move(fixes));
   }
 
   // The whole parameter with one table replaced.
@@ -95,17 +94,17 @@ void judge_absence(View& view) {
   const auto broken = std::find_if(view.tables.begin(), view.tables.end(),
                                    [](const Table& table) { return table.type == "socketmap"; });
   if (broken != view.tables.end()) {
-    view.add("map_syntax", Severity::Error,
+    view.add(Code::MapSyntax,
              broken->str() + " is not socketmap:inet:HOST:PORT:NAME or socketmap:unix:PATH:NAME",
              {set_parameter(view.service, kMaps, value)});
   } else if (view.service.overrides.find(kMaps) != view.service.overrides.end()) {
-    view.add("map_off_here", Severity::Warning,
+    view.add(Code::MapOffHere,
              "mail through " + view.service.name +
                  " is sent without a look at MTA-STS, because master.cf sets this parameter "
                  "anew; take that line away, or make it",
              {set_parameter(view.service, kMaps, value)});
   } else {
-    view.add("map_missing", Severity::Error, "Postfix does not ask mtastsd",
+    view.add(Code::MapMissing, "Postfix does not ask mtastsd",
              {set_parameter(view.service, kMaps, value)});
   }
 }
@@ -120,7 +119,7 @@ void judge_order(View& view, std::size_t mtastsd) {
       for (const Table& one : view.tables) {
         if (&one != &view.tables[mtastsd] && one.type != "static") value = one.str() + ", " + value;
       }
-      view.add("map_hidden", Severity::Error,
+      view.add(Code::MapHidden,
                table.str() + " knows every domain, so the tables behind it are never asked",
                {set_parameter(view.service, kMaps, value)});
     } else {
@@ -128,15 +127,14 @@ void judge_order(View& view, std::size_t mtastsd) {
     }
   }
   if (!before.empty()) {
-    view.add("map_order", Severity::Note,
+    view.add(Code::MapOrder,
              before + " is asked before mtastsd and decides for the domains that it knows");
   }
   for (std::size_t i = mtastsd + 1; i < view.tables.size(); ++i) {
     if (view.tables[i].socketmap && listens_there(view, view.tables[i])) {
-      view.add("map_twice", Severity::Warning,
-               view.tables[i].str() +
-                   " asks mtastsd a second time for every domain without a "
-                   "policy; take it out of the list");
+      view.add(Code::MapTwice, view.tables[i].str() +
+                                   " asks mtastsd a second time for every domain without a "
+                                   "policy; take it out of the list");
     }
   }
 }
@@ -153,15 +151,14 @@ void judge_other_tables(View& view, std::size_t mtastsd) {
     const auto asked = view.facts.tables.find({table.text, view.chroot(table)});
     if (i == mtastsd || asked == view.facts.tables.end() || asked->second.good) continue;
     if (!view.facts.root && last_reason(asked->second.reason) == "Permission denied") {
-      view.add("map_unchecked", Severity::Unknown,
-               table.str() + " may not be read by you; run this as root");
+      view.add(Code::MapUnchecked, table.str() + " may not be read by you; run this as root");
       continue;
     }
     std::vector<Fix> fixes;
     if (table.type == "hash" || table.type == "btree" || table.type == "lmdb") {
       fixes.push_back({"command", "postmap " + table.text});
     }
-    view.add("map_broken", Severity::Error,
+    view.add(Code::MapBroken,
              table.str() + " cannot be asked, and that defers all mail that gets to it: " +
                  asked->second.reason,
              std::move(fixes));
@@ -173,25 +170,24 @@ void judge_answer(View& view, const Table& table) {
   if (asked == view.facts.tables.end()) return;
   const bool listed = view.facts.config_error.empty() ? listens_there(view, table) : true;
   if (asked->second.good && listed) {
-    view.add("daemon_answers", Severity::Good, "mtastsd answers at " + table.str());
+    view.add(Code::DaemonAnswers, "mtastsd answers at " + table.str());
     return;
   }
   const std::string wanted = (table.proxied ? "proxy:" : "") + recommended_table(view.facts);
   if (asked->second.good) {
-    view.add("daemon_address", Severity::Warning,
+    view.add(Code::DaemonAddress,
              "something answers at " + table.str() +
                  ", but mtastsd's configuration has no such address: is that mtastsd?",
              {view.replace(table, wanted)});
   } else if (!view.facts.root && last_reason(asked->second.reason) == "Permission denied") {
-    view.add("daemon_unchecked", Severity::Unknown,
-             "you may not connect to " + table.str() + "; run this as root");
+    view.add(Code::DaemonUnchecked, "you may not connect to " + table.str() + "; run this as root");
   } else if (listed) {
-    view.add("daemon_silent", Severity::Error,
+    view.add(Code::DaemonSilent,
              "mtastsd does not answer at " + table.str() +
                  ", and all mail is deferred until it does: " + asked->second.reason,
              {{"command", "systemctl enable --now mtastsd"}});
   } else {
-    view.add("daemon_silent", Severity::Error,
+    view.add(Code::DaemonSilent,
              "nothing answers at " + table.str() +
                  ", which is no address in mtastsd's configuration; all mail is deferred: " +
                  asked->second.reason,
@@ -208,7 +204,7 @@ void judge_profile(View& view, const Table& table) {
   auto map = maps.find(name);
   const Fix use = view.replace(table, with_name(table, recommended_map(view.facts)));
   if (map == maps.end()) {
-    view.add("map_name_unknown", Severity::Warning,
+    view.add(Code::MapNameUnknown,
              "mtastsd has no map \"" + name + "\" and answers as for \"postfix\"", {use});
     map = maps.find("postfix");
   }
@@ -220,29 +216,29 @@ void judge_profile(View& view, const Table& table) {
                                            "]  # and below it: postfix_version = \"" +
                                            view.facts.version + "\""});
     }
-    view.add("profile_too_new", Severity::Error,
+    view.add(Code::ProfileTooNew,
              "the map \"" + name + "\" sends attributes that Postfix " + view.facts.version +
                  " does not know, and that defers the mail",
              std::move(fixes));
   } else if (can->report_attributes && !has.report_attributes) {
     const bool checks = view.facts.main.count("smtp_tls_enforce_sts_mx_patterns") != 0;
-    view.add("profile_too_old", checks ? Severity::Warning : Severity::Note,
+    view.add(Code::ProfileTooOld,
              "the map \"" + name + "\" does not send the policy to Postfix " + view.facts.version +
                  (checks ? ", which then cannot compare the names of MX hosts with it"
                          : ", which can put it into TLS reports"),
-             {use});
+             {use})
+        .severity = checks ? Severity::Medium : Severity::Info;
   } else if (can->servername && !has.servername) {
-    view.add("profile_no_sni", Severity::Warning,
+    view.add(Code::ProfileNoSni,
              "the map \"" + name +
                  "\" is for a Postfix before 3.4: mail servers are not told which host is meant "
                  "and may show another one's certificate",
              {use});
   } else {
-    view.add("profile", Severity::Good,
-             "the map \"" + name + "\" fits Postfix " + view.facts.version);
+    view.add(Code::Profile, "the map \"" + name + "\" fits Postfix " + view.facts.version);
   }
   if (has.enforce_testing) {
-    view.add("profile_testing", Severity::Note,
+    view.add(Code::ProfileTesting,
              "the map \"" + name +
                  "\" enforces policies of mode testing; mail that their domains want delivered "
                  "in any case can be deferred");
@@ -257,7 +253,7 @@ void judge_chroot_path(View& view, const Table& table) {
   if (map.path.starts_with("private/") || map.path.starts_with("public/") ||
       seen.starts_with(queue + "private/") || seen.starts_with(queue + "public/")) {
     view.add(
-        "socket_place", Severity::Warning,
+        Code::SocketPlace,
         "private/ and public/ in the queue directory belong to Postfix; the socket is better "
         "in a directory of its own",
         {{"mtastsd.toml [socketmap]", "listen = [\"unix:" + queue + "run/mtastsd/policy.sock\"]"},
@@ -266,13 +262,13 @@ void judge_chroot_path(View& view, const Table& table) {
   if (!view.chroot(table) || !map.path.starts_with('/')) return;
   if (map.path.starts_with(queue)) {
     view.add(
-        "chroot_path", Severity::Error,
+        Code::ChrootPath,
         view.service.name + " is chrooted to " + view.queue() + " and looks for " + seen +
             "; a path without the queue directory is right in and out of the chroot",
         {view.replace(table, "socketmap:unix:" + map.path.substr(queue.size()) + ":" + map.name)});
   } else if (!listens_there(view, table)) {
     view.add(
-        "chroot_path", Severity::Error,
+        Code::ChrootPath,
         view.service.name + " is chrooted to " + view.queue() + " and looks for " + seen +
             "; let mtastsd listen below the queue directory",
         {{"mtastsd.toml [socketmap]", "listen = [\"unix:" + queue + "run/mtastsd/policy.sock\"]"},
@@ -293,7 +289,7 @@ void judge_denied(View& view, const std::string& path, const SocketReach& reach)
     fixes = {{"command", "chgrp " + owner + " " + reach.blocked},
              {"command", "chmod g+x " + reach.blocked}};
   }
-  view.add("socket_denied", Severity::Error, text, std::move(fixes));
+  view.add(Code::SocketDenied, text, std::move(fixes));
 }
 
 void judge_reach(View& view, const Table& table) {
@@ -302,16 +298,15 @@ void judge_reach(View& view, const Table& table) {
   const std::string real = real_path(path, chroot, view.queue());
   const auto reached = view.facts.sockets.find({path, chroot});
   if (reached == view.facts.sockets.end()) {
-    view.add("socket_unchecked", Severity::Unknown,
-             "only root can try whether smtp(8) may connect to " + real);
+    view.add(Code::SocketUnchecked, "only root can try whether smtp(8) may connect to " + real);
   } else if (reached->second.error == 0) {
-    view.add("socket", Severity::Good, "smtp(8) may connect to " + real);
+    view.add(Code::Socket, "smtp(8) may connect to " + real);
   } else if (reached->second.error == EACCES || reached->second.error == EPERM) {
     judge_denied(view, real, reached->second);
   } else {
-    view.add("socket_gone", Severity::Error,
-             "smtp(8) cannot connect to " + real + ": " + std::strerror(reached->second.error) +
-                 (reached->second.error == ENOENT ? "; no socket is there" : ""));
+    view.add(Code::SocketGone, "smtp(8) cannot connect to " + real + ": " +
+                                   std::strerror(reached->second.error) +
+                                   (reached->second.error == ENOENT ? "; no socket is there" : ""));
   }
 }
 
@@ -322,19 +317,17 @@ void judge_proxy(View& view, const Table& table) {
     return one.proxied && one.text == table.text;
   });
   if (named) {
-    view.add("proxy", Severity::Note,
+    view.add(Code::Proxy,
              "one proxymap process serves many clients in turn: a domain with a slow policy host "
              "holds up the rest");
     return;
   }
-  view.found.push_back({"proxy_read_maps",
-                        Severity::Error,
-                        "proxy_read_maps",
-                        "proxymap(8) refuses " + table.str() + ", and that defers all mail",
-                        {{"command",
-                          "postconf -e \"proxy_read_maps = $(postconf -h "
-                          "proxy_read_maps) " +
-                              table.str() + "\""}}});
+  view.found.emplace_back(Code::ProxyReadMaps, "proxy_read_maps",
+                          "proxymap(8) refuses " + table.str() + ", and that defers all mail",
+                          std::vector<Fix>{{"command",
+                                            "postconf -e \"proxy_read_maps = $(postconf -h "
+                                            "proxy_read_maps) " +
+                                                table.str() + "\""}});
 }
 
 void judge_host(View& view, const Table& table) {
@@ -342,7 +335,7 @@ void judge_host(View& view, const Table& table) {
   if (!view.chroot(table) || IpAddress::parse(map.host)) return;
   Table numeric = table;
   if (map.host == "localhost") numeric.socketmap->host = "127.0.0.1";
-  view.add("host_name", Severity::Note,
+  view.add(Code::HostName,
            "a chrooted smtp(8) looks up \"" + map.host +
                "\" with the files in the chroot; an address needs none",
            map.host == "localhost"

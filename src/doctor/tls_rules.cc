@@ -38,9 +38,8 @@ struct View {
   Fix set(std::string_view name, std::string_view to) const {
     return set_parameter(service, name, to);
   }
-  void add(std::string_view code, Severity severity, std::string_view subject, std::string text,
-           std::vector<Fix> fixes = {}) {
-    found.push_back({code, severity, std::string(subject), std::move(text), std::move(fixes)});
+  Finding& add(Code code, std::string_view subject, std::string text, std::vector<Fix> fixes = {}) {
+    return found.emplace_back(code, subject, std::move(text), std::move(fixes));
   }
 };
 
@@ -55,41 +54,43 @@ std::string level_of(const View& view) {
 void judge_level(View& view) {
   const std::string level = level_of(view);
   if (level == "none") {
-    view.add("tls_level_none", Severity::Warning, kLevel,
+    view.add(Code::TlsLevelNone, kLevel,
              "mail to domains without an enforced policy goes without TLS; a policy in testing "
              "expects that TLS is tried",
              {view.set(kLevel, "may")});
   } else if (is_one_of(level, kMandatory)) {
-    view.add("tls_level_strict", Severity::Note, kLevel,
+    view.add(Code::TlsLevelStrict, kLevel,
              "\"" + level +
                  "\" holds for every domain without an enforced policy: mail to servers that "
                  "cannot do so is deferred. mtastsd needs no more than \"may\"",
              {view.set(kLevel, "may")});
   } else if (!is_one_of(level, kOpportunistic)) {
-    view.add("tls_level_unknown", Severity::Error, kLevel,
+    view.add(Code::TlsLevelUnknown, kLevel,
              "Postfix has no level \"" + level + "\": smtp(8) ends, and all mail is deferred",
              {view.set(kLevel, "may")});
   } else {
-    view.add("tls_level", Severity::Good, kLevel, "\"" + level + "\" where no policy is enforced");
+    view.add(Code::TlsLevel, kLevel, "\"" + level + "\" where no policy is enforced");
   }
 }
 
 void judge_dane(View& view) {
   const std::string level = level_of(view);
   if (level != "dane" && level != "dane-only") return;
-  const Severity severity = level == "dane" ? Severity::Warning : Severity::Error;
+  const Severity severity = level == "dane" ? Severity::Medium : Severity::High;
   const std::string result = level == "dane" ? "Postfix takes \"may\" instead"
                                              : "all mail without an enforced policy is deferred";
   if (view.value("smtp_dns_support_level") != "dnssec") {
-    view.add("dane_without_dnssec", severity, "smtp_dns_support_level",
+    view.add(Code::DaneWithoutDnssec, "smtp_dns_support_level",
              "\"" + level + "\" needs DNSSEC; without it " + result,
-             {view.set("smtp_dns_support_level", "dnssec")});
+             {view.set("smtp_dns_support_level", "dnssec")})
+        .severity = severity;
   } else if (view.on("ignore_mx_lookup_error")) {
-    view.add("dane_ignores_errors", severity, "ignore_mx_lookup_error",
+    view.add(Code::DaneIgnoresErrors, "ignore_mx_lookup_error",
              "\"" + level + "\" does not go with this; " + result,
-             {view.set("ignore_mx_lookup_error", "no")});
+             {view.set("ignore_mx_lookup_error", "no")})
+        .severity = severity;
   }
-  view.add("dane_and_sts", Severity::Note, kLevel,
+  view.add(Code::DaneAndSts, kLevel,
            "Postfix does not look at DANE for a domain that mtastsd answers \"secure\" for; give "
            "domains that have both a line \"example.com dane\" in a table in front of mtastsd");
 }
@@ -97,7 +98,7 @@ void judge_dane(View& view) {
 void judge_dns(View& view) {
   const std::string level = view.value("smtp_dns_support_level");
   if (level != "disabled" && !(level.empty() && view.on("disable_dns_lookups"))) return;
-  view.add("dns_disabled", Severity::Warning, "smtp_dns_support_level",
+  view.add(Code::DnsDisabled, "smtp_dns_support_level",
            "smtp(8) does not look up MX hosts, so a policy is held against the domain's own name",
            {view.set("smtp_dns_support_level", "enabled")});
 }
@@ -112,26 +113,24 @@ void judge_ca_file(View& view, const std::string& path) {
   const Authorities& has = known->second;
   if (!has.reason.empty()) {
     const bool hidden = !view.facts.root && has.reason == "Permission denied";
-    view.add(hidden ? "ca_unchecked" : "ca_unusable", hidden ? Severity::Unknown : Severity::Error,
-             kCaFile,
+    view.add(hidden ? Code::CaUnchecked : Code::CaUnusable, kCaFile,
              hidden ? path + " may not be read by you; run this as root"
                     : path + ": " + has.reason +
                           ": smtp(8) turns TLS off, and mail under a policy is deferred",
              hidden ? std::vector<Fix>{} : system_authorities(view));
   } else if (has.usable == 0) {
-    view.add("ca_expired", Severity::Error, kCaFile,
+    view.add(Code::CaExpired, kCaFile,
              "all " + std::to_string(has.expired) + " certificates in " + path +
                  " have expired: no mail server can be verified",
              system_authorities(view));
   } else if (has.usable < kFewAuthorities) {
-    view.add("ca_few", Severity::Note, kCaFile,
+    view.add(Code::CaFew, kCaFile,
              path + " has " + std::to_string(has.usable) +
                  (has.usable == 1 ? " authority" : " authorities") +
                  "; the certificates of public mail servers come from many more",
              system_authorities(view));
   } else {
-    view.add("ca", Severity::Good, kCaFile,
-             path + " has " + std::to_string(has.usable) + " authorities");
+    view.add(Code::Ca, kCaFile, path + " has " + std::to_string(has.usable) + " authorities");
   }
 }
 
@@ -141,7 +140,7 @@ void judge_ca_path(View& view, const std::string& path, bool alone) {
   if (known == view.facts.ca_paths.end()) return;
   const Authorities& has = known->second;
   if (has.reason.empty() && has.usable > 0) {
-    view.add("ca", Severity::Good, kCaPath,
+    view.add(Code::Ca, kCaPath,
              path + " has " + std::to_string(has.usable) + " authorities" +
                  (view.service.chroot ? " in the chroot" : ""));
     return;
@@ -154,8 +153,7 @@ void judge_ca_path(View& view, const std::string& path, bool alone) {
                          : path;
   text += has.reason.empty() ? " has no authority that OpenSSL can find (see openssl-rehash(1))"
                              : ": " + has.reason;
-  view.add(hidden ? "ca_unchecked" : "ca_path_useless",
-           hidden ? Severity::Unknown : Severity::Error, kCaPath,
+  view.add(hidden ? Code::CaUnchecked : Code::CaPathUseless, kCaPath,
            hidden ? text + "; run this as root"
                   : text + ": no mail server can be verified, and mail under a policy is deferred",
            hidden ? std::vector<Fix>{} : system_authorities(view));
@@ -166,14 +164,14 @@ void judge_authorities(View& view) {
   const std::string path = view.value(kCaPath);
   const std::string anchors = view.value("smtp_tls_trust_anchor_file");
   if (!anchors.empty()) {
-    view.add("trust_anchors", Severity::Warning, "smtp_tls_trust_anchor_file",
+    view.add(Code::TrustAnchors, "smtp_tls_trust_anchor_file",
              "nothing but " + anchors + " is trusted for mail under a policy; " +
                  std::string(kCaFile) + " and " + std::string(kCaPath) + " are not used for it",
              {view.set("smtp_tls_trust_anchor_file", "")});
     return;
   }
   if (file.empty() && path.empty()) {
-    view.add("ca_missing", Severity::Error, kCaFile,
+    view.add(Code::CaMissing, kCaFile,
              std::string("no authorities are set, so no mail server can be verified and all mail "
                          "under a policy is deferred") +
                  (view.on("tls_append_default_CA")
@@ -190,14 +188,14 @@ void judge_authorities(View& view) {
 void judge_mx_patterns(View& view) {
   constexpr std::string_view kName = "smtp_tls_enforce_sts_mx_patterns";
   if (view.value(kName) != "no") return;
-  view.add("mx_patterns_off", Severity::Warning, kName,
+  view.add(Code::MxPatternsOff, kName,
            "the names of MX hosts are not compared with the policy, as RFC 8461 section 4.1 asks",
            {view.set(kName, "yes")});
 }
 
 void judge_old_ways(View& view) {
   if (!view.value("smtp_tls_per_site").empty() && !view.value("smtp_tls_policy_maps").empty()) {
-    view.add("tls_per_site", Severity::Note, "smtp_tls_per_site",
+    view.add(Code::TlsPerSite, "smtp_tls_per_site",
              "is not used once smtp_tls_policy_maps is set; move what it says to a table in front "
              "of mtastsd",
              {view.set("smtp_tls_per_site", "")});
@@ -207,7 +205,7 @@ void judge_old_ways(View& view) {
 void judge_logs_and_reports(View& view) {
   const std::string log_level = view.value("smtp_tls_loglevel");
   if (log_level == "0" || log_level == "none") {
-    view.add("tls_log", Severity::Note, "smtp_tls_loglevel",
+    view.add(Code::TlsLog, "smtp_tls_loglevel",
              "the log does not say which connections were verified",
              {view.set("smtp_tls_loglevel", "1")});
   }
@@ -217,7 +215,7 @@ void judge_logs_and_reports(View& view) {
     const auto map = view.facts.daemon.maps.find(table.socketmap->name);
     if (map != view.facts.daemon.maps.end() && map->second.report_attributes) return;
   }
-  view.add("tlsrpt_without_policy", Severity::Warning, "smtp_tlsrpt_enable",
+  view.add(Code::TlsrptWithoutPolicy, "smtp_tlsrpt_enable",
            "reports are made, but no map sends Postfix the policy to put into them: use the map "
            "\"QUERYwithTLSRPT\"");
 }

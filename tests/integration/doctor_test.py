@@ -78,8 +78,8 @@ class DoctorTest(unittest.TestCase):
         found = {}
         for finding in report["findings"]:
             found.setdefault(finding["code"], []).append(finding)
-        self.assertEqual(report["errors"], sum(finding["severity"] == "error"
-                                               for finding in report["findings"]))
+        self.assertEqual(report["high"], sum(finding["severity"] == "HIGH"
+                                             for finding in report["findings"]))
         return done.returncode, found
 
     def expect(self, code, severity, line=None, file="main.cf"):
@@ -88,10 +88,10 @@ class DoctorTest(unittest.TestCase):
         self.assertIn(code, found, sorted(found))
         finding = found[code][0]
         self.assertEqual(finding["severity"], severity)
-        if severity in ("error", "warning"):
+        if severity in ("HIGH", "MEDIUM"):
             self.assertEqual(status, 1)
         if line is not None:
-            self.assertIn({"file": file, "line": line}, finding["fixes"])
+            self.assertIn({"file": file, "line": line}, finding["lines"])
             if file == "main.cf":
                 sandbox.run(["postconf", "-c", self.postfix.config, "-e", line])
                 self.assertNotIn(code, self.examine()[1])
@@ -99,7 +99,7 @@ class DoctorTest(unittest.TestCase):
 
     def wrong(self):
         return {code for code, findings in self.examine()[1].items()
-                if findings[0]["severity"] in ("error", "warning", "unknown")}
+                if findings[0]["severity"] in ("HIGH", "MEDIUM", "UNKNOWN")}
 
     # Nothing is wrong.
 
@@ -109,7 +109,7 @@ class DoctorTest(unittest.TestCase):
         self.postfix.configure(sandbox.read(os.path.join(here, "..", "postfix", name)))
         status, found = self.examine()
         self.assertEqual((status, self.wrong()), (0, set()))
-        self.assertIn(self.tcp, found["daemon_answers"][0]["text"])
+        self.assertIn(self.tcp, found["daemon_answers"][0]["meaning"])
 
     def test_a_unix_socket_is_good_in_the_chroot_and_out_of_it(self):
         self.configure(smtp_tls_policy_maps=self.unix)
@@ -129,20 +129,20 @@ class DoctorTest(unittest.TestCase):
 
     def test_no_map(self):
         self.configure(smtp_tls_policy_maps=None)
-        self.expect("map_missing", "error", "smtp_tls_policy_maps = " + self.tcp)
+        self.expect("map_missing", "HIGH", "smtp_tls_policy_maps = " + self.tcp)
 
     def test_a_map_that_cannot_be_read(self):
         self.configure(smtp_tls_policy_maps="socketmap:127.0.0.1:8461")
-        self.expect("map_syntax", "error", "smtp_tls_policy_maps = " + self.tcp)
+        self.expect("map_syntax", "HIGH", "smtp_tls_policy_maps = " + self.tcp)
 
     def test_a_static_table_in_front(self):
         self.configure(smtp_tls_policy_maps="static:may " + self.tcp)
-        self.expect("map_hidden", "error", "smtp_tls_policy_maps = " + self.tcp)
+        self.expect("map_hidden", "HIGH", "smtp_tls_policy_maps = " + self.tcp)
 
     def test_a_table_that_is_not_built(self):
         table = "hash:" + os.path.join(self.postfix.config, "tls_policy")
         self.configure(smtp_tls_policy_maps=f"{table} {self.tcp}")
-        self.expect("map_broken", "error", "postmap " + table, "command")
+        self.expect("map_broken", "HIGH", "postmap " + table, "command")
         self.postfix.build_table("tls_policy", "exception.test may\n")
         status, found = self.examine()
         self.assertEqual(status, 0)
@@ -155,19 +155,19 @@ class DoctorTest(unittest.TestCase):
     def test_the_map_of_another_version(self):
         other = f"socketmap:{SERVER}:" + ("postfix" if self.modern else "QUERYwithTLSRPT")
         self.configure(smtp_tls_policy_maps=other)
-        code, severity = (("profile_too_old", "warning") if self.modern
-                          else ("profile_too_new", "error"))
+        code, severity = (("profile_too_old", "MEDIUM") if self.modern
+                          else ("profile_too_new", "HIGH"))
         self.expect(code, severity, "smtp_tls_policy_maps = " + self.tcp)
 
     def test_an_unknown_map(self):
         self.configure(smtp_tls_policy_maps=f"socketmap:{SERVER}:sts")
-        self.expect("map_name_unknown", "warning", "smtp_tls_policy_maps = " + self.tcp)
+        self.expect("map_name_unknown", "MEDIUM", "smtp_tls_policy_maps = " + self.tcp)
 
     def test_proxymap_does_not_know_the_table(self):
         self.configure(smtp_tls_policy_maps="proxy:" + self.tcp, proxy_read_maps="$alias_maps")
-        finding = self.expect("proxy_read_maps", "error")
-        self.assertEqual(finding["fixes"][0]["file"], "command")
-        command = finding["fixes"][0]["line"].replace("postconf ",
+        finding = self.expect("proxy_read_maps", "HIGH")
+        self.assertEqual(finding["lines"][0]["file"], "command")
+        command = finding["lines"][0]["line"].replace("postconf ",
                                                       f"postconf -c {self.postfix.config} ")
         subprocess.run(["/bin/sh", "-c", command], check=True)
         self.assertEqual(self.wrong(), set())
@@ -178,23 +178,23 @@ class DoctorTest(unittest.TestCase):
         self.configure()
         self.mtastsd.stop()
         self.addCleanup(self.mtastsd.start)
-        finding = self.expect("daemon_silent", "error")
-        self.assertIn("Connection refused", finding["text"])
+        finding = self.expect("daemon_silent", "HIGH")
+        self.assertIn("Connection refused", finding["meaning"])
 
     def test_another_port(self):
         self.configure(smtp_tls_policy_maps=f"socketmap:inet:127.0.0.1:8642:{self.map}")
-        self.expect("daemon_silent", "error", "smtp_tls_policy_maps = " + self.tcp)
+        self.expect("daemon_silent", "HIGH", "smtp_tls_policy_maps = " + self.tcp)
 
     def test_the_absolute_path_in_the_chroot(self):
         self.configure(smtp_tls_policy_maps=f"socketmap:unix:{self.socket}:{self.map}")
-        self.expect("chroot_path", "error", "smtp_tls_policy_maps = " + self.unix)
+        self.expect("chroot_path", "HIGH", "smtp_tls_policy_maps = " + self.unix)
         self.assertEqual(self.wrong(), set())
 
     def test_a_chroot_by_default_of_old_compatibility(self):
         self.configure(smtp_tls_policy_maps=f"socketmap:unix:{self.socket}:{self.map}",
                        compatibility_level="0")
         self.write_master(self.master.replace("smtp      unix - - y", "smtp      unix - - -"))
-        self.expect("chroot_path", "error")
+        self.expect("chroot_path", "HIGH")
         self.configure(smtp_tls_policy_maps=f"socketmap:unix:{self.socket}:{self.map}")
         self.assertEqual(self.wrong(), set())
 
@@ -202,62 +202,62 @@ class DoctorTest(unittest.TestCase):
         self.configure(smtp_tls_policy_maps=self.unix)
         self.addCleanup(os.chmod, self.socket, 0o660)
         os.chmod(self.socket, 0o600)
-        finding = self.expect("socket_denied", "error", 'socket_mode = "0660"',
+        finding = self.expect("socket_denied", "HIGH", 'socket_mode = "0660"',
                               "mtastsd.toml [socketmap]")
-        self.assertIn("0600 root:postfix", finding["text"])
+        self.assertIn("0600 root:postfix", finding["meaning"])
 
     def test_a_directory_that_postfix_may_not_enter(self):
         self.configure(smtp_tls_policy_maps=self.unix)
         self.addCleanup(os.chmod, self.sockets, 0o750)
         os.chmod(self.sockets, 0o700)
-        self.expect("socket_denied", "error", "chmod g+x " + self.sockets, "command")
+        self.expect("socket_denied", "HIGH", "chmod g+x " + self.sockets, "command")
 
     def test_no_socket(self):
         self.configure(smtp_tls_policy_maps=f"socketmap:unix:run/gone.sock:{self.map}")
-        self.expect("socket_gone", "error")
+        self.expect("socket_gone", "HIGH")
 
     # TLS.
 
     def test_no_authorities(self):
         self.configure(smtp_tls_CAfile=None)
         line = "smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt"
-        self.expect("ca_missing", "error", line)
+        self.expect("ca_missing", "HIGH", line)
         self.configure(smtp_tls_CAfile=None, tls_append_default_CA="yes")
-        self.expect("ca_missing", "error", line)
+        self.expect("ca_missing", "HIGH", line)
 
     def test_authorities_that_are_none(self):
         self.configure(smtp_tls_CAfile=os.path.join(self.directory, "gone.pem"))
-        self.expect("ca_unusable", "error")
+        self.expect("ca_unusable", "HIGH")
         self.configure(smtp_tls_CAfile=os.path.join(self.postfix.config, "master.cf"))
-        self.expect("ca_unusable", "error")
+        self.expect("ca_unusable", "HIGH")
         authority = pki.Authority(os.path.join(self.directory, "pki"))
         self.configure(smtp_tls_CAfile=authority.cert)
-        self.expect("ca_few", "note")
+        self.expect("ca_few", "INFO")
 
     def test_a_directory_of_authorities_outside_of_the_chroot(self):
         self.configure(smtp_tls_CAfile=None, smtp_tls_CApath="/etc/ssl/certs")
-        self.expect("ca_path_useless", "error")
+        self.expect("ca_path_useless", "HIGH")
         self.write_master(self.master.replace("smtp      unix - - y", "smtp      unix - - n"))
         self.assertNotIn("ca_path_useless", self.examine()[1])
 
     def test_levels(self):
-        for level, code, severity in (("none", "tls_level_none", "warning"),
-                                      ("verify", "tls_level_strict", "note"),
-                                      ("sometimes", "tls_level_unknown", "error")):
+        for level, code, severity in (("none", "tls_level_none", "MEDIUM"),
+                                      ("verify", "tls_level_strict", "INFO"),
+                                      ("sometimes", "tls_level_unknown", "HIGH")):
             with self.subTest(level):
                 self.configure(smtp_tls_security_level=level)
                 self.expect(code, severity, "smtp_tls_security_level = may")
 
     def test_dane(self):
         self.configure(smtp_tls_security_level="dane")
-        self.expect("dane_without_dnssec", "warning", "smtp_dns_support_level = dnssec")
+        self.expect("dane_without_dnssec", "MEDIUM", "smtp_dns_support_level = dnssec")
         self.assertIn("dane_and_sts", self.examine()[1])
 
     def test_the_check_of_mx_names(self):
         if not self.modern:
             self.skipTest("came with Postfix 3.10.5")
         self.configure(smtp_tls_enforce_sts_mx_patterns="no")
-        self.expect("mx_patterns_off", "warning", "smtp_tls_enforce_sts_mx_patterns = yes")
+        self.expect("mx_patterns_off", "MEDIUM", "smtp_tls_enforce_sts_mx_patterns = yes")
 
     # master.cf.
 
@@ -265,7 +265,7 @@ class DoctorTest(unittest.TestCase):
         self.configure()
         self.write_master(self.master + "slow unix - - n - - smtp\n"
                           "  -o smtp_tls_policy_maps=\n  -o { smtp_tls_CAfile = }\n")
-        finding = self.expect("map_off_here", "warning",
+        finding = self.expect("map_off_here", "MEDIUM",
                               f"-o {{ smtp_tls_policy_maps = {self.tcp} }}",
                               "master.cf, below slow/unix")
         self.assertEqual(finding["services"], ["slow/unix"])
@@ -278,7 +278,7 @@ class DoctorTest(unittest.TestCase):
         self.configure()
         self.write_master(self.master + "slow unix - - n - - smtp\n"
                           f"  -o smtp_tls_policy_maps=proxy:{self.tcp}\n")
-        self.expect("proxy_read_maps", "error")
+        self.expect("proxy_read_maps", "HIGH")
 
     # Things that doctor cannot find out.
 
@@ -316,7 +316,7 @@ class DoctorTest(unittest.TestCase):
         self.configure()
         self.addCleanup(self.mtastsd.write_config, self.mtastsd.settings)
         self.mtastsd.write_config({"socketmap": {"lisen": ["x"]}})
-        self.assertIn("lisen", self.expect("config_unusable", "error")["text"])
+        self.assertIn("lisen", self.expect("config_unusable", "HIGH")["meaning"])
 
     def test_nothing_is_changed(self):
         self.configure(smtp_tls_policy_maps=None)

@@ -1,25 +1,19 @@
 #pragma once
 
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "mtastsd/check/facts.h"
+#include "mtastsd/report/finding.h"
 
 namespace mtastsd::check {
 
 struct Analysis;
 
-enum class Severity {
-  Info,    // good to know
-  Low,     // works, and could be better
-  Medium,  // the policy does not protect mail, or soon will not
-  High,    // mail is refused by senders that apply the policy
-};
-std::string_view to_string(Severity severity);                  // "INFO", ...
-std::optional<Severity> parse_severity(std::string_view text);  // in either case
+using report::parse_severity;
+using report::Severity;
 
 // Stable: scripts rely on the texts that finding_kinds() has for them.
 enum class Code {
@@ -99,13 +93,7 @@ enum class Code {
   Count,
 };
 
-struct FindingKind {
-  Code id;
-  std::string_view code;
-  Severity severity;
-  std::string_view meaning;
-  std::string_view fix;  // empty: nothing to do
-};
+using FindingKind = report::Kind<Code>;
 
 // One for each Code, in their order.
 std::span<const FindingKind> finding_kinds();

@@ -17,7 +17,7 @@ enum class Part { Record, PolicyHost, Policy, Mode, MaxAge, MailServers, Reports
 
 struct PartKind {
   Part id;
-  std::string_view name;
+  std::string_view code;
   int max;
   std::string_view rule;  // for how much
 };

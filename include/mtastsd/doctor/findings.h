@@ -1,32 +1,92 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "mtastsd/doctor/facts.h"
+#include "mtastsd/report/finding.h"
 
 namespace mtastsd::doctor {
 
-// Error: mail is deferred or policies are not applied. Warning: they are, but less well than they
-// could be. Unknown: could not be found out.
-enum class Severity { Error, Warning, Unknown, Note, Good };
+using Fix = report::FixLine;
+using report::Severity;
 
-std::string_view name_of(Severity severity);
-
-// A line that puts it right, and the file that it belongs to.
-struct Fix {
-  std::string file;
-  std::string line;
-  friend bool operator==(const Fix&, const Fix&) = default;
+// Stable: scripts rely on the texts that finding_kinds() has for them.
+enum class Code {
+  Ca,
+  CaExpired,
+  CaFew,
+  CaMissing,
+  CaPathUseless,
+  CaUnchecked,
+  CaUnusable,
+  ChrootPath,
+  Config,
+  ConfigUnusable,
+  ConnectionsFew,
+  DaemonAddress,
+  DaemonAnswers,
+  DaemonSilent,
+  DaemonUnchecked,
+  DaneAndSts,
+  DaneIgnoresErrors,
+  DaneWithoutDnssec,
+  DnsDisabled,
+  HostName,
+  MapBroken,
+  MapHidden,
+  MapMissing,
+  MapNameUnknown,
+  MapOffHere,
+  MapOrder,
+  MapSyntax,
+  MapTwice,
+  MapUnchecked,
+  MxPatternsOff,
+  PostfixSocketmap,
+  PostfixVersion,
+  Profile,
+  ProfileNoSni,
+  ProfileTesting,
+  ProfileTooNew,
+  ProfileTooOld,
+  Proxy,
+  ProxyReadMaps,
+  Relayhost,
+  SmtpMissing,
+  Socket,
+  SocketDenied,
+  SocketGone,
+  SocketPlace,
+  SocketUnchecked,
+  TlsLevel,
+  TlsLevelNone,
+  TlsLevelStrict,
+  TlsLevelUnknown,
+  TlsLog,
+  TlsPerSite,
+  TlsrptWithoutPolicy,
+  TrustAnchors,
+  Count,
 };
 
+using FindingKind = report::Kind<Code>;
+
+// One for each Code, in their order. What one means depends on the machine, so that each finding
+// has a text of its own.
+std::span<const FindingKind> finding_kinds();
+
 struct Finding {
-  std::string_view code;  // stable, for scripts
-  Severity severity = Severity::Good;
+  // With the severity of its kind.
+  Finding(Code code, std::string_view about, std::string sentence, std::vector<Fix> lines = {});
+
+  const FindingKind* kind;
+  Severity severity;
   std::string subject;  // a parameter of Postfix, or what else it is about
   std::string text;
-  std::vector<Fix> fixes;
+  std::vector<Fix> fixes;             // lines that put it right
   std::vector<std::string> services;  // of master.cf; empty: all of them
 };
 

@@ -15,8 +15,8 @@ std::string text_report(const Facts& facts, const std::vector<Finding>& findings
 // One JSON object, as contrib/schema/doctor.json has it.
 std::string json_report(const Facts& facts, const std::vector<Finding>& findings);
 
-// kGood, kNotFound when something is wrong, kTrouble when nothing is but something could not be
-// found out.
+// kGood, kNotFound when something is wrong (HIGH or MEDIUM), kTrouble when nothing is but something
+// could not be found out.
 int exit_status(const std::vector<Finding>& findings);
 
 }  // namespace mtastsd::doctor
