@@ -34,8 +34,8 @@ static_assert(sizeof(std::size_t) == 8, "LMDB's pages are laid out differently")
 constexpr std::size_t kHeader = 16;
 constexpr std::size_t kNodeHeader = 8;
 constexpr std::size_t kTreeBytes = 48;
-constexpr std::size_t kMaxDepth = 32;  // LMDB's own limit
-constexpr std::size_t kMaxData = std::size_t{1} << 20;
+constexpr std::size_t kMaxDepth = 32;                    // LMDB's own limit
+constexpr std::size_t kMaxData = std::size_t{16} << 20;  // far more than any record has
 constexpr std::uint32_t kMagic = 0xBEEFC0DE;
 constexpr std::uint64_t kNoPage = ~std::uint64_t{0};
 constexpr std::uint16_t kBranch = 1, kLeaf = 2, kOverflow = 4;  // flags of a page

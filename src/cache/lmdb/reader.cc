@@ -3,6 +3,7 @@
 #include <lmdb.h>
 
 #include <map>
+#include <utility>
 
 #include "lmdb/cache_file.h"
 #include "lmdb/env.h"
@@ -42,11 +43,16 @@ MDB_txn* Reader::begin() {
   if (env_ == nullptr) {
     return nullptr;
   }
-  int rc = txn_ == nullptr ? mdb_txn_begin(env_->env(), nullptr, MDB_RDONLY, &txn_)
-                           : mdb_txn_renew(txn_);
-  reading_ = rc == 0;
+  const int rc = txn_ == nullptr ? mdb_txn_begin(env_->env(), nullptr, MDB_RDONLY, &txn_)
+                                 : mdb_txn_renew(txn_);
   file_.end_if_damaged(rc);
-  return reading_ ? txn_ : nullptr;
+  if (rc != 0) {
+    mdb_txn_abort(std::exchange(txn_, nullptr));
+    read_only_ = {};
+    return nullptr;
+  }
+  reading_ = true;
+  return txn_;
 }
 
 void Reader::end() {
@@ -148,7 +154,7 @@ void Reader::each_due(const DueRequest& request, std::size_t most, const VisitDu
   if (txn == nullptr) {
     return;
   }
-  const Cursor cursor = open_cursor(txn, env_->due());
+  Cursor cursor = open_cursor(txn, env_->due());
   MDB_val key;
   MDB_val value;
   for (const MDB_cursor_op start : {MDB_FIRST, MDB_LAST}) {
@@ -164,6 +170,8 @@ void Reader::each_due(const DueRequest& request, std::size_t most, const VisitDu
     }
     file_.end_if_damaged(rc);
   }
+  cursor.reset();
+  end();
 }
 
 }  // namespace mtastsd::cache
