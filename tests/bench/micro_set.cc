@@ -133,10 +133,10 @@ struct MicroSet::World {
   // The next of the policies, from `first` on.
   std::size_t next(std::size_t first) { return first + turn++ % kDomains; }
 
-  void answer(std::string_view request) {
+  void answer(std::string_view question) {
     reply.clear();
-    if (!answerer.handle(request, {}, reply)) {
-      throw std::runtime_error("not answered at once: " + std::string(request));
+    if (!answerer.handle(question, {}, reply)) {
+      throw std::runtime_error("not answered at once: " + std::string(question));
     }
     keep(reply.data());
   }
@@ -147,12 +147,13 @@ struct MicroSet::World {
   event::Loop loop;
   NobodyToAsk nobody;
   answer::Counters counters;
+  socketmap::ServerCounters server_counters;
   std::atomic<std::size_t> open_connections{0};
   std::unique_ptr<cache::LmdbStore> store =
       opened(cache::LmdbStore::open(store_options(dir.path()), log));
   std::unique_ptr<cache::Reader> reader = store->make_reader();
   answer::Answerer answerer{clock, loop, *store, nobody, log, counters, answer_options()};
-  socketmap::Server server{loop, answerer, counters, open_connections, 10};
+  socketmap::Server server{loop, answerer, server_counters, open_connections, 10};
   Client client{loop, server};
 
   std::vector<DomainName> domains;    // policies, then as many without
