@@ -6,11 +6,11 @@
 #include "cache.h"
 #include "daemon.h"
 #include "json.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
-#include "mtastsd/term/time_text.h"
 #include "stored.h"
 
 namespace mtastsd::ctl {
@@ -29,7 +29,7 @@ std::string loss(const DomainName& domain, const cache::Entry& entry, WallTime n
            " in the cache, which protects no mail";
   }
   return domain.str() + " has a policy in force, which expires " +
-         term::relative_text(entry.policy->expires_at(), now) +
+         relative_text(entry.policy->expires_at(), now) +
          ". Without it, mail is sent over unauthenticated TLS or none until the policy has been "
          "fetched again, and an attacker who can block DNS or HTTPS can keep it that way";
 }

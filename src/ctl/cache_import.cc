@@ -11,6 +11,7 @@
 #include "daemon.h"
 #include "json.h"
 #include "lines.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/control/import.h"
 #include "mtastsd/log/log.h"
@@ -96,8 +97,7 @@ class Import {
       if (outcome->result == ImportResult::Invalid &&
           count(ImportResult::Invalid) <= kMaxComplaints) {
         progress_.hide();
-        term::trouble("line " + std::to_string(lines.number()) + " " +
-                      term::printable(outcome->detail));
+        term::trouble("line " + std::to_string(lines.number()) + " " + printable(outcome->detail));
       }
     }
     progress_.hide();

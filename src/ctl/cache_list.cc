@@ -5,11 +5,12 @@
 #include <string>
 
 #include "cache.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/pager.h"
 #include "mtastsd/term/table.h"
-#include "mtastsd/term/time_text.h"
 #include "stored.h"
 
 namespace mtastsd::ctl {
@@ -51,9 +52,9 @@ std::vector<std::pair<std::string, term::Colour>> cells_of(const std::string& do
   }
   return {{domain, term::Colour::None},
           {mode, colour},
-          {until <= now ? "expired" : term::relative_text(until, now),
+          {until <= now ? "expired" : relative_text(until, now),
            until <= now ? term::Colour::Red : term::Colour::None},
-          {term::relative_text(entry.txt_checked_at, now), term::Colour::None},
+          {relative_text(entry.txt_checked_at, now), term::Colour::None},
           {entry.failure ? short_problem(*entry.failure) : "-",
            entry.failure ? term::Colour::Red : term::Colour::Dim}};
 }
@@ -93,7 +94,7 @@ class Listing {
       }
     }
     return pager_.line(json_ ? control::to_json(domain, *entry)
-                             : table_.row(cells_of(term::printable(domain), *entry, now_)));
+                             : table_.row(cells_of(printable(domain), *entry, now_)));
   }
 
   int finish() {

@@ -5,10 +5,11 @@
 #include "cache.h"
 #include "daemon.h"
 #include "json.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
-#include "mtastsd/term/time_text.h"
 #include "stored.h"
 
 namespace mtastsd::ctl {
@@ -47,7 +48,7 @@ std::string reason(const Refreshed& done, WallTime now) {
     return done.detail;
   }
   return "the last fetch for this policy id failed (" + done.detail + "); the next attempt is " +
-         term::relative_text(done.entry->failure->retry_at, now);
+         relative_text(done.entry->failure->retry_at, now);
 }
 
 Json to_json(const DomainName& domain, const Refreshed& done) {
@@ -66,7 +67,7 @@ void print(const DomainName& domain, const Refreshed& done) {
   std::puts(term::paint(terminal, good ? term::Colour::Green : term::Colour::Yellow, headline(done))
                 .c_str());
   if (const std::string why = reason(done, now); !why.empty()) {
-    std::printf("The reason: %s\n", term::printable(why).c_str());
+    std::printf("The reason: %s\n", printable(why).c_str());
   }
   if (done.entry && (done.entry->policy || done.entry->failure)) {
     std::printf("\n%s", describe(terminal, domain, *done.entry, now).c_str());

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "cache.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
@@ -38,7 +39,7 @@ int cache_show(const CacheArguments& arguments) {
       if (line.ends_with('\r')) {
         line.pop_back();
       }
-      std::printf("  %s\n", term::printable(line).c_str());
+      std::printf("  %s\n", printable(line).c_str());
     }
   }
   return term::kGood;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "daemon.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/config/config.h"
@@ -33,7 +34,7 @@ Result<std::vector<DomainName>, std::string> parse_domains(const std::vector<std
   for (const std::string& text : texts) {
     const auto domain = DomainName::parse_utf8(text);
     if (!domain) {
-      return failure("check: '" + term::printable(text) + "' is not a domain name");
+      return failure("check: '" + printable(text) + "' is not a domain name");
     }
     domains.push_back(*domain);
   }

@@ -11,11 +11,12 @@
 #include "daemon.h"
 #include "json.h"
 #include "mtastsd/answer/explain.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
 #include "mtastsd/term/terminal.h"
-#include "mtastsd/term/time_text.h"
 #include "mx_hosts.h"
 #include "settings.h"
 #include "stored.h"
@@ -54,7 +55,7 @@ std::string why_no_domain(const std::string& key) {
 // The reason that the resolver left in the entry.
 std::string why_no_policy(const cache::Entry& entry) {
   const std::string detail =
-      entry.no_policy_detail.empty() ? "" : " (" + term::printable(entry.no_policy_detail) + ")";
+      entry.no_policy_detail.empty() ? "" : " (" + printable(entry.no_policy_detail) + ")";
   switch (entry.no_policy_reason) {
     case cache::NoPolicyReason::NoRecord:
       return "the domain publishes no MTA-STS record, and no policy is cached";
@@ -94,7 +95,7 @@ std::string why(const Report& report, WallTime now) {
                  : "the policy is of mode none: its domain asks for no protection";
     case Standing::Enforced:
       return "a policy of mode " + std::string(mtasts::to_string(entry->policy->policy.mode)) +
-             " is cached and expires " + term::relative_text(entry->policy->expires_at(), now);
+             " is cached and expires " + relative_text(entry->policy->expires_at(), now);
   }
   return std::string("the cache has nothing current about it, ") +
          (report.from_daemon ? "and looking it up gave nothing"
@@ -199,7 +200,7 @@ void print_hosts(const term::Terminal& terminal, const Report& it) {
     std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
   };
   if (!it.hosts_error.empty()) {
-    line("MX hosts", term::printable(it.hosts_error), term::Colour::Yellow);
+    line("MX hosts", printable(it.hosts_error), term::Colour::Yellow);
     return;
   }
   if (it.hosts.empty()) {
@@ -207,7 +208,7 @@ void print_hosts(const term::Terminal& terminal, const Report& it) {
   }
   std::string_view name = "MX hosts";
   for (const MxHost& host : it.hosts) {
-    std::string text = std::to_string(host.preference) + " " + term::printable(host.host);
+    std::string text = std::to_string(host.preference) + " " + printable(host.host);
     term::Colour colour = term::Colour::None;
     if (host.pattern) {
       text += "  matches " + host.pattern->str();
@@ -228,8 +229,8 @@ void print(const Report& report) {
     std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
   };
   const answer::Explanation& it = report.it;
-  line("Key", term::printable(it.key));
-  line("Map", term::printable(profile_text(it)));
+  line("Key", printable(it.key));
+  line("Map", printable(profile_text(it)));
   if (it.domain) {
     line("Policy domain", it.domain->str());
     line("Known from", source_text(report));
@@ -238,7 +239,7 @@ void print(const Report& report) {
     }
   }
   const bool found = it.reply.starts_with("OK ");
-  line("Reply", it.reply.empty() ? "only the running daemon can tell" : term::printable(it.reply),
+  line("Reply", it.reply.empty() ? "only the running daemon can tell" : printable(it.reply),
        found ? term::Colour::Green : term::Colour::Yellow);
   if (it.domain && !it.reply.empty() && !report.from_daemon) {
     line("", "(what the daemon would say if it were running)");

@@ -15,6 +15,7 @@
 
 #include "json.h"
 #include "lines.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/socketmap/client.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
@@ -160,8 +161,8 @@ class Query {
                              {"took_ms", ms}})
                     .text.c_str());
     } else {
-      std::string line = many_ ? term::printable(question.key) + "\t" : "";
-      line += not_found ? "NOTFOUND" : term::printable(reply);
+      std::string line = many_ ? printable(question.key) + "\t" : "";
+      line += not_found ? "NOTFOUND" : printable(reply);
       if (arguments_.verbose) {
         char time[32];
         std::snprintf(time, sizeof(time), "\t%.1f ms", ms);

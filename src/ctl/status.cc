@@ -5,11 +5,12 @@
 #include <string>
 
 #include "daemon.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/control/protocol.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
 #include "mtastsd/term/terminal.h"
-#include "mtastsd/term/time_text.h"
 #include "settings.h"
 #include "verbs.h"
 
@@ -63,9 +64,8 @@ class Report {
 
   void daemon() const {
     line("mtastsd",
-         "running since " + term::date_text(status_.started_at) + " (" +
-             term::span_text(status_.uptime) + "), version " + status_.version + ", pid " +
-             std::to_string(status_.pid),
+         "running since " + date_text(status_.started_at) + " (" + span_text(status_.uptime) +
+             "), version " + status_.version + ", pid " + std::to_string(status_.pid),
          term::Colour::Green);
     line("Configuration", status_.config.value_or("built-in defaults"));
     std::string listeners;
@@ -142,7 +142,7 @@ class Report {
         text += "; it does not answer and is asked last";
       }
       if (server.last_error) {
-        text += "; last error: " + term::printable(*server.last_error);
+        text += "; last error: " + printable(*server.last_error);
       }
       const bool bad = server.last_error || server.silent;
       line(name, text, bad ? term::Colour::Red : term::Colour::None);
@@ -160,8 +160,8 @@ class Report {
     }
     wrong("Failing", counted(failing.count, "policy", "policies") + " cannot be refreshed:");
     for (const Status::FailingRefresh& one : failing.first) {
-      line("", one.domain + " (expires " + term::date_text(one.expires_at) +
-                   "): " + term::printable(one.detail));
+      line("",
+           one.domain + " (expires " + date_text(one.expires_at) + "): " + printable(one.detail));
     }
     if (failing.first.size() < failing.count) {
       line("", "\"mtastsctl cache list --failing\" lists them all");

@@ -5,12 +5,13 @@
 #include <system_error>
 
 #include "daemon.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/config/places.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/postfix/request.h"
 #include "mtastsd/term/table.h"
-#include "mtastsd/term/time_text.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -19,7 +20,7 @@ std::string date_and_span(WallTime time, WallTime now) {
   if (time == WallTime{}) {
     return "never";
   }
-  return term::date_text(time) + " (" + term::relative_text(time, now) + ")";
+  return date_text(time) + " (" + relative_text(time, now) + ")";
 }
 
 Result<std::unique_ptr<cache::CacheView>, std::string> open_view(const Settings& settings) {
@@ -35,10 +36,10 @@ std::string next_text(WallTime time, WallTime now, const char* when_past) {
 }
 
 std::string failure_text(const cache::Failure& failed, WallTime now) {
-  return std::string(cache::to_string(failed.type)) + ": " + term::printable(failed.detail) + " (" +
+  return std::string(cache::to_string(failed.type)) + ": " + printable(failed.detail) + " (" +
          std::to_string(failed.count) + (failed.count == 1 ? " failure" : " failures in a row") +
          " since " + date_and_span(failed.first_at, now) + ", next try " +
-         term::relative_text(failed.retry_at, now) + ")";
+         relative_text(failed.retry_at, now) + ")";
 }
 
 term::Colour colour_of(mtasts::Mode mode) {
@@ -56,7 +57,7 @@ Result<DomainName, std::string> domain_of(const std::string& key) {
   if (const auto domain = postfix::policy_domain_of(key)) {
     return *domain;
   }
-  return failure("\"" + term::printable(key) +
+  return failure("\"" + printable(key) +
                  "\" names no domain that can have a policy: give a domain such as example.com");
 }
 

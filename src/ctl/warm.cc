@@ -18,11 +18,12 @@
 
 #include "json.h"
 #include "lines.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/socketmap/client.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
 #include "mtastsd/term/terminal.h"
-#include "mtastsd/term/time_text.h"
 #include "settings.h"
 #include "verbs.h"
 
@@ -99,7 +100,7 @@ class Warming {
                     .text.c_str());
     } else {
       std::printf("%s domains asked for in %s: %s with a policy in force, %s without, %s failed\n",
-                  term::count_text(done_).c_str(), term::span_text(took).c_str(),
+                  term::count_text(done_).c_str(), span_text(took).c_str(),
                   term::count_text(found_).c_str(),
                   term::count_text(done_ - found_ - failed_).c_str(),
                   term::count_text(failed_).c_str());
@@ -175,7 +176,7 @@ class Warming {
     } else if (reply != "NOTFOUND" && !reply.starts_with("NOTFOUND ") &&
                ++failed_ <= kMaxComplaints) {
       progress_.hide();
-      term::trouble(term::printable(key) + ": " + term::printable(reply));
+      term::trouble(printable(key) + ": " + printable(reply));
     }
     progress_.step(done_);
   }

@@ -5,51 +5,18 @@
 #include <charconv>
 #include <cstdint>
 
-#include "mtastsd/base/utf8.h"
+#include "mtastsd/base/ascii.h"
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::log_line {
 namespace {
 
-constexpr std::string_view kHex = "0123456789abcdef";
 constexpr std::string_view kCutMark = "…";
 
-bool is_continuation(char c) {
-  return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
-}
-
-// The size of the UTF-8 character that `text` begins with, or 0 if it begins with none.
-std::size_t character_size(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text.front());
-  const std::size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  return text.size() >= size && is_utf8(text.substr(0, size)) ? size : 0;
-}
-
-// What a terminal or a log viewer could act on: C0 and C1 controls, DEL, the line and
-// paragraph separators, and the marks that reorder text.
-bool is_control(std::string_view character) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
-  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7f;
-  if (character.size() == 2) return byte(0) == 0xc2 && byte(1) < 0xa0;
-  if (character.size() != 3 || byte(0) != 0xe2) return false;
-  return (byte(1) == 0x80 && byte(2) >= 0xa8 && byte(2) <= 0xae) ||  // U+2028 to U+202E
-         (byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9);    // U+2066 to U+2069
-}
-
-// The longest beginning of `text` within the limit that splits no character.
-std::string_view cut(std::string_view text) {
-  if (text.size() <= kMaxValueBytes) return text;
-  std::size_t start = kMaxValueBytes;
-  while (start > kMaxValueBytes - 4 && is_continuation(text[start])) --start;
-  const std::size_t size = character_size(text.substr(start));
-  return text.substr(0, start + size > kMaxValueBytes ? start : kMaxValueBytes);
-}
-
 void append_hex_bytes(std::string& out, std::string_view bytes, std::string_view prefix) {
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
+  for (const char byte : bytes) {
     out += prefix;
-    out += kHex[byte >> 4];
-    out += kHex[byte & 0xf];
+    append_hex(out, byte);
   }
 }
 
@@ -58,16 +25,14 @@ void append_hex_bytes(std::string& out, std::string_view bytes, std::string_view
 void append_escaped(std::string& out, LogFormat format, std::string_view text) {
   const std::string_view hex = format == LogFormat::Json ? "\\\\x" : "\\x";
   while (!text.empty()) {
-    const std::size_t size = character_size(text);
-    const std::string_view character = text.substr(0, std::max<std::size_t>(size, 1));
-    text.remove_prefix(character.size());
+    const auto [character, printable] = take_character(text);
     const char first = character.front();
     if (first == '"' || first == '\\') {
       out += '\\';
       out += first;
-    } else if (format == LogFormat::Json && size == 1 && is_control(character)) {
+    } else if (format == LogFormat::Json && is_control(first)) {
       append_hex_bytes(out, character, "\\u00");
-    } else if (size == 0 || is_control(character)) {
+    } else if (!printable) {
       append_hex_bytes(out, character, hex);
     } else {
       out += character;
@@ -78,15 +43,13 @@ void append_escaped(std::string& out, LogFormat format, std::string_view text) {
 bool is_plain(std::string_view text) {
   if (text.empty() || text.find_first_of(" =\"\\") != std::string_view::npos) return false;
   while (!text.empty()) {
-    const std::size_t size = character_size(text);
-    if (size == 0 || is_control(text.substr(0, size))) return false;
-    text.remove_prefix(size);
+    if (!take_character(text).printable) return false;
   }
   return true;
 }
 
 void append_text(std::string& out, LogFormat format, std::string_view text) {
-  const std::string_view kept = cut(text);
+  const std::string_view kept = cut_bytes(text, kMaxValueBytes);
   const bool quoted = format == LogFormat::Json || !is_plain(kept);
   if (quoted) out += '"';
   append_escaped(out, format, kept);

@@ -331,7 +331,7 @@ class DoctorTest(unittest.TestCase):
         self.configure(smtp_tls_CAfile=None)
         done = self.run_doctor()
         self.assertEqual(done.returncode, 1)
-        self.assertIn(": 1 error\n", done.stdout.partition("\n\n")[0] + "\n")
+        self.assertIn(": 1 HIGH\n", done.stdout.partition("\n\n")[0] + "\n")
         self.assertIn("    smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt\n", done.stdout)
         self.assertNotIn("\x1b", done.stdout)
 

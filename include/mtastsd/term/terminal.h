@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "mtastsd/base/clock.h"
-#include "mtastsd/base/text.h"
 
 namespace mtastsd::term {
 
@@ -21,8 +20,6 @@ Terminal look_at(int fd);
 
 enum class Colour { None, Bold, Dim, Red, Green, Yellow };
 std::string paint(const Terminal& terminal, Colour colour, std::string_view text);
-
-using mtastsd::printable;
 
 // At most `width` columns: longer text ends in "...".
 std::string cut(std::string_view text, std::size_t width);

@@ -156,7 +156,7 @@ TEST(Report, SaysOnceWhatAKindOfFindingMeans) {
   const std::string text = Report(std::move(facts)).text(false);
   EXPECT_THAT(text, HasSubstr("mta_sts_mx_mismatch: x.example\n"
                               "  HIGH     mta_sts_mx_mismatch: y.example\n"
-                              "           An MX host"));
+                              "           No mx of the policy covers an MX host"));
   EXPECT_EQ(text.find("Fix: Add it"), text.rfind("Fix: Add it"));
 }
 
