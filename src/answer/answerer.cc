@@ -15,8 +15,8 @@
 namespace mtastsd::answer {
 namespace {
 
-using resolver::Look;
 using resolver::Standing;
+using resolver::Verdict;
 
 constexpr Seconds kTellAgainAfter{5};
 constexpr std::size_t kMaxWarnedMaps = 32;
@@ -56,8 +56,8 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
   }
   const cache::Versions::Slot slot = cache::Versions::slot_of(*domain);
   const std::uint64_t version = reader_->versions().version(slot);  // before anything is read
-  const Look known = from_cache(*domain, profile, now, reply);
-  if (known.attention) {
+  const Verdict known = from_cache(*domain, profile, now, reply);
+  if (known.needs_touch) {
     tell_resolver(*domain, now);
     return true;
   }
@@ -97,17 +97,17 @@ const postfix::Profile& Answerer::profile_of(std::string_view map) {
   return fallback;
 }
 
-Look Answerer::from_cache(const DomainName& domain, const postfix::Profile& profile, WallTime now,
-                          std::string& reply) {
+Verdict Answerer::from_cache(const DomainName& domain, const postfix::Profile& profile,
+                             WallTime now, std::string& reply) {
   cache::Reader::Snapshot snapshot(*reader_);
   auto entry = snapshot.find(domain);
-  return entry ? from_entry(*entry, false, domain, profile, now, reply) : Look{};
+  return entry ? from_entry(*entry, false, domain, profile, now, reply) : Verdict{};
 }
 
 // `fresh`: the policy was fetched for this very query.
-Look Answerer::from_entry(cache::EntryView& entry, bool fresh, const DomainName& domain,
-                          const postfix::Profile& profile, WallTime now, std::string& reply) {
-  const Look known = reply_from_entry(entry, fresh, now, domain, profile, patterns_, reply);
+Verdict Answerer::from_entry(cache::EntryView& entry, bool fresh, const DomainName& domain,
+                             const postfix::Profile& profile, WallTime now, std::string& reply) {
+  const Verdict known = reply_from_entry(entry, fresh, now, domain, profile, patterns_, reply);
   count(known.standing);
   return known;
 }
@@ -138,8 +138,7 @@ void Answerer::tell_resolver(const DomainName& domain, WallTime now) {
   asker_.ask(domain, 0);
 }
 
-void Answerer::on_answer(std::uint64_t question,
-                         const std::shared_ptr<const resolver::Answer>& answer) {
+void Answerer::on_answer(std::uint64_t question, const resolver::Answer& answer) {
   const auto it = waiting_.find(question);
   if (it == waiting_.end()) {
     return;  // answered by its deadline
@@ -147,10 +146,10 @@ void Answerer::on_answer(std::uint64_t question,
   const Waiting waiting = it->second;
   waiting_.erase(it);
   std::string reply;
-  Look known;
-  if (answer != nullptr) {
-    cache::EntryView entry(answer->entry);
-    known = from_entry(entry, answer->fresh, waiting.domain, waiting.profile, clock_.wall(), reply);
+  Verdict known;
+  if (answer.entry != nullptr) {
+    cache::EntryView entry(answer.entry);
+    known = from_entry(entry, answer.fresh, waiting.domain, waiting.profile, clock_.wall(), reply);
   }
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
@@ -161,7 +160,7 @@ void Answerer::on_answer(std::uint64_t question,
 // The best that is known: a cached policy, else as if there were none.
 void Answerer::answer_from_cache(const Waiting& waiting) {
   std::string reply;
-  const Look known = from_cache(waiting.domain, waiting.profile, clock_.wall(), reply);
+  const Verdict known = from_cache(waiting.domain, waiting.profile, clock_.wall(), reply);
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
   }

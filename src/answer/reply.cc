@@ -6,16 +6,16 @@ namespace mtastsd::answer {
 
 using resolver::Standing;
 
-resolver::Look reply_from_entry(cache::EntryView& entry, bool fresh, WallTime now,
-                                const DomainName& domain, const postfix::Profile& profile,
-                                std::vector<std::string_view>& patterns, std::string& reply) {
+resolver::Verdict reply_from_entry(cache::EntryView& entry, bool fresh, WallTime now,
+                                   const DomainName& domain, const postfix::Profile& profile,
+                                   std::vector<std::string_view>& patterns, std::string& reply) {
   const cache::EntryFacts& facts = entry.facts();
-  resolver::Look known =
+  resolver::Verdict known =
       fresh && facts.has_policy
-          ? resolver::Look{facts.mode == mtasts::Mode::Enforce ? Standing::Enforced
-                                                               : Standing::NotEnforced,
-                           false}
-          : resolver::look(facts, now);
+          ? resolver::Verdict{facts.mode == mtasts::Mode::Enforce ? Standing::Enforced
+                                                                  : Standing::NotEnforced,
+                              false}
+          : resolver::judge(facts, now);
   if (known.standing == Standing::NotEnforced && profile.enforce_testing &&
       facts.mode == mtasts::Mode::Testing) {
     known.standing = Standing::Enforced;

@@ -1,6 +1,7 @@
 #include "answers.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -21,21 +22,25 @@ Fact<TextRecords> text_fact(dns::TxtAnswer answer) {
                                 .authenticated = answer.provenance.authenticated});
 }
 
-Fact<AddressRecords> address_fact(Families families) {
+Fact<AddressRecords> address_fact(const discovery::HostAddresses& addresses) {
   AddressRecords found;
   std::string error;
-  for (auto* family : {&*families.v4, &*families.v6}) {
+  const auto take = [&](const std::optional<dns::AddressAnswer>& family,
+                        std::vector<IpAddress>& into) {
+    if (!family) {
+      return;  // it was too late
+    }
     if (!*family) {
       error = describe(family->error());
-    } else if (auto* addresses = std::get_if<dns::Addresses>(&**family)) {
-      auto& list = addresses->addresses;
-      list.erase(
-          list.begin() + static_cast<std::ptrdiff_t>(std::min(list.size(), kMaxAddressesPerFamily)),
-          list.end());
-      (family == &*families.v4 ? found.v4 : found.v6) = std::move(list);
-      found.chain = std::move(family->provenance.chain);
+    } else if (const auto* answer = std::get_if<dns::Addresses>(&**family)) {
+      const auto& list = answer->addresses;
+      const std::size_t count = std::min(list.size(), discovery::kMaxAddressesPerFamily);
+      into.assign(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(count));
+      found.chain = family->provenance.chain;
     }
-  }
+  };
+  take(addresses.v4, found.v4);
+  take(addresses.v6, found.v6);
   if (!found.v4.empty() || !found.v6.empty()) {
     return Fact<AddressRecords>::is(std::move(found));
   }

@@ -25,10 +25,19 @@ bool on_this_host(std::string_view server) {
   return server.starts_with("127.") || server.starts_with("[::1]");
 }
 
-// Facts about what is not there, or not known, are those of its addresses.
+// A fact about a host that cannot be connected to.
 template <typename T>
-Fact<T> without_addresses(const Fact<AddressRecords>& addresses) {
-  return addresses.absent() ? Fact<T>::none("no address") : Fact<T>::unknown(addresses.why);
+Fact<T> without_connection(const discovery::HostAddresses& addresses) {
+  switch (addresses.problem) {
+    case discovery::HostAddresses::Problem::NoAddress:
+    case discovery::HostAddresses::Problem::OnlyLocal:
+      return Fact<T>::none(addresses.detail);
+    case discovery::HostAddresses::Problem::None:
+    case discovery::HostAddresses::Problem::OnlyIpv6:
+    case discovery::HostAddresses::Problem::DnsFailed:
+      break;
+  }
+  return Fact<T>::unknown(addresses.detail);
 }
 
 }  // namespace
@@ -63,6 +72,7 @@ class OneDomain final : public Gathering {
     facts_.apex_host.addresses = Fact<AddressRecords>::unknown("not looked at");
     facts_.apex_host.fetch = Fact<Fetch>::unknown("not looked at");
     deadline_->arm(options.timeout);
+    ask_record();
     ask_texts();
     ask_resolver();
     ask_policy_host();
@@ -89,20 +99,31 @@ class OneDomain final : public Gathering {
         facts_.domain_exists && !(provenance.no_such_name && provenance.chain.empty());
   }
 
+  void keep(discovery::Handle step) {
+    ++pending_;
+    steps_.push_back(std::move(step));
+  }
+
+  void ask_record();
   void ask_texts();
-  void ask_text(std::string_view label, Fact<TextRecords>& fact);
   void ask_resolver();
-  void ask_addresses(const std::string& name, std::function<void(Fact<AddressRecords>)> then);
+  // The callback of a step after which there is nothing to do.
+  template <typename Then>
+  auto and_done(Then then) {
+    return [this, then = std::move(then)](discovery::HostAddresses addresses) {
+      then(std::move(addresses));
+      done();
+    };
+  }
   void ask_policy_host();
-  void fetch(PolicyHost& host, const DomainName& name);
+  void fetch(PolicyHost& host, const DomainName& name, discovery::HostAddresses addresses);
   void look_at_apex();
   void ask_mail();
   void on_mx(dns::Answer<dns::MxRecords> answer);
   void ask_implicit_mail();
   void add_hosts(std::vector<dns::Mx> records);
   void ask_host(HostIndex index);
-  void probe(HostIndex index);
-  std::vector<IpAddress> vetted(const AddressRecords& addresses) const;
+  void probe(HostIndex index, discovery::HostAddresses addresses);
   void done();
   void finish();
 
@@ -118,31 +139,31 @@ class OneDomain final : public Gathering {
   bool policy_host_done_ = false;
   bool record_done_ = false;
   std::vector<dns::Handle> queries_;
-  std::vector<https::Handle> fetches_;
+  std::vector<discovery::Handle> steps_;
   std::vector<std::unique_ptr<SmtpProbe>> probes_;
 };
 
-void OneDomain::ask_texts() {
-  ask_text("_mta-sts", facts_.record);
-  ask_text("_smtp._tls", facts_.tlsrpt);
-  keep(services_.dns.txt(domain_.str(), [this](dns::Answer<dns::TxtRecords> answer) {
-    note_existence(answer.provenance);
-    facts_.apex_text = text_fact(std::move(answer));
+void OneDomain::ask_record() {
+  keep(services_.discovery.record(domain_, [this](discovery::Record record) {
+    facts_.record = text_fact(std::move(record.answer));
+    record_done_ = true;
+    look_at_apex();
     done();
   }));
 }
 
-void OneDomain::ask_text(std::string_view label, Fact<TextRecords>& fact) {
-  const auto name = domain_.under(label);
-  if (!name) {
-    fact = Fact<TextRecords>::none("the name would be too long");
-    record_done_ = record_done_ || &fact == &facts_.record;
-    return;
+void OneDomain::ask_texts() {
+  if (const auto name = domain_.under("_smtp._tls")) {
+    keep(services_.dns.txt(name->str(), [this](dns::TxtAnswer answer) {
+      facts_.tlsrpt = text_fact(std::move(answer));
+      done();
+    }));
+  } else {
+    facts_.tlsrpt = Fact<TextRecords>::none("the name would be too long");
   }
-  keep(services_.dns.txt(name->str(), [this, &fact](dns::Answer<dns::TxtRecords> answer) {
-    fact = text_fact(std::move(answer));
-    record_done_ = record_done_ || &fact == &facts_.record;
-    look_at_apex();
+  keep(services_.dns.txt(domain_.str(), [this](dns::TxtAnswer answer) {
+    note_existence(answer.provenance);
+    facts_.apex_text = text_fact(std::move(answer));
     done();
   }));
 }
@@ -166,25 +187,6 @@ void OneDomain::ask_resolver() {
   }));
 }
 
-void OneDomain::ask_addresses(const std::string& name,
-                              std::function<void(Fact<AddressRecords>)> then) {
-  const auto families = std::make_shared<Families>();
-  const auto both = [this, families, then = std::move(then)] {
-    if (families->v4 && families->v6) {
-      then(address_fact(std::move(*families)));
-    }
-    done();
-  };
-  keep(services_.dns.a(name, [families, both](dns::Answer<dns::Addresses> answer) {
-    families->v4 = std::move(answer);
-    both();
-  }));
-  keep(services_.dns.aaaa(name, [families, both](dns::Answer<dns::Addresses> answer) {
-    families->v6 = std::move(answer);
-    both();
-  }));
-}
-
 void OneDomain::ask_policy_host() {
   const auto name = domain_.under("mta-sts");
   facts_.policy_host.name = "mta-sts." + facts_.domain;
@@ -193,50 +195,38 @@ void OneDomain::ask_policy_host() {
     facts_.policy_host.fetch = Fact<Fetch>::none("the name would be too long");
     return;
   }
-  ask_addresses(name->str(), [this, name](Fact<AddressRecords> addresses) {
-    facts_.policy_host.addresses = std::move(addresses);
-    fetch(facts_.policy_host, *name);
-  });
+  keep(services_.discovery.policy_host(*name,
+                                       and_done([this, name](discovery::HostAddresses addresses) {
+                                         fetch(facts_.policy_host, *name, std::move(addresses));
+                                       })));
 }
 
-std::vector<IpAddress> OneDomain::vetted(const AddressRecords& addresses) const {
-  std::vector<IpAddress> result;
-  for (const auto* family : {&addresses.v6, &addresses.v4}) {
-    std::copy_if(family->begin(), family->end(), std::back_inserter(result),
-                 [this](const IpAddress& address) {
-                   return options_.allow_local_addresses || !address.is_local();
-                 });
-  }
-  return result;
-}
-
-void OneDomain::fetch(PolicyHost& host, const DomainName& name) {
-  const bool by_proxy = services_.fetcher.uses_proxy();
-  const std::vector<IpAddress> addresses =
-      by_proxy ? std::vector<IpAddress>() : vetted(host.addresses.value);
-  if (addresses.empty() && !by_proxy) {
-    host.fetch = host.addresses.known() ? Fact<Fetch>::none("only local addresses")
-                                        : without_addresses<Fetch>(host.addresses);
+void OneDomain::fetch(PolicyHost& host, const DomainName& name,
+                      discovery::HostAddresses addresses) {
+  host.addresses = address_fact(addresses);
+  const auto note = [this, &host](Fact<Fetch> fetched) {
+    host.fetch = std::move(fetched);
     policy_host_done_ = policy_host_done_ || &host == &facts_.policy_host;
     look_at_apex();
+  };
+  if (!addresses.can_connect()) {
+    note(without_connection<Fetch>(addresses));
     return;
   }
-  ++pending_;
-  fetches_.push_back(services_.fetcher.fetch(
-      name, addresses, std::min(options_.fetch_timeout, time_left()),
-      [this, &host](https::FetchResult result) {
-        Fetch fetched{.seen = std::move(result.seen), .error = {}, .body = {}};
-        if (result) {
-          fetched.body = std::move(result->body);
-          fetched.seen.body_size = fetched.body.size();
-        } else {
-          fetched.error = std::move(result.error());
-        }
-        host.fetch = Fact<Fetch>::is(std::move(fetched));
-        policy_host_done_ = policy_host_done_ || &host == &facts_.policy_host;
-        look_at_apex();
-        done();
-      }));
+  keep(services_.discovery.policy(name, addresses, std::min(options_.fetch_timeout, time_left()),
+                                  [this, note](discovery::FetchedPolicy policy) {
+                                    https::FetchResult& fetched = policy.fetched;
+                                    Fetch fact{
+                                        .seen = std::move(fetched.seen), .error = {}, .body = {}};
+                                    if (fetched) {
+                                      fact.body = std::move(fetched->body);
+                                      fact.seen.body_size = fact.body.size();
+                                    } else {
+                                      fact.error = std::move(fetched.error());
+                                    }
+                                    note(Fact<Fetch>::is(std::move(fact)));
+                                    done();
+                                  }));
 }
 
 // A frequent mistake: the policy is served by the domain's own web server. Looked for only where
@@ -252,10 +242,10 @@ void OneDomain::look_at_apex() {
       std::none_of(records.begin(), records.end(), mtasts::claims_mta_sts)) {
     return;
   }
-  ask_addresses(domain_.str(), [this](Fact<AddressRecords> addresses) {
-    facts_.apex_host.addresses = std::move(addresses);
-    fetch(facts_.apex_host, domain_);
-  });
+  keep(
+      services_.discovery.policy_host(domain_, and_done([this](discovery::HostAddresses addresses) {
+                                        fetch(facts_.apex_host, domain_, std::move(addresses));
+                                      })));
 }
 
 void OneDomain::ask_mail() {
@@ -287,16 +277,19 @@ void OneDomain::on_mx(dns::Answer<dns::MxRecords> answer) {
 
 // RFC 5321 section 5.1: without MX records the domain's own address is the mail server.
 void OneDomain::ask_implicit_mail() {
-  ask_addresses(domain_.str(), [this](const Fact<AddressRecords>& addresses) {
-    if (!addresses.known()) {
-      facts_.mail = without_addresses<MailServers>(addresses);
-      return;
-    }
-    facts_.mail.outcome = Outcome::Known;
-    facts_.mail.why.clear();
-    facts_.mail.value.implicit = true;
-    add_hosts({{0, domain_.str()}});
-  });
+  keep(services_.discovery.mail_host(
+      domain_, and_done([this](const discovery::HostAddresses& found) {
+        const Fact<AddressRecords> addresses = address_fact(found);
+        if (!addresses.known()) {
+          facts_.mail = addresses.absent() ? Fact<MailServers>::none("no address")
+                                           : Fact<MailServers>::unknown(addresses.why);
+          return;
+        }
+        facts_.mail.outcome = Outcome::Known;
+        facts_.mail.why.clear();
+        facts_.mail.value.implicit = true;
+        add_hosts({{0, domain_.str()}});
+      })));
 }
 
 void OneDomain::add_hosts(std::vector<dns::Mx> records) {
@@ -329,12 +322,13 @@ void OneDomain::ask_host(HostIndex index) {
     host.smtp = Fact<Smtp>::none("not the name of a host");
     return;
   }
-  ask_addresses(host.name->str(), [this, index](Fact<AddressRecords> addresses) {
-    facts_.mail.value.hosts[index].addresses = std::move(addresses);
-    if (options_.smtp) {
-      probe(index);
-    }
-  });
+  keep(services_.discovery.mail_host(
+      *host.name, and_done([this, index](discovery::HostAddresses addresses) {
+        facts_.mail.value.hosts[index].addresses = address_fact(addresses);
+        if (options_.smtp) {
+          probe(index, std::move(addresses));
+        }
+      })));
   const auto name = host.name->under("_25._tcp");
   if (!name) {
     host.tlsa = Fact<std::vector<dns::Tlsa>>::none("the name would be too long");
@@ -348,17 +342,18 @@ void OneDomain::ask_host(HostIndex index) {
   }));
 }
 
-void OneDomain::probe(HostIndex index) {
+void OneDomain::probe(HostIndex index, discovery::HostAddresses addresses) {
   MxHost& host = facts_.mail.value.hosts[index];
-  SmtpTarget target{.host = *host.name,
-                    .addresses = vetted(host.addresses.value),
-                    .port = kSmtpPort,
-                    .helo = options_.helo};
-  if (target.addresses.empty()) {
-    host.smtp = host.addresses.known() ? Fact<Smtp>::unknown("only local addresses")
-                                       : without_addresses<Smtp>(host.addresses);
+  if (addresses.usable.empty()) {
+    host.smtp = addresses.problem == discovery::HostAddresses::Problem::NoAddress
+                    ? Fact<Smtp>::none("no address")
+                    : Fact<Smtp>::unknown(addresses.detail);
     return;
   }
+  SmtpTarget target{.host = *host.name,
+                    .addresses = std::move(addresses.usable),
+                    .port = kSmtpPort,
+                    .helo = options_.helo};
   ++pending_;
   probes_.push_back(std::make_unique<SmtpProbe>(
       services_.loop, trusted_, std::move(target), time_left(), [this, index](Fact<Smtp> smtp) {
@@ -376,7 +371,7 @@ void OneDomain::done() {
 void OneDomain::finish() {
   deadline_->cancel();
   queries_.clear();
-  fetches_.clear();
+  steps_.clear();
   probes_.clear();
   const auto callback = std::move(callback_);
   callback(std::move(facts_));  // Nothing may follow: it can destroy *this.

@@ -421,10 +421,6 @@ std::string_view to_string(Refreshed::Result result) {
   return name_of(result);
 }
 
-std::string_view to_string(resolver::Change change) {
-  return name_of(change);
-}
-
 std::string encode(const Request& request) {
   return to_line(std::visit(ToJson{}, request));
 }

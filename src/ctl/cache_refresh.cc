@@ -56,7 +56,7 @@ Json to_json(const DomainName& domain, const Refreshed& done) {
       {{"domain", domain.str()},
        {"result", std::string(control::to_string(done.result))},
        {"detail", done.detail},
-       {"change", std::string(control::to_string(done.change))},
+       {"change", std::string(to_string(done.change))},
        {"entry", done.entry ? Json{control::to_json(domain.view(), *done.entry)} : null()}});
 }
 

@@ -33,7 +33,9 @@ class CheckRun {
         log_(Log::null()),
         dns_(loop_, clock_, log_, setup.dns),
         fetcher_(loop_, log_, setup.https),
-        gatherer_({loop_, clock_, dns_, fetcher_}, setup.gather),
+        ipv6_(clock_),
+        discovery_({loop_, dns_, fetcher_, [this] { return ipv6_.exists(); }}, setup.discovery),
+        gatherer_({loop_, clock_, dns_, discovery_}, setup.gather),
         places_(setup.domains.size()),
         progress_("checking", setup.domains.size()),
         progress_timer_(loop_.make_timer([this] { show_progress(); })) {}
@@ -126,8 +128,10 @@ class CheckRun {
   Log log_;
   dns::AresClient dns_;         // depends-on: loop_
   https::CurlFetcher fetcher_;  // depends-on: loop_
-  check::Gatherer gatherer_;    // depends-on: all above
-  std::vector<Place> places_;   // depends-on: gatherer_
+  discovery::Ipv6Route ipv6_;
+  discovery::Discovery discovery_;  // depends-on: all above
+  check::Gatherer gatherer_;        // depends-on: all above
+  std::vector<Place> places_;       // depends-on: gatherer_
   std::size_t started_count_ = 0;
   std::size_t running_ = 0;
   std::size_t done_ = 0;

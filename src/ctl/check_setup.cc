@@ -104,10 +104,11 @@ Result<void, std::string> set_up_network(const CheckArguments& arguments,
       .port = arguments.port != 0 ? static_cast<std::uint16_t>(arguments.port) : config.https.port,
       .proxy = config.https.proxy,
       .observe = true};
+  setup.discovery = {.allow_local_addresses = config.https.allow_local_addresses,
+                     .for_report = true};
   setup.gather = {.timeout = *timeout,
                   .fetch_timeout = config.https.timeout,
                   .smtp = arguments.smtp,
-                  .allow_local_addresses = config.https.allow_local_addresses,
                   .resolver_trusted = !setup.dns.servers.empty(),
                   .ca_file = ca_file,
                   .helo = own_name()};

@@ -40,6 +40,7 @@ struct CheckSetup {
   bool colour = false;
   dns::AresOptions dns;
   https::CurlOptions https;
+  discovery::Settings discovery;
   check::GatherOptions gather;
   // What the daemon's cache has of a domain; empty when there is no daemon here.
   std::function<check::Fact<check::CachedPolicy>(const DomainName&)> read_cache;

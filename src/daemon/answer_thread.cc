@@ -45,9 +45,8 @@ void AnswerThread::ask(const DomainName& domain, std::uint64_t question) {
     ask_resolver_(domain, nullptr);
     return;
   }
-  ask_resolver_(domain, [this, question](std::shared_ptr<const resolver::Answer> answer) {
-    loop_.post(
-        [this, question, answer = std::move(answer)] { answerer_.on_answer(question, answer); });
+  ask_resolver_(domain, [this, question](const resolver::Answer& answer) {
+    loop_.post([this, question, answer] { answerer_.on_answer(question, answer); });
   });
 }
 

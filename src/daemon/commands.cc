@@ -258,33 +258,33 @@ void Commands::carry_out(const control::ExplainRequest& request, const ReplyTo& 
     reply(control::Explained{std::move(it)});
     return;
   }
-  on_resolver_([reply, it = std::move(it), &clock = clock_](Resolver& resolver,
-                                                            dns::AresClient& /*dns*/) {
-    resolver.ask(*it.domain, [reply, it, &clock](
-                                 const std::shared_ptr<const resolver::Answer>& answer) mutable {
-      if (!answer) {
-        reply(busy("too many domains are being looked up: try again"));
-        return;
-      }
-      if (answer->entry) {
-        it.looked_up = true;
-        answer::explain_entry(it, answer->entry, answer->fresh, clock.wall());
-      }
-      reply(control::Explained{std::move(it)});
-    });
-  });
+  on_resolver_(
+      [reply, it = std::move(it), &clock = clock_](Resolver& resolver, dns::AresClient& /*dns*/) {
+        const auto tell = [reply, it, &clock](const resolver::Answer& answer) {
+          if (!answer.entry) {
+            reply(busy("too many domains are being looked up: try again"));
+            return;
+          }
+          answer::Explanation found = it;
+          found.looked_up = true;
+          answer::explain_entry(found, answer.entry, answer.fresh, clock.wall());
+          reply(control::Explained{std::move(found)});
+        };
+        resolver::tell_now_or_later(resolver.ask(*it.domain, tell), tell);
+      });
 }
 
 void Commands::carry_out(const control::RefreshRequest& request, const ReplyTo& reply) {
   log_.write(Event::RefreshRequested, {{"domain", request.domain.view()}});
   on_resolver_([reply, domain = request.domain](Resolver& resolver, dns::AresClient& /*dns*/) {
-    resolver.refresh(domain, [reply](const std::shared_ptr<const resolver::Answer>& answer) {
-      if (answer) {
-        reply(refreshed(*answer));
+    const auto tell = [reply](const resolver::Answer& answer) {
+      if (answer.entry) {
+        reply(refreshed(answer));
       } else {
         reply(busy("too many domains are being looked up: try again"));
       }
-    });
+    };
+    resolver::tell_now_or_later(resolver.refresh(domain, tell), tell);
   });
 }
 
@@ -295,8 +295,8 @@ void Commands::carry_out(const control::ForgetRequest& request, const ReplyTo& r
   }
   log_.write(Event::DomainForgotten, {{"domain", request.domain.view()}});
   on_resolver_([reply, domain = request.domain](Resolver& resolver, dns::AresClient& /*dns*/) {
-    resolver.forget(domain,
-                    [reply](const cache::EntryPtr& entry) { reply(control::Forgotten{entry}); });
+    const auto tell = [reply](const cache::EntryPtr& entry) { reply(control::Forgotten{entry}); };
+    resolver::tell_now_or_later(resolver.forget(domain, tell), tell);
   });
 }
 
@@ -307,8 +307,7 @@ void Commands::carry_out(const control::ImportRequest& request, const ReplyTo& r
   }
   on_resolver_([reply, domain = request.domain, offered = request.entry, &store = store_,
                 &clock = clock_, &log = log_](Resolver& resolver, dns::AresClient& /*dns*/) {
-    // A look-up at work would store what it began from.
-    resolver.when_idle(domain, [reply, domain, offered, &store, &clock, &log] {
+    const auto import = [reply, domain, offered, &store, &clock, &log] {
       const auto imported = control::import_entry(store.find(domain), offered, clock.wall());
       if (!imported) {
         reply(control::Imported{imported.error().why, imported.error().sentence});
@@ -317,7 +316,13 @@ void Commands::carry_out(const control::ImportRequest& request, const ReplyTo& r
       store.put(domain, *imported);
       log.write(Event::PolicyImported, {{"domain", domain.view()}, {"id", imported->policy->id}});
       reply(control::Imported{control::ImportResult::Imported, ""});
-    });
+    };
+    // A lookup that is running would store what it began from.
+    if (auto ticket = resolver.when_idle(domain, import)) {
+      ticket->detach();
+    } else {
+      import();
+    }
   });
 }
 

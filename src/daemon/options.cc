@@ -18,8 +18,11 @@ resolver::Options resolver_options(const config::Config& config) {
                     .refresh_interval = from.refresh_interval,
                     .idle_after = from.idle_after};
   options.fetch_timeout = config.https.timeout;
-  options.allow_local_addresses = config.https.allow_local_addresses;
   return options;
+}
+
+discovery::Settings discovery_settings(const config::Config& config) {
+  return {.allow_local_addresses = config.https.allow_local_addresses};
 }
 
 dns::AresOptions dns_options(const config::Config& config) {

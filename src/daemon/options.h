@@ -5,6 +5,7 @@
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/config/config.h"
+#include "mtastsd/discovery/discovery.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/https/curl_fetcher.h"
 #include "mtastsd/resolver/resolver.h"
@@ -14,6 +15,7 @@ namespace mtastsd::daemon {
 
 answer::AnswerOptions answer_options(const config::Config& config);
 resolver::Options resolver_options(const config::Config& config);
+discovery::Settings discovery_settings(const config::Config& config);
 dns::AresOptions dns_options(const config::Config& config);
 https::CurlOptions https_options(const config::Config& config);
 cache::StoreOptions store_options(const config::Config& config, const Clock& clock);

@@ -9,6 +9,7 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/config/config.h"
+#include "mtastsd/discovery/discovery.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/https/curl_fetcher.h"
@@ -35,7 +36,8 @@ class ResolverThread {
   // Ends the thread. Work that was handed over and not begun is dropped, waiters are too.
   void stop();
 
-  // As Resolver::ask(); the waiter is called on this thread.
+  // As Resolver::ask(), and the waiter is called on this thread with what is known at once, too.
+  // Without a waiter as Resolver::touch().
   void ask(const DomainName& domain, resolver::Waiter waiter);
 
   // Runs `work` on this thread, or never when it has ended.
@@ -51,17 +53,14 @@ class ResolverThread {
 
  private:
   double jitter();
-  bool has_ipv6();
 
-  const Clock& clock_;
   std::mt19937_64 random_{std::random_device{}()};
-  bool local_addresses_;  // [https] allow_local_addresses
-  bool ipv6_ = false;
-  SteadyTime ipv6_checked_{};
+  discovery::Ipv6Route ipv6_;
   event::Loop loop_;
-  dns::AresClient dns_;          // depends-on: loop_
-  https::CurlFetcher fetcher_;   // depends-on: loop_
-  resolver::Resolver resolver_;  // depends-on: all above
+  dns::AresClient dns_;             // depends-on: loop_
+  https::CurlFetcher fetcher_;      // depends-on: loop_
+  discovery::Discovery discovery_;  // depends-on: all above
+  resolver::Resolver resolver_;     // depends-on: all above
   std::thread thread_;
 };
 

@@ -9,13 +9,15 @@ namespace {
 using cache::Entry;
 using cache::EntryFacts;
 using cache::Failure;
+using cache::NoPolicyReason;
 using cache::StoredPolicy;
+using discovery::Record;
 
-// RFC 8461 section 3.2: a policy lives max_age seconds from its last successful fetch, and long
-// enough for the delivery that it was fetched for where max_age is next to nothing. A fetch
-// time in the future (the clock was set back) does not drop it: it is fetched again.
+// RFC 8461 section 3.2: a policy lives max_age seconds from its last successful fetch, and at least
+// long enough for the delivery that it was fetched for. A fetch time in the future (the clock was
+// set back) does not end it: the policy is fetched again.
 WallTime end_of_life(const EntryFacts& facts) {
-  return facts.fetched_at + std::max(facts.max_age, kLeastLife);
+  return facts.fetched_at + std::max(facts.max_age, kMinLife);
 }
 
 bool alive(const EntryFacts& facts, WallTime now) {
@@ -26,11 +28,19 @@ bool alive(const Entry& entry, WallTime now) {
   return alive(facts_of(entry), now);
 }
 
+void drop_policy(Entry& entry, NoPolicyReason reason, const std::string& detail = {}) {
+  entry.policy.reset();
+  entry.no_policy_reason = reason;
+  const bool has_detail =
+      reason == NoPolicyReason::UnusableRecord || reason == NoPolicyReason::DnsFailed;
+  entry.no_policy_detail = has_detail ? detail.substr(0, cache::kMaxNoPolicyDetail) : "";
+}
+
 Seconds scaled(Seconds span, double factor) {
   return Seconds(static_cast<std::int64_t>(static_cast<double>(span.count()) * factor));
 }
 
-// How long the same id is held back at most.
+// The longest time that the same id is held back.
 Seconds longest_hold(const Limits& limits) {
   return std::max(kRetryMax, limits.retry_interval) * 11 / 10;
 }
@@ -42,30 +52,30 @@ bool held_back(const Entry& entry, const std::string& id, WallTime now, const Li
          entry.failure->retry_at <= now + longest_hold(limits);
 }
 
-// When the refresher looks at a failing one again.
+// When a policy whose fetches fail becomes due again.
 WallTime next_attempt(const Failure& failure, WallTime now, const Limits& limits) {
   return failure.retry_at <= now + longest_hold(limits) ? failure.retry_at : now;
 }
 
-// When a good policy is fetched again without being asked for (RFC 8461 section 10.2): about
-// daily, and by half of its life at the latest. A life too short for that is renewed by the
-// query that finds it over.
+// When a good policy is fetched again without a query (RFC 8461 section 10.2): about daily, and by
+// half of its life at the latest. A policy that lives too short for that is renewed by the first
+// query after its end.
 WallTime next_refresh(const StoredPolicy& policy, const Limits& limits, double jitter) {
   if (policy.policy.max_age < kMinRefreshAge) {
-    return policy.fetched_at + std::max(policy.policy.max_age, kLeastLife);
+    return policy.fetched_at + std::max(policy.policy.max_age, kMinLife);
   }
   const Seconds most = std::min(limits.refresh_interval, policy.policy.max_age / 2);
   return policy.fetched_at + scaled(most, 0.85 + 0.15 * jitter);
 }
 
-// RFC 8461 section 10.2: the administrator hears of a failing refresh at the first failure, at
-// half of the policy's life, then daily; never for mode none.
+// RFC 8461 section 10.2: the administrator is warned of a failing refresh at the first failure, at
+// half of the policy's life, and then daily; never for mode none.
 bool alarm_due(const StoredPolicy& policy, const Failure& failure, WallTime now) {
   if (policy.policy.mode == mtasts::Mode::None) {
     return false;
   }
   if (failure.warned_at == WallTime{} || failure.warned_at > now) {
-    return true;  // not yet, or before the clock was set back
+    return true;  // not warned yet, or before the clock was set back
   }
   const WallTime half_life = policy.fetched_at + policy.policy.max_age / 2;
   const bool half_life_passed = failure.warned_at < half_life && now >= half_life;
@@ -78,7 +88,7 @@ Failure next_failure(const Entry& before, const std::string& id, const FetchFail
   if (before.failure) {
     next = *before.failure;
   }
-  // A new id starts its own back-off; the run of failures that the operator hears of goes on.
+  // A new id starts a back-off of its own; the run of failures that the operator sees goes on.
   const bool same_id = before.failure && before.failure->id == id;
   next.count = static_cast<std::uint16_t>(same_id ? std::min(next.count + 1, 1000) : 1);
   if (!before.failure) {
@@ -101,18 +111,18 @@ AfterFetch failed(const Entry& before, const std::string& id, const FetchFailure
   after.entry.last_used_at = std::min(before.last_used_at, now);
   after.entry.failure = next_failure(before, id, why, now, limits, jitter);
   if (alive(before, now)) {
-    // RFC 8461 section 3.3: the cached policy is applied. Also one from the future, as it is: a
-    // machine that starts with its clock in the past can fetch nothing (no certificate is valid
-    // yet), and must not have forgotten its policies when the clock is right again.
+    // RFC 8461 section 3.3: the cached policy is applied, one from the future included: a machine
+    // that starts with its clock in the past can fetch nothing (no certificate is valid yet), and
+    // must still have its policies when the clock is right again.
     after.alarm = alarm_due(*before.policy, *after.entry.failure, now);
     if (after.alarm) {
       after.entry.failure->warned_at = now;
     }
     after.entry.due_at = std::min(after.entry.failure->retry_at, before.policy->expires_at());
   } else {
-    // RFC 8461 section 5.1: go on as if the domain had no MTA-STS, until the record is looked
-    // at again: a new id may be fetched at once, the same one when its time has come.
-    after.entry.policy.reset();
+    // RFC 8461 section 5.1: go on as if the domain had no MTA-STS, until the record is checked
+    // again. A new id may be fetched at once, the same one when its back-off has passed.
+    drop_policy(after.entry, NoPolicyReason::FetchFailed);
     after.entry.recheck_at = std::min(before.recheck_at, after.entry.failure->retry_at);
   }
   return after;
@@ -130,19 +140,33 @@ Change change_between(const std::optional<StoredPolicy>& before, const StoredPol
 
 }  // namespace
 
+std::string_view to_string(Change change) {
+  switch (change) {
+    case Change::None:
+      return "none";
+    case Change::New:
+      return "new";
+    case Change::Replaced:
+      return "replaced";
+    case Change::Drifted:
+      return "drifted";
+  }
+  return "none";
+}
+
 bool recheck_due(const EntryFacts& facts, WallTime now) {
-  // Checked in the future: the clock was set back, so the time of the check means nothing.
+  // A check in the future: the clock was set back, so its time means nothing.
   return now >= facts.recheck_at || now < facts.txt_checked_at;
 }
 
-Look look(const EntryFacts& facts, WallTime now) {
-  Look result;
+Verdict judge(const EntryFacts& facts, WallTime now) {
+  Verdict result;
   if (alive(facts, now)) {
     result.standing =
         facts.mode == mtasts::Mode::Enforce ? Standing::Enforced : Standing::NotEnforced;
-    const WallTime note_due = facts.last_used_at + kUseResolution;
-    result.attention = recheck_due(facts, now) || now >= note_due;
-    result.until = std::min({facts.recheck_at, note_due, end_of_life(facts)});
+    const WallTime touch_due = facts.last_used_at + kTouchInterval;
+    result.needs_touch = recheck_due(facts, now) || now >= touch_due;
+    result.until = std::min({facts.recheck_at, touch_due, end_of_life(facts)});
   } else if (!facts.has_policy && !recheck_due(facts, now)) {
     result.standing = Standing::NoPolicy;
     result.until = facts.recheck_at;
@@ -150,44 +174,52 @@ Look look(const EntryFacts& facts, WallTime now) {
   return result;
 }
 
-AfterTxt after_txt(const std::optional<Entry>& known, const TxtOutcome& txt, bool refresh,
-                   WallTime now, const Limits& limits) {
-  AfterTxt after;
-  after.entry = known.value_or(Entry{});
+AfterRecord after_record(const Entry* known, const Record& record, bool refresh, WallTime now,
+                         const Limits& limits) {
+  AfterRecord after;
+  if (known != nullptr) {
+    after.entry = *known;
+  }
   Entry& entry = after.entry;
   const bool valid = alive(entry, now);
-  // The age of a policy from the future is not known: have it fetched anew.
+  // The age of a policy from the future is unknown: it is fetched again.
   const bool from_future = valid && entry.policy->fetched_at > now;
   const bool must_fetch =
       valid && (refresh || (from_future &&
                             !(entry.failure && held_back(entry, entry.failure->id, now, limits))));
   entry.txt_checked_at = now;
 
-  switch (txt.status) {
-    case TxtStatus::Found: {
-      entry.recheck_at = now + std::clamp(txt.ttl, limits.recheck_min, limits.recheck_max);
+  NoPolicyReason reason = NoPolicyReason::NoRecord;
+  switch (record.status) {
+    case Record::Status::Found: {
+      reason = NoPolicyReason::FetchFailed;
+      entry.recheck_at = now + std::clamp(record.ttl, limits.recheck_min, limits.recheck_max);
       // RFC 8461 section 5.1: an unchanged id means that the cached policy is current.
-      const bool current = valid && entry.policy->id == txt.id;
-      if (must_fetch || (!current && !held_back(entry, txt.id, now, limits))) {
+      const bool current = valid && entry.policy->id == record.id;
+      if (must_fetch || (!current && !held_back(entry, record.id, now, limits))) {
         after.fetch = true;
       }
       break;
     }
-    case TxtStatus::NoRecord:
+    case Record::Status::Unusable:
+      reason = NoPolicyReason::UnusableRecord;
+      [[fallthrough]];
+    case Record::Status::None:
       // RFC 8461 section 3.3: a record that is gone does not remove a cached policy.
       entry.recheck_at =
-          now + (valid ? std::clamp(txt.ttl, limits.recheck_min, limits.recheck_max)
-                       : std::clamp(txt.ttl, limits.negative_min, limits.negative_max));
+          now + (valid ? std::clamp(record.ttl, limits.recheck_min, limits.recheck_max)
+                       : std::clamp(record.ttl, limits.negative_min, limits.negative_max));
       after.fetch = must_fetch;
       break;
-    case TxtStatus::Failed:
+    case Record::Status::DnsFailed:
+      reason = NoPolicyReason::DnsFailed;
       entry.recheck_at =
           now + (valid ? limits.recheck_min : std::min(kDnsFailureHold, limits.negative_max));
       after.fetch = must_fetch;
       break;
   }
   if (!after.fetch && !valid) {
-    entry.policy.reset();  // its time is over
+    drop_policy(entry, reason, record.detail);  // it has expired, if there was one
   }
   return after;
 }
@@ -196,16 +228,18 @@ AfterFetch after_fetch(const Entry& before, const std::string& id,
                        const Result<Fetched, FetchFailure>& outcome, WallTime now,
                        const Limits& limits, double jitter) {
   const bool valid = alive(before, now);
-  // A refresh without a record keeps the id that the policy came with.
+  // A refresh that found no record keeps the id that the policy came with.
   const std::string& used_id = id.empty() && before.policy ? before.policy->id : id;
   if (!outcome) {
     return failed(before, used_id, outcome.error(), now, limits, jitter);
   }
   AfterFetch after;
   after.entry = before;
-  after.entry.last_used_at = std::min(before.last_used_at, now);  // it was set back otherwise
+  after.entry.last_used_at = std::min(before.last_used_at, now);  // later: the clock was set back
   after.entry.policy = StoredPolicy{used_id, outcome->policy, outcome->text, now};
   after.entry.failure.reset();
+  after.entry.no_policy_reason = NoPolicyReason::None;
+  after.entry.no_policy_detail.clear();
   after.entry.due_at = next_refresh(*after.entry.policy, limits, jitter);
   const auto& previous = valid ? before.policy : std::nullopt;
   after.change = change_between(previous, *after.entry.policy);
@@ -215,26 +249,27 @@ AfterFetch after_fetch(const Entry& before, const std::string& id,
 }
 
 WallTime farthest_due(WallTime now, const Limits& limits) {
-  return now + std::max({kIdleLook, limits.refresh_interval, longest_hold(limits)});
+  return now + std::max({kIdleRecheck, limits.refresh_interval, longest_hold(limits)});
 }
 
-bool note_use(Entry& entry, WallTime now, const Limits& limits) {
+std::optional<Entry> touch(const Entry& entry, WallTime now, const Limits& limits) {
   if (!entry.policy) {
-    return false;
+    return std::nullopt;
   }
   const WallTime latest = entry.failure
                               ? now + longest_hold(limits)
                               : std::min(entry.policy->fetched_at, now) + limits.refresh_interval;
-  const bool let_go = entry.due_at > latest;
-  const bool noted = now >= entry.last_used_at && now < entry.last_used_at + kUseResolution;
-  if (noted && !let_go) {
-    return false;
+  const bool put_off = entry.due_at > latest;
+  const bool noted = now >= entry.last_used_at && now < entry.last_used_at + kTouchInterval;
+  if (noted && !put_off) {
+    return std::nullopt;
   }
-  if (let_go) {
-    entry.due_at = entry.failure ? next_attempt(*entry.failure, now, limits) : now;
+  Entry touched = entry;
+  if (put_off) {
+    touched.due_at = entry.failure ? next_attempt(*entry.failure, now, limits) : now;
   }
-  entry.last_used_at = now;
-  return true;
+  touched.last_used_at = now;
+  return touched;
 }
 
 AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits) {
@@ -252,13 +287,13 @@ AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits) {
     // The back-off of a failing policy host outlives the policy.
     const bool remember = entry.failure && held_back(entry, entry.failure->id, now, limits);
     after.action = remember ? DueAction::Store : DueAction::Drop;
-    after.entry.policy.reset();
+    drop_policy(after.entry, NoPolicyReason::FetchFailed);
     after.entry.recheck_at = now;
     return after;
   }
   if (now >= entry.last_used_at + limits.idle_after) {
     after.action = DueAction::Store;
-    after.entry.due_at = std::min(entry.policy->expires_at(), now + kIdleLook);
+    after.entry.due_at = std::min(entry.policy->expires_at(), now + kIdleRecheck);
     return after;
   }
   after.action = DueAction::Refresh;

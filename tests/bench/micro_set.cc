@@ -179,7 +179,7 @@ MicroSet::MicroSet() : world_(std::make_unique<World>()) {
     const auto netstring = socketmap::read_netstring(frame, socketmap::kMaxRequestBytes);
     keep(postfix::policy_domain_of(postfix::split_request(netstring.payload).key));
   });
-  add("decide: look", [&w] { keep(resolver::look(w.facts, w.entry.txt_checked_at)); });
+  add("decide: judge", [&w] { keep(resolver::judge(w.facts, w.entry.txt_checked_at)); });
   add("decide: after a fetch", [&w] {
     const resolver::Fetched fetched{w.entry.policy->policy, w.entry.policy->text};
     keep(resolver::after_fetch(w.entry, "20250101T000000", fetched, w.entry.txt_checked_at, {},

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,8 +13,8 @@
 
 namespace mtastsd::test {
 
-// A DNS client that is a few maps. Answers come on a later turn of the loop, after `delay`; a
-// name without an entry does not exist; one in `silent` is never answered.
+// A DNS client that is a few maps. Answers come on a later turn of the loop, after `delay`; a name
+// without an entry does not exist; with `silent` nothing is ever answered.
 class FakeDns final : public dns::DnsClient {
  public:
   explicit FakeDns(event::Timers& timers) : timers_(timers) {}
@@ -23,6 +24,7 @@ class FakeDns final : public dns::DnsClient {
   std::map<std::string, dns::AddressAnswer> aaaa_records;
   std::vector<std::string> asked;  // "TXT name", "A name", "AAAA name"
   Milliseconds delay{1};
+  std::optional<Milliseconds> aaaa_delay;  // of AAAA alone
   Seconds negative_ttl{300};
   bool silent = false;
 
@@ -42,23 +44,23 @@ class FakeDns final : public dns::DnsClient {
 
   dns::Handle txt(const std::string& name, dns::Callback<dns::TxtRecords> callback) override {
     asked.push_back("TXT " + name);
-    return answer(txt_records, name, std::move(callback));
+    return answer(txt_records, name, std::move(callback), delay);
   }
   dns::Handle a(const std::string& name, dns::Callback<dns::Addresses> callback) override {
     asked.push_back("A " + name);
-    return answer(a_records, name, std::move(callback));
+    return answer(a_records, name, std::move(callback), delay);
   }
   dns::Handle aaaa(const std::string& name, dns::Callback<dns::Addresses> callback) override {
     asked.push_back("AAAA " + name);
-    return answer(aaaa_records, name, std::move(callback));
+    return answer(aaaa_records, name, std::move(callback), aaaa_delay.value_or(delay));
   }
   dns::Handle mx(const std::string& name, dns::Callback<dns::MxRecords> callback) override {
     asked.push_back("MX " + name);
-    return answer({}, name, std::move(callback));
+    return answer({}, name, std::move(callback), delay);
   }
   dns::Handle tlsa(const std::string& name, dns::Callback<dns::TlsaRecords> callback) override {
     asked.push_back("TLSA " + name);
-    return answer({}, name, std::move(callback));
+    return answer({}, name, std::move(callback), delay);
   }
 
  private:
@@ -68,7 +70,7 @@ class FakeDns final : public dns::DnsClient {
 
   template <typename T>
   dns::Handle answer(const std::map<std::string, dns::Answer<T>>& records, const std::string& name,
-                     dns::Callback<T> callback) {
+                     dns::Callback<T> callback, Milliseconds after) {
     auto query = std::make_unique<FakeQuery>();
     if (silent) {
       return query;
@@ -78,7 +80,7 @@ class FakeDns final : public dns::DnsClient {
         found != records.end() ? found->second : dns::Answer<T>(dns::NoSuchRecord{negative_ttl});
     query->timer = timers_.make_timer(
         [callback = std::move(callback), result = std::move(result)] { callback(result); });
-    query->timer->arm(delay);
+    query->timer->arm(after);
     return query;
   }
 

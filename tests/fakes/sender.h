@@ -10,6 +10,7 @@
 #include "fakes/fake_loop.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/discovery/discovery.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/resolver/resolver.h"
 
@@ -58,10 +59,11 @@ class Sender final : public answer::Asker {
     }
     store_ = std::move(*opened);
     watched_ = std::make_unique<WatchedStore>(*this);
+    discovery_ = std::make_unique<discovery::Discovery>(
+        discovery::Services{loop_, dns_, fetcher_, [this] { return settings.ipv6; }},
+        discovery::Settings{});
     resolver_ = std::make_unique<resolver::Resolver>(
-        resolver::Services{loop_, loop_, dns_, fetcher_, *watched_, log_, jitter_,
-                           [this] { return settings.ipv6; }},
-        settings.resolver);
+        resolver::Services{loop_, loop_, *discovery_, *watched_, log_, jitter_}, settings.resolver);
     answer::AnswerOptions answer;
     answer.profiles.emplace(answer::kDefaultMap, postfix::Profile{});
     answer.answer_timeout = settings.answer_timeout;
@@ -86,6 +88,7 @@ class Sender final : public answer::Asker {
   void kill() {
     answerer_.reset();
     resolver_.reset();
+    discovery_.reset();
     watched_.reset();
     store_.reset();
     mailbox_.clear();
@@ -117,14 +120,13 @@ class Sender final : public answer::Asker {
   void ask(const DomainName& domain, std::uint64_t question) override {
     post([this, domain, question] {
       if (question == 0) {
-        resolver_->ask(domain, nullptr);
+        resolver_->touch(domain);
         return;
       }
-      resolver_->ask(domain, [this, question](std::shared_ptr<const resolver::Answer> answer) {
-        post([this, question, answer = std::move(answer)] {
-          answerer_->on_answer(question, answer);
-        });
-      });
+      const auto tell = [this, question](const resolver::Answer& answer) {
+        post([this, question, answer] { answerer_->on_answer(question, answer); });
+      };
+      resolver::tell_now_or_later(resolver_->ask(domain, tell), tell);
     });
   }
 
@@ -181,7 +183,8 @@ class Sender final : public answer::Asker {
   std::unique_ptr<event::Timer> commit_timer_;
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<WatchedStore> watched_;
-  std::unique_ptr<resolver::Resolver> resolver_;  // depends-on: watched_
+  std::unique_ptr<discovery::Discovery> discovery_;
+  std::unique_ptr<resolver::Resolver> resolver_;  // depends-on: watched_, discovery_
   std::unique_ptr<answer::Answerer> answerer_;    // depends-on: store_, resolver_
 };
 

@@ -2,10 +2,11 @@
 """Breaks the sender in one place at a time and shows that the simulation notices.
 
 Each mutation is a text replaced in a copy of the source tree. The simulation alone is built
-from it and run until a world fails. A mutation that no world notices, or whose text is not
-there any more, makes this script fail.
+from it and run until a world fails. A mutation that no world notices, or whose text does not
+occur exactly once, makes this script fail.
 
     tests/simulation/mutations.py [--jobs 2] [--only NAME]
+    tests/simulation/mutations.py --check      (only looks for the texts)
 """
 
 import argparse
@@ -22,34 +23,35 @@ WORLDS = ["--quiet", "--seeds", "12", "--domains", "60", "--days", "120"]
 
 DECIDE = "src/resolver/decide.cc"
 LIMITS = "include/mtastsd/resolver/decide.h"
-RESOLUTION = "src/resolver/resolution.cc"
+QUEUE = "src/resolver/work_queue.cc"
 RESOLVER = "src/resolver/resolver.cc"
 STORE = "src/cache/lmdb_store.cc"
-TABLES = "src/cache/tables.cc"
+READER = "src/cache/lmdb/reader.cc"
+TABLES = "src/cache/lmdb/tables.cc"
 ANSWERER = "src/answer/answerer.cc"
+MEMO = "src/answer/reply_memo.cc"
 
 # name, file, text, what stands there instead
 MUTATIONS = [
     ("a policy never expires", DECIDE,
-     "return facts.has_policy && now < facts.fetched_at +",
-     "return facts.has_policy || now < facts.fetched_at +"),
+     "return facts.has_policy && now < end_of_life(facts);", "return facts.has_policy;"),
     ("a policy lives half of max_age", DECIDE,
-     "now < facts.fetched_at + std::max(facts.max_age, kLeastLife);",
-     "now < facts.fetched_at + std::max(facts.max_age, kLeastLife) / 2;"),
+     "return facts.fetched_at + std::max(facts.max_age, kMinLife);",
+     "return facts.fetched_at + std::max(facts.max_age, kMinLife) / 2;"),
     ("a vanished record drops the policy", DECIDE,
-     "    case TxtStatus::NoRecord:\n",
-     "    case TxtStatus::NoRecord:\n      entry.policy.reset();\n"),
-    ("DNS that fails counts as no record", RESOLUTION,
-     "    txt.status = TxtStatus::Failed;",
-     "    txt.status = TxtStatus::NoRecord;\n    services_.store.erase(domain_);"),
+     "    case Record::Status::None:\n",
+     "    case Record::Status::None:\n      entry.policy.reset();\n"),
+    ("DNS that fails drops the policy", RESOLVER,
+     "    counters_.txt_failures.add();\n",
+     "    counters_.txt_failures.add();\n    services_.store.erase(lookup.domain);\n"),
     ("a failed fetch drops the policy", DECIDE,
      "  if (alive(before, now)) {\n", "  if (false) {\n"),
     ("an unchanged id renews the policy", DECIDE,
-     "      const bool current = valid && entry.policy->id == txt.id;\n",
-     "      const bool current = valid && entry.policy->id == txt.id;\n"
+     "      const bool current = valid && entry.policy->id == record.id;\n",
+     "      const bool current = valid && entry.policy->id == record.id;\n"
      "      if (current) entry.policy->fetched_at = now;\n"),
     ("a new id is not fetched", DECIDE,
-     "      const bool current = valid && entry.policy->id == txt.id;",
+     "      const bool current = valid && entry.policy->id == record.id;",
      "      const bool current = valid;"),
     ("no back-off after a failed fetch", DECIDE,
      "  return entry.failure && entry.failure->id == id && now < entry.failure->retry_at &&\n",
@@ -60,8 +62,8 @@ MUTATIONS = [
     ("the back-off grows without end", DECIDE,
      "                                 std::max(kRetryMax, limits.retry_interval));",
      "                                 Seconds(86400 * 5));"),
-    ("the record is looked at once a day", DECIDE,
-     "      entry.recheck_at = now + std::clamp(txt.ttl, limits.recheck_min, limits.recheck_max);\n"
+    ("the record is checked once a day", DECIDE,
+     "      entry.recheck_at = now + std::clamp(record.ttl, limits.recheck_min, limits.recheck_max);\n"
      "      // RFC 8461 section 5.1",
      "      entry.recheck_at = now + Seconds(86400);\n"
      "      // RFC 8461 section 5.1"),
@@ -69,8 +71,8 @@ MUTATIONS = [
      "  return policy.fetched_at + scaled(most, 0.85 + 0.15 * jitter);",
      "  return policy.expires_at() + scaled(most, 0 * jitter);"),
     ("a refresh without a record is not made", DECIDE,
-     "      after.fetch = must_fetch;\n      break;\n    case TxtStatus::Failed:",
-     "      break;\n    case TxtStatus::Failed:"),
+     "      after.fetch = must_fetch;\n      break;\n    case Record::Status::DnsFailed:",
+     "      break;\n    case Record::Status::DnsFailed:"),
     ("every refresh comes early", DECIDE,
      "  const Seconds most = std::min(limits.refresh_interval, policy.policy.max_age / 2);",
      "  const Seconds most = std::min(limits.refresh_interval, policy.policy.max_age / 2) / 3;"),
@@ -78,7 +80,7 @@ MUTATIONS = [
      "  if (now >= entry.last_used_at + limits.idle_after) {",
      "  if (now >= entry.last_used_at + limits.idle_after * 100) {"),
     ("a max_age of 0 is a fetch a question", LIMITS,
-     "constexpr Seconds kLeastLife{2};", "constexpr Seconds kLeastLife{0};"),
+     "constexpr Seconds kMinLife{2};", "constexpr Seconds kMinLife{0};"),
     ("a policy from the future is trusted", DECIDE,
      "  const bool from_future = valid && entry.policy->fetched_at > now;",
      "  const bool from_future = false;"),
@@ -87,10 +89,10 @@ MUTATIONS = [
      "  after.entry.policy = valid && before.policy->id == used_id\n"
      "      ? StoredPolicy{used_id, before.policy->policy, before.policy->text, now}\n"
      "      : StoredPolicy{used_id, outcome->policy, outcome->text, now};"),
-    ("a weaker mode is not taken", RESOLUTION,
-     "  result.fetched = outcome.has_value();",
-     "  if (after.weaker) result.entry.policy = entry_.policy;\n"
-     "  result.fetched = outcome.has_value();"),
+    ("a weaker mode is not taken", RESOLVER,
+     "  if (!fetched) {\n    counters_.fetch_failures.add();",
+     "  if (after.weaker) outcome.entry.policy = lookup.entry.policy;\n"
+     "  if (!fetched) {\n    counters_.fetch_failures.add();"),
     ("nobody is warned", DECIDE,
      "    after.alarm = alarm_due(*before.policy, *after.entry.failure, now);",
      "    after.alarm = false && alarm_due(*before.policy, *after.entry.failure, now);"),
@@ -98,18 +100,15 @@ MUTATIONS = [
      "  return half_life_passed || now >= failure.warned_at + Seconds(86400);",
      "  return half_life_passed;"),
     ("use is not noted", DECIDE,
-     "  entry.last_used_at = now;\n  return true;", "  return true;"),
+     "  touched.last_used_at = now;\n", ""),
     ("a domain that comes back is not refreshed", DECIDE,
-     "  const bool let_go = entry.due_at > latest;", "  const bool let_go = false;"),
+     "  const bool put_off = entry.due_at > latest;", "  const bool put_off = false;"),
     ("a refreshed policy is not stored", RESOLVER,
-     "  services_.store.put(domain, outcome.entry);\n  log_outcome",
-     "  if (for_query) services_.store.put(domain, outcome.entry);\n  log_outcome"),
-    ("what waits for its commit is not found", STORE,
-     "      record = it->second.record;\n      pending = true;",
-     "      record = it->second.record;"),
-    ("answers come from before the commit", ANSWERER,
-     "  if (!store_.unsaved().may_hold(*domain) && from_cache(",
-     "  if (from_cache("),
+     "  services_.store.put(domain, *entry);\n",
+     "  if (lookup.for_query) services_.store.put(domain, *entry);\n"),
+    ("answers come from before the commit", READER,
+     "  if (waiting && (!found || replaces(",
+     "  if (waiting && waiting->origin != Origin::Resolver && (!found || replaces("),
     ("the index of due policies is not kept", TABLES,
      "  return mdb_put(txn, index_of(env, *view), &index, &value, 0);",
      "  return view->facts().has_policy && found == 0\n"
@@ -127,7 +126,7 @@ MUTATIONS = [
      "entry.policy->fetched_at > now || entry.due_at > farthest_due(now, limits);",
      "entry.policy->fetched_at > now;"),
     ("an idle policy is looked at again at its end", DECIDE,
-     "std::min(entry.policy->expires_at(), now + kIdleLook);", "entry.policy->expires_at();"),
+     "std::min(entry.policy->expires_at(), now + kIdleRecheck);", "entry.policy->expires_at();"),
     ("a back-off from the future holds", DECIDE,
      "         entry.failure->retry_at <= now + longest_hold(limits);", "         true;"),
     ("a warning in the future silences the alarm", DECIDE,
@@ -135,25 +134,24 @@ MUTATIONS = [
      "  if (failure.warned_at == WallTime{}) {"),
     ("a refresh that fails waits a week", DECIDE,
      "std::min(after.entry.failure->retry_at, before.policy->expires_at());",
-     "std::min(now + kIdleLook, before.policy->expires_at());"),
+     "std::min(now + kIdleRecheck, before.policy->expires_at());"),
     ("mail does not bring back what was put off", RESOLVER,
-     "    if (note_use(*entry, now, options_.limits)) {",
-     "    if (now >= entry->last_used_at + kUseResolution &&\n"
-     "        note_use(*entry, now, options_.limits)) {"),
-    ("a host gives no place back", RESOLVER,
-     "    release_host(*resolution.host());\n", ""),
+     "  if (auto touched = resolver::touch(*known, now, options_.limits)) {",
+     "  if (auto touched = now < known->last_used_at + kTouchInterval\n"
+     "          ? std::nullopt : resolver::touch(*known, now, options_.limits)) {"),
+    ("a host gives no slot back", QUEUE,
+     "    release_host(*job.host);\n", ""),
     ("a policy of mode none does not replace another", DECIDE,
-     "  after.entry.failure.reset();\n  after.entry.due_at",
+     "  after.entry.failure.reset();\n  after.entry.no_policy_reason",
      "  if (valid && outcome->policy.mode == mtasts::Mode::None) after.entry.policy = before.policy;"
-     "\n  after.entry.failure.reset();\n  after.entry.due_at"),
+     "\n  after.entry.failure.reset();\n  after.entry.no_policy_reason"),
     ("a policy that has ended comes back under its id", DECIDE,
-     "    entry.policy.reset();  // its time is over",
-     "    if (txt.status != TxtStatus::Found) entry.policy.reset();\n"
+     "    drop_policy(entry, reason, record.detail);",
+     "    if (record.status != Record::Status::Found) drop_policy(entry, reason, record.detail);\n"
      "    else if (entry.policy) entry.policy->fetched_at = now;"),
-    ("a kept reply outlives its policy", "src/answer/recent_answers.cc",
-     "now < slot.until &&", "true &&"),
-    ("a kept reply outlives a change", "src/answer/answerer.cc",
-     "known->changes != store_.unsaved().changes(known->place)", "false"),
+    ("a kept reply outlives its policy", MEMO, "now >= entry.until ||", "false ||"),
+    ("a kept reply outlives a change", MEMO,
+     "entry.version != versions_.version(entry.slot)", "false"),
 ]
 
 
@@ -184,13 +182,27 @@ def run(out):
     return f"{rule[1]}; seed {world[1]}, day {world[2]}", took
 
 
+def occurrences(tree, mutation):
+    _, file, text, _ = mutation
+    path = tree / file
+    return path.read_text().count(text) if path.exists() else 0
+
+
+def check():
+    """Whether each mutation can still be made."""
+    rotten = [m for m in MUTATIONS if occurrences(ROOT, m) != 1]
+    for mutation in rotten:
+        print(f"{mutation[0]}: its text occurs {occurrences(ROOT, mutation)} times in {mutation[1]}")
+    return 1 if rotten else 0
+
+
 def mutate(tree, out, jobs, mutation):
     """How it was noticed, or None, and whether that is as it should be."""
     name, file, text, instead = mutation
     path = tree / file
+    if occurrences(tree, mutation) != 1:
+        return f"its text occurs {occurrences(tree, mutation)} times", False
     original = path.read_text()
-    if original.count(text) != 1:
-        return f"the text is there {original.count(text)} times", False
     path.write_text(original.replace(text, instead))
     try:
         built, output = build(tree, out, jobs)
@@ -206,7 +218,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", help="the mutations whose name has this in it")
+    parser.add_argument("--check", action="store_true",
+                        help="build and run nothing: only look whether each text occurs once")
     options = parser.parse_args()
+    if options.check:
+        return check()
     chosen = [m for m in MUTATIONS if not options.only or options.only in m[0]]
     with tempfile.TemporaryDirectory(prefix="mtastsd-mutations-") as scratch:
         tree = pathlib.Path(scratch) / "tree"

@@ -62,7 +62,7 @@ class Answerer final : public socketmap::RequestHandler {
 
   bool handle(std::string_view request, const socketmap::Ticket& ticket,
               std::string& reply) override;
-  void on_answer(std::uint64_t question, const std::shared_ptr<const resolver::Answer>& answer);
+  void on_answer(std::uint64_t question, const resolver::Answer& answer);
 
   // The daemon stops: answers all who wait with what is known now.
   void answer_all_now();
@@ -77,10 +77,10 @@ class Answerer final : public socketmap::RequestHandler {
 
   const postfix::Profile& profile_of(std::string_view map);
   bool from_memo(std::string_view request, WallTime now, std::string& reply);
-  resolver::Look from_cache(const DomainName& domain, const postfix::Profile& profile, WallTime now,
-                            std::string& reply);
-  resolver::Look from_entry(cache::EntryView& entry, bool fresh, const DomainName& domain,
-                            const postfix::Profile& profile, WallTime now, std::string& reply);
+  resolver::Verdict from_cache(const DomainName& domain, const postfix::Profile& profile,
+                               WallTime now, std::string& reply);
+  resolver::Verdict from_entry(cache::EntryView& entry, bool fresh, const DomainName& domain,
+                               const postfix::Profile& profile, WallTime now, std::string& reply);
   void count(resolver::Standing standing);
   void tell_resolver(const DomainName& domain, WallTime now);
   void answer_from_cache(const Waiting& waiting);

@@ -16,8 +16,8 @@ namespace mtastsd::answer {
 // gets it, but for Standing::Unknown, where the resolver has to find out. `fresh`: the policy was
 // fetched for this very query. A policy that the profile has enforced is Standing::Enforced.
 // `patterns` is room to work in. Allocates nothing but what the reply needs.
-resolver::Look reply_from_entry(cache::EntryView& entry, bool fresh, WallTime now,
-                                const DomainName& domain, const postfix::Profile& profile,
-                                std::vector<std::string_view>& patterns, std::string& reply);
+resolver::Verdict reply_from_entry(cache::EntryView& entry, bool fresh, WallTime now,
+                                   const DomainName& domain, const postfix::Profile& profile,
+                                   std::vector<std::string_view>& patterns, std::string& reply);
 
 }  // namespace mtastsd::answer

@@ -6,9 +6,9 @@
 
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/check/facts.h"
+#include "mtastsd/discovery/discovery.h"
 #include "mtastsd/dns/dns_client.h"
 #include "mtastsd/event/loop.h"
-#include "mtastsd/https/policy_fetcher.h"
 
 namespace mtastsd::check {
 
@@ -16,7 +16,6 @@ struct GatherOptions {
   Milliseconds timeout{30000};  // for all about one domain
   Milliseconds fetch_timeout{30000};
   bool smtp = false;
-  bool allow_local_addresses = false;
   // The DNS servers were named by who runs this, so that their word on DNSSEC counts; else it
   // does when they are on this host.
   bool resolver_trusted = false;
@@ -29,7 +28,7 @@ struct GatherServices {
   event::Loop& loop;
   const Clock& clock;
   dns::DnsClient& dns;
-  https::PolicyFetcher& fetcher;  // one that observes
+  discovery::Discovery& discovery;  // for a report, with a fetcher that observes
 };
 
 // Finds out all there is about one domain, all at once.

@@ -158,7 +158,6 @@ struct Page {
 
 // The words of the wire and of contrib/schema/ctl.json: "no-record", "drifted".
 std::string_view to_string(Refreshed::Result result);
-std::string_view to_string(resolver::Change change);
 
 using Answer = std::variant<Status, Shown, Explained, Refreshed, Forgotten, Imported, Page>;
 

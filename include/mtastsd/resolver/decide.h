@@ -2,33 +2,38 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/entry.h"
+#include "mtastsd/discovery/record.h"
 #include "mtastsd/mtasts/policy.h"
 
 // The sender algorithm of RFC 8461 (sections 3.3, 5.1 and 10.2) as pure functions: from what is
-// known and what just happened to what holds now and what to do next. No clock, no log, no
-// I/O; `now` comes in. resolution.cc carries out what they return.
+// known and what just happened to what holds now and what to do next. There is no clock, no log and
+// no I/O in here; the caller passes `now`, and Resolver carries out what the functions return.
 namespace mtastsd::resolver {
 
 struct Limits {
-  Seconds recheck_min{60};  // bounds for how long a TXT record is not looked at again
+  // Bounds for the TTL of a TXT record: after that time the record is checked again.
+  Seconds recheck_min{60};
   Seconds recheck_max{3600};
-  Seconds negative_min{60};  // bounds for how long "no policy" holds
+  // Bounds for how long "this domain has no policy" holds.
+  Seconds negative_min{60};
   Seconds negative_max{3600};
   Seconds retry_interval{300};  // after a failed fetch, for the same id; doubles to an hour
   Seconds refresh_interval{86400};
-  Seconds idle_after{30 * 86400};
+  Seconds idle_after{30 * 86400};  // a policy without mail for this long is not refreshed
 };
 
 inline constexpr Seconds kDnsFailureHold{10};  // how long "DNS could not be asked" holds
 inline constexpr Seconds kRetryMax{3600};
-inline constexpr Seconds kLeastLife{2};  // of a policy: a max_age of 0 means no fetch per query
-inline constexpr Seconds kMinRefreshAge{240};    // shorter lives are fetched again on demand only
-inline constexpr Seconds kIdleLook{7 * 86400};   // how often it is seen whether one is still idle
-inline constexpr Seconds kUseResolution{86400};  // how exactly the last use is kept
+// The shortest life of a policy, so that a max_age of 0 does not mean a fetch for every query.
+inline constexpr Seconds kMinLife{2};
+inline constexpr Seconds kMinRefreshAge{240};    // policies that live shorter are fetched on demand
+inline constexpr Seconds kIdleRecheck{604800};   // how often an idle policy is looked at
+inline constexpr Seconds kTouchInterval{86400};  // how exactly the time of the last use is kept
 
 // --- answering --------------------------------------------------------------------------------
 
@@ -39,46 +44,37 @@ enum class Standing {
   Enforced,     // a valid policy of mode enforce
 };
 
-struct Look {
+struct Verdict {
   Standing standing = Standing::Unknown;
-  bool attention = false;  // the resolver should be told of this query: a check or a note of use
-                           // has come due; the answer does not wait for it
-  WallTime until{};        // without attention: from now until then it stays like this
+  // The resolver should be told of this query by Resolver::touch(): a check of the record or a note
+  // of the use is due. The answer does not wait for it.
+  bool needs_touch = false;
+  // Without needs_touch: the verdict stays the same until then.
+  WallTime until{};
 };
 
-// What an entry says at `now`. On the answer path.
-Look look(const cache::EntryFacts& facts, WallTime now);
+// What an entry means for mail at `now`. On the answer path.
+Verdict judge(const cache::EntryFacts& facts, WallTime now);
 
-// Whether the TXT record is to be asked again.
+// Whether it is time to check the TXT record again.
 bool recheck_due(const cache::EntryFacts& facts, WallTime now);
 
-// Notes in the entry that mail goes there, and brings a policy that was let go to its end, or put
-// off by a clock that was ahead, back among those that are refreshed. Whether there was anything to
-// note: uses are kept to kUseResolution.
-bool note_use(cache::Entry& entry, WallTime now, const Limits& limits);
+// The entry with a note that mail goes to the domain now, or nullopt if there is nothing to note:
+// the last use is kept to kTouchInterval. A policy that was no longer refreshed, or whose refresh a
+// clock that was ahead has put off, becomes due again.
+std::optional<cache::Entry> touch(const cache::Entry& entry, WallTime now, const Limits& limits);
 
-// --- after the TXT look-up --------------------------------------------------------------------
+// --- after the lookup of the TXT record -------------------------------------------------------
 
-enum class TxtStatus {
-  Found,     // one valid record
-  NoRecord,  // NXDOMAIN, NODATA, or records without a usable one (RFC 8461 section 3.1)
-  Failed,    // DNS could not be asked
-};
-
-struct TxtOutcome {
-  TxtStatus status = TxtStatus::Failed;
-  std::string id;  // Found
-  Seconds ttl{0};  // Found: of the record; NoRecord: how long that holds
-};
-
-struct AfterTxt {
+struct AfterRecord {
   bool fetch = false;
   cache::Entry entry;  // without a fetch: what to store; with one: what it starts from
 };
 
-// `refresh`: the policy is to be fetched whatever the record says (RFC 8461 section 10.2).
-AfterTxt after_txt(const std::optional<cache::Entry>& known, const TxtOutcome& txt, bool refresh,
-                   WallTime now, const Limits& limits);
+// `known` may be null. `refresh`: the policy is to be fetched whatever the record says (RFC 8461
+// section 10.2).
+AfterRecord after_record(const cache::Entry* known, const discovery::Record& record, bool refresh,
+                         WallTime now, const Limits& limits);
 
 // --- after the fetch --------------------------------------------------------------------------
 
@@ -98,15 +94,16 @@ enum class Change {
   Replaced,  // under a new id
   Drifted,   // another policy under the same id
 };
+std::string_view to_string(Change change);  // "none", "new", "replaced", "drifted"
 
 struct AfterFetch {
   cache::Entry entry;
   Change change = Change::None;
-  bool weaker = false;  // the mode was enforce and is not any more
-  bool alarm = false;   // warn of a failing refresh (RFC 8461 section 10.2)
+  bool weaker = false;  // the mode was enforce and no longer is
+  bool alarm = false;   // RFC 8461 section 10.2: warn the administrator of a failing refresh
 };
 
-// `id` is the one found, or empty when a refresh found no record. `jitter` in [0, 1) spreads
+// `id` is that of the record, or empty when a refresh found none. `jitter` in [0, 1) spreads
 // refreshes and retries.
 AfterFetch after_fetch(const cache::Entry& before, const std::string& id,
                        const Result<Fetched, FetchFailure>& outcome, WallTime now,
@@ -117,8 +114,8 @@ AfterFetch after_fetch(const cache::Entry& before, const std::string& id,
 enum class DueAction {
   Nothing,  // not due
   Refresh,  // fetch it again
-  Drop,     // expired, and nothing else to remember
-  Store,    // store `entry` and go on
+  Drop,     // it has expired, and there is nothing else to remember
+  Store,    // store `entry` instead
 };
 
 struct AfterDue {
@@ -126,7 +123,7 @@ struct AfterDue {
   cache::Entry entry;
 };
 
-// No due_at that is set at `now` is later; one that is comes from a clock that was ahead.
+// The latest due_at that is ever set at `now`. A later one comes from a clock that was ahead.
 WallTime farthest_due(WallTime now, const Limits& limits);
 
 AfterDue when_due(const cache::Entry& entry, WallTime now, const Limits& limits);

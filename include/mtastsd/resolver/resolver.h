@@ -2,13 +2,20 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
+#include "mtastsd/cache/entry.h"
+#include "mtastsd/discovery/discovery.h"
 #include "mtastsd/resolver/counters.h"
 #include "mtastsd/resolver/decide.h"
 
@@ -17,84 +24,127 @@ class Log;
 namespace cache {
 class Store;
 }
-namespace dns {
-class DnsClient;
-}
 namespace event {
+class Timer;
 class Timers;
-}
-namespace https {
-class PolicyFetcher;
-}
+}  // namespace event
 }  // namespace mtastsd
 
 namespace mtastsd::resolver {
 
-// What a query that had to wait is answered from.
+class WorkQueue;
+struct Outcome;
+
+// What a query, or an operator, is told.
 struct Answer {
-  cache::EntryPtr entry;
-  bool fresh = false;  // fetched for this very query: it counts even with a max_age of 0
-  // What came of the look-up, if there was one; an operator may have waited for it.
+  cache::EntryPtr entry;  // null: too many domains are being looked up already
+  bool fresh = false;     // fetched for this very query: it counts even with a max_age of 0
+  // What came of the lookup, if there was one; an operator may have waited for it.
   Change change = Change::None;
   bool failed = false;  // DNS or the policy host did not give what was asked for
-  std::string detail;   // why there is no newer policy; empty: the known one is current
+  std::string detail;   // for people: why there is no newer policy; empty: the known one is current
 };
 
-// Gets the answer, or null when the domain could not be taken on (overload). Called once, on the
-// resolver's thread, possibly before ask() returns.
-using Waiter = std::function<void(std::shared_ptr<const Answer>)>;
+using Waiter = std::function<void(const Answer&)>;
+
+// Stands for an answer that is still to come. Dropping it cancels: after that the waiter never
+// runs. The lookup itself goes on, because the next query can use what it finds.
+class Ticket {
+ public:
+  explicit Ticket(std::shared_ptr<Waiter> waiter) : waiter_(std::move(waiter)) {}
+  ~Ticket() { cancel(); }
+  Ticket(Ticket&&) noexcept = default;
+  Ticket& operator=(Ticket&& other) noexcept {
+    cancel();
+    waiter_ = std::move(other.waiter_);
+    return *this;
+  }
+
+  // Lets the answer come without a handle to cancel it, for a waiter that refers to nothing that
+  // could go away before the resolver does.
+  void detach() { waiter_.reset(); }
+
+ private:
+  void cancel() {
+    if (waiter_) {
+      *waiter_ = nullptr;
+    }
+  }
+
+  std::shared_ptr<Waiter> waiter_;  // empty once it has run
+};
+
+// What is known already, or a ticket for what is to come.
+template <typename T>
+using NowOrLater = std::variant<T, Ticket>;
+
+// For a caller that never cancels: calls `tell`, which is also the waiter, with what is known, or
+// lets the answer come.
+template <typename T, typename Tell>
+void tell_now_or_later(NowOrLater<T> answer, const Tell& tell) {
+  if (auto* ticket = std::get_if<Ticket>(&answer)) {
+    ticket->detach();
+  } else {
+    tell(std::get<T>(answer));
+  }
+}
 
 struct Options {
   Limits limits;
-  Milliseconds fetch_timeout{60000};  // addresses of the policy host included
-  bool allow_local_addresses = false;
-  std::size_t max_discovering = 256;       // domains whose TXT record is being asked at once
-  std::size_t max_fetching = 256;          // policies being fetched at once
-  std::size_t max_fetching_per_host = 64;  // of these, from one address
-  std::size_t max_domains = 20000;         // domains at work or waiting for it, in all
+  Milliseconds fetch_timeout{60000};       // for a policy, with the addresses of its host
+  std::size_t max_discovering = 256;       // TXT records that are looked up at once
+  std::size_t max_fetching = 256;          // policies that are fetched at once
+  std::size_t max_fetching_per_host = 64;  // of these, from one policy host
+  std::size_t max_domains = 20000;         // domains that are looked up or wait for it, in all
 };
 
 // Everything it needs from outside, owned by the caller and outliving it.
 struct Services {
   const Clock& clock;
   event::Timers& timers;
-  dns::DnsClient& dns;
-  https::PolicyFetcher& fetcher;
+  discovery::Discovery& discovery;
   cache::Store& store;
   Log& log;
   std::function<double()> jitter;  // in [0, 1)
-  std::function<bool()> has_ipv6;  // whether AAAA records of policy hosts are of use
 };
 
-// Finds out: one resolution for a domain at a time, however many ask, and keeps policies
-// fresh. All on one thread, that of its timers and clients; bounded in everything. It asks
-// DNS and HTTPS only for domains that somebody asked for.
+// Finds out: one lookup at a time for a domain, however many ask for it, and keeps policies fresh.
+// Everything happens on one thread, that of its timers, and is bounded. It asks DNS and policy
+// hosts only about domains that somebody asked for.
 //
-// A domain in use whose policy is cached has its TXT record checked once more when that falls
-// due, whether or not a query comes: the mail that was deferred because its owner is changing
-// the policy finds the new one at its first retry (RFC 8461 section 5.1).
+// A waiter runs at most once, on that thread, never before the call that took it has returned and
+// never from a destructor; it may drop tickets and ask again, but not destroy the resolver.
+//
+// A domain in use whose policy is cached has its TXT record checked once more when that falls due,
+// whether or not a query comes: the mail that was deferred because its owner is changing the policy
+// finds the new one at its first retry (RFC 8461 section 5.1).
 class Resolver {
  public:
   Resolver(Services services, Options options);
-  ~Resolver();  // waiters of running resolutions are dropped
+  ~Resolver();  // waiters are dropped
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // A query came for this domain. Without a waiter: it was answered already, but a check or a
-  // note of its use has come due.
-  void ask(const DomainName& domain, Waiter waiter);
+  // A query came for this domain, and waits for an answer.
+  [[nodiscard]] NowOrLater<Answer> ask(const DomainName& domain, Waiter waiter);
 
-  // Fetches the domain's policy again whatever its TXT record says (RFC 8461 section 10.2).
-  void refresh(const DomainName& domain);
-  // The same for an operator who waits for what comes of it.
-  void refresh(const DomainName& domain, Waiter waiter);
+  // A query came for this domain and was answered from the cache (Verdict::needs_touch): notes the
+  // use, and checks the record if that is due.
+  void touch(const DomainName& domain);
 
-  // Drops what is known of a domain, and `done` gets it, once nothing is at work that would store
-  // it again.
-  void forget(const DomainName& domain, std::function<void(cache::EntryPtr)> done);
+  // Fetches the domain's policy again whatever its TXT record says (RFC 8461 section 10.2), for an
+  // operator who waits for what comes of it.
+  [[nodiscard]] NowOrLater<Answer> refresh(const DomainName& domain, Waiter waiter);
 
-  // Runs `then` at once, or when the look-up of the domain that is at work has ended.
-  void when_idle(const DomainName& domain, std::function<void()> then);
+  // Drops what is known of a domain, once no lookup is running that would store it again. The
+  // answer is what was known, or null.
+  [[nodiscard]] NowOrLater<cache::EntryPtr> forget(const DomainName& domain,
+                                                   std::function<void(cache::EntryPtr)> done);
+
+  // Runs `then` when the lookup of the domain that is running has ended. Nullopt: there is none,
+  // and `then` is not called.
+  [[nodiscard]] std::optional<Ticket> when_idle(const DomainName& domain,
+                                                std::function<void()> then);
 
   // Policies whose last refresh failed, as far as this run of the daemon has seen: the back-off of
   // a failing one ends within an hour, so that a restart knows them all by then.
@@ -105,16 +155,56 @@ class Resolver {
   static constexpr std::size_t kMaxFailing = 10000;
   Failing failing(std::size_t most) const;
 
-  // Looks for policies that have come due (refresh, expiry) now, instead of at the next pass.
-  void run_due();
-
   void set_options(const Options& options);
-  const Counters& counters() const;
-  std::size_t domains_at_work() const;
+  const Counters& counters() const { return counters_; }
+  std::size_t domains_at_work() const { return lookups_.size(); }
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  static constexpr Milliseconds kDueInterval{15000};
+
+  struct Lookup;
+  using Cells = std::vector<std::shared_ptr<Waiter>>;
+
+  // Queries and operators.
+  cache::EntryPtr note_query(const DomainName& domain);
+  void look_up_for_query(const DomainName& domain);
+  Lookup* join_or_create(const DomainName& domain);
+  Lookup& create(const DomainName& domain);
+  void mark_refresh(Lookup& lookup);
+  Ticket wait_for(Lookup& lookup, Cells& cells, Waiter waiter);
+  void warn_overload();
+
+  // One lookup, step by step.
+  void start_work();
+  void start_record(Lookup& lookup);
+  void on_record(Lookup& lookup, const discovery::Record& record);
+  void start_policy(Lookup& lookup);
+  void on_addresses(Lookup& lookup, discovery::HostAddresses addresses);
+  void connect(Lookup& lookup);
+  void on_policy(Lookup& lookup, discovery::FetchedPolicy fetched);
+  void finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>& fetched);
+  void finish(Lookup& lookup, Outcome outcome);
+  void note_failing(const DomainName& domain, const cache::Entry& entry);
+
+  // What becomes due without a query (upkeep.cc).
+  void plan_follow_up(const DomainName& domain, const cache::Entry& entry);
+  void run_follow_ups();
+  void arm_follow_up_timer();
+  void run_due();
+  void revisit(const DomainName& domain, WallTime now);
+  std::size_t room_to_refresh() const;
+
+  Services services_;
+  Options options_;
+  Counters counters_;
+  std::unique_ptr<WorkQueue> queue_;
+  std::unordered_map<DomainName, std::unique_ptr<Lookup>> lookups_;  // the domains in queue_
+  std::size_t refreshing_ = 0;                                       // of lookups_
+  std::set<DomainName> failing_;                                     // at most kMaxFailing
+  std::multimap<SteadyTime, DomainName> follow_ups_;
+  std::optional<SteadyTime> last_overload_warning_;
+  std::unique_ptr<event::Timer> follow_up_timer_;
+  std::unique_ptr<event::Timer> due_timer_;
 };
 
 }  // namespace mtastsd::resolver

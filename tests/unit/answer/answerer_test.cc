@@ -122,9 +122,8 @@ class AnswererTest : public testing::Test {
     std::string reply;
     return answerer_->handle(request, Ticket{1, number}, reply) ? reply : "later";
   }
-  std::shared_ptr<const resolver::Answer> answer(const cache::Entry& e, bool fresh = false) {
-    return std::make_shared<const resolver::Answer>(
-        resolver::Answer{std::make_shared<const cache::Entry>(e), fresh});
+  resolver::Answer answer(const cache::Entry& e, bool fresh = false) {
+    return {std::make_shared<const cache::Entry>(e), fresh};
   }
 
   test::TempDir dir_;
@@ -190,7 +189,7 @@ TEST_F(AnswererTest, AFreshPolicyOfNoLengthIsGoodForWhoWaitedForIt) {
 
 TEST_F(AnswererTest, OverloadIsNotFound) {
   ask("postfix example.com");
-  answerer_->on_answer(asker_.asked[0].second, nullptr);
+  answerer_->on_answer(asker_.asked[0].second, resolver::Answer{});
   EXPECT_EQ(late_[0].second, "NOTFOUND ");
 }
 
@@ -243,7 +242,7 @@ TEST_F(AnswererTest, EachQuestionHasADeadlineOfItsOwn) {
   ask("postfix one.example", 1);
   loop_.advance(Seconds(5));
   ask("postfix two.example", 2);
-  answerer_->on_answer(asker_.asked[0].second, nullptr);
+  answerer_->on_answer(asker_.asked[0].second, resolver::Answer{});
   late_.clear();
   loop_.advance(Seconds(19));
   EXPECT_TRUE(late_.empty());

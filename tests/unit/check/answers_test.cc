@@ -43,21 +43,24 @@ TEST(TextFact, TellsErrorsFromAbsence) {
 }
 
 TEST(AddressFact, OneFamilyIsEnough) {
-  const auto known = address_fact({addresses({kV4}), failed<dns::Addresses>()});
+  const auto known = address_fact({.v4 = addresses({kV4}), .v6 = failed<dns::Addresses>()});
   ASSERT_TRUE(known.known());
   EXPECT_EQ(known.value.v4, std::vector{kV4});
   EXPECT_EQ(known.value.chain, std::vector<std::string>{"alias.example"});
-  EXPECT_EQ(address_fact({none<dns::Addresses>(), addresses({kV6})}).value.v6, std::vector{kV6});
-  EXPECT_EQ(address_fact({addresses(std::vector(50, kV4)), addresses(std::vector(50, kV6))})
-                .value.v6.size(),
-            kMaxAddressesPerFamily);
+  EXPECT_EQ(address_fact({.v4 = none<dns::Addresses>(), .v6 = addresses({kV6})}).value.v6,
+            std::vector{kV6});
+  EXPECT_EQ(address_fact({.v4 = addresses({kV4})}).value.v4, std::vector{kV4}) << "v6 is late";
+  EXPECT_EQ(address_fact({.v6 = addresses(std::vector(50, kV6))}).value.v6.size(),
+            discovery::kMaxAddressesPerFamily);
 }
 
 // No address of one family and no answer about the other: there may well be one.
 TEST(AddressFact, TellsErrorsFromAbsence) {
-  EXPECT_TRUE(address_fact({none<dns::Addresses>(), none<dns::Addresses>()}).absent());
-  EXPECT_TRUE(address_fact({none<dns::Addresses>(), failed<dns::Addresses>()}).cannot_tell());
-  EXPECT_TRUE(address_fact({failed<dns::Addresses>(), none<dns::Addresses>()}).cannot_tell());
+  const auto no = none<dns::Addresses>();
+  const auto error = failed<dns::Addresses>();
+  EXPECT_TRUE(address_fact({.v4 = no, .v6 = no}).absent());
+  EXPECT_TRUE(address_fact({.v4 = no, .v6 = error}).cannot_tell());
+  EXPECT_TRUE(address_fact({.v4 = error, .v6 = no}).cannot_tell());
 }
 
 TEST(TlsaFact, TellsErrorsFromAbsence) {

@@ -75,8 +75,8 @@ class ResolverThreadTest : public testing::Test {
   bool found_out(ResolverThread& thread, const std::string& domain) {
     std::promise<bool> promise;
     auto future = promise.get_future();
-    thread.ask(name(domain), [&promise](const std::shared_ptr<const resolver::Answer>& answer) {
-      promise.set_value(answer != nullptr);
+    thread.ask(name(domain), [&promise](const resolver::Answer& answer) {
+      promise.set_value(answer.entry != nullptr);
     });
     return future.get();
   }
@@ -143,7 +143,7 @@ TEST(Options, EachLimitComesFromItsSetting) {
   EXPECT_EQ(options.limits.refresh_interval, Seconds(6));
   EXPECT_EQ(options.limits.idle_after, Seconds(7));
   EXPECT_EQ(options.fetch_timeout, Seconds(9));
-  EXPECT_TRUE(options.allow_local_addresses);
+  EXPECT_TRUE(discovery_settings(*config).allow_local_addresses);
   EXPECT_EQ(answer_options(*config).answer_timeout, Seconds(8));
 }
 

@@ -10,6 +10,8 @@ namespace {
 
 using cache::Entry;
 using cache::FailureType;
+using cache::NoPolicyReason;
+using discovery::Record;
 using mtasts::Mode;
 
 const WallTime kNow{Seconds(1'700'000'000)};
@@ -29,14 +31,22 @@ Entry cached(const std::string& id, Seconds age, Seconds max_age = Seconds(60480
   return entry;
 }
 
-TxtOutcome found(const std::string& id, Seconds ttl = Seconds(300)) {
-  return {TxtStatus::Found, id, ttl};
+Record found(const std::string& id, Seconds ttl = Seconds(300)) {
+  return {.status = Record::Status::Found, .id = id, .ttl = ttl};
 }
-TxtOutcome no_record(Seconds ttl = Seconds(300)) {
-  return {TxtStatus::NoRecord, "", ttl};
+Record no_record(Seconds ttl = Seconds(300)) {
+  return {.status = Record::Status::None, .ttl = ttl};
 }
-TxtOutcome dns_failed() {
-  return {TxtStatus::Failed, "", Seconds(0)};
+Record unusable(const std::string& detail = "more than one") {
+  return {.status = Record::Status::Unusable, .ttl = Seconds(300), .detail = detail};
+}
+Record dns_failed() {
+  return {.status = Record::Status::DnsFailed, .detail = "DNS: SERVFAIL"};
+}
+
+AfterRecord after_record(const std::optional<Entry>& known, const Record& record, bool refresh,
+                         WallTime now, const Limits& limits) {
+  return resolver::after_record(known ? &*known : nullptr, record, refresh, now, limits);
 }
 
 Result<Fetched, FetchFailure> good(Mode mode = Mode::Enforce, Seconds max_age = Seconds(604800)) {
@@ -46,21 +56,30 @@ Result<Fetched, FetchFailure> bad(FailureType type = FailureType::FetchError) {
   return failure(FetchFailure{type, "scripted"});
 }
 
-Standing standing(const Entry& entry, WallTime now = kNow) {
-  return look(facts_of(entry), now).standing;
+// Touches the entry, and says whether there was anything to note.
+bool use(Entry& entry) {
+  auto touched = touch(entry, kNow, kLimits);
+  if (touched) {
+    entry = *std::move(touched);
+  }
+  return touched.has_value();
 }
 
-// --- look -------------------------------------------------------------------------------------
+Standing standing(const Entry& entry, WallTime now = kNow) {
+  return judge(facts_of(entry), now).standing;
+}
+
+// --- judge ------------------------------------------------------------------------------------
 
 // RFC 8461 section 3.2 (C1): max_age seconds from the fetch, not one more.
-TEST(Look, APolicyLivesUntilMaxAgeIsOver) {
+TEST(Judge, APolicyLivesUntilMaxAgeIsOver) {
   const Entry entry = cached("a", Seconds(0), Seconds(100));
   EXPECT_EQ(standing(entry, kNow + Seconds(99)), Standing::Enforced);
   EXPECT_EQ(standing(entry, kNow + Seconds(100)), Standing::Unknown);
 }
 
-// Whatever look() says without asking for attention, it says at every moment until then.
-TEST(Look, SaysForHowLongItStaysLikeThis) {
+// Whatever judge() says without needs_touch, it says at every moment until then.
+TEST(Judge, SaysForHowLongItStaysLikeThis) {
   Entry absent;
   absent.txt_checked_at = kNow;
   absent.recheck_at = kNow + Seconds(700);
@@ -69,24 +88,24 @@ TEST(Look, SaysForHowLongItStaysLikeThis) {
   Entry short_lived = lasting;
   short_lived.policy->policy.max_age = Seconds(400);  // its end does
   for (const Entry& entry : {cached("a", Seconds(30)), absent, lasting, short_lived}) {
-    const Look now = look(facts_of(entry), kNow);
-    ASSERT_FALSE(now.attention);
+    const Verdict now = judge(facts_of(entry), kNow);
+    ASSERT_FALSE(now.needs_touch);
     ASSERT_GT(now.until, kNow);
-    const Look last = look(facts_of(entry), now.until - Seconds(1));
+    const Verdict last = judge(facts_of(entry), now.until - Seconds(1));
     EXPECT_EQ(last.standing, now.standing);
-    EXPECT_FALSE(last.attention);
-    const Look after = look(facts_of(entry), now.until);
-    EXPECT_TRUE(after.attention || after.standing != now.standing);
+    EXPECT_FALSE(last.needs_touch);
+    const Verdict after = judge(facts_of(entry), now.until);
+    EXPECT_TRUE(after.needs_touch || after.standing != now.standing);
   }
 }
 
 // RFC 8461 section 5 (A2, A3).
-TEST(Look, TestingAndNoneAreNotEnforced) {
+TEST(Judge, TestingAndNoneAreNotEnforced) {
   EXPECT_EQ(standing(cached("a", Seconds(0), Seconds(100), Mode::Testing)), Standing::NotEnforced);
   EXPECT_EQ(standing(cached("a", Seconds(0), Seconds(100), Mode::None)), Standing::NotEnforced);
 }
 
-TEST(Look, NoPolicyHoldsUntilItsRecheck) {
+TEST(Judge, NoPolicyHoldsUntilItsRecheck) {
   Entry entry;
   entry.txt_checked_at = kNow;
   entry.recheck_at = kNow + Seconds(60);
@@ -94,49 +113,49 @@ TEST(Look, NoPolicyHoldsUntilItsRecheck) {
   EXPECT_EQ(standing(entry, kNow + Seconds(60)), Standing::Unknown);
 }
 
-TEST(Look, ASetBackClockNeitherDropsAPolicyNorKeepsAnAbsence) {
+TEST(Judge, ASetBackClockNeitherDropsAPolicyNorKeepsAnAbsence) {
   const Entry policy_of_tomorrow = cached("a", Seconds(-86400));
   EXPECT_EQ(standing(policy_of_tomorrow), Standing::Enforced);
-  EXPECT_TRUE(look(facts_of(policy_of_tomorrow), kNow).attention);
+  EXPECT_TRUE(judge(facts_of(policy_of_tomorrow), kNow).needs_touch);
   Entry absence;
   absence.txt_checked_at = kNow + Seconds(86400);
   absence.recheck_at = kNow + Seconds(86460);
   EXPECT_EQ(standing(absence), Standing::Unknown);
 }
 
-TEST(Look, AsksForAttentionWhenTheRecordIsDueOrTheUseIsOld) {
+TEST(Judge, WantsATouchWhenTheRecordIsDueOrTheUseIsOld) {
   Entry entry = cached("a", Seconds(10));
-  EXPECT_FALSE(look(facts_of(entry), kNow).attention);
-  EXPECT_TRUE(look(facts_of(entry), kNow + Seconds(50)).attention);
+  EXPECT_FALSE(judge(facts_of(entry), kNow).needs_touch);
+  EXPECT_TRUE(judge(facts_of(entry), kNow + Seconds(50)).needs_touch);
   entry.recheck_at = kNow + Seconds(200000);
-  EXPECT_FALSE(look(facts_of(entry), kNow + Seconds(80000)).attention);
-  EXPECT_TRUE(look(facts_of(entry), kNow + Seconds(86400)).attention);
+  EXPECT_FALSE(judge(facts_of(entry), kNow + Seconds(80000)).needs_touch);
+  EXPECT_TRUE(judge(facts_of(entry), kNow + Seconds(86400)).needs_touch);
 }
 
-// --- after_txt --------------------------------------------------------------------------------
+// --- after_record -----------------------------------------------------------------------------
 
-TEST(AfterTxt, TheFirstRecordOfADomainIsFetched) {
-  EXPECT_TRUE(after_txt(std::nullopt, found("a"), false, kNow, kLimits).fetch);
+TEST(AfterRecord, TheFirstRecordOfADomainIsFetched) {
+  EXPECT_TRUE(after_record(std::nullopt, found("a"), false, kNow, kLimits).fetch);
 }
 
 // RFC 8461 section 5.1 (C4).
-TEST(AfterTxt, AnUnchangedIdIsNotFetchedAndLengthensNoLife) {
+TEST(AfterRecord, AnUnchangedIdIsNotFetchedAndLengthensNoLife) {
   const Entry before = cached("a", Seconds(500));
-  const AfterTxt after = after_txt(before, found("a"), false, kNow, kLimits);
+  const AfterRecord after = after_record(before, found("a"), false, kNow, kLimits);
   EXPECT_FALSE(after.fetch);
   EXPECT_EQ(after.entry.policy->fetched_at, before.policy->fetched_at);
   EXPECT_EQ(after.entry.txt_checked_at, kNow);
   EXPECT_EQ(after.entry.recheck_at, kNow + Seconds(300));
 }
 
-TEST(AfterTxt, AChangedIdIsFetchedAtOnce) {
-  EXPECT_TRUE(after_txt(cached("a", Seconds(5)), found("b"), false, kNow, kLimits).fetch);
+TEST(AfterRecord, AChangedIdIsFetchedAtOnce) {
+  EXPECT_TRUE(after_record(cached("a", Seconds(5)), found("b"), false, kNow, kLimits).fetch);
 }
 
-TEST(AfterTxt, TheTtlIsTakenWithinTheRecheckBounds) {
+TEST(AfterRecord, TheTtlIsTakenWithinTheRecheckBounds) {
   const auto recheck = [](Seconds ttl) {
     const Entry before = cached("a", Seconds(500));
-    return after_txt(before, found("a", ttl), false, kNow, kLimits).entry.recheck_at - kNow;
+    return after_record(before, found("a", ttl), false, kNow, kLimits).entry.recheck_at - kNow;
   };
   EXPECT_EQ(recheck(Seconds(1)), kLimits.recheck_min);
   EXPECT_EQ(recheck(Seconds(120)), Seconds(120));
@@ -144,27 +163,56 @@ TEST(AfterTxt, TheTtlIsTakenWithinTheRecheckBounds) {
 }
 
 // RFC 8461 section 3.3 (C2): neither absence nor failure of the record removes a policy.
-TEST(AfterTxt, AValidPolicySurvivesWhateverDnsSays) {
-  for (const TxtOutcome& txt : {no_record(), dns_failed()}) {
-    const AfterTxt after = after_txt(cached("a", Seconds(500)), txt, false, kNow, kLimits);
+TEST(AfterRecord, AValidPolicySurvivesWhateverDnsSays) {
+  for (const Record& record : {no_record(), unusable(), dns_failed()}) {
+    const AfterRecord after = after_record(cached("a", Seconds(500)), record, false, kNow, kLimits);
     EXPECT_FALSE(after.fetch);
     EXPECT_EQ(standing(after.entry), Standing::Enforced);
   }
 }
 
-TEST(AfterTxt, AnExpiredPolicyIsNotKeptWithoutARecord) {
-  for (const TxtOutcome& txt : {no_record(), dns_failed()}) {
+TEST(AfterRecord, AnExpiredPolicyIsNotKeptWithoutARecord) {
+  for (const Record& record : {no_record(), unusable(), dns_failed()}) {
     const Entry expired = cached("a", Seconds(200), Seconds(100));
-    const AfterTxt after = after_txt(expired, txt, false, kNow, kLimits);
+    const AfterRecord after = after_record(expired, record, false, kNow, kLimits);
     EXPECT_FALSE(after.fetch);
     EXPECT_FALSE(after.entry.policy);
     EXPECT_EQ(standing(after.entry), Standing::NoPolicy);
   }
 }
 
-TEST(AfterTxt, AnAbsenceHoldsForItsNegativeTtlWithinBounds) {
-  const auto holds = [](const TxtOutcome& txt) {
-    return after_txt(std::nullopt, txt, false, kNow, kLimits).entry.recheck_at - kNow;
+TEST(AfterRecord, WhyThereIsNoPolicyIsKept) {
+  const auto after = [](const Record& record) {
+    return after_record(std::nullopt, record, false, kNow, kLimits).entry;
+  };
+  EXPECT_EQ(after(no_record()).no_policy_reason, NoPolicyReason::NoRecord);
+  EXPECT_EQ(after(no_record()).no_policy_detail, "");
+  EXPECT_EQ(after(unusable()).no_policy_reason, NoPolicyReason::UnusableRecord);
+  EXPECT_EQ(after(unusable()).no_policy_detail, "more than one");
+  EXPECT_EQ(after(unusable(std::string(5000, 'x'))).no_policy_detail.size(),
+            cache::kMaxNoPolicyDetail);
+  EXPECT_EQ(after(dns_failed()).no_policy_reason, NoPolicyReason::DnsFailed);
+  EXPECT_EQ(after(dns_failed()).no_policy_detail, "DNS: SERVFAIL");
+
+  Entry failed = after_fetch(after(no_record()), "a", bad(), kNow, kLimits, 0.0).entry;
+  EXPECT_EQ(failed.no_policy_reason, NoPolicyReason::FetchFailed);
+  failed = after_record(failed, found("a"), false, kNow + Seconds(60), kLimits).entry;
+  EXPECT_EQ(failed.no_policy_reason, NoPolicyReason::FetchFailed) << "the id is held back";
+  const Entry good_now = after_fetch(failed, "b", good(), kNow, kLimits, 0.0).entry;
+  EXPECT_EQ(good_now.no_policy_reason, NoPolicyReason::None);
+}
+
+TEST(AfterRecord, AValidPolicyHasNoReasonForItsAbsence) {
+  for (const Record& record : {found("a"), no_record(), unusable(), dns_failed()}) {
+    const Entry entry = after_record(cached("a", Seconds(9)), record, false, kNow, kLimits).entry;
+    EXPECT_EQ(entry.no_policy_reason, NoPolicyReason::None);
+    EXPECT_EQ(entry.no_policy_detail, "");
+  }
+}
+
+TEST(AfterRecord, AnAbsenceHoldsForItsNegativeTtlWithinBounds) {
+  const auto holds = [](const Record& record) {
+    return after_record(std::nullopt, record, false, kNow, kLimits).entry.recheck_at - kNow;
   };
   EXPECT_EQ(holds(no_record(Seconds(300))), Seconds(300));
   EXPECT_EQ(holds(no_record(Seconds(0))), kLimits.negative_min);
@@ -172,16 +220,16 @@ TEST(AfterTxt, AnAbsenceHoldsForItsNegativeTtlWithinBounds) {
 }
 
 // A failed look-up is no absence: it holds for seconds.
-TEST(AfterTxt, AFailedLookUpIsForgottenInSeconds) {
-  const AfterTxt after = after_txt(std::nullopt, dns_failed(), false, kNow, kLimits);
+TEST(AfterRecord, AFailedLookUpIsForgottenInSeconds) {
+  const AfterRecord after = after_record(std::nullopt, dns_failed(), false, kNow, kLimits);
   EXPECT_EQ(after.entry.recheck_at, kNow + kDnsFailureHold);
 }
 
 // RFC 8461 section 3.3 (F6).
-TEST(AfterTxt, AFailedFetchIsNotRepeatedForTheSameIdWithinFiveMinutes) {
+TEST(AfterRecord, AFailedFetchIsNotRepeatedForTheSameIdWithinFiveMinutes) {
   const AfterFetch failed = after_fetch(Entry{}, "a", bad(), kNow, kLimits, 0.0);
   const auto later = [&](const std::string& id, Seconds after) {
-    return after_txt(failed.entry, found(id), false, kNow + after, kLimits).fetch;
+    return after_record(failed.entry, found(id), false, kNow + after, kLimits).fetch;
   };
   EXPECT_FALSE(later("a", Seconds(299)));
   EXPECT_TRUE(later("a", Seconds(300)));
@@ -189,28 +237,28 @@ TEST(AfterTxt, AFailedFetchIsNotRepeatedForTheSameIdWithinFiveMinutes) {
 }
 
 // RFC 8461 section 10.2 (C5): a refresh fetches whatever the record says.
-TEST(AfterTxt, ARefreshFetchesAnUnchangedIdAMissingRecordAndOnDnsFailure) {
+TEST(AfterRecord, ARefreshFetchesAnUnchangedIdAMissingRecordAndOnDnsFailure) {
   const Entry before = cached("a", Seconds(80000));
-  for (const TxtOutcome& txt : {found("a"), no_record(), dns_failed()}) {
-    EXPECT_TRUE(after_txt(before, txt, true, kNow, kLimits).fetch);
+  for (const Record& record : {found("a"), no_record(), unusable(), dns_failed()}) {
+    EXPECT_TRUE(after_record(before, record, true, kNow, kLimits).fetch);
   }
 }
 
-TEST(AfterTxt, ARefreshWithoutAValidPolicyNeedsARecord) {
+TEST(AfterRecord, ARefreshWithoutAValidPolicyNeedsARecord) {
   const Entry expired = cached("a", Seconds(200), Seconds(100));
-  EXPECT_FALSE(after_txt(expired, no_record(), true, kNow, kLimits).fetch);
-  EXPECT_TRUE(after_txt(expired, found("a"), true, kNow, kLimits).fetch);
+  EXPECT_FALSE(after_record(expired, no_record(), true, kNow, kLimits).fetch);
+  EXPECT_TRUE(after_record(expired, found("a"), true, kNow, kLimits).fetch);
 }
 
-TEST(AfterTxt, APolicyFromTheFutureIsFetchedAnew) {
-  EXPECT_TRUE(after_txt(cached("a", Seconds(-5000)), found("a"), false, kNow, kLimits).fetch);
+TEST(AfterRecord, APolicyFromTheFutureIsFetchedAnew) {
+  EXPECT_TRUE(after_record(cached("a", Seconds(-5000)), found("a"), false, kNow, kLimits).fetch);
 }
 
-TEST(Look, AMaxAgeOfZeroIsGoodForTheDeliveryAtHandAndNoFetchPerQuery) {
+TEST(Judge, AMaxAgeOfZeroIsGoodForTheDeliveryAtHandAndNoFetchPerQuery) {
   const Entry entry = cached("a", Seconds(0), Seconds(0));
   EXPECT_EQ(standing(entry), Standing::Enforced);
-  EXPECT_EQ(standing(entry, kNow + kLeastLife - Seconds(1)), Standing::Enforced);
-  EXPECT_EQ(standing(entry, kNow + kLeastLife), Standing::Unknown);
+  EXPECT_EQ(standing(entry, kNow + kMinLife - Seconds(1)), Standing::Enforced);
+  EXPECT_EQ(standing(entry, kNow + kMinLife), Standing::Unknown);
 }
 
 // --- after_fetch ------------------------------------------------------------------------------
@@ -239,7 +287,7 @@ TEST(AfterFetch, AFailedFetchKeepsAValidPolicy) {
 // RFC 8461 section 5.1 (C3).
 TEST(AfterFetch, AFailedFetchWithoutAValidPolicyIsAsIfThereWereNone) {
   const Entry expired = cached("a", Seconds(200), Seconds(100));
-  Entry before = after_txt(expired, found("a"), false, kNow, kLimits).entry;
+  Entry before = after_record(expired, found("a"), false, kNow, kLimits).entry;
   const AfterFetch after = after_fetch(before, "a", bad(), kNow, kLimits, 0.0);
   EXPECT_FALSE(after.entry.policy);
   EXPECT_EQ(standing(after.entry), Standing::NoPolicy);
@@ -276,7 +324,7 @@ TEST(AfterFetch, ARefreshWithoutARecordKeepsTheId) {
 // A failed fetch holds for its five minutes, not for the hour that a long TTL would allow.
 TEST(AfterFetch, WithoutAPolicyTheRecordIsLookedAtAgainWhenTheSameIdMayBeFetched) {
   const Entry before =
-      after_txt(std::nullopt, found("a", Seconds(86400)), false, kNow, kLimits).entry;
+      after_record(std::nullopt, found("a", Seconds(86400)), false, kNow, kLimits).entry;
   const AfterFetch after = after_fetch(before, "a", bad(), kNow, kLimits, 0.0);
   EXPECT_EQ(after.entry.recheck_at, kNow + kLimits.retry_interval);
 }
@@ -287,8 +335,8 @@ TEST(AfterFetch, APolicyFromTheFutureIsNotForgottenOnceTheClockIsRight) {
   const AfterFetch after = after_fetch(before, "a", bad(), kNow, kLimits, 0.0);
   EXPECT_EQ(standing(after.entry, kNow + Seconds(1'000'500)), Standing::Enforced);
   // Nor is it asked for again and again meanwhile.
-  EXPECT_FALSE(after_txt(after.entry, found("a"), false, kNow + Seconds(60), kLimits).fetch);
-  EXPECT_TRUE(after_txt(after.entry, found("a"), false, kNow + Seconds(300), kLimits).fetch);
+  EXPECT_FALSE(after_record(after.entry, found("a"), false, kNow + Seconds(60), kLimits).fetch);
+  EXPECT_TRUE(after_record(after.entry, found("a"), false, kNow + Seconds(300), kLimits).fetch);
 }
 
 TEST(AfterFetch, FailuresBackOffToAnHourForTheSameId) {
@@ -353,7 +401,7 @@ TEST(WhenDue, LetsWhatIsNotUsedGoToItsEnd) {
   entry.due_at = kNow;
   const AfterDue after = when_due(entry, kNow, kLimits);
   EXPECT_EQ(after.action, DueAction::Store);
-  EXPECT_EQ(after.entry.due_at, kNow + kIdleLook);
+  EXPECT_EQ(after.entry.due_at, kNow + kIdleRecheck);
   EXPECT_EQ(standing(after.entry), Standing::Enforced);
   entry.policy->policy.max_age = Seconds(41 * 86400);
   EXPECT_EQ(when_due(entry, kNow, kLimits).entry.due_at, entry.policy->expires_at());
@@ -376,41 +424,41 @@ TEST(WhenDue, DoesNotBelieveWhatAClockAheadOfTimeSet) {
   EXPECT_EQ(when_due(entry, kNow, kLimits).action, DueAction::Refresh);
 }
 
-// --- note_use ---------------------------------------------------------------------------------
+// --- touch ------------------------------------------------------------------------------------
 
-TEST(NoteUse, KeepsTheDay) {
+TEST(Touch, KeepsTheDay) {
   Entry entry = cached("a", Seconds(3600));
   entry.due_at = kNow + Seconds(80000);
   entry.last_used_at = kNow - Seconds(86399);
-  EXPECT_FALSE(note_use(entry, kNow, kLimits));
+  EXPECT_FALSE(use(entry));
   entry.last_used_at = kNow - Seconds(86400);
-  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  EXPECT_TRUE(use(entry));
   EXPECT_EQ(entry.last_used_at, kNow);
   EXPECT_EQ(entry.due_at, kNow + Seconds(80000));
   entry.last_used_at = kNow + Seconds(5);  // the clock was set back
-  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  EXPECT_TRUE(use(entry));
   EXPECT_EQ(entry.last_used_at, kNow);
 }
 
-TEST(NoteUse, BringsBackWhatWasLetGo) {
+TEST(Touch, BringsBackWhatWasLetGo) {
   Entry entry = cached("a", Seconds(40 * 86400), mtasts::kMaxMaxAge);
-  entry.due_at = kNow + kIdleLook;
-  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  entry.due_at = kNow + kIdleRecheck;
+  EXPECT_TRUE(use(entry));
   EXPECT_EQ(entry.due_at, kNow);
 }
 
-TEST(NoteUse, AFailingOneKeepsItsBackOffUnlessTheClockWasSetBack) {
+TEST(Touch, AFailingOneKeepsItsBackOffUnlessTheClockWasSetBack) {
   Entry entry = cached("a", Seconds(3600));
   entry.last_used_at = kNow;
   entry.failure = cache::Failure{"a", FailureType::FetchError, "", kNow, kNow + Seconds(3000)};
   entry.due_at = kNow + Seconds(3000);
-  EXPECT_FALSE(note_use(entry, kNow, kLimits));
-  entry.due_at = kNow + kIdleLook;  // let go
-  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  EXPECT_FALSE(use(entry));
+  entry.due_at = kNow + kIdleRecheck;  // let go
+  EXPECT_TRUE(use(entry));
   EXPECT_EQ(entry.due_at, kNow + Seconds(3000));
   entry.failure->retry_at = kNow + Seconds(2 * 86400);
   entry.due_at = kNow + Seconds(2 * 86400);
-  EXPECT_TRUE(note_use(entry, kNow, kLimits));
+  EXPECT_TRUE(use(entry));
   EXPECT_EQ(entry.due_at, kNow);
 }
 

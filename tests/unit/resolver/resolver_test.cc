@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "fakes/fake_loop.h"
 #include "fakes/memory_store.h"
 #include "mtastsd/cache/entry.h"
+#include "mtastsd/discovery/discovery.h"
 #include "mtastsd/log/log.h"
 
 namespace mtastsd::resolver {
@@ -35,9 +38,8 @@ class ResolverTest : public testing::Test {
   ResolverTest() { restart(); }
 
   void restart() {
-    resolver_ = std::make_unique<Resolver>(Services{loop_, loop_, dns_, fetcher_, store_, log_,
-                                                    [] { return 0.5; }, [this] { return ipv6_; }},
-                                           options_);
+    resolver_ = std::make_unique<Resolver>(
+        Services{loop_, loop_, discovery_, store_, log_, [] { return 0.5; }}, options_);
   }
 
   void publish(const std::string& domain, const std::string& id, const std::string& policy,
@@ -47,12 +49,15 @@ class ResolverTest : public testing::Test {
     fetcher_.set_policy(domain, policy);
   }
 
+  // Asks and forgets the ticket; `tell` gets the answer now or later.
+  void ask(const std::string& domain, const std::function<void(const Answer&)>& tell) {
+    tell_now_or_later(resolver_->ask(name(domain), tell), tell);
+  }
+
   // Asks as an answering thread does, and gives the standing and the first pattern.
   std::string ask(const std::string& domain) {
     std::string result = "no answer";
-    resolver_->ask(name(domain), [&](const std::shared_ptr<const Answer>& answer) {
-      result = answer ? describe(*answer) : "refused";
-    });
+    ask(domain, [&](const Answer& answer) { result = describe(answer); });
     for (int i = 0; i < 100 && result == "no answer"; ++i) {
       loop_.advance(Milliseconds(1000));
     }
@@ -61,7 +66,7 @@ class ResolverTest : public testing::Test {
 
   std::string describe(const Answer& answer) const {
     const auto& entry = answer.entry;
-    const Standing known = look(facts_of(*entry), loop_.wall()).standing;
+    const Standing known = judge(facts_of(*entry), loop_.wall()).standing;
     const bool enforced = entry->policy && entry->policy->policy.mode == mtasts::Mode::Enforce &&
                           (answer.fresh || known == Standing::Enforced);
     return enforced ? entry->policy->policy.mx.front().str() : "NOTFOUND";
@@ -74,6 +79,7 @@ class ResolverTest : public testing::Test {
   Log log_ = Log::null();
   Options options_;
   bool ipv6_ = false;
+  discovery::Discovery discovery_{{loop_, dns_, fetcher_, [this] { return ipv6_; }}, {}};
   std::unique_ptr<Resolver> resolver_;
 };
 
@@ -89,9 +95,8 @@ TEST_F(ResolverTest, AllWhoAskForADomainShareOneResolution) {
   publish("example.com", "1", body("enforce", "mail.example.com"));
   int answered = 0;
   for (int i = 0; i < 50; ++i) {
-    resolver_->ask(name("example.com"), [&](const std::shared_ptr<const Answer>& answer) {
-      answered += describe(*answer) == "mail.example.com" ? 1 : 0;
-    });
+    ask("example.com",
+        [&](const Answer& answer) { answered += describe(answer) == "mail.example.com" ? 1 : 0; });
   }
   loop_.advance(Milliseconds(1000));
   EXPECT_EQ(answered, 50);
@@ -227,8 +232,7 @@ TEST_F(ResolverTest, ASlowPolicyHostHoldsUpNobodyElse) {
   fetcher_.silent["mta-sts.slow.example"] = true;
   publish("example.com", "1", body("enforce", "mail.example.com"));
   bool slow_answered = false;
-  resolver_->ask(name("slow.example"),
-                 [&](const std::shared_ptr<const Answer>&) { slow_answered = true; });
+  ask("slow.example", [&](const Answer&) { slow_answered = true; });
   EXPECT_EQ(ask("example.com"), "mail.example.com");
   EXPECT_FALSE(slow_answered);
   loop_.advance(Seconds(61));
@@ -269,9 +273,7 @@ TEST_F(ResolverTest, MoreDomainsThanItTakesAreRefusedAtOnceAndTheRestIsServed) {
   for (int i = 0; i < 150; ++i) {
     const std::string domain = "d" + std::to_string(i) + ".example";
     publish(domain, "1", body("enforce", "mail." + domain));
-    resolver_->ask(name(domain), [&](const std::shared_ptr<const Answer>& answer) {
-      (answer ? served : refused) += 1;
-    });
+    ask(domain, [&](const Answer& answer) { (answer.entry ? served : refused) += 1; });
   }
   EXPECT_EQ(refused, 50);
   loop_.advance(Seconds(60));
@@ -289,7 +291,7 @@ TEST_F(ResolverTest, OneHostHasABoundedNumberOfFetches) {
     publish(domain, "1", body("enforce", "mail." + domain));
     dns_.set_a("mta-sts." + domain, address);
     fetcher_.silent["mta-sts." + domain] = silent;
-    resolver_->ask(name(domain), [](const std::shared_ptr<const Answer>&) {});
+    ask(domain, [](const Answer&) {});
   };
   for (int i = 0; i < 20; ++i) {
     ask_for("tarpit" + std::to_string(i) + ".example", "192.0.2.66", true);
@@ -312,13 +314,12 @@ TEST_F(ResolverTest, WhoIsWaitedForIsFirstInTheLineOfItsHost) {
   for (int i = 0; i < 10; ++i) {
     const std::string domain = "d" + std::to_string(i) + ".example";
     publish(domain, "1", body("enforce", "mail." + domain));
-    resolver_->ask(name(domain), nullptr);
+    resolver_->touch(name(domain));
   }
   fetcher_.delay = Milliseconds(100);
   loop_.advance(Milliseconds(50));
   bool answered = false;
-  resolver_->ask(name("d9.example"),
-                 [&](const std::shared_ptr<const Answer>&) { answered = true; });
+  ask("d9.example", [&](const Answer&) { answered = true; });
   loop_.advance(Milliseconds(210));
   EXPECT_TRUE(answered);
   loop_.advance(Milliseconds(1000));
@@ -352,14 +353,61 @@ TEST_F(ResolverTest, WhatSomebodyWaitsForGoesBeforeBackgroundWork) {
   options_.max_discovering = 1;
   restart();
   for (int i = 0; i < 20; ++i) {
-    resolver_->ask(name("background" + std::to_string(i) + ".example"), nullptr);
+    resolver_->touch(name("background" + std::to_string(i) + ".example"));
   }
   bool answered = false;
-  resolver_->ask(name("urgent.example"),
-                 [&](const std::shared_ptr<const Answer>&) { answered = true; });
+  ask("urgent.example", [&](const Answer&) { answered = true; });
   loop_.advance(Milliseconds(3));
   EXPECT_TRUE(answered);
   EXPECT_LT(dns_.asked.size(), 5U);
+}
+
+TEST_F(ResolverTest, WhatIsKnownIsTheReturnValue) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  const auto first = resolver_->ask(name("example.com"), [](const Answer&) {});
+  EXPECT_TRUE(std::holds_alternative<Ticket>(first));
+  loop_.advance(Milliseconds(1000));
+  const auto second = resolver_->ask(name("example.com"), [](const Answer&) { FAIL(); });
+  ASSERT_TRUE(std::holds_alternative<Answer>(second));
+  EXPECT_EQ(describe(std::get<Answer>(second)), "mail.example.com");
+  // It is known still while its record is being checked.
+  loop_.advance(minutes(10));
+  const auto third = resolver_->ask(name("example.com"), [](const Answer&) { FAIL(); });
+  EXPECT_TRUE(std::holds_alternative<Answer>(third));
+  EXPECT_EQ(resolver_->domains_at_work(), 1U);
+}
+
+TEST_F(ResolverTest, ADroppedTicketCancelsItsWaiterAndNothingElse) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  auto dropped = std::make_unique<NowOrLater<Answer>>(
+      resolver_->ask(name("example.com"), [](const Answer&) { FAIL(); }));
+  int told = 0;
+  const auto other = resolver_->ask(name("example.com"), [&](const Answer&) { ++told; });
+  // Also one that another waiter drops.
+  std::optional<NowOrLater<Answer>> last;
+  const auto drops = resolver_->ask(name("example.com"), [&](const Answer&) { last.reset(); });
+  last = resolver_->ask(name("example.com"), [](const Answer&) { FAIL(); });
+  loop_.advance(Milliseconds(3));
+  dropped.reset();
+  loop_.advance(Milliseconds(1000));
+  EXPECT_EQ(told, 1);
+  EXPECT_TRUE(store_.find(name("example.com"))->policy) << "the lookup goes on";
+}
+
+TEST_F(ResolverTest, WhyADomainHasNoPolicyIsStored) {
+  const auto reason = [this](const std::string& domain) {
+    ask(domain);
+    return store_.find(name(domain))->no_policy_reason;
+  };
+  EXPECT_EQ(reason("plain.example"), cache::NoPolicyReason::NoRecord);
+  dns_.set_txt("broken.example", "v=STSv1; bogus", Seconds(60));
+  EXPECT_EQ(reason("broken.example"), cache::NoPolicyReason::UnusableRecord);
+  dns_.fail_txt("down.example", dns::ErrorKind::ServFail);
+  EXPECT_EQ(reason("down.example"), cache::NoPolicyReason::DnsFailed);
+  dns_.set_txt("hostless.example", "v=STSv1; id=1;", Seconds(60));
+  EXPECT_EQ(reason("hostless.example"), cache::NoPolicyReason::FetchFailed);
+  EXPECT_EQ(store_.find(name("hostless.example"))->failure->detail,
+            "mta-sts.hostless.example has no address");
 }
 
 TEST_F(ResolverTest, ItCanBeDestroyedAtAnyMoment) {
@@ -367,8 +415,7 @@ TEST_F(ResolverTest, ItCanBeDestroyedAtAnyMoment) {
     store_.entries.clear();
     publish("example.com", "1", body("enforce", "mail.example.com"));
     bool answered = false;
-    resolver_->ask(name("example.com"),
-                   [&](const std::shared_ptr<const Answer>&) { answered = true; });
+    ask("example.com", [&](const Answer&) { answered = true; });
     loop_.advance(Milliseconds(ms));
     resolver_.reset();
     loop_.advance(Seconds(100));
@@ -380,10 +427,10 @@ TEST_F(ResolverTest, ItCanBeDestroyedAtAnyMoment) {
 
 class OperatorTest : public ResolverTest {
  protected:
-  std::shared_ptr<const Answer> refresh(const std::string& domain) {
-    std::shared_ptr<const Answer> got;
-    resolver_->refresh(name(domain),
-                       [&](const std::shared_ptr<const Answer>& answer) { got = answer; });
+  std::optional<Answer> refresh(const std::string& domain) {
+    std::optional<Answer> got;
+    const auto tell = [&](const Answer& answer) { got = answer; };
+    tell_now_or_later(resolver_->refresh(name(domain), tell), tell);
     for (int i = 0; i < 100 && !got; ++i) {
       loop_.advance(Milliseconds(1000));
     }
@@ -428,49 +475,49 @@ TEST_F(OperatorTest, ARefreshOfWhatHasNoRecordSaysSo) {
 }
 
 // A fetch that began for another reason may not have been for the policy of now.
-TEST_F(OperatorTest, ARefreshFollowsALookUpThatFetchesAlready) {
+TEST_F(OperatorTest, ARefreshFollowsALookupThatFetchesAlready) {
   publish("example.com", "1", body("enforce", "mail.example.com"));
   fetcher_.delay = Milliseconds(2000);
   std::string asked;
-  resolver_->ask(name("example.com"),
-                 [&](const std::shared_ptr<const Answer>& answer) { asked = describe(*answer); });
+  ask("example.com", [&](const Answer& answer) { asked = describe(answer); });
   loop_.advance(Milliseconds(100));
   ASSERT_EQ(fetcher_.fetched.size(), 1U);
-  std::shared_ptr<const Answer> got;
-  resolver_->refresh(name("example.com"),
-                     [&](const std::shared_ptr<const Answer>& answer) { got = answer; });
-  for (int i = 0; i < 20 && !got; ++i) {
-    loop_.advance(Milliseconds(1000));
-  }
+  const auto got = refresh("example.com");
   EXPECT_EQ(asked, "mail.example.com");
   ASSERT_TRUE(got);
   EXPECT_TRUE(got->fresh);
   EXPECT_EQ(fetcher_.fetched.size(), 2U);
 }
 
-TEST_F(OperatorTest, WhatIsForgottenDoesNotComeBackWithALookUpAtWork) {
+TEST_F(OperatorTest, WhatIsForgottenDoesNotComeBackWithALookupThatIsRunning) {
   publish("example.com", "1", body("enforce", "mail.example.com"));
   ASSERT_EQ(ask("example.com"), "mail.example.com");
-  resolver_->refresh(name("example.com"));
-  cache::EntryPtr forgotten;
-  bool done = false;
-  resolver_->forget(name("example.com"), [&](const cache::EntryPtr& entry) {
-    forgotten = entry;
-    done = true;
-  });
-  EXPECT_FALSE(done) << "the look-up at work would store it again";
+  const auto refreshing = resolver_->refresh(name("example.com"), [](const Answer&) {});
+  std::optional<cache::EntryPtr> forgotten;
+  const auto later = resolver_->forget(name("example.com"),
+                                       [&](const cache::EntryPtr& entry) { forgotten = entry; });
+  ASSERT_TRUE(std::holds_alternative<Ticket>(later)) << "the lookup would store it again";
   loop_.advance(Milliseconds(5000));
-  ASSERT_TRUE(done);
-  ASSERT_TRUE(forgotten);
-  EXPECT_EQ(forgotten->policy->id, "1");
+  ASSERT_TRUE(forgotten && *forgotten);
+  EXPECT_EQ((*forgotten)->policy->id, "1");
   EXPECT_FALSE(store_.find(name("example.com")));
 
-  done = false;
-  resolver_->forget(name("example.com"), [&](const cache::EntryPtr& entry) {
-    done = true;
-    EXPECT_FALSE(entry);
-  });
-  EXPECT_TRUE(done) << "at once where nothing is at work";
+  const auto now = resolver_->forget(name("example.com"), [](const cache::EntryPtr&) { FAIL(); });
+  ASSERT_TRUE(std::holds_alternative<cache::EntryPtr>(now)) << "at once where nothing is running";
+  EXPECT_FALSE(std::get<cache::EntryPtr>(now));
+}
+
+TEST_F(OperatorTest, WhoWantsToBeAloneWithADomainWaitsForItsLookup) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  bool idle = false;
+  EXPECT_FALSE(resolver_->when_idle(name("example.com"), [&] { idle = true; }));
+  resolver_->touch(name("example.com"));
+  const auto ticket = resolver_->when_idle(name("example.com"), [&] { idle = true; });
+  ASSERT_TRUE(ticket);
+  EXPECT_FALSE(idle);
+  loop_.advance(Milliseconds(1000));
+  EXPECT_TRUE(idle);
+  EXPECT_TRUE(store_.find(name("example.com"))->policy);
 }
 
 TEST_F(OperatorTest, AFailingPolicyThatExpiresFailsNoMore) {

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
+#include "mtastsd/base/ip_address.h"
+#include "mtastsd/base/result.h"
+#include "mtastsd/discovery/record.h"
+#include "mtastsd/dns/dns_client.h"
+#include "mtastsd/https/policy_fetcher.h"
+#include "mtastsd/mtasts/policy.h"
+
+namespace mtastsd::event {
+class Timers;
+}
+
+namespace mtastsd::discovery {
+
+// Where a host can be connected to.
+struct HostAddresses {
+  // In the order of how much they tell: of the problems of two families the last one counts.
+  enum class Problem {
+    None,
+    NoAddress,
+    OnlyIpv6,  // and this host has no route to the IPv6 internet
+    DnsFailed,
+    OnlyLocal,  // which Settings::allow_local_addresses forbids
+  };
+  // The addresses to try, in this order: IPv6 first, at most kMaxAddressesPerFamily of each family.
+  // Empty with a proxy, which looks the name up itself.
+  std::vector<IpAddress> usable;
+  bool by_proxy = false;
+  Problem problem = Problem::None;  // why there is none to try
+  std::string detail;               // the same for people; empty for None
+
+  // With Settings::for_report, what DNS said of each family; nullopt: it was too late.
+  std::optional<dns::AddressAnswer> v4;
+  std::optional<dns::AddressAnswer> v6;
+
+  bool can_connect() const { return by_proxy || !usable.empty(); }
+};
+inline constexpr std::size_t kMaxAddressesPerFamily = 8;
+
+// Why a policy host gave no policy, by the result types of RFC 8460 section 4.3.
+struct PolicyFailure {
+  enum class Kind {
+    Fetch,        // sts-policy-fetch-error
+    Certificate,  // sts-webpki-invalid
+    Syntax,       // sts-policy-invalid
+  };
+  Kind kind = Kind::Fetch;
+  std::string detail;  // for people
+};
+
+// What a policy host gave.
+struct FetchedPolicy {
+  https::FetchResult fetched;  // the body as it came, or the error
+  Result<mtasts::Policy, PolicyFailure> policy = failure(PolicyFailure{});
+};
+
+// The same from a fetch that has ended.
+FetchedPolicy read_policy(https::FetchResult fetched);
+
+// A step under way. Dropping it cancels: after that the callback never runs.
+class Step {
+ public:
+  virtual ~Step() = default;
+};
+using Handle = std::unique_ptr<Step>;
+
+struct Settings {
+  bool allow_local_addresses = false;  // of policy hosts
+  // Looks up addresses that cannot be used from here as well (IPv6 without a route, any behind a
+  // proxy), and hands on what DNS said. What is usable stays the same.
+  bool for_report = false;
+};
+
+// Whether this host has a route to the IPv6 internet, looked up at most once a minute.
+class Ipv6Route {
+ public:
+  explicit Ipv6Route(const Clock& clock) : clock_(clock) {}
+  bool exists();
+
+ private:
+  const Clock& clock_;
+  std::optional<SteadyTime> checked_at_;
+  bool exists_ = false;
+};
+
+// Everything it needs from outside, owned by the caller and outliving it.
+struct Services {
+  event::Timers& timers;
+  dns::DnsClient& dns;
+  https::PolicyFetcher& fetcher;
+  std::function<bool()> has_ipv6;  // whether IPv6 addresses can be connected to
+};
+
+// Finds a domain's policy: TXT record, addresses of the policy host, policy (RFC 8461 sections 3.1
+// to 3.3). Each step is asynchronous and stands alone, so that the caller decides which of them it
+// wants, and when. A callback runs at most once, on the thread of the timers, never before its step
+// was returned and never from a destructor; it may drop its own step. Every step ends by itself:
+// the clients bound their time.
+class Discovery {
+ public:
+  Discovery(Services services, Settings settings);
+
+  // Looks up the TXT record.
+  [[nodiscard]] Handle record(const DomainName& domain, std::function<void(Record)> callback);
+
+  // Looks up where a policy host is. Once one family of addresses is known, the other is waited for
+  // one second longer. With a proxy there is nothing to look up.
+  [[nodiscard]] Handle policy_host(const DomainName& host,
+                                   std::function<void(HostAddresses)> callback);
+
+  // The same for a mail server, which is not reached by proxy.
+  [[nodiscard]] Handle mail_host(const DomainName& host,
+                                 std::function<void(HostAddresses)> callback);
+
+  // Fetches and parses the policy of `policy_host` from addresses that can_connect(). `limit`: for
+  // all of it.
+  [[nodiscard]] Handle policy(const DomainName& policy_host, const HostAddresses& addresses,
+                              Milliseconds limit, std::function<void(FetchedPolicy)> callback);
+
+  // For steps that begin from now on.
+  void set_settings(const Settings& settings) { settings_ = settings; }
+
+ private:
+  Services services_;
+  Settings settings_;
+};
+
+}  // namespace mtastsd::discovery

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <optional>
+
+#include "mtastsd/discovery/discovery.h"
+
+namespace mtastsd::discovery {
+
+struct VettingRules {
+  bool by_proxy = false;
+  bool allow_local = false;
+  bool use_ipv6 = false;
+};
+
+// Which of a host's addresses may be connected to, or why none. Pure. An answer that has not come
+// counts for nothing.
+HostAddresses vet(const DomainName& host, const VettingRules& rules,
+                  const std::optional<dns::AddressAnswer>& v4,
+                  const std::optional<dns::AddressAnswer>& v6);
+
+}  // namespace mtastsd::discovery

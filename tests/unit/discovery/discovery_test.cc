@@ -1,0 +1,291 @@
+#include "mtastsd/discovery/discovery.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fakes/fake_dns.h"
+#include "fakes/fake_fetcher.h"
+#include "fakes/fake_loop.h"
+
+namespace mtastsd::discovery {
+namespace {
+
+using Problem = HostAddresses::Problem;
+
+constexpr char kHost[] = "mta-sts.example.com";
+constexpr char kPolicy[] = "version: STSv1\nmode: enforce\nmx: mail.example.com\nmax_age: 86400\n";
+
+std::vector<IpAddress> ips(const std::vector<std::string>& texts) {
+  std::vector<IpAddress> all;
+  for (const std::string& text : texts) {
+    all.push_back(*IpAddress::parse(text));
+  }
+  return all;
+}
+
+dns::AddressAnswer found(const std::vector<std::string>& texts) {
+  return dns::Addresses{ips(texts), Seconds(60)};
+}
+dns::AddressAnswer failed(dns::ErrorKind kind) {
+  return failure(dns::Error{kind, "scripted"});
+}
+
+class DiscoveryTest : public testing::Test {
+ protected:
+  // Starts a step, and lets time run until it has an answer.
+  template <typename T, typename Start>
+  T run(Start start, Milliseconds limit = Milliseconds(70000)) {
+    std::optional<T> got;
+    const Handle step = start([&](T result) { got = std::move(result); });
+    EXPECT_FALSE(got) << "no callback before the start has returned";
+    const SteadyTime began = loop_.steady();
+    while (!got && loop_.steady() < began + limit) {
+      loop_.advance(Milliseconds(1));
+    }
+    took_ = std::chrono::duration_cast<Milliseconds>(loop_.steady() - began);
+    EXPECT_TRUE(got);
+    return got ? *std::move(got) : T{};
+  }
+  Record record(const std::string& domain = "example.com") {
+    return run<Record>(
+        [&](auto callback) { return discovery_.record(*DomainName::parse(domain), callback); });
+  }
+  HostAddresses addresses() {
+    return run<HostAddresses>(
+        [&](auto callback) { return discovery_.policy_host(*DomainName::parse(kHost), callback); });
+  }
+  FetchedPolicy policy() {
+    const HostAddresses where{.usable = ips({"192.0.2.1"})};
+    return run<FetchedPolicy>([&](auto callback) {
+      return discovery_.policy(*DomainName::parse(kHost), where, Milliseconds(60000), callback);
+    });
+  }
+
+  test::FakeLoop loop_;
+  test::FakeDns dns_{loop_};
+  test::FakeFetcher fetcher_{loop_};
+  bool ipv6_ = false;
+  Discovery discovery_{{loop_, dns_, fetcher_, [this] { return ipv6_; }}, {}};
+  Milliseconds took_{};
+};
+
+// --- the record -------------------------------------------------------------------------------
+
+TEST_F(DiscoveryTest, ARecordIsFoundAmongOthers) {  // RFC 8461 section 3.1
+  dns::TxtAnswer answer = dns::TxtRecords{{"v=spf1 -all", "v=STSv1; id=7;"}, Seconds(90)};
+  answer.provenance.authenticated = true;
+  dns_.txt_records.insert_or_assign("_mta-sts.example.com", answer);
+  const Record got = record();
+  EXPECT_EQ(got.status, Record::Status::Found);
+  EXPECT_EQ(got.id, "7");
+  EXPECT_EQ(got.ttl, Seconds(90));
+  EXPECT_EQ(got.detail, "");
+  EXPECT_EQ(std::get<dns::TxtRecords>(*got.answer).records.size(), 2U);
+  EXPECT_TRUE(got.answer.provenance.authenticated);
+}
+
+TEST_F(DiscoveryTest, NoRecordIsNotAnError) {
+  Record got = record();
+  EXPECT_EQ(got.status, Record::Status::None);
+  EXPECT_EQ(got.ttl, dns_.negative_ttl);
+  EXPECT_EQ(got.detail, "no MTA-STS record");
+  dns_.set_txt("example.com", "v=spf1 -all", Seconds(90));
+  got = record();
+  EXPECT_EQ(got.status, Record::Status::None);
+  EXPECT_EQ(got.ttl, Seconds(90));
+}
+
+TEST_F(DiscoveryTest, UnusableRecordsSayWhy) {
+  dns_.txt_records.insert_or_assign(
+      "_mta-sts.example.com",
+      dns::TxtAnswer(dns::TxtRecords{{"v=STSv1; id=1;", "v=STSv1; id=2;"}, Seconds(60)}));
+  Record got = record();
+  EXPECT_EQ(got.status, Record::Status::Unusable);
+  EXPECT_EQ(got.detail, "more than one MTA-STS record");
+  dns_.set_txt("example.com", "v=STSv1; id=not-an-id;", Seconds(60));
+  got = record();
+  EXPECT_EQ(got.status, Record::Status::Unusable);
+  EXPECT_TRUE(got.detail.starts_with("invalid MTA-STS record: ")) << got.detail;
+}
+
+TEST_F(DiscoveryTest, DnsThatFailsIsNoAbsence) {
+  for (const auto kind : {dns::ErrorKind::Timeout, dns::ErrorKind::ServFail}) {
+    dns_.fail_txt("example.com", kind);
+    const Record got = record();
+    EXPECT_EQ(got.status, Record::Status::DnsFailed);
+    EXPECT_EQ(got.ttl, Seconds(0));
+    EXPECT_TRUE(got.detail.starts_with("DNS: ")) << got.detail;
+  }
+}
+
+TEST_F(DiscoveryTest, ADomainTooLongForARecordHasNone) {
+  std::string longest = "example";
+  while (longest.size() + 2 <= DomainName::kMaxSize - 4) {
+    longest = "a." + longest;
+  }
+  EXPECT_EQ(record(longest).status, Record::Status::None);
+  EXPECT_TRUE(dns_.asked.empty());
+}
+
+TEST_F(DiscoveryTest, AStepThatIsDroppedNeverCallsBack) {
+  dns_.set_txt("example.com", "v=STSv1; id=1;", Seconds(60));
+  Handle step = discovery_.record(*DomainName::parse("example.com"), [](const Record&) { FAIL(); });
+  step.reset();
+  step = discovery_.policy_host(*DomainName::parse(kHost), [](const HostAddresses&) { FAIL(); });
+  step.reset();
+  step = discovery_.policy(*DomainName::parse(kHost), HostAddresses{}, Milliseconds(1000),
+                           [](const FetchedPolicy&) { FAIL(); });
+  step.reset();
+  loop_.advance(Milliseconds(60000));
+  EXPECT_EQ(loop_.armed_count(), 0U);
+}
+
+// --- addresses --------------------------------------------------------------------------------
+
+TEST_F(DiscoveryTest, Ipv6ComesFirstWhereThereIsIpv6) {
+  dns_.a_records.insert_or_assign(kHost, found({"192.0.2.1"}));
+  dns_.aaaa_records.insert_or_assign(kHost, found({"2001:db8::1"}));
+  HostAddresses got = addresses();
+  EXPECT_EQ(got.usable, ips({"192.0.2.1"}));
+  EXPECT_EQ(dns_.asked, (std::vector<std::string>{std::string("A ") + kHost}));
+  EXPECT_FALSE(got.v4) << "only for a report";
+  ipv6_ = true;
+  got = addresses();
+  EXPECT_EQ(got.usable, ips({"2001:db8::1", "192.0.2.1"}));
+  EXPECT_EQ(got.problem, Problem::None);
+  EXPECT_EQ(got.detail, "");
+}
+
+TEST_F(DiscoveryTest, EightAddressesOfAFamilyAreEnough) {
+  std::vector<std::string> many = {"127.0.0.1"};  // refused, and counts for nothing
+  for (int i = 1; i <= 20; ++i) {
+    many.push_back("192.0.2." + std::to_string(i));
+  }
+  dns_.a_records.insert_or_assign(kHost, found(many));
+  const HostAddresses got = addresses();
+  ASSERT_EQ(got.usable.size(), kMaxAddressesPerFamily);
+  EXPECT_EQ(got.usable.back(), *IpAddress::parse("192.0.2.8"));
+}
+
+TEST_F(DiscoveryTest, AHostWithoutAddressCannotBeConnectedTo) {
+  ipv6_ = true;
+  const HostAddresses got = addresses();
+  EXPECT_FALSE(got.can_connect());
+  EXPECT_EQ(got.problem, Problem::NoAddress);
+  EXPECT_EQ(got.detail, "mta-sts.example.com has no address");
+}
+
+TEST_F(DiscoveryTest, LocalAddressesAreRefused) {
+  ipv6_ = true;
+  dns_.a_records.insert_or_assign(kHost, found({"127.0.0.1"}));
+  dns_.aaaa_records.insert_or_assign(kHost, failed(dns::ErrorKind::ServFail));
+  HostAddresses got = addresses();
+  EXPECT_FALSE(got.can_connect());
+  EXPECT_EQ(got.problem, Problem::OnlyLocal) << "rather than the failure of the other family";
+  EXPECT_EQ(got.detail,
+            "mta-sts.example.com has only local addresses (127.0.0.1), which [https] "
+            "allow_local_addresses forbids");
+  discovery_.set_settings({.allow_local_addresses = true});
+  EXPECT_EQ(addresses().usable, ips({"127.0.0.1"}));
+}
+
+TEST_F(DiscoveryTest, DnsThatFailsForOneFamilyIsNoAbsence) {
+  ipv6_ = true;
+  dns_.aaaa_records.insert_or_assign(kHost, failed(dns::ErrorKind::ServFail));
+  HostAddresses got = addresses();
+  EXPECT_EQ(got.problem, Problem::DnsFailed);
+  EXPECT_EQ(got.detail, "mta-sts.example.com: DNS: SERVFAIL: scripted");
+  dns_.a_records.insert_or_assign(kHost, found({"192.0.2.1"}));
+  got = addresses();
+  EXPECT_EQ(got.usable, ips({"192.0.2.1"})) << "one family is enough";
+  EXPECT_EQ(got.problem, Problem::None);
+}
+
+TEST_F(DiscoveryTest, TheSecondFamilyIsWaitedForOneSecond) {
+  ipv6_ = true;
+  dns_.a_records.insert_or_assign(kHost, found({"192.0.2.1"}));
+  dns_.aaaa_records.insert_or_assign(kHost, found({"2001:db8::1"}));
+  dns_.aaaa_delay = Milliseconds(900);
+  EXPECT_EQ(addresses().usable, ips({"2001:db8::1", "192.0.2.1"}));
+  dns_.aaaa_delay = Milliseconds(5000);
+  EXPECT_EQ(addresses().usable, ips({"192.0.2.1"}));
+  EXPECT_EQ(took_, Milliseconds(1001));
+  // Without an address of the first family it is waited for to its end.
+  dns_.a_records.clear();
+  EXPECT_EQ(addresses().usable, ips({"2001:db8::1"}));
+  EXPECT_EQ(took_, Milliseconds(5000));
+}
+
+TEST_F(DiscoveryTest, AProxyLooksUpTheHostItself) {
+  fetcher_.proxy = true;
+  const HostAddresses got = addresses();
+  EXPECT_TRUE(got.can_connect());
+  EXPECT_TRUE(got.by_proxy);
+  EXPECT_TRUE(got.usable.empty());
+  EXPECT_TRUE(dns_.asked.empty());
+
+  dns_.a_records.insert_or_assign(kHost, found({"192.0.2.1"}));
+  const auto mail = run<HostAddresses>(
+      [&](auto callback) { return discovery_.mail_host(*DomainName::parse(kHost), callback); });
+  EXPECT_EQ(mail.usable, ips({"192.0.2.1"})) << "no mail server is reached by an HTTPS proxy";
+}
+
+TEST_F(DiscoveryTest, AReportHearsOfAddressesThatCannotBeUsed) {
+  discovery_.set_settings({.for_report = true});
+  dns_.aaaa_records.insert_or_assign(kHost, found({"2001:db8::1"}));
+  HostAddresses got = addresses();
+  EXPECT_EQ(got.problem, Problem::OnlyIpv6);
+  EXPECT_EQ(got.detail,
+            "mta-sts.example.com has only IPv6 addresses, and this host has no route to them");
+  ASSERT_TRUE(got.v6 && *got.v6);
+  EXPECT_TRUE(std::holds_alternative<dns::NoSuchRecord>(**got.v4));
+  dns_.a_records.insert_or_assign(kHost, found({"192.0.2.1"}));
+  EXPECT_EQ(addresses().usable, ips({"192.0.2.1"}));
+  fetcher_.proxy = true;
+  got = addresses();
+  EXPECT_TRUE(got.by_proxy && got.usable.empty() && got.v4);
+}
+
+// --- the policy -------------------------------------------------------------------------------
+
+TEST_F(DiscoveryTest, APolicyIsParsedAndItsTextKept) {
+  fetcher_.set_policy("example.com", kPolicy);
+  const FetchedPolicy got = policy();
+  ASSERT_TRUE(got.policy);
+  EXPECT_EQ(got.policy->mode, mtasts::Mode::Enforce);
+  EXPECT_EQ(got.fetched->body, kPolicy);
+  EXPECT_EQ(fetcher_.addresses.front(), ips({"192.0.2.1"}));
+}
+
+TEST_F(DiscoveryTest, AFailedFetchHasItsTypeOfRfc8460) {
+  using Kind = https::ErrorKind;
+  for (const Kind kind : {Kind::Connect, Kind::Timeout, Kind::Tls, Kind::Certificate, Kind::Status,
+                          Kind::MediaType, Kind::TooLarge, Kind::Protocol}) {
+    fetcher_.fail("example.com", kind);
+    const FetchedPolicy got = policy();
+    ASSERT_FALSE(got.policy);
+    EXPECT_EQ(got.policy.error().kind, kind == Kind::Certificate ? PolicyFailure::Kind::Certificate
+                                                                 : PolicyFailure::Kind::Fetch);
+    EXPECT_EQ(got.policy.error().detail, "scripted");
+    EXPECT_EQ(got.fetched.error().kind, kind);
+  }
+  fetcher_.silent[kHost] = true;
+  EXPECT_EQ(policy().fetched.error().kind, Kind::Timeout);
+  EXPECT_EQ(took_, Milliseconds(60000));
+}
+
+TEST_F(DiscoveryTest, ABodyThatIsNoPolicyIsNamedWithItsOffset) {
+  fetcher_.set_policy("example.com", "version: STSv1\nmode: None\nmax_age: 86400\n");
+  const FetchedPolicy got = policy();
+  ASSERT_FALSE(got.policy);
+  EXPECT_EQ(got.policy.error().kind, PolicyFailure::Kind::Syntax);
+  EXPECT_TRUE(got.policy.error().detail.starts_with("policy at byte 15: "))
+      << got.policy.error().detail;
+  EXPECT_TRUE(got.fetched) << "the body is there for a report";
+}
+
+}  // namespace
+}  // namespace mtastsd::discovery
