@@ -57,7 +57,9 @@ constexpr int kMaxHops = 8;  // CNAMEs whose targets have to be asked for
 
 template <typename T>
 Answer<T> answer_from(Reading&& reading, Provenance&& provenance) {
-  if (!reading) return failure(std::move(reading.error()));
+  if (!reading) {
+    return failure(std::move(reading.error()));
+  }
   auto* records = std::get_if<T>(&*reading);
   Answer<T> answer = records != nullptr ? Answer<T>(std::move(*records))
                                         : Answer<T>(std::get<NoSuchRecord>(*reading));
@@ -75,14 +77,18 @@ struct FileMark {
 
 std::optional<FileMark> mark_of(const std::string& path) {
   struct stat st {};
-  if (stat(path.c_str(), &st) != 0) return std::nullopt;
+  if (stat(path.c_str(), &st) != 0) {
+    return std::nullopt;
+  }
   return FileMark{st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_size, st.st_ino};
 }
 
 std::vector<Server> parse_all(const std::vector<std::string>& texts) {
   std::vector<Server> servers;
   for (const auto& text : texts) {
-    if (const auto server = parse_server(text)) servers.push_back(*server);
+    if (const auto server = parse_server(text)) {
+      servers.push_back(*server);
+    }
   }
   return servers;
 }
@@ -175,7 +181,9 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
         refused_until_(impl.clock_.steady() + kRefusedAgainFor),
         timer_(impl.loop_.make_timer([this] { on_timer(); })) {}
   ~Question() override {
-    if (impl_ != nullptr) impl_->forget(*this);
+    if (impl_ != nullptr) {
+      impl_->forget(*this);
+    }
   }
 
   // Asks once more, whoever's turn it is, and waits; gives up if no server is left.
@@ -235,12 +243,16 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
 };
 
 void AresClient::Impl::Question::choose_order() {
-  if (servers_version_ == impl_->servers_version_) return;
+  if (servers_version_ == impl_->servers_version_) {
+    return;
+  }
   servers_version_ = impl_->servers_version_;
   turn_ = 0;
   rounds_ = 0;
   round_.resize(impl_->servers_.size());
-  for (std::size_t i = 0; i < round_.size(); ++i) round_[i] = i;
+  for (std::size_t i = 0; i < round_.size(); ++i) {
+    round_[i] = i;
+  }
   const SteadyTime now = impl_->clock_.steady();
   std::stable_partition(round_.begin(), round_.end(),
                         [&](std::size_t i) { return impl_->suspect_until_[i] <= now; });
@@ -249,7 +261,9 @@ void AresClient::Impl::Question::choose_order() {
 // The server of `channel` has answered, or is to answer over TCP. If it was the last one asked, it
 // is the next one's turn.
 void AresClient::Impl::Question::take_off_the_round(const Channel& channel) {
-  if (channel.transport() == Channel::Transport::Tcp) return;
+  if (channel.transport() == Channel::Transport::Tcp) {
+    return;
+  }
   std::erase_if(attempts_, [&](Channel::Attempt* attempt) {
     const Channel& asked = *attempt->channel;
     if (asked.transport() != channel.transport() || asked.server() != channel.server()) {
@@ -258,14 +272,20 @@ void AresClient::Impl::Question::take_off_the_round(const Channel& channel) {
     Channel::drop(*attempt);
     return true;
   });
-  if (servers_version_ != impl_->servers_version_) return;
+  if (servers_version_ != impl_->servers_version_) {
+    return;
+  }
   const auto place = std::find_if(round_.begin(), round_.end(), [&](std::size_t server) {
     return impl_->servers_[server] == channel.server();
   });
-  if (place == round_.end()) return;
+  if (place == round_.end()) {
+    return;
+  }
   const std::size_t its_turn = static_cast<std::size_t>(place - round_.begin()) * kTurns;
   if (turn_ > its_turn) {
-    if (turn_ <= its_turn + kTurns) next_at_ = impl_->clock_.steady();
+    if (turn_ <= its_turn + kTurns) {
+      next_at_ = impl_->clock_.steady();
+    }
     turn_ -= std::min(kTurns, turn_ - its_turn);
   }
   round_.erase(place);
@@ -295,7 +315,9 @@ void AresClient::Impl::Question::ask_next() {
     arm_timer();
     return;
   }
-  if (!attempts_.empty() || noted_ || !truncated_.empty()) return;  // an answer may yet come
+  if (!attempts_.empty() || noted_ || !truncated_.empty()) {
+    return;  // an answer may yet come
+  }
   const SteadyTime again = impl_->clock_.steady() + kRefusedAgainAfter;
   if (last_error_ && last_error_->kind == ErrorKind::NoServer && again < refused_until_ &&
       again < deadline_ && !impl_->servers_.empty()) {
@@ -376,7 +398,9 @@ void AresClient::Impl::Question::mark_suspects(const Channel::Attempt& answered)
 
 void AresClient::Impl::Question::on_timer() {
   if (impl_->clock_.steady() < deadline_) {
-    if (may_ask() && impl_->clock_.steady() >= next_at_) ask_next();
+    if (may_ask() && impl_->clock_.steady() >= next_at_) {
+      ask_next();
+    }
     arm_timer();
   } else if (!outcome_ && !noted_) {
     outcome_ =
@@ -392,13 +416,21 @@ void AresClient::Impl::Question::proceed() {
     noted_.reset();
     take(std::move(reading));
   } else if (!outcome_ && !truncated_.empty()) {
-    for (const Server& server : std::exchange(truncated_, {})) ask_over_tcp(server);
-    if (attempts_.empty()) ask_next();
+    for (const Server& server : std::exchange(truncated_, {})) {
+      ask_over_tcp(server);
+    }
+    if (attempts_.empty()) {
+      ask_next();
+    }
   } else if (!outcome_ && list_ == &impl_->running_) {  // after an error
-    if (round_.empty() || impl_->clock_.steady() >= next_at_) ask_next();
+    if (round_.empty() || impl_->clock_.steady() >= next_at_) {
+      ask_next();
+    }
     arm_timer();
   }
-  if (!outcome_) return;
+  if (!outcome_) {
+    return;
+  }
   impl_->forget(*this);
   const auto callback = std::move(callback_);
   callback(std::move(*outcome_),
@@ -419,7 +451,9 @@ void AresClient::Impl::Question::take(Reading reading) {
   take_provenance();
   const auto limited = [this](Seconds ttl) { return std::min(ttl, ttl_limit_); };
   if (auto* alias = std::get_if<Alias>(&*reading)) {
-    if (++hops_ > kMaxHops) return fail(ErrorKind::Malformed, "too long a chain of CNAMEs");
+    if (++hops_ > kMaxHops) {
+      return fail(ErrorKind::Malformed, "too long a chain of CNAMEs");
+    }
     // c-ares 1.18 cannot ask for a name with escapes.
     if (alias->target.empty() || alias->target.find('\\') != std::string::npos) {
       return fail(ErrorKind::Malformed, "a CNAME to what is not a host name");
@@ -430,10 +464,18 @@ void AresClient::Impl::Question::take(Reading reading) {
     ask_next();
     return;
   }
-  if (auto* texts = std::get_if<TxtRecords>(&*reading)) texts->ttl = limited(texts->ttl);
-  if (auto* addresses = std::get_if<Addresses>(&*reading)) addresses->ttl = limited(addresses->ttl);
-  if (auto* mx = std::get_if<MxRecords>(&*reading)) mx->ttl = limited(mx->ttl);
-  if (auto* tlsa = std::get_if<TlsaRecords>(&*reading)) tlsa->ttl = limited(tlsa->ttl);
+  if (auto* texts = std::get_if<TxtRecords>(&*reading)) {
+    texts->ttl = limited(texts->ttl);
+  }
+  if (auto* addresses = std::get_if<Addresses>(&*reading)) {
+    addresses->ttl = limited(addresses->ttl);
+  }
+  if (auto* mx = std::get_if<MxRecords>(&*reading)) {
+    mx->ttl = limited(mx->ttl);
+  }
+  if (auto* tlsa = std::get_if<TlsaRecords>(&*reading)) {
+    tlsa->ttl = limited(tlsa->ttl);
+  }
   if (auto* none = std::get_if<NoSuchRecord>(&*reading)) {
     none->negative_ttl = limited(none->negative_ttl);
   }
@@ -441,7 +483,9 @@ void AresClient::Impl::Question::take(Reading reading) {
 }
 
 void AresClient::Impl::Question::drop_attempts() {
-  for (auto* attempt : attempts_) Channel::drop(*attempt);
+  for (auto* attempt : attempts_) {
+    Channel::drop(*attempt);
+  }
   attempts_.clear();
 }
 
@@ -470,12 +514,16 @@ Handle AresClient::Impl::ask_any(const std::string& name, RecordType type, AnyCa
     question->fail(ErrorKind::TooMany, "too many DNS questions are under way");
     ready(*question);
   }
-  if (!ready_.empty()) delivery_->arm(Milliseconds(0));
+  if (!ready_.empty()) {
+    delivery_->arm(Milliseconds(0));
+  }
   return question;
 }
 
 void AresClient::Impl::start(Question& question) {
-  if (generations_.back().questions >= kQuestionsPerPort) new_generation();
+  if (generations_.back().questions >= kQuestionsPerPort) {
+    new_generation();
+  }
   question.list_ = &running_;
   question.place_ = running_.insert(running_.end(), &question);
   question.ask_next();
@@ -490,7 +538,9 @@ void AresClient::Impl::admit() {
 }
 
 void AresClient::Impl::ready(Question& question) {
-  if (question.is_ready_) return;
+  if (question.is_ready_) {
+    return;
+  }
   question.is_ready_ = true;
   question.ready_place_ = ready_.insert(ready_.end(), &question);
 }
@@ -504,22 +554,32 @@ void AresClient::Impl::deliver() {
     ready_.pop_front();
     question.is_ready_ = false;
     question.proceed();
-    if (watch.destroyed()) return;
+    if (watch.destroyed()) {
+      return;
+    }
   }
   admit();
   sweep();
-  if (!ready_.empty()) delivery_->arm(Milliseconds(0));
+  if (!ready_.empty()) {
+    delivery_->arm(Milliseconds(0));
+  }
 }
 
 void AresClient::Impl::forget(Question& question) {
   question.drop_attempts();
   question.impl_ = nullptr;
   question.timer_->cancel();
-  if (question.list_ != nullptr) question.list_->erase(question.place_);
-  if (question.is_ready_) ready_.erase(question.ready_place_);
+  if (question.list_ != nullptr) {
+    question.list_->erase(question.place_);
+  }
+  if (question.is_ready_) {
+    ready_.erase(question.ready_place_);
+  }
   const bool can_admit = !waiting_.empty() && has_place();
   const bool can_sweep = generations_.size() > 1 || !tcp_channels_.empty();
-  if (can_admit || can_sweep) delivery_->arm(Milliseconds(0));
+  if (can_admit || can_sweep) {
+    delivery_->arm(Milliseconds(0));
+  }
 }
 
 void AresClient::Impl::reconfigure(AresOptions options) {
@@ -536,24 +596,34 @@ void AresClient::Impl::reconfigure(AresOptions options) {
 
 void AresClient::Impl::look_at_resolv_conf() {
   const SteadyTime now = clock_.steady();
-  if (!options_.servers.empty() || now < resolv_conf_look_at_) return;
+  if (!options_.servers.empty() || now < resolv_conf_look_at_) {
+    return;
+  }
   resolv_conf_look_at_ = now + kLookAtResolvConfEvery;
   const auto mark = mark_of(options_.resolv_conf);
-  if (resolv_conf_read_ && mark == resolv_conf_) return;
+  if (resolv_conf_read_ && mark == resolv_conf_) {
+    return;
+  }
   resolv_conf_read_ = true;
   resolv_conf_ = mark;
   std::ifstream file(options_.resolv_conf);
   if (!file) {
     log_.write(Event::ResolvConfUnreadable, {{"path", options_.resolv_conf}});
     // The servers of before are the better guess; at the start it is the one on this host.
-    if (servers_.empty()) use_servers(parse_resolv_conf(""));
+    if (servers_.empty()) {
+      use_servers(parse_resolv_conf(""));
+    }
     return;
   }
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   // A file being written anew is empty for a moment.
-  if (text.find("nameserver") == std::string::npos && !servers_.empty()) return;
+  if (text.find("nameserver") == std::string::npos && !servers_.empty()) {
+    return;
+  }
   auto servers = parse_resolv_conf(text);
-  if (servers != servers_) use_servers(std::move(servers));
+  if (servers != servers_) {
+    use_servers(std::move(servers));
+  }
 }
 
 void AresClient::Impl::use_servers(std::vector<Server> servers) {
@@ -562,7 +632,9 @@ void AresClient::Impl::use_servers(std::vector<Server> servers) {
   health_.assign(servers_.size(), ServerHealth{});
   ++servers_version_;
   std::string text;
-  for (const auto& server : servers_) text += (text.empty() ? "" : " ") + server.str();
+  for (const auto& server : servers_) {
+    text += (text.empty() ? "" : " ") + server.str();
+  }
   log_.write(Event::DnsServers, {{"servers", text}});
   new_generation();
 }
@@ -586,7 +658,9 @@ void AresClient::Impl::sweep() {
 
 void AresClient::Impl::note_health(const Server& server, const Error* error) {
   const auto it = std::find(servers_.begin(), servers_.end(), server);
-  if (it == servers_.end()) return;  // the servers have changed since it was asked
+  if (it == servers_.end()) {
+    return;  // the servers have changed since it was asked
+  }
   ServerHealth& health = health_[static_cast<std::size_t>(it - servers_.begin())];
   ++(error == nullptr ? health.answers : health.errors);
   health.last_error = error == nullptr ? std::string() : error->detail;
@@ -628,7 +702,9 @@ Handle AresClient::tlsa(const std::string& name, Callback<TlsaRecords> callback)
 
 std::vector<std::string> AresClient::servers() const {
   std::vector<std::string> texts;
-  for (const auto& server : impl_->servers()) texts.push_back(server.str());
+  for (const auto& server : impl_->servers()) {
+    texts.push_back(server.str());
+  }
   return texts;
 }
 

@@ -103,7 +103,9 @@ std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Se
 
 Channel::~Channel() {
   // Calls back for every attempt that c-ares still has and for every socket.
-  if (ares_ != nullptr) ares_destroy(ares_);
+  if (ares_ != nullptr) {
+    ares_destroy(ares_);
+  }
 }
 
 // RFC 6840 section 5.7: the AD bit in a query asks for the AD bit in the answer. ares_query sets
@@ -138,7 +140,9 @@ void Channel::drop(Attempt& attempt) {
 void Channel::on_answer(void* arg, int status, int, unsigned char* packet, int size) noexcept {
   const std::unique_ptr<Attempt> attempt(static_cast<Attempt*>(arg));
   // So end ARES_EDESTRUCTION and what c-ares says of its own timeouts.
-  if (attempt->asker == nullptr) return;
+  if (attempt->asker == nullptr) {
+    return;
+  }
   --attempt->channel->wanted_;
   if (attempt->channel->transport_ == Transport::Udp && is_truncated(packet, size)) {
     attempt->asker->note_truncated(*attempt);
@@ -170,8 +174,12 @@ void Channel::socket_state(int fd, bool readable, bool writable) {
 void Channel::process(int fd, bool readable, bool writable) {
 #if ARES_VERSION >= 0x012200
   ares_fd_events_t events{fd, ARES_FD_EVENT_NONE};
-  if (readable) events.events |= ARES_FD_EVENT_READ;
-  if (writable) events.events |= ARES_FD_EVENT_WRITE;
+  if (readable) {
+    events.events |= ARES_FD_EVENT_READ;
+  }
+  if (writable) {
+    events.events |= ARES_FD_EVENT_WRITE;
+  }
   ares_process_fds(ares_, &events, 1, ARES_PROCESS_FLAG_SKIP_NON_FD);
 #else
   ares_process_fd(ares_, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);

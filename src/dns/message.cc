@@ -66,23 +66,33 @@ class Reader {
   Reader(std::span<const unsigned char> message, std::string_view name, RecordType type,
          Provenance* provenance)
       : message_(message), name_(name), type_(type), provenance_(provenance) {
-    if (name_.size() > 1 && name_.ends_with('.')) name_.remove_suffix(1);
+    if (name_.size() > 1 && name_.ends_with('.')) {
+      name_.remove_suffix(1);
+    }
   }
 
   Reading read() {
     if (ns_initparse(message_.data(), static_cast<int>(message_.size()), &handle_) != 0) {
       return malformed("the message cannot be taken apart");
     }
-    if (auto error = check_header()) return failure(std::move(*error));
+    if (auto error = check_header()) {
+      return failure(std::move(*error));
+    }
     auto chain = follow_chain();
-    if (!chain) return failure(std::move(chain.error()));
+    if (!chain) {
+      return failure(std::move(chain.error()));
+    }
     auto records = collect(*chain);
-    if (!records) return failure(std::move(records.error()));
+    if (!records) {
+      return failure(std::move(records.error()));
+    }
     if (provenance_ != nullptr) {
       provenance_->authenticated = ns_msg_getflag(handle_, ns_f_ad) != 0;
       provenance_->no_such_name = ns_msg_getflag(handle_, ns_f_rcode) == ns_r_nxdomain;
     }
-    if (*records) return std::move(**records);
+    if (*records) {
+      return std::move(**records);
+    }
     return nothing_found(*chain);
   }
 
@@ -125,9 +135,15 @@ class Reader {
     std::vector<Cname> cnames;
     for (int i = 0; i < ns_msg_count(handle_, ns_s_an); ++i) {
       ns_rr rr;
-      if (ns_parserr(&handle_, ns_s_an, i, &rr) != 0) return malformed("bad record in the answer");
-      if (ns_rr_type(rr) != ns_t_cname || ns_rr_class(rr) != ns_c_in) continue;
-      if (cnames.size() == kMaxChain) return malformed("more CNAMEs than a chain may have");
+      if (ns_parserr(&handle_, ns_s_an, i, &rr) != 0) {
+        return malformed("bad record in the answer");
+      }
+      if (ns_rr_type(rr) != ns_t_cname || ns_rr_class(rr) != ns_c_in) {
+        continue;
+      }
+      if (cnames.size() == kMaxChain) {
+        return malformed("more CNAMEs than a chain may have");
+      }
       char target[NS_MAXDNAME];
       if (ns_name_uncompress(ns_msg_base(handle_), ns_msg_end(handle_), ns_rr_rdata(rr), target,
                              sizeof target) < 0) {
@@ -140,10 +156,16 @@ class Reader {
       const auto next = std::find_if(cnames.begin(), cnames.end(), [&](const Cname& c) {
         return equal_ignoring_case(c.owner, chain.name);
       });
-      if (next == cnames.end()) return chain;
-      if (++chain.length > cnames.size()) return malformed("CNAME loop");
+      if (next == cnames.end()) {
+        return chain;
+      }
+      if (++chain.length > cnames.size()) {
+        return malformed("CNAME loop");
+      }
       chain.name = next->target;
-      if (provenance_ != nullptr) provenance_->chain.push_back(chain.name);
+      if (provenance_ != nullptr) {
+        provenance_->chain.push_back(chain.name);
+      }
       chain.ttl = std::min(chain.ttl, next->ttl);
     }
   }
@@ -155,16 +177,22 @@ class Reader {
     bool found = false;
     for (int i = 0; i < ns_msg_count(handle_, ns_s_an); ++i) {
       ns_rr rr;
-      if (ns_parserr(&handle_, ns_s_an, i, &rr) != 0) return malformed("bad record in the answer");
+      if (ns_parserr(&handle_, ns_s_an, i, &rr) != 0) {
+        return malformed("bad record in the answer");
+      }
       if (ns_rr_type(rr) != static_cast<unsigned>(type_) || ns_rr_class(rr) != ns_c_in ||
           !equal_ignoring_case(ns_rr_name(rr), chain.name)) {
         continue;
       }
       found = true;
       ttl = std::min(ttl, ttl_of(ns_rr_ttl(rr)));
-      if (!add(rdata_of(rr), records)) return malformed("bad record data in the answer");
+      if (!add(rdata_of(rr), records)) {
+        return malformed("bad record data in the answer");
+      }
     }
-    if (!found) return std::nullopt;
+    if (!found) {
+      return std::nullopt;
+    }
     return finished(records, ttl);
   }
 
@@ -219,7 +247,9 @@ class Reader {
   // RFC 6698 section 2.1.
   static bool add_tlsa(std::span<const unsigned char> rdata, TlsaRecords& tlsa) {
     constexpr std::size_t kHead = 3;
-    if (rdata.size() <= kHead) return false;
+    if (rdata.size() <= kHead) {
+      return false;
+    }
     tlsa.records.push_back(
         {rdata[0], rdata[1], rdata[2],
          std::string(reinterpret_cast<const char*>(rdata.data()) + kHead, rdata.size() - kHead)});
@@ -232,7 +262,9 @@ class Reader {
     joined.reserve(rdata.size());
     while (!rdata.empty()) {
       const std::size_t length = rdata[0];
-      if (length >= rdata.size()) return false;
+      if (length >= rdata.size()) {
+        return false;
+      }
       joined.append(reinterpret_cast<const char*>(rdata.data()) + 1, length);
       rdata = rdata.subspan(1 + length);
     }
@@ -243,12 +275,16 @@ class Reader {
   bool add_address(std::span<const unsigned char> rdata, Addresses& addresses) const {
     if (type_ == RecordType::A) {
       in_addr address;
-      if (rdata.size() != sizeof address) return false;
+      if (rdata.size() != sizeof address) {
+        return false;
+      }
       std::memcpy(&address, rdata.data(), sizeof address);
       addresses.addresses.push_back(IpAddress::v4(address));
     } else {
       in6_addr address;
-      if (rdata.size() != sizeof address) return false;
+      if (rdata.size() != sizeof address) {
+        return false;
+      }
       std::memcpy(&address, rdata.data(), sizeof address);
       addresses.addresses.push_back(IpAddress::v6(address));
     }
@@ -257,11 +293,17 @@ class Reader {
 
   Reading nothing_found(const Chain& chain) {
     const auto authority = read_authority();
-    if (!authority) return failure(authority.error());
+    if (!authority) {
+      return failure(authority.error());
+    }
     const NoSuchRecord no_such{std::min(authority->negative_ttl, chain.ttl)};
     // RFC 2308 section 2.1: with a CNAME in the answer, NXDOMAIN is about its last target.
-    if (ns_msg_getflag(handle_, ns_f_rcode) == ns_r_nxdomain || authority->has_soa) return no_such;
-    if (chain.length > 0) return Alias{chain.name, chain.ttl};
+    if (ns_msg_getflag(handle_, ns_f_rcode) == ns_r_nxdomain || authority->has_soa) {
+      return no_such;
+    }
+    if (chain.length > 0) {
+      return Alias{chain.name, chain.ttl};
+    }
     // RFC 2308 section 2.2: name servers without a SOA are a referral, not "no such record".
     if (authority->has_ns) {
       return failure(Error{ErrorKind::Refused, "a referral: the server does not recurse"});
@@ -273,12 +315,22 @@ class Reader {
     Authority authority;
     for (int i = 0; i < ns_msg_count(handle_, ns_s_ns); ++i) {
       ns_rr rr;
-      if (ns_parserr(&handle_, ns_s_ns, i, &rr) != 0) return malformed("bad authority record");
-      if (ns_rr_class(rr) != ns_c_in) continue;
-      if (ns_rr_type(rr) == ns_t_ns) authority.has_ns = true;
-      if (ns_rr_type(rr) != ns_t_soa || authority.has_soa) continue;
+      if (ns_parserr(&handle_, ns_s_ns, i, &rr) != 0) {
+        return malformed("bad authority record");
+      }
+      if (ns_rr_class(rr) != ns_c_in) {
+        continue;
+      }
+      if (ns_rr_type(rr) == ns_t_ns) {
+        authority.has_ns = true;
+      }
+      if (ns_rr_type(rr) != ns_t_soa || authority.has_soa) {
+        continue;
+      }
       const auto minimum = soa_minimum(rdata_of(rr));
-      if (!minimum) return malformed("bad SOA");
+      if (!minimum) {
+        return malformed("bad SOA");
+      }
       authority.has_soa = true;
       // RFC 2308 section 5: the smaller of the SOA's own TTL and its MINIMUM field.
       authority.negative_ttl = std::min(ttl_of(ns_rr_ttl(rr)), *minimum);
@@ -307,7 +359,9 @@ class Reader {
 
 Reading read_message(std::span<const unsigned char> message, std::string_view name, RecordType type,
                      Provenance* provenance) {
-  if (message.size() > NS_MAXMSG) return malformed("the message is too long");
+  if (message.size() > NS_MAXMSG) {
+    return malformed("the message is too long");
+  }
   return Reader(message, name, type, provenance).read();
 }
 

@@ -30,15 +30,21 @@ std::vector<Server> parse_resolv_conf(std::string_view text) {
   while (!text.empty() && servers.size() < kMaxNameservers) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
-    if (next_word(line) != "nameserver") continue;
+    if (next_word(line) != "nameserver") {
+      continue;
+    }
     const auto address = IpAddress::parse(next_word(line));
-    if (!address) continue;
+    if (!address) {
+      continue;
+    }
     const Server server{*address, kDnsPort};
     if (std::find(servers.begin(), servers.end(), server) == servers.end()) {
       servers.push_back(server);
     }
   }
-  if (servers.empty()) servers.push_back(*parse_server("127.0.0.1"));
+  if (servers.empty()) {
+    servers.push_back(*parse_server("127.0.0.1"));
+  }
   return servers;
 }
 

@@ -37,7 +37,9 @@ using EventPtr = std::unique_ptr<::event, EventDeleter>;
 
 template <typename T>
 T* must(T* pointer) {
-  if (pointer == nullptr) throw std::bad_alloc();
+  if (pointer == nullptr) {
+    throw std::bad_alloc();
+  }
   return pointer;
 }
 
@@ -101,10 +103,14 @@ class LibeventFdWatch final : public FdWatch {
   }
 
   void set(Interest interest) override {
-    if (interest == interest_) return;
+    if (interest == interest_) {
+      return;
+    }
     event_del(event_.get());
     interest_ = interest;
-    if (interest == Interest::None) return;
+    if (interest == Interest::None) {
+      return;
+    }
     const int what = (wants_read(interest) ? EV_READ : 0) | (wants_write(interest) ? EV_WRITE : 0);
     event_assign(event_.get(), base_, fd_, static_cast<short>(what | EV_PERSIST), &on_event, this);
     event_add(event_.get(), nullptr);
@@ -139,8 +145,12 @@ class SignalWatch final : public FdWatch {
 
   void set(Interest interest) override {
     event_del(event_.get());
-    if (interest == Interest::None) return;
-    if (event_add(event_.get(), nullptr) != 0) throw std::runtime_error("cannot watch a signal");
+    if (interest == Interest::None) {
+      return;
+    }
+    if (event_add(event_.get(), nullptr) != 0) {
+      throw std::runtime_error("cannot watch a signal");
+    }
   }
 
  private:
@@ -164,9 +174,13 @@ void Loop::BaseFree::operator()(event_base* b) const {
 }
 
 Loop::Loop() : base_(event_base_new()) {
-  if (!base_) throw std::runtime_error("cannot set up the event loop");
+  if (!base_) {
+    throw std::runtime_error("cannot set up the event loop");
+  }
   wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  if (wake_fd_ < 0) {
+    throw std::system_error(errno, std::generic_category(), "eventfd");
+  }
   const auto on_wake = [](evutil_socket_t, short, void* self) noexcept {
     static_cast<Loop*>(self)->drain();
   };
@@ -187,7 +201,9 @@ Loop::~Loop() {
     }
     std::vector<std::shared_ptr<void>> garbage;
     garbage.swap(garbage_);
-    if (dropped.empty() && garbage.empty()) break;
+    if (dropped.empty() && garbage.empty()) {
+      break;
+    }
   }
   wake_event_.reset();
   close(wake_fd_);
@@ -205,7 +221,9 @@ void Loop::stop() {
 void Loop::post(Callback callback) {
   const std::lock_guard lock(mutex_);
   posted_.push_back(std::move(callback));
-  if (posted_.size() > 1) return;  // the wake-up of the first one is still on its way
+  if (posted_.size() > 1) {
+    return;  // the wake-up of the first one is still on its way
+  }
   const std::uint64_t one = 1;
   // Can fail only when the counter is full, and then the loop wakes anyway.
   [[maybe_unused]] const auto written = write(wake_fd_, &one, sizeof one);
@@ -226,7 +244,9 @@ void Loop::drain() {
 }
 
 void Loop::schedule_garbage() {
-  if (garbage_.size() > 1) return;  // already scheduled
+  if (garbage_.size() > 1) {
+    return;  // already scheduled
+  }
   post([this] {
     std::vector<std::shared_ptr<void>> garbage;
     garbage.swap(garbage_);

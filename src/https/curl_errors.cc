@@ -64,8 +64,12 @@ Error error_from_curl(int code, const std::string& text, const std::string& host
   const auto curl_code = static_cast<CURLcode>(code);
   const ErrorKind kind = kind_of(curl_code, progress);
   std::string detail = text.empty() ? curl_easy_strerror(curl_code) : text;
-  if (curl_code == kHeaderTooLarge) detail = "a header line that is too long";
-  if (kind == ErrorKind::Certificate) detail = "certificate of " + host + ": " + detail;
+  if (curl_code == kHeaderTooLarge) {
+    detail = "a header line that is too long";
+  }
+  if (kind == ErrorKind::Certificate) {
+    detail = "certificate of " + host + ": " + detail;
+  }
   return Error{kind, std::move(detail)};
 }
 

@@ -72,7 +72,9 @@ using ListPtr = std::unique_ptr<curl_slist, ListDeleter>;
 
 void append(ListPtr& list, const std::string& text) {
   curl_slist* longer = curl_slist_append(list.get(), text.c_str());
-  if (longer == nullptr) throw std::bad_alloc();
+  if (longer == nullptr) {
+    throw std::bad_alloc();
+  }
   static_cast<void>(list.release());
   list.reset(longer);
 }
@@ -122,10 +124,14 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
  public:
   Transfer(Impl& impl, std::string host, Milliseconds limit, Callback callback)
       : impl_(&impl), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {
-    if (impl.options_.observe) observing_ = std::make_unique<Observing>();
+    if (impl.options_.observe) {
+      observing_ = std::make_unique<Observing>();
+    }
   }
   ~Transfer() override {
-    if (impl_ != nullptr) impl_->forget(*this);
+    if (impl_ != nullptr) {
+      impl_->forget(*this);
+    }
   }
 
   void set_up(ListPtr resolve);
@@ -182,7 +188,9 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
 
 void CurlFetcher::Impl::Transfer::set_up(ListPtr resolve) {
   easy_.reset(curl_easy_init());
-  if (!easy_) throw std::bad_alloc();
+  if (!easy_) {
+    throw std::bad_alloc();
+  }
   resolve_ = std::move(resolve);
   set_network_options();
   set_tls_options();
@@ -256,10 +264,14 @@ void CurlFetcher::Impl::Transfer::set_http_options() {
 CURLcode CurlFetcher::Impl::Transfer::on_ssl_context(SSL_CTX* context) {
   // RFC 8461 section 3.3: only DNS-IDs count, and "*" stands for a whole label. curl's own
   // check, which comes on top, would take the CN of a certificate without them.
-  if (!require_dns_id(context, host_)) return CURLE_SSL_CERTPROBLEM;
+  if (!require_dns_id(context, host_)) {
+    return CURLE_SSL_CERTPROBLEM;
+  }
   connection_ =
       take_notes(context, observing_ ? CertificateRule::VerifyAndNote : CertificateRule::Verify);
-  if (!connection_) return CURLE_SSL_CERTPROBLEM;
+  if (!connection_) {
+    return CURLE_SSL_CERTPROBLEM;
+  }
   SSL_CTX_clear_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
   // One message of TLS for each read: else session tickets without end are read in one call.
   // (curl since 8.15 has OpenSSL read ahead, and what was read it takes all the same.)
@@ -285,10 +297,14 @@ std::size_t CurlFetcher::Impl::Transfer::on_header(std::string_view line) {
 void CurlFetcher::Impl::Transfer::take_header_line(std::string_view line) {
   if (!reading_) {
     reading_ = parse_status_line(line);
-    if (!reading_) refused_ = Error{ErrorKind::Protocol, "not an HTTP/1 response"};
+    if (!reading_) {
+      refused_ = Error{ErrorKind::Protocol, "not an HTTP/1 response"};
+    }
   } else if (line.find_first_not_of("\r\n") == std::string_view::npos) {
     const int status = *std::exchange(reading_, std::nullopt);
-    if (is_interim(status)) return;
+    if (is_interim(status)) {
+      return;
+    }
     head_ = read_head(status);
     refused_ = refusal(head_);
   }
@@ -354,7 +370,9 @@ void CurlFetcher::Impl::Transfer::observe_end() {
 }
 
 void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
-  if (observing_) observe_end();
+  if (observing_) {
+    observe_end();
+  }
   if (refused_) {
     result_ = failure(*std::move(refused_));
   } else if (code != CURLE_OK) {
@@ -372,7 +390,9 @@ void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
 
 void CurlFetcher::Impl::Transfer::deliver() {
   impl_->forget(*this);
-  if (observing_) result_->seen = std::move(observing_->seen);
+  if (observing_) {
+    result_->seen = std::move(observing_->seen);
+  }
   const auto callback = std::move(callback_);
   callback(*std::move(result_));  // Nothing may follow: it can destroy *this.
 }
@@ -385,7 +405,9 @@ CurlFetcher::Impl::Impl(event::Loop& loop, Log& log, CurlOptions options)
       look_(loop.make_timer([this] { look_at_connecting(); })),
       delivery_(loop.make_timer([this] { deliver(); })),
       multi_(curl_multi_init()) {
-  if (!multi_) throw std::runtime_error("cannot set up libcurl");
+  if (!multi_) {
+    throw std::runtime_error("cannot set up libcurl");
+  }
   if (options_.ca_file.empty() || access(options_.ca_file.c_str(), R_OK) != 0) {
     log_.write(Event::CaFileUnreadable, {{"path", options_.ca_file}});
   }
@@ -410,7 +432,9 @@ CurlFetcher::Impl::Impl(event::Loop& loop, Log& log, CurlOptions options)
 CurlFetcher::Impl::~Impl() {
   for (auto* transfer : transfers_) {
     transfer->impl_ = nullptr;
-    if (!transfer->easy_) continue;
+    if (!transfer->easy_) {
+      continue;
+    }
     curl_multi_remove_handle(multi_.get(), transfer->easy_.get());
     transfer->easy_.reset();
   }
@@ -422,12 +446,18 @@ CurlFetcher::Impl::~Impl() {
 ListPtr CurlFetcher::Impl::resolve_list(const std::string& name_and_port,
                                         std::span<const IpAddress> addresses) {
   ListPtr list;
-  for (const auto& stale : stale_names_) append(list, "-" + stale);
+  for (const auto& stale : stale_names_) {
+    append(list, "-" + stale);
+  }
   stale_names_.clear();
-  if (addresses.empty()) return list;
+  if (addresses.empty()) {
+    return list;
+  }
   std::string entry = "+" + name_and_port + ":";
   for (const auto& address : addresses) {
-    if (&address != addresses.data()) entry += ",";
+    if (&address != addresses.data()) {
+      entry += ",";
+    }
     entry += address.is_v6() ? "[" + address.str() + "]" : address.str();
   }
   append(list, entry);
@@ -452,16 +482,22 @@ Handle CurlFetcher::Impl::fetch(const DomainName& policy_host, std::span<const I
     throw std::runtime_error("libcurl takes no transfer");
   }
   transfer->has_alternatives_ = addresses.size() > 1;
-  if (transfer->has_alternatives_ && !look_->armed()) look_->arm(kLookEvery);
+  if (transfer->has_alternatives_ && !look_->armed()) {
+    look_->arm(kLookEvery);
+  }
   return transfer;
 }
 
 void CurlFetcher::Impl::forget(Transfer& transfer) {
   transfer.impl_ = nullptr;
   transfers_.erase(transfer.place_);
-  if (transfer.is_done_) done_.erase(transfer.done_place_);
+  if (transfer.is_done_) {
+    done_.erase(transfer.done_place_);
+  }
   transfer.is_done_ = false;
-  if (!transfer.easy_) return;
+  if (!transfer.easy_) {
+    return;
+  }
   curl_multi_remove_handle(multi_.get(), transfer.easy_.get());
   transfer.easy_.reset();
   stale_names_.push_back(std::move(transfer.name_and_port_));
@@ -504,7 +540,9 @@ void CurlFetcher::Impl::look_at_connecting() {
   const bool any = std::any_of(transfers_.begin(), transfers_.end(), [](const Transfer* t) {
     return t->has_alternatives_ && t->easy_ && !t->progress().connected;
   });
-  if (!any) return;
+  if (!any) {
+    return;
+  }
   look_->arm(kLookEvery);
   // Between two addresses a transfer has no socket that could be named instead.
   int running = 0;
@@ -516,12 +554,16 @@ void CurlFetcher::Impl::look_at_connecting() {
 void CurlFetcher::Impl::collect() {
   int left = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
-    if (message->msg != CURLMSG_DONE) continue;
+    if (message->msg != CURLMSG_DONE) {
+      continue;
+    }
     const CURLcode code = message->data.result;
     char* self = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &self);
     auto* transfer = reinterpret_cast<Transfer*>(self);
-    if (transfer->is_done_) continue;
+    if (transfer->is_done_) {
+      continue;
+    }
     transfer->finished(code);
     transfer->is_done_ = true;
     transfer->done_place_ = done_.insert(done_.end(), transfer);
@@ -532,10 +574,14 @@ void CurlFetcher::Impl::deliver() {
   event::SelfGuard::Watch watch(guard_);
   for (std::size_t left = done_.size(); left > 0 && !done_.empty(); --left) {
     done_.front()->deliver();
-    if (watch.destroyed()) return;
+    if (watch.destroyed()) {
+      return;
+    }
   }
   // What callbacks have added waits a turn, so that they cannot hold the loop.
-  if (!done_.empty()) delivery_->arm(Milliseconds(0));
+  if (!done_.empty()) {
+    delivery_->arm(Milliseconds(0));
+  }
 }
 
 CurlFetcher::CurlFetcher(event::Loop& loop, Log& log, CurlOptions options)
@@ -555,7 +601,9 @@ bool CurlFetcher::uses_proxy() const {
 std::string system_ca_file() {
   for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                            "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
-    if (access(path, R_OK) == 0) return path;
+    if (access(path, R_OK) == 0) {
+      return path;
+    }
   }
   return "";
 }

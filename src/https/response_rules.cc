@@ -24,9 +24,15 @@ bool lengths_agree(const std::vector<std::string>& values) {
     for (std::size_t at = 0; at <= value.size();) {
       const std::size_t comma = std::min(value.find(',', at), value.size());
       const std::string_view length = trimmed(value.substr(at, comma - at));
-      if (length.empty() || !std::all_of(length.begin(), length.end(), is_digit)) return false;
-      if (first.empty()) first = length;
-      if (length != first) return false;
+      if (length.empty() || !std::all_of(length.begin(), length.end(), is_digit)) {
+        return false;
+      }
+      if (first.empty()) {
+        first = length;
+      }
+      if (length != first) {
+        return false;
+      }
       at = comma + 1;
     }
   }
@@ -37,10 +43,14 @@ bool lengths_agree(const std::vector<std::string>& values) {
 
 std::optional<int> parse_status_line(std::string_view line) {
   line = line.substr(0, line.find_last_not_of("\r\n") + 1);
-  if (!line.starts_with("HTTP/")) return std::nullopt;
+  if (!line.starts_with("HTTP/")) {
+    return std::nullopt;
+  }
   line.remove_prefix(5);
   const std::string_view version = line.substr(0, line.find(' '));
-  if (version != "1.0" && version != "1.1") return std::nullopt;
+  if (version != "1.0" && version != "1.1") {
+    return std::nullopt;
+  }
   line.remove_prefix(version.size());
   // RFC 9112 section 4: three digits; the reason after them means nothing.
   if (line.size() < 4 || line[0] != ' ' || line[1] < '1' || !is_digit(line[1]) ||

@@ -21,11 +21,15 @@ std::string entry_of(const X509_NAME* name, int nid) {
        at = X509_NAME_get_index_by_NID(name, nid, at)) {
     last = at;
   }
-  if (last < 0) return "";
+  if (last < 0) {
+    return "";
+  }
   unsigned char* text = nullptr;
   const int size =
       ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, last)));
-  if (size < 0) return "";
+  if (size < 0) {
+    return "";
+  }
   std::string result(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
   OPENSSL_free(text);
   return result;
@@ -37,7 +41,9 @@ std::vector<std::string> dns_names(const X509* cert) {
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; i < sk_GENERAL_NAME_num(names.get()) && result.size() < kMaxNamesShown; ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
-    if (name->type != GEN_DNS) continue;
+    if (name->type != GEN_DNS) {
+      continue;
+    }
     result.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
                         static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
   }
@@ -46,7 +52,9 @@ std::vector<std::string> dns_names(const X509* cert) {
 
 WallTime time_of(const ASN1_TIME* time) {
   std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return {};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) {
+    return {};
+  }
   return WallTime(Seconds(timegm(&parts)));
 }
 

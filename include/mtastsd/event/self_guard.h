@@ -13,7 +13,9 @@ class SelfGuard {
  public:
   SelfGuard() = default;
   ~SelfGuard() {
-    for (Watch* w = innermost_; w != nullptr; w = w->outer_) w->guard_ = nullptr;
+    for (Watch* w = innermost_; w != nullptr; w = w->outer_) {
+      w->guard_ = nullptr;
+    }
   }
   SelfGuard(const SelfGuard&) = delete;
   SelfGuard& operator=(const SelfGuard&) = delete;
@@ -24,7 +26,9 @@ class SelfGuard {
       guard.innermost_ = this;
     }
     ~Watch() {
-      if (guard_ != nullptr) guard_->innermost_ = outer_;
+      if (guard_ != nullptr) {
+        guard_->innermost_ = outer_;
+      }
     }
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
@@ -49,7 +53,9 @@ bool call_guarded(SelfGuard& guard, Function& callback, Args&&... args) {
   SelfGuard::Watch watch(guard);
   Function running = std::move(callback);
   running(std::forward<Args>(args)...);
-  if (watch.destroyed()) return false;
+  if (watch.destroyed()) {
+    return false;
+  }
   callback = std::move(running);
   return true;
 }

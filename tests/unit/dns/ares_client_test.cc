@@ -65,7 +65,9 @@ class AresClientTest : public testing::Test {
   }
 
   static std::string text(const TxtAnswer& answer) {
-    if (!answer) return "error: " + answer.error().detail;
+    if (!answer) {
+      return "error: " + answer.error().detail;
+    }
     const auto* records = std::get_if<TxtRecords>(&*answer);
     return records == nullptr ? "none" : records->records.at(0);
   }
@@ -103,7 +105,9 @@ TEST_F(AresClientTest, AsksForAddresses) {
   const auto note = [&](AddressAnswer answer) {
     ASSERT_TRUE(answer);
     seen.push_back(std::get<Addresses>(*answer).addresses.at(0).str());
-    if (seen.size() == 2) loop_.stop();
+    if (seen.size() == 2) {
+      loop_.stop();
+    }
   };
   const Handle a = client_->a("mta-sts.example.com", note);
   const Handle aaaa = client_->aaaa("mta-sts.example.com", note);
@@ -199,7 +203,9 @@ TEST_F(AresClientTest, AnAnswerThatIsLateButWithinTheDeadlineCounts) {
 TEST_F(AresClientTest, LostPacketsAreSentAgainSoon) {
   std::atomic<int> queries{0};
   DnsServer server([&](const Asked& asked) -> std::optional<test::Reply> {
-    if (queries++ < 2) return std::nullopt;
+    if (queries++ < 2) {
+      return std::nullopt;
+    }
     return reply(answer_to(asked));
   });
   client({server.address()});
@@ -242,8 +248,12 @@ TEST_F(AresClientTest, AnAnswerCutShortIsAskedAgainOverTcp) {
   const std::string big(255, 'x');
   DnsServer server([&](const Asked& asked) {
     Packet packet(asked.name, asked.type);
-    if (!asked.tcp) return reply(packet.truncated());
-    for (int i = 0; i < 100; ++i) packet.txt(asked.name, 60, {big});
+    if (!asked.tcp) {
+      return reply(packet.truncated());
+    }
+    for (int i = 0; i < 100; ++i) {
+      packet.txt(asked.name, 60, {big});
+    }
     return reply(packet);
   });
   client({server.address()});
@@ -255,9 +265,13 @@ TEST_F(AresClientTest, AnAnswerCutShortIsAskedAgainOverTcp) {
 // Whoever publishes a record that is too long for UDP must not reach the questions of others.
 TEST_F(AresClientTest, ABrokenTcpConnectionFailsNoOtherQuestion) {
   DnsServer server([](const Asked& asked) -> std::optional<test::Reply> {
-    if (asked.tcp) return std::nullopt;  // closes without an answer
+    if (asked.tcp) {
+      return std::nullopt;  // closes without an answer
+    }
     auto packet = answer_to(asked);
-    if (asked.name == "bad.example") return reply(packet.truncated());
+    if (asked.name == "bad.example") {
+      return reply(packet.truncated());
+    }
     return test::Reply{packet.bytes(), std::chrono::milliseconds(300)};
   });
   client({server.address()});
@@ -271,7 +285,9 @@ TEST_F(AresClientTest, ABrokenTcpConnectionFailsNoOtherQuestion) {
   EXPECT_EQ(
       std::count_if(all.begin(), all.end(), [](const Asked& asked) { return asked.name == kName; }),
       1);
-  for (int i = 0; i < 50 && !bad_answered; ++i) run(Milliseconds(100));
+  for (int i = 0; i < 50 && !bad_answered; ++i) {
+    run(Milliseconds(100));
+  }
   EXPECT_TRUE(bad_answered);
 }
 
@@ -356,13 +372,17 @@ TEST_F(AresClientTest, AThousandQuestionsAtOnceAllGetTheirAnswer) {
     const std::string name = "_mta-sts.d" + std::to_string(i) + ".example";
     handles.push_back(client_->txt(name, [&, name](TxtAnswer answer) {
       EXPECT_EQ(text(answer), name);
-      if (++done == kCount) loop_.stop();
+      if (++done == kCount) {
+        loop_.stop();
+      }
     }));
   }
   run();
   EXPECT_EQ(done, kCount);
   std::set<unsigned> ports;
-  for (const auto& asked : server.asked()) ports.insert(asked.source_port);
+  for (const auto& asked : server.asked()) {
+    ports.insert(asked.source_port);
+  }
   EXPECT_GE(ports.size(), 5U) << "the source port must not stay the same";
 }
 
@@ -375,7 +395,9 @@ TEST_F(AresClientTest, QuestionsBeyondTheBoundWaitInOrder) {
     handles.push_back(client_->txt("n" + std::to_string(i) + ".example", [&, i](TxtAnswer answer) {
       EXPECT_TRUE(answer);
       order.push_back(i);
-      if (order.size() == 4) loop_.stop();
+      if (order.size() == 4) {
+        loop_.stop();
+      }
     }));
   }
   handles[2].reset();  // a waiting one leaves without disturbing the others
@@ -393,7 +415,9 @@ TEST_F(AresClientTest, TheDeadlineCountsWhileAQuestionWaits) {
   for (int i = 0; i < 3; ++i) {
     handles.push_back(client_->txt(kName, [&](TxtAnswer answer) {
       EXPECT_EQ(error(answer), ErrorKind::Timeout);
-      if (++done == 3) loop_.stop();
+      if (++done == 3) {
+        loop_.stop();
+      }
     }));
   }
   run();
@@ -436,7 +460,9 @@ TEST_F(AresClientTest, ACallbackMayDropItsOwnHandleAndOthers) {
   for (auto& handle : handles) {
     handle = client_->txt(kName, [&](TxtAnswer) {
       ++calls;
-      for (auto& h : handles) h.reset();
+      for (auto& h : handles) {
+        h.reset();
+      }
       loop_.stop();
     });
   }

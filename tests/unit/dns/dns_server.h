@@ -43,7 +43,9 @@ class DnsServer {
   using Script = std::function<std::optional<Reply>(const Asked&)>;
 
   explicit DnsServer(Script script) : script_(std::move(script)) {
-    for (int attempt = 0; attempt < 50 && !open(); ++attempt) close_sockets();
+    for (int attempt = 0; attempt < 50 && !open(); ++attempt) {
+      close_sockets();
+    }
     EXPECT_GE(tcp_, 0) << "no port that is free for UDP and TCP";
     stop_ = eventfd(0, 0);
     thread_ = std::thread([this] { serve(); });
@@ -100,16 +102,24 @@ class DnsServer {
     for (;;) {
       pollfd fds[] = {{udp_, POLLIN, 0}, {tcp_, POLLIN, 0}, {stop_, POLLIN, 0}};
       poll(fds, 3, later_.empty() ? 1000 : 1);
-      if (fds[2].revents != 0) return;
-      if (fds[0].revents != 0) serve_udp();
-      if (fds[1].revents != 0) serve_tcp();
+      if (fds[2].revents != 0) {
+        return;
+      }
+      if (fds[0].revents != 0) {
+        serve_udp();
+      }
+      if (fds[1].revents != 0) {
+        serve_tcp();
+      }
       send_due();
     }
   }
 
   void send_due() {
     std::erase_if(later_, [this](const Later& later) {
-      if (later.due > Clock::now()) return false;
+      if (later.due > Clock::now()) {
+        return false;
+      }
       sendto(udp_, later.bytes.data(), later.bytes.size(), 0,
              reinterpret_cast<const sockaddr*>(&later.to), sizeof later.to);
       return true;
@@ -122,15 +132,21 @@ class DnsServer {
     socklen_t size = sizeof from;
     const auto n = recvfrom(udp_, buffer, sizeof buffer, MSG_DONTWAIT,
                             reinterpret_cast<sockaddr*>(&from), &size);
-    if (n <= 0) return;
+    if (n <= 0) {
+      return;
+    }
     auto reply = answer({buffer, buffer + n}, false, ntohs(from.sin_port));
-    if (reply) later_.push_back({Clock::now() + reply->delay, std::move(reply->bytes), from});
+    if (reply) {
+      later_.push_back({Clock::now() + reply->delay, std::move(reply->bytes), from});
+    }
   }
 
   // One query a connection.
   void serve_tcp() {
     const int fd = accept(tcp_, nullptr, nullptr);
-    if (fd < 0) return;
+    if (fd < 0) {
+      return;
+    }
     const timeval patience{2, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     unsigned char head[2];

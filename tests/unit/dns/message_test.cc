@@ -242,7 +242,9 @@ std::chrono::nanoseconds processor_time() {
 TEST(ReadMessage, WorkIsLinearInTheNumberOfRecords) {
   const auto measure = [](int records) {
     Packet packet("a.b", 16);
-    for (int i = 0; i < records; ++i) packet.txt("a.b", 1, {"x"});
+    for (int i = 0; i < records; ++i) {
+      packet.txt("a.b", 1, {"x"});
+    }
     auto best = std::chrono::nanoseconds::max();
     for (int round = 0; round < 7; ++round) {
       const auto start = processor_time();

@@ -64,7 +64,9 @@ inline Bytes aaaa_rdata(const char* text) {
 inline Bytes soa_rdata(std::uint32_t minimum) {
   Bytes out = name_bytes("ns.example");
   put_name(out, "hostmaster.example");
-  for (const std::uint32_t n : {1U, 7200U, 900U, 86400U, minimum}) put32(out, n);
+  for (const std::uint32_t n : {1U, 7200U, 900U, 86400U, minimum}) {
+    put32(out, n);
+  }
   return out;
 }
 

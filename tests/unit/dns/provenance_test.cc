@@ -129,7 +129,9 @@ class ProvenanceTest : public testing::Test {
 TEST_F(ProvenanceTest, AsksForDnssecsVerdict) {  // RFC 6840 section 5.7
   DnsServer server([](const Asked& asked) {
     Packet packet(asked.name, asked.type);
-    if (asked.authentic_data) packet.authenticated();
+    if (asked.authentic_data) {
+      packet.authenticated();
+    }
     return reply(packet.txt(asked.name, 300, {"x"}));
   });
   AresClient dns = client(server);
@@ -145,9 +147,13 @@ TEST_F(ProvenanceTest, IdsAreNotRepeated) {
     return reply(Packet(asked.name, asked.type).txt(asked.name, 300, {"x"}));
   });
   AresClient dns = client(server);
-  for (int i = 0; i < 8; ++i) ask_txt(dns);
+  for (int i = 0; i < 8; ++i) {
+    ask_txt(dns);
+  }
   std::set<unsigned> ids;
-  for (const Asked& asked : server.asked()) ids.insert(asked.id);
+  for (const Asked& asked : server.asked()) {
+    ids.insert(asked.id);
+  }
   EXPECT_GT(ids.size(), 5U);
 }
 
@@ -155,8 +161,12 @@ TEST_F(ProvenanceTest, AChainOverSeveralAnswersIsValidatedOnlyAsAWhole) {
   for (const auto& [first, last] : {std::pair(true, true), {true, false}, {false, true}}) {
     DnsServer server([first = first, last = last](const Asked& asked) {
       Packet packet(asked.name, asked.type);
-      if (asked.name == kName ? first : last) packet.authenticated();
-      if (asked.name == kName) return reply(packet.cname(kName, 60, "b.example"));
+      if (asked.name == kName ? first : last) {
+        packet.authenticated();
+      }
+      if (asked.name == kName) {
+        return reply(packet.cname(kName, 60, "b.example"));
+      }
       return reply(packet.txt(asked.name, 300, {"x"}));
     });
     AresClient dns = client(server);
@@ -170,8 +180,12 @@ TEST_F(ProvenanceTest, AChainOverSeveralAnswersIsValidatedOnlyAsAWhole) {
 TEST_F(ProvenanceTest, OverTcpToo) {
   DnsServer server([](const Asked& asked) {
     Packet packet(asked.name, asked.type);
-    if (!asked.tcp) return reply(packet.truncated());
-    if (asked.authentic_data) packet.authenticated();
+    if (!asked.tcp) {
+      return reply(packet.truncated());
+    }
+    if (asked.authentic_data) {
+      packet.authenticated();
+    }
     return reply(packet.answer(asked.name, kMx, 60, mx_rdata(1, "a.example")));
   });
   AresClient dns = client(server);

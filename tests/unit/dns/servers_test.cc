@@ -19,7 +19,9 @@ TEST(ParseServer, KnowsThePortOfDns) {
 
 std::vector<std::string> from_resolv_conf(std::string_view text) {
   std::vector<std::string> texts;
-  for (const auto& server : parse_resolv_conf(text)) texts.push_back(server.str());
+  for (const auto& server : parse_resolv_conf(text)) {
+    texts.push_back(server.str());
+  }
   return texts;
 }
 
@@ -38,7 +40,9 @@ TEST(ParseResolvConf, WithoutNameserversItIsTheServerOnThisHost) {
 
 TEST(ParseResolvConf, IsBounded) {
   std::string text;
-  for (int i = 1; i < 100; ++i) text += "nameserver 192.0.2." + std::to_string(i) + "\n";
+  for (int i = 1; i < 100; ++i) {
+    text += "nameserver 192.0.2." + std::to_string(i) + "\n";
+  }
   EXPECT_EQ(parse_resolv_conf(text).size(), kMaxNameservers);
 }
 

@@ -68,7 +68,9 @@ class Blackhole {
     std::this_thread::sleep_for(Milliseconds(50));
   }
   ~Blackhole() {
-    for (const int fd : fds_) close(fd);
+    for (const int fd : fds_) {
+      close(fd);
+    }
   }
 
  private:
@@ -102,7 +104,9 @@ class CurlFetcherTest : public testing::Test {
 
   static std::vector<IpAddress> addresses(std::initializer_list<const char*> texts) {
     std::vector<IpAddress> list;
-    for (const char* text : texts) list.push_back(*IpAddress::parse(text));
+    for (const char* text : texts) {
+      list.push_back(*IpAddress::parse(text));
+    }
     return list;
   }
 
@@ -148,7 +152,9 @@ class CurlFetcherTest : public testing::Test {
   }
   static ErrorKind error(const FetchResult& result) {
     EXPECT_FALSE(result) << "a policy was taken";
-    if (result) return ErrorKind::Connect;
+    if (result) {
+      return ErrorKind::Connect;
+    }
     EXPECT_FALSE(result.error().detail.empty());
     return result.error().kind;
   }
@@ -447,7 +453,9 @@ TEST_F(CurlFetcherTest, EndlessBodyIsCutOff) {
 TEST_F(CurlFetcherTest, HeadersAreBounded) {
   const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
   std::string fifty = head;
-  for (int i = 0; i < 50; ++i) fifty += "X-Field-" + std::to_string(i) + ": value\r\n";
+  for (int i = 0; i < 50; ++i) {
+    fifty += "X-Field-" + std::to_string(i) + ": value\r\n";
+  }
   EXPECT_EQ(body(fetch_from(says(fifty + "Content-Length: 1\r\n\r\nx"))), "x");
   EXPECT_EQ(error(fetch_from(says(head + "X-Pad: " + std::string(1 << 20, 'x') + "\r\n\r\n"))),
             ErrorKind::TooLarge);
@@ -587,7 +595,9 @@ TEST_F(CurlFetcherTest, DroppedHandleIsNeverCalledBack) {
   for (const int after_ms : {0, 5, 20}) {
     Handle handle = fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000),
                                     [token](FetchResult) { FAIL() << "called back"; });
-    if (after_ms > 0) run(Milliseconds(after_ms));
+    if (after_ms > 0) {
+      run(Milliseconds(after_ms));
+    }
     handle.reset();
     EXPECT_EQ(token.use_count(), 1);
   }
@@ -659,7 +669,9 @@ TEST_F(CurlFetcherTest, ManyFetchesAtOnceAllSucceed) {
     handles.push_back(fetcher_->fetch(*DomainName::parse(host), to, Milliseconds(20000),
                                       [&, host](FetchResult result) {
                                         EXPECT_EQ(body(result), host);
-                                        if (++done == kCount) loop_.stop();
+                                        if (++done == kCount) {
+                                          loop_.stop();
+                                        }
                                       }));
   }
   run();

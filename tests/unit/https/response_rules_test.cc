@@ -116,8 +116,12 @@ TEST(ResponseHead, TellsWhetherTheConnectionEndsTheBody) {  // RFC 9112 section 
 }
 
 TEST(IsInterim, IsAnythingBelow200ButASwitchOfProtocols) {  // RFC 9110 section 15.2
-  for (const int status : {100, 102, 103, 199}) EXPECT_TRUE(is_interim(status)) << status;
-  for (const int status : {101, 200, 404}) EXPECT_FALSE(is_interim(status)) << status;
+  for (const int status : {100, 102, 103, 199}) {
+    EXPECT_TRUE(is_interim(status)) << status;
+  }
+  for (const int status : {101, 200, 404}) {
+    EXPECT_FALSE(is_interim(status)) << status;
+  }
 }
 
 TEST(ResultType, IsThatOfRfc8460) {  // RFC 8460 section 4.3

@@ -43,7 +43,9 @@ struct Identity {
 };
 
 inline void check(bool good, const char* what) {
-  if (!good) throw std::runtime_error(what);
+  if (!good) {
+    throw std::runtime_error(what);
+  }
 }
 
 inline void add_extension(X509* cert, X509* issuer, int nid, const std::string& value) {
@@ -94,7 +96,9 @@ inline Identity make_identity(const CertSpec& spec, const Identity* issuer) {
   if (!spec.name_constraints.empty()) {
     add_extension(cert, issuing, NID_name_constraints, spec.name_constraints);
   }
-  if (!spec.dns_names.empty()) add_dns_names(cert, spec.dns_names);
+  if (!spec.dns_names.empty()) {
+    add_dns_names(cert, spec.dns_names);
+  }
   EVP_PKEY* signer = issuer != nullptr ? issuer->key.get() : made.key.get();
   check(X509_sign(cert, signer, spec.sha1 ? EVP_sha1() : EVP_sha256()) > 0, "X509_sign");
   return made;

@@ -44,7 +44,9 @@ class Connection {
   bool wait(std::chrono::milliseconds time) const {
     const auto end = std::chrono::steady_clock::now() + time;
     while (std::chrono::steady_clock::now() < end) {
-      if (stopping_) return false;
+      if (stopping_) {
+        return false;
+      }
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     return true;
@@ -57,7 +59,9 @@ class Connection {
     BIO_set_write_buffer_size(buffer, count * kTicketBytes);
     SSL_set0_wbio(ssl_, BIO_push(buffer, to_client));
     for (int i = 0; i < count && !stopping_; ++i) {
-      if (SSL_new_session_ticket(ssl_) != 1 || SSL_do_handshake(ssl_) != 1) break;
+      if (SSL_new_session_ticket(ssl_) != 1 || SSL_do_handshake(ssl_) != 1) {
+        break;
+      }
     }
     while (BIO_flush(buffer) != 1 && BIO_should_retry(buffer) && !stopping_) {
     }
@@ -102,7 +106,9 @@ class TlsServer {
       SSL_CTX_set_min_proto_version(context_.get(), TLS1_VERSION);
       SSL_CTX_set_max_proto_version(context_.get(), options_.max_version);
     }
-    if (!options_.alpn.empty()) SSL_CTX_set_alpn_select_cb(context_.get(), &select_alpn, this);
+    if (!options_.alpn.empty()) {
+      SSL_CTX_set_alpn_select_cb(context_.get(), &select_alpn, this);
+    }
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -120,7 +126,9 @@ class TlsServer {
     stopping_ = true;
     acceptor_.join();
     close(listener_);
-    for (auto& thread : threads_) thread.join();
+    for (auto& thread : threads_) {
+      thread.join();
+    }
   }
 
   std::uint16_t port() const { return port_; }
@@ -143,9 +151,13 @@ class TlsServer {
   void accept_all() {
     while (!stopping_) {
       pollfd fd{listener_, POLLIN, 0};
-      if (poll(&fd, 1, 20) <= 0) continue;
+      if (poll(&fd, 1, 20) <= 0) {
+        continue;
+      }
       const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-      if (connection < 0) continue;
+      if (connection < 0) {
+        continue;
+      }
       ++connections_;
       threads_.emplace_back([this, connection] {
         serve(connection);
@@ -155,7 +167,9 @@ class TlsServer {
   }
 
   void serve(int fd) {
-    if (options_.hang_up_early) return;
+    if (options_.hang_up_early) {
+      return;
+    }
     const timeval patience{0, 200000};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
@@ -190,7 +204,9 @@ class TlsServer {
   bool handshake(SSL* ssl) {
     int result = 0;
     while ((result = SSL_accept(ssl)) <= 0) {
-      if (!retry(ssl, result)) return false;
+      if (!retry(ssl, result)) {
+        return false;
+      }
     }
     return true;
   }

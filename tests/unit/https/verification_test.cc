@@ -41,7 +41,9 @@ class Pair {
     for (int step = 0; step < 10; ++step) {
       const int client = SSL_connect(client_.get());
       const int server = SSL_accept(server_.get());
-      if (client == 1 && server == 1) return true;
+      if (client == 1 && server == 1) {
+        return true;
+      }
     }
     return false;
   }
