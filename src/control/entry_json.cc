@@ -81,6 +81,16 @@ json failure_json(const cache::Failure& failed) {
           {"warned_at", time_json(failed.warned_at)}};
 }
 
+// The policy that the fields say, where its text was not kept.
+std::string text_of_fields(const json& policy) {
+  std::string text = "version: STSv1\nmode: " + read_text(policy, "mode").value_or("") + "\n";
+  for (const json& pattern : policy.value("mx", json::array())) {
+    text += "mx: " + (pattern.is_string() ? pattern.get<std::string>() : "") + "\n";
+  }
+  const auto max_age = policy.find("max_age");
+  return text + "max_age: " + (max_age == policy.end() ? "" : max_age->dump()) + "\n";
+}
+
 Result<cache::StoredPolicy, std::string> read_policy(const json& policy) {
   const auto id = read_text(policy, "id");
   const auto text = read_text(policy, "text");
@@ -96,7 +106,7 @@ Result<cache::StoredPolicy, std::string> read_policy(const json& policy) {
   if (text->size() > mtasts::kMaxPolicyBytes) {
     return failure(std::string("has a policy.text that is longer than a policy may be"));
   }
-  auto parsed = mtasts::parse_policy(*text);
+  auto parsed = mtasts::parse_policy(text->empty() ? text_of_fields(policy) : *text);
   if (!parsed) {
     return failure("has a policy.text that is not a policy of RFC 8461: " + parsed.error().detail);
   }

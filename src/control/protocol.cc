@@ -126,7 +126,7 @@ class Writer {
   static json written(cache::FailureType value) { return to_string(value); }
   static json written(const DomainName& value) { return value.view(); }
   static json written(const cache::EntryPtr& value) {
-    return value ? entry_to_json(*value) : json(nullptr);
+    return value ? json(to_base64(cache::encode(*value))) : json(nullptr);
   }
   static json written(const Page::Record& value) { return {value.domain, to_base64(value.bytes)}; }
   template <typename T>
@@ -180,8 +180,10 @@ class Reader {
   }
   static void read(const json& from, cache::EntryPtr& value) {
     if (from.is_null()) return;
-    auto entry = entry_from_json(from);
-    if (!entry) throw std::invalid_argument("the entry " + entry.error());
+    auto entry = cache::decode_entry(from_base64(from.get_ref<const std::string&>()));
+    if (!entry) {
+      throw std::invalid_argument("the record is " + std::string(to_string(entry.error())));
+    }
     value = std::make_shared<const cache::Entry>(std::move(*entry));
   }
   static void read(const json& from, Page::Record& value) {
@@ -339,7 +341,7 @@ void fields(IO& io, typename IO::template Ref<Imported> it) {
 template <typename IO>
 void fields(IO& io, typename IO::template Ref<Page> it) {
   io("records", it.records);
-  io("last", it.last);
+  io("next", it.next);
 }
 
 // --- requests and replies ---------------------------------------------------------------------

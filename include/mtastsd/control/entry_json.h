@@ -18,7 +18,8 @@ std::string to_json(std::string_view domain, const cache::Entry& entry);
 
 // Reads what to_json() wrote; a missing field means that it did not happen. What counts is the
 // policy's text, which is read by the same parser as a fetched one; mode, patterns and max_age are
-// for people. Errors are the end of a sentence about the record: "has no domain ...".
+// for people, and count only where the text was not kept. Errors are the end of a sentence about
+// the record: "has no domain ...".
 Result<std::pair<DomainName, cache::Entry>, std::string> entry_from_json(std::string_view line);
 
 }  // namespace mtastsd::control

@@ -20,8 +20,12 @@
 // one line, its reply in one line, each a JSON object. Pure.
 //
 //   {"command": "show", "domain": "example.com"}
-//   {"ok": true, "answer": "show", "value": {"entry": {...}}}
+//   {"ok": true, "answer": "show", "value": {"entry": "AUzK..."}}
 //   {"ok": false, "error": "busy", "message": "..."}
+//
+// An entry travels from the daemon as its stored record, in base64: it may lack its policy's text,
+// and there may be a million of them. To the daemon it travels as JSON, which is checked like a
+// policy that was fetched.
 namespace mtastsd::control {
 
 // --- answers ----------------------------------------------------------------------------------
@@ -145,7 +149,7 @@ struct Imported {
   std::string detail;  // why it was not imported
 };
 
-// A part of the cache, in the order of the names.
+// Some of the entries, in the order of their names.
 struct Page {
   static constexpr std::string_view kName = "list";
   struct Record {
@@ -153,7 +157,7 @@ struct Page {
     std::string bytes;  // as cache::encode() makes them
   };
   std::vector<Record> records;
-  bool last = false;  // nothing follows
+  std::string next;  // for ListRequest::after; empty: there are no more
 };
 
 // The words of the wire and of contrib/schema/ctl.json: "no-record", "drifted".
@@ -191,7 +195,7 @@ struct ImportRequest {
 };
 struct ListRequest {
   using Answer = Page;
-  std::string after;  // the last name of the page before; empty: from the beginning
+  std::string after;  // Page::next of the page before; empty: from the beginning
 };
 
 using Request = std::variant<StatusRequest, ShowRequest, ExplainRequest, RefreshRequest,
@@ -223,8 +227,7 @@ using Reply = Result<Answer, Error>;
 // their bytes are escaped.
 inline constexpr std::size_t kMaxLineBytes = std::size_t{1} << 20;
 
-// A page ends with the record that reaches one of these.
-inline constexpr std::size_t kMaxPageRecords = 2000;
+// A page ends with the record that reaches this.
 inline constexpr std::size_t kMaxPageBytes = std::size_t{1} << 19;
 
 // Lines without their end.

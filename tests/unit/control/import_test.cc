@@ -112,6 +112,17 @@ TEST(EntryJson, TheTextOfThePolicyCounts) {
   EXPECT_EQ(read->second.policy->policy, *mtasts::parse_policy(kText));
 }
 
+TEST(EntryJson, WithoutATextTheFieldsCount) {
+  cache::Entry entry = entry_fetched(0);
+  entry.policy->text.clear();
+  const auto read = entry_from_json(to_json("example.com", entry));
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(cache::encode(read->second), cache::encode(entry));
+  json record = json::parse(to_json("example.com", entry));
+  record["policy"]["mx"] = 5;
+  EXPECT_FALSE(entry_from_json(record.dump()));
+}
+
 TEST(EntryJson, SaysWhatIsWrong) {
   const json good = json::parse(to_json("example.com", entry_fetched(0)));
   const auto changed = [&good](const char* path, const json& value) {

@@ -139,14 +139,14 @@ TEST(Answers, APageHasItsRecordsByteByByte) {
     page.records.push_back({"a" + std::to_string(size), std::string(size, '\0')});
   }
   page.records.push_back({"b", "\n\xff\x80\"\\"});
-  page.last = true;
+  page.next = "b";
   const Page read = answered(page);
   ASSERT_EQ(read.records.size(), page.records.size());
   for (std::size_t i = 0; i < page.records.size(); ++i) {
     EXPECT_EQ(read.records[i].domain, page.records[i].domain);
     EXPECT_EQ(read.records[i].bytes, page.records[i].bytes) << i;
   }
-  EXPECT_TRUE(read.last);
+  EXPECT_EQ(read.next, "b");
 }
 
 // A page ends with the record that reaches kMaxPageBytes, and that may be a large one.
@@ -170,7 +170,8 @@ TEST(Replies, WhatCannotBeReadIsBroken) {
         R"({"ok": true, "answer": "dance", "value": {}})",
         R"({"ok": true, "answer": "show", "value": {}})",
         R"({"ok": true, "answer": "show", "value": {"entry": 5}})",
-        R"({"ok": true, "answer": "list", "value": {"records": [["a", "?"]], "last": true}})",
+        R"({"ok": true, "answer": "show", "value": {"entry": "AAAA"}})",
+        R"({"ok": true, "answer": "list", "value": {"records": [["a", "?"]], "next": ""}})",
         R"({"ok": true, "answer": "refresh", "value": {"result": "good"}})",
         R"({"ok": false, "error": "tired", "message": ""})"}) {
     const auto read = decode_reply(line);

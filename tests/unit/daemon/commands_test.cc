@@ -1,0 +1,165 @@
+// The commands over their socket, with a real store and a resolver that reaches no DNS server.
+#include "commands.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "entries.h"
+#include "fakes/temp_dir.h"
+#include "mtastsd/control/client.h"
+#include "mtastsd/log/log.h"
+#include "options.h"
+
+namespace mtastsd::daemon {
+namespace {
+
+using control::Client;
+using resolver::Standing;
+using testing::HasSubstr;
+
+DomainName name(const std::string& text) {
+  return *DomainName::parse(text);
+}
+
+class CommandsTest : public testing::Test {
+ protected:
+  CommandsTest() {
+    config_.dns.servers = {"127.0.0.1:1"};
+    config_.dns.timeout = Milliseconds(500);
+    config_.control.socket = dir_.path() + "/control";
+    cache::StoreOptions options;
+    options.directory = dir_.path() + "/cache";
+    options.commit = cache::StoreOptions::Commit::WhenAsked;  // what is put waits
+    store_ = std::move(*cache::LmdbStore::open(options, log_));
+    resolver_ = std::make_unique<ResolverThread>(config_, clock_, *store_, log_);
+    DaemonFacts facts;
+    facts.listeners = {"unix:/there"};
+    facts.started_at = test::now() - Seconds(10);
+    facts.open_connections = &open_;
+    facts.answering = {&counters_};
+    facts.serving = {&serving_};
+    facts.resolver = &resolver_->counters();
+    commands_ = std::make_unique<Commands>(
+        loop_, clock_, *store_, log_,
+        [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
+        answer_options(config_).profiles, std::move(facts));
+    commands_->listen(config_.control);
+  }
+  ~CommandsTest() override {
+    resolver_->stop();
+    loop_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  void start() {
+    resolver_->start();
+    thread_ = std::thread([this] { loop_.run(); });
+  }
+  template <typename Question>
+  typename Question::Answer ask(const Question& question) {
+    auto client = Client::connect(config_.control.socket);
+    auto answer = client->ask(question);
+    EXPECT_TRUE(answer) << answer.error().message;
+    return answer ? std::move(*answer) : typename Question::Answer{};
+  }
+
+  const mtastsd::test::TempDir dir_;
+  config::Config config_ = config::defaults();
+  SystemClock clock_;
+  Log log_ = Log::null();
+  std::atomic<std::size_t> open_{3};
+  answer::Counters counters_;
+  socketmap::ServerCounters serving_;
+  event::Loop loop_;
+  std::unique_ptr<cache::LmdbStore> store_;
+  std::unique_ptr<ResolverThread> resolver_;
+  std::unique_ptr<Commands> commands_;
+  std::thread thread_;
+};
+
+TEST_F(CommandsTest, StatusAddsUpWhatTheThreadsCount) {
+  counters_.queries.add();
+  counters_.queries.add();
+  counters_.no_domain.add();
+  serving_.malformed.add();
+  start();
+  const auto status = ask(control::StatusRequest{});
+  EXPECT_EQ(status.queries.total, 2U);
+  EXPECT_EQ(status.queries.about_domains, 1U);
+  EXPECT_EQ(status.queries.hit_rate, 1.0);
+  EXPECT_EQ(status.connections.open, 3U);
+  EXPECT_EQ(status.connections.malformed, 1U);
+  EXPECT_EQ(status.config, std::nullopt);
+  EXPECT_GE(status.uptime, Seconds(10));
+  EXPECT_EQ(status.dns.at(0).server, "127.0.0.1:1");
+}
+
+TEST_F(CommandsTest, WhatWaitsForItsCommitIsShownAndExplained) {
+  store_->put(name("a.example"), test::policy());
+  start();
+  ASSERT_TRUE(ask(control::ShowRequest{name("a.example")}).entry);
+  EXPECT_FALSE(ask(control::ShowRequest{name("b.example")}).entry);
+  const auto it = ask(control::ExplainRequest{"postfix", "[A.example]:25"}).explanation;
+  EXPECT_EQ(it.reply, test::kSecure);
+  EXPECT_EQ(it.standing, Standing::Enforced);
+  EXPECT_FALSE(it.looked_up);
+  EXPECT_EQ(ask(control::StatusRequest{}).cache.pending, 1U);
+}
+
+TEST_F(CommandsTest, AnExplanationIsNotAQuery) {
+  cache::Entry entry = test::policy();
+  entry.last_used_at -= Seconds(3 * 86400);
+  entry.recheck_at = test::now() - Seconds(1);
+  store_->put(name("a.example"), entry);
+  start();
+  ask(control::ExplainRequest{"postfix", "a.example"});
+  const auto status = ask(control::StatusRequest{});
+  EXPECT_EQ(status.queries.total, 0U);
+  EXPECT_EQ(status.look_ups.started, 0U);
+  EXPECT_EQ(ask(control::ShowRequest{name("a.example")}).entry->last_used_at, entry.last_used_at);
+}
+
+TEST_F(CommandsTest, AnExplanationOfWhatIsNotKnownIsLookedUp) {
+  start();
+  const auto it = ask(control::ExplainRequest{"postfix", "a.example"}).explanation;
+  EXPECT_TRUE(it.looked_up);
+  EXPECT_EQ(it.standing, Standing::NoPolicy);
+  EXPECT_EQ(it.reply, "NOTFOUND ");
+  EXPECT_EQ(ask(control::StatusRequest{}).look_ups.txt_failures, 1U);
+}
+
+TEST_F(CommandsTest, TheMapsOfAReloadCount) {
+  store_->put(name("a.example"), test::policy(mtasts::Mode::Testing));
+  config_.maps["postfix"].enforce_testing = true;
+  commands_->set_profiles(answer_options(config_).profiles);
+  start();
+  const auto it = ask(control::ExplainRequest{"postfix", "a.example"}).explanation;
+  EXPECT_EQ(it.reply, test::kSecure);
+}
+
+TEST_F(CommandsTest, ImportsAndForgets) {
+  cache::Entry entry = test::policy();
+  entry.policy->text = "version: STSv1\nmode: enforce\nmx: mx.example\nmax_age: 86400\n";
+  start();
+  using control::ImportResult;
+  const control::ImportRequest request{name("a.example"), entry};
+  EXPECT_EQ(ask(request).result, ImportResult::Imported);
+  EXPECT_EQ(ask(request).result, ImportResult::Newer);
+  EXPECT_TRUE(ask(control::ShowRequest{name("a.example")}).entry->policy);
+  EXPECT_TRUE(ask(control::ForgetRequest{name("a.example")}).entry);
+  EXPECT_FALSE(ask(control::ForgetRequest{name("a.example")}).entry);
+  EXPECT_FALSE(ask(control::ShowRequest{name("a.example")}).entry);
+}
+
+TEST_F(CommandsTest, ARefreshSaysWhyItFailed) {
+  store_->put(name("a.example"), test::policy());
+  start();
+  const auto refreshed = ask(control::RefreshRequest{name("a.example")});
+  EXPECT_EQ(refreshed.result, control::Refreshed::Result::Failed);
+  EXPECT_NE(refreshed.detail, "");
+  EXPECT_TRUE(refreshed.entry->policy);
+}
+
+}  // namespace
+}  // namespace mtastsd::daemon
