@@ -94,8 +94,29 @@ Result<Found, std::string> find_entry(const Settings& settings, const DomainName
 }
 
 Result<void, std::string> each_record(const Settings& settings, const Visit& visit) {
-  const auto view = open_view(settings);
-  return view ? (*view)->each(visit) : failure(view.error());
+  std::string after;
+  do {
+    // A connection for each page: one that is kept would be closed while a pager waits for a key.
+    auto daemon = connect_to_daemon(settings);
+    if (!daemon && daemon.error().problem == control::Error::Problem::NoDaemon && after.empty()) {
+      const auto view = open_view(settings);
+      return view ? (*view)->each(visit) : failure(view.error());
+    }
+    if (!daemon) {
+      return failure(std::move(daemon.error().message));
+    }
+    auto page = daemon->ask(control::ListRequest{after});
+    if (!page) {
+      return failure(std::move(page.error().message));
+    }
+    for (const control::Page::Record& record : page->records) {
+      if (!visit(record.domain, record.bytes)) {
+        return {};
+      }
+    }
+    after = std::move(page->next);
+  } while (!after.empty());
+  return {};
 }
 
 Result<Usage, std::string> usage(const Settings& settings) {

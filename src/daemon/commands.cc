@@ -326,8 +326,20 @@ void Commands::carry_out(const control::ImportRequest& request, const ReplyTo& r
   });
 }
 
-void Commands::carry_out(const control::ListRequest& /*request*/, const ReplyTo& reply) {
-  reply(busy("not yet"));
+void Commands::carry_out(const control::ListRequest& request, const ReplyTo& reply) {
+  const cache::Reader::Page read = reader_->page(request.after);
+  control::Page page;
+  page.next = read.last;
+  std::size_t bytes = 0;
+  for (const auto& [domain, entry] : read.entries) {
+    page.records.push_back({domain.str(), cache::encode(*entry)});
+    bytes += page.records.back().bytes.size();
+    if (bytes >= control::kMaxPageBytes) {
+      page.next = domain.str();
+      break;
+    }
+  }
+  reply(std::move(page));
 }
 
 }  // namespace mtastsd::daemon

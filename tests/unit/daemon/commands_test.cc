@@ -138,6 +138,33 @@ TEST_F(CommandsTest, TheMapsOfAReloadCount) {
   EXPECT_EQ(it.reply, test::kSecure);
 }
 
+TEST_F(CommandsTest, PagesHaveEveryEntryOnceCommittedOrNot) {
+  cache::Entry entry = test::policy();
+  entry.policy->text = std::string(3000, 'x');
+  const auto numbered = [](int number) {
+    return name(std::to_string(10000 + number) + ".example");
+  };
+  for (int i = 0; i < 500; i += 2) store_->put(numbered(i), entry);
+  ASSERT_TRUE(store_->commit_now());
+  for (int i = 1; i < 500; i += 2) store_->put(numbered(i), entry);
+  store_->erase(numbered(0));
+  start();
+  std::string after;
+  int pages = 0;
+  int next = 1;
+  do {
+    const auto page = ask(control::ListRequest{after});
+    for (const auto& record : page.records) {
+      EXPECT_EQ(record.domain, numbered(next++).view());
+      EXPECT_TRUE(cache::decode_entry(record.bytes));
+    }
+    after = page.next;
+    ++pages;
+  } while (!after.empty());
+  EXPECT_EQ(next, 500);
+  EXPECT_GT(pages, 2);
+}
+
 TEST_F(CommandsTest, ImportsAndForgets) {
   cache::Entry entry = test::policy();
   entry.policy->text = "version: STSv1\nmode: enforce\nmx: mx.example\nmax_age: 86400\n";
