@@ -72,10 +72,6 @@ std::string why_no_policy(const cache::Entry& entry) {
     return "the policy could not be fetched, and none is cached: mail is sent as if the domain had "
            "no MTA-STS (RFC 8461 section 5.1)";
   }
-  if (entry.recheck_at - entry.txt_checked_at <= resolver::kDnsFailureHold) {
-    return "DNS could not be asked for its MTA-STS record, and no policy is cached: it is asked "
-           "again within seconds";
-  }
   return "no usable MTA-STS record was found, and no policy is cached";
 }
 

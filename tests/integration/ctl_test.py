@@ -216,7 +216,7 @@ class CtlTest(unittest.TestCase):
                 it = self.json("explain", "explain", key, status=1)
                 self.assertEqual((it["domain"], it["reply"], it["mx"]), (None, "NOTFOUND ", []))
             it = self.json("explain", "explain", "none.explain.test", status=1)
-            self.assertIn("no usable MTA-STS record", it["why"])
+            self.assertIn("publishes no MTA-STS record", it["why"])
             it = self.json("explain", "explain", "explain.test", "--map", "QUERYwithTLSRPT")
             self.assertIn(" policy_type=sts ", it["reply"])
             it = self.json("explain", "explain", "explain.test", "--map", "unknown")
