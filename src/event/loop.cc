@@ -1,10 +1,10 @@
-// The only user of libevent. One loop belongs to one thread; libevent's own locking is not
-// used, other threads reach the loop through an eventfd. libevent reads a coarse clock and
-// may call a timer some milliseconds early: timers here look at the steady clock and wait for
-// the rest.
+// The only file that uses libevent. A loop belongs to one thread. Other threads reach it through
+// an eventfd, so libevent's own locking is not used. libevent reads a coarse clock and can call a
+// timer some milliseconds early, so a timer here compares with the steady clock and waits for the
+// rest.
 //
-// Limit: when the kernel refuses a watch (fs.epoll.max_user_watches) the descriptor stays
-// silent; whoever waits for it has a deadline of its own.
+// Known limits: if the kernel refuses a watch (fs.epoll.max_user_watches), its descriptor never
+// becomes ready. Everything that waits for a descriptor has a deadline of its own.
 
 #include "mtastsd/event/loop.h"
 
@@ -191,8 +191,8 @@ Loop::Loop() : base_(event_base_new()) {
 }
 
 Loop::~Loop() {
-  // What dies here may own timers and watches, and may post or defer more: all of it goes
-  // while the base still stands.
+  // What is destroyed here can own timers and watches, and can post more. All of that must go
+  // before the base does.
   for (;;) {
     std::vector<Callback> dropped;
     {
@@ -213,7 +213,7 @@ void Loop::run() {
   event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
 }
 
-// The request to stop takes its place in the queue: what was posted earlier runs first.
+// The stop is queued like other work, so what was posted earlier runs first.
 void Loop::stop() {
   post([this] { event_base_loopbreak(base_.get()); });
 }
@@ -225,7 +225,7 @@ void Loop::post(Callback callback) {
     return;  // the wake-up of the first one is still on its way
   }
   const std::uint64_t one = 1;
-  // Can fail only when the counter is full, and then the loop wakes anyway.
+  // This can fail only if the counter is full, and then the loop wakes up anyway.
   [[maybe_unused]] const auto written = write(wake_fd_, &one, sizeof one);
 }
 

@@ -16,14 +16,14 @@ namespace {
 constexpr std::array<std::string_view, 4> kKnownFields = {"version", "mode", "max_age", "mx"};
 constexpr std::size_t kLongestKnownField = 7;
 
-// "Max-Age" and "maxage" come to the same.
+// Makes "Max-Age" and "maxage" the same.
 std::string folded(std::string_view name) {
   std::string result = lower_case(name);
   std::erase_if(result, [](char c) { return !is_alnum(c); });
   return result;
 }
 
-// The known field that an unknown name was probably meant for.
+// The known field that the author of an unknown name probably meant.
 std::optional<std::string_view> probably_meant(std::string_view name) {
   const std::string plain = folded(name);
   if (plain.size() > kLongestKnownField + 1) {
@@ -31,7 +31,7 @@ std::optional<std::string_view> probably_meant(std::string_view name) {
   }
   for (const std::string_view known : kKnownFields) {
     const std::string target = folded(known);
-    // One letter more or less is another word where there are only two.
+    // In a name of two letters, another letter makes another word.
     if (plain == target || plain == target + "s" ||
         (target.size() > 2 && edit_distance(plain, target) <= 1)) {
       return known;

@@ -1,31 +1,31 @@
-// The policy body of RFC 8461 section 3.2. HTTP is not known here: status, media type and transfer
-// are judged before the body is read.
+// The policy body of RFC 8461 section 3.2. There is no HTTP here: the status, the media type and
+// the transfer are checked before the body gets to this parser.
 //
-// Where the RFC is silent, or where we differ from its grammar:
-// - One UTF-8 byte order mark at the very beginning is skipped: some editors write it, and it
-// cannot
+// Choices where the RFC is silent, and differences from its grammar:
+// - One UTF-8 byte order mark at the beginning is skipped. Some editors write it, and it cannot
 //   change the meaning of what follows.
-// - Blank lines are skipped wherever they stand: many published files end in one, and an empty line
-//   can mean nothing else. A line of nothing but white space is not blank.
-// - A line ends at LF, and one CR before that LF belongs to the end. No other character ends a
-// line:
-//   a CR elsewhere, FF or U+0085 is part of a value, where controls are errors.
-// - White space is SP and TAB. It may stand after ":" and at the end of a line, nowhere else.
-// - Every line must be a well-formed field, known or not. A web page or a half-filled template must
-//   not be mined for lines that look right.
-// - Extension values are UTF-8 (RFC 3629) without controls below U+0020 and without DEL. The C1
-//   controls (U+0080 to U+009F) are UTF8-2 by the grammar, and are allowed.
-// - Of a known field other than "mx" the first counts, even if it is wrong and a later one is
-// right.
-//   Later ones only have to be well-formed fields.
-// - "max_age" may have ten digits (erratum 7282) and is capped at the maximum that the prose gives:
-//   a policy that means "long" is of more use than none.
-// - An "mx" with one final dot is taken without it: it can only mean that name.
-// - An "mx" that ends in a number ("192.0.2.1") fits the grammar, which has no rule about the last
-//   label, but no MX host can have that name. It is left out; if no other is listed, the policy has
-//   no mx. "hostname", "nexthop" and "dot-nexthop" are left out too, because they mean something
-//   else to Postfix. Any other wrong "mx" makes the policy invalid, in mode none too.
-// - More than kMaxPolicyBytes is an error: half a policy is another policy.
+// - Blank lines are skipped. Many published files end in one, and an empty line has no other
+//   meaning. A line of white space is not blank.
+// - A line ends with LF, and one CR before that LF belongs to the end. No other character ends a
+//   line. A CR elsewhere, FF or U+0085 is part of a value, where control characters are errors.
+// - White space is SP and TAB. It is allowed after ":" and at the end of a line, and nowhere else.
+// - Every line must be a well-formed field, known or not. So a web page or a half-filled template
+// is
+//   not searched for lines that look right.
+// - Extension values are UTF-8 (RFC 3629) without control characters below U+0020 and without DEL.
+// The
+//   C1 controls (U+0080 to U+009F) are UTF8-2 by the grammar and allowed.
+// - Of each known field other than "mx", the first one counts, even if it is wrong and a later one
+// is
+//   right. Later ones only have to be well-formed fields.
+// - "max_age" can have ten digits (erratum 7282) and is capped at the maximum that the RFC's text
+//   gives. A policy that means "long" is more useful than none.
+// - An "mx" with one final dot is accepted without it, because it can only mean that name.
+// - An "mx" that ends in a number ("192.0.2.1") fits the grammar, which has no rule for the last
+//   label, but no MX host can have that name. It is ignored, and if no other is listed, the policy
+//   has no mx. The same is true of "hostname", "nexthop" and "dot-nexthop", which Postfix gives
+//   another meaning. Any other invalid "mx" makes the policy invalid, in mode none too.
+// - A body of more than kMaxPolicyBytes is an error, because half a policy is another policy.
 
 #include "policy_reader.h"
 

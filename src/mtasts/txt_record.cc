@@ -1,16 +1,16 @@
-// The TXT record of RFC 8461 section 3.1: selection among all records of the name, and its
-// grammar. No DNS here; the strings of a record come already joined.
+// The TXT record of RFC 8461 section 3.1: how it is selected among all records of the name, and its
+// grammar. There is no DNS here. The strings of a record are already joined.
 //
-// Where the RFC is silent or at odds with itself:
-// - Section 3.1 drops records that do not begin with "v=STSv1;", while its grammar allows
-//   white space before the ";" (erratum 6285). Such a record counts as a claim, so that it
-//   is used when alone, and not passed over in silence next to another one.
-// - Two records that claim are too many even if only one is valid: the text counts them
-//   before it looks at their syntax, and guessing which is meant helps nobody.
-// - White space is SP and TAB (RFC 5234's WSP). After the last field it needs a ";" in front.
-// - "v" once more as a later field is an ordinary unknown field: section 3.2's rule that the
-//   first of several counts, and what a record pasted twice into one string comes to.
-// - A later "id" must be a well-formed field, but not a well-formed id: it is ignored.
+// Choices where the RFC is silent or contradicts itself:
+// - Section 3.1 discards records that do not begin with "v=STSv1;", but its grammar allows white
+//   space before the ";" (erratum 6285). Such a record counts as a claim. So it is used if it is
+//   the only one, and is not silently ignored beside another one.
+// - Two records that claim are too many, even if only one of them is valid. The RFC counts the
+//   records before it considers their syntax.
+// - White space is SP and TAB (RFC 5234's WSP). After the last field, it needs a ";" in front.
+// - A later field "v" is an ordinary unknown field. This follows from section 3.2, where the first
+//   of several fields counts, and it is what a record becomes that was pasted twice.
+// - A later "id" must be a well-formed field, but not a well-formed id, because it is ignored.
 
 #include "mtastsd/mtasts/txt_record.h"
 
@@ -47,8 +47,7 @@ struct Field {
   std::size_t value_at = 0;
 };
 
-// Walks over a record once, from left to right; every byte is looked at a bounded number of
-// times.
+// Reads a record once, from left to right.
 class Reader {
  public:
   explicit Reader(std::string_view text) : text_(text) {}
@@ -75,7 +74,7 @@ class Reader {
     return true;
   }
 
-  // RFC 8461 section 3.1: sts-ext-name "=" sts-ext-value, which takes in "id" as well.
+  // RFC 8461 section 3.1: sts-ext-name "=" sts-ext-value, which includes "id".
   std::optional<Field> take_field() {
     Field field;
     field.name = take_while(is_name_char);
@@ -128,7 +127,7 @@ Result<TxtRecord, ParseError> parse_txt_record(std::string_view text) {
     if (!reader.skip_delimiter()) {
       return error_at(before, "expected \";\" before " + in_quotes(text.substr(before)));
     }
-    // RFC 8461 section 3.1: one delimiter may close the record.
+    // RFC 8461 section 3.1: one delimiter may end the record.
     if (reader.at_end()) {
       break;
     }
@@ -137,7 +136,7 @@ Result<TxtRecord, ParseError> parse_txt_record(std::string_view text) {
     if (!field) {
       return error_at(field_at, "not a field: " + in_quotes(text.substr(field_at)));
     }
-    // RFC 8461 section 3.2: of fields that come twice the first counts. Names are
+    // RFC 8461 section 3.2: if a field comes twice, the first one counts. Names are
     // case-sensitive.
     if (field->name == "id" && !record) {
       if (!is_id(field->value)) {

@@ -1,8 +1,8 @@
 // The reply for a domain whose policy is enforced, in the TLS policy syntax of Postfix.
 //
-// A policy with a pattern that is no host name, or with none, cannot come out of the parser.
-// Should a damaged one get here all the same, the reply is TEMP: the mail waits, instead of
-// going out unprotected or under attributes that somebody else wrote.
+// The parser never returns a policy without patterns, or with a pattern that is not a host name. If
+// a damaged policy gets here nevertheless, the reply is TEMP. Then the mail waits, and is not sent
+// unprotected or under attributes that somebody else wrote.
 
 #include "mtastsd/postfix/postfix_policy.h"
 
@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view kDamaged = "TEMP stored policy is damaged";
 
-// A table: each byte of each pattern is looked at for every reply.
+// This is a table because every reply checks each byte of each pattern.
 constexpr std::array<bool, 256> make_host_name_table() {
   std::array<bool, 256> table{};
   for (int c = 0; c < 128; ++c) {
@@ -30,7 +30,7 @@ constexpr std::array<bool, 256> make_host_name_table() {
 }
 constexpr std::array<bool, 256> kInHostName = make_host_name_table();
 
-// Braces, commas, colons and blanks would end a value in Postfix's syntax; none gets through.
+// In Postfix's syntax, a brace, comma, colon or blank ends a value. None of them is accepted here.
 bool is_host_name(std::string_view text) {
   return !text.empty() && is_alnum(text.front()) &&
          std::all_of(text.begin(), text.end(),
@@ -45,9 +45,9 @@ bool is_pattern(std::string_view text) {
   return is_host_name(is_wildcard(text) ? text.substr(2) : text);
 }
 
-// In match=, "*.example.com" equals only a literal wildcard in the certificate; what stands
-// for hosts below a domain is ".example.com". It reaches more than the one label of RFC 8461
-// section 4.1; Postfix 3.10.5 and later correct that by mx_host_pattern=.
+// In match=, "*.example.com" matches only a literal wildcard in the certificate, and ".example.com"
+// matches all hosts below the domain. That is more than the one label of RFC 8461 section 4.1.
+// Postfix 3.10.5 and later correct it with mx_host_pattern=.
 std::string_view match_name(std::string_view pattern) {
   return is_wildcard(pattern) ? pattern.substr(1) : pattern;
 }
@@ -60,7 +60,7 @@ void append_level(std::string& out, const EnforcedPolicy& policy, const Profile&
     out += match_name(pattern);
     separator = ":";
   }
-  // RFC 8461 section 7.1: SNI is sent; without this attribute Postfix sends none.
+  // RFC 8461 section 7.1 requires SNI. Without this attribute, Postfix sends none.
   if (profile.servername) {
     out += " servername=hostname";
   }

@@ -1,9 +1,9 @@
-// Look-up keys as Postfix's smtp(8) sends them: the next hop exactly as it was configured or
-// as the recipient's domain was typed, in any case, with brackets and port.
+// Lookup keys as Postfix's smtp(8) sends them: the next-hop exactly as it was configured, or the
+// recipient's domain exactly as it was typed, in any case, with brackets and port.
 //
-// What no DNS query may be made from gives nullopt: it is answered NOTFOUND, which holds no
-// mail back. Names under .onion are among them (RFC 7686 section 2); other special-use names
-// are looked up like any other, as a private resolver may know them.
+// A key that must not lead to a DNS query gives nullopt. Its answer is NOTFOUND, which does not
+// hold up mail. Names under .onion are such keys (RFC 7686 section 2). Other special-use names are
+// looked up like any other name, because a private resolver may know them.
 
 #include "mtastsd/postfix/request.h"
 
@@ -42,8 +42,8 @@ bool is_port(std::string_view text) {
   return is_port_number(text) || is_service_name(text);
 }
 
-// The host of "host", "host:port", "[host]" and "[host]:port", or nullopt if the key has
-// another form. An IPv6 address without brackets has several colons and ends here.
+// The host of "host", "host:port", "[host]" or "[host]:port", or nullopt if the key has another
+// form. An IPv6 address without brackets has several colons and gives nullopt.
 std::optional<std::string_view> host_of(std::string_view key) {
   std::string_view host = key;
   std::string_view rest;
@@ -64,8 +64,8 @@ std::optional<std::string_view> host_of(std::string_view key) {
   return host;
 }
 
-// Some address parsers take "192.0.2.0x1" for an IPv4 address. No top-level domain begins
-// like that.
+// Some address parsers accept "192.0.2.0x1" as an IPv4 address. No top-level domain begins like
+// that.
 bool is_hex_number(std::string_view label) {
   return label.starts_with("0x") && std::all_of(label.begin() + 2, label.end(), [](char c) {
            return is_digit(c) || (c >= 'a' && c <= 'f');
@@ -87,8 +87,8 @@ std::optional<DomainName> policy_domain_of(std::string_view key) {
   if (!host) {
     return std::nullopt;
   }
-  // RFC 8461 section 3.4: the policy domain is the next hop itself, never a parent of it, and
-  // an address has no policy. Addresses and ".parent" keys are no names to this parser.
+  // RFC 8461 section 3.4: the policy domain is the next-hop itself and never a parent of it, and an
+  // address has no policy. This parser rejects addresses and ".parent" keys.
   const auto domain = DomainName::parse_utf8(*host);
   if (!domain) {
     return std::nullopt;

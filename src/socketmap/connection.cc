@@ -11,7 +11,7 @@
 namespace mtastsd::socketmap {
 namespace {
 
-// A turn of the loop: who pipelines is not read from for longer while others wait.
+// What one turn of the loop reads, so that a client that pipelines does not hold up the others.
 constexpr std::size_t kReadSize = 4 * 1024;
 constexpr std::size_t kMaxWaiting = 256;        // pipelined requests without a reply
 constexpr std::size_t kMaxOutput = 256 * 1024;  // unwritten replies before reading stops
@@ -43,19 +43,20 @@ void Connection::on_ready(event::Interest ready) {
 }
 
 bool Connection::may_read() const {
-  // server_.output_ is this connection's while its requests are processed, and empty otherwise.
+  // server_.output_ belongs to this connection while its requests are processed. Otherwise it is
+  // empty.
   return !stopping_ && waiting_.size() < kMaxWaiting &&
          output_.size() + server_.output_.size() < kMaxOutput;
 }
 
-// The functions below return false when the connection is to be closed.
+// The functions below return false if the connection must be closed.
 
 bool Connection::read_some() {
   std::string& buffer = server_.input_;
   buffer.resize(kReadSize);
   const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
   if (got == 0) {
-    // The client may have closed only its sending side: what it asked for is still answered.
+    // The client may have closed only its sending side, so its requests are still answered.
     stopping_ = true;
     input_.clear();
     return !idle();
@@ -74,8 +75,8 @@ bool Connection::read_some() {
 
 bool Connection::process(std::string_view bytes) {
   while (true) {
-    if (!process_while_welcome(bytes)) {
-      flush();  // what was asked before the rubbish has its replies
+    if (!process_requests(bytes)) {
+      flush();  // the requests before the malformed bytes get their replies
       return false;
     }
     const bool held_back = !may_read();
@@ -86,13 +87,13 @@ bool Connection::process(std::string_view bytes) {
       input_.assign(bytes);
       return true;
     }
-    // All is written at once: no event would come to go on by.
+    // Everything was written at once, so no event will come to continue.
   }
 }
 
-// Takes whole requests off `bytes` until it has none left or a bound is reached. False for what
-// is no request.
-bool Connection::process_while_welcome(std::string_view& bytes) {
+// Processes whole requests and removes them from `bytes`, until none is left or a bound is reached.
+// Returns false at bytes that are not a request.
+bool Connection::process_requests(std::string_view& bytes) {
   while (!bytes.empty() && may_read()) {
     const Netstring next = read_netstring(bytes, kMaxRequestBytes);
     if (next.status == NetstringStatus::Incomplete) {
@@ -114,7 +115,7 @@ void Connection::take_request(std::string_view request) {
   const Ticket ticket{id_, first_waiting_ + waiting_.size()};
   const bool answered = server_.handler_.handle(request, ticket, reply);
   if (answered && waiting_.empty()) {
-    // The number of a request answered at once is used again: nobody holds its ticket.
+    // The next request gets the same number, because nobody has the ticket of this one.
     append_netstring(server_.output_, reply);
     return;
   }
@@ -141,7 +142,7 @@ void Connection::reply(std::uint64_t request, std::string_view text) {
   update_interest();
 }
 
-// Goes on with what was read before reading had to stop.
+// Processes what was read before reading had to stop.
 bool Connection::resume() {
   if (input_.empty() || !may_read()) {
     return !(stopping_ && idle());

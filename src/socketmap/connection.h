@@ -11,7 +11,7 @@
 
 namespace mtastsd::socketmap {
 
-// One client. Owned by its Server, which destroys it on close().
+// The connection of one client. Its Server owns it and destroys it in close().
 class Connection {
  public:
   Connection(Server& server, std::uint64_t id, int fd);
@@ -22,14 +22,15 @@ class Connection {
   void reply(std::uint64_t request, std::string_view text);
   void drain();
 
-  // Nothing asked for, nothing half read, nothing to write.
+  // True if no request waits for its reply, none is half read, and nothing is left to write.
   bool idle() const { return waiting_.empty() && input_.empty() && output_.empty(); }
-  bool waiting() const { return !waiting_.empty(); }  // for a reply of ours
+  // True if the client waits for a reply.
+  bool waiting() const { return !waiting_.empty(); }
   std::uint64_t last_activity() const { return last_activity_; }
   std::uint64_t id() const { return id_; }
 
  private:
-  // A request that was not answered at once, or one behind such a request.
+  // A request that was not answered at once, or that came after such a request.
   struct Slot {
     bool answered = false;
     std::string reply;
@@ -38,7 +39,7 @@ class Connection {
   void on_ready(event::Interest ready);
   bool read_some();
   bool process(std::string_view bytes);
-  bool process_while_welcome(std::string_view& bytes);
+  bool process_requests(std::string_view& bytes);
   void take_request(std::string_view request);
   bool flush();
   bool resume();
@@ -50,10 +51,10 @@ class Connection {
   const int fd_;
   std::uint64_t last_activity_ = 0;
   std::uint64_t first_waiting_ = 0;  // number of the request in waiting_.front()
-  bool stopping_ = false;            // reads no more
+  bool stopping_ = false;            // no more requests are read
   std::deque<Slot> waiting_;
-  std::string input_;   // read, not processed yet
-  std::string output_;  // framed, not written yet
+  std::string input_;   // read but not yet processed
+  std::string output_;  // framed but not yet written
   event::Interest interest_ = event::Interest::Read;
   std::unique_ptr<event::FdWatch> watch_;  // depends-on: fd_
 };

@@ -10,8 +10,8 @@
 namespace mtastsd::socketmap {
 namespace {
 
-// A connection that was silent during two sweeps in a row is closed: after 5 to 10 minutes,
-// far behind the 10 s after which Postfix closes by itself.
+// A connection without an event between two sweeps is closed, which is after 5 to 10 minutes.
+// Postfix closes its connections after 10 idle seconds.
 constexpr Milliseconds kSweepInterval{300000};
 
 }  // namespace
@@ -83,7 +83,7 @@ bool Server::close_longest_idle() {
 void Server::sweep() {
   std::vector<std::uint64_t> silent;
   for (const auto& [id, connection] : connections_) {
-    // Half a request for minutes is no client that we know either.
+    // No client that we know sends half a request and then waits for minutes.
     if (connection->last_activity() <= sweep_mark_ && !connection->waiting()) {
       silent.push_back(id);
     }

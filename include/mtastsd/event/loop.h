@@ -14,17 +14,17 @@ namespace mtastsd::event {
 
 using Callback = std::function<void()>;
 
-// A one-shot timer. Destroying it, cancel() and arm() again all end what was armed; its
-// callback may destroy it. Belongs to the thread of its loop.
+// A one-shot timer. It is disarmed by its destruction and by cancel(), and armed anew by arm().
+// Its callback may destroy it. Only the thread of its loop may use it.
 class Timer {
  public:
   virtual ~Timer() = default;
-  virtual void arm(Milliseconds after) = 0;  // 0: on the next turn of the loop
+  virtual void arm(Milliseconds after) = 0;  // 0 means on the next turn of the loop
   virtual void cancel() = 0;
   virtual bool armed() const = 0;
 };
 
-// Where timers come from: the loop, or in tests a FakeLoop whose time moves by call.
+// Makes timers. This is the loop, or in tests a FakeLoop, whose time the test moves.
 class Timers {
  public:
   virtual ~Timers() = default;
@@ -39,16 +39,17 @@ constexpr bool wants_write(Interest i) {
   return (static_cast<unsigned>(i) & 2U) != 0;
 }
 
-// Watches a file descriptor (not owned), level-triggered. The callback gets what is ready
-// and may destroy the watch. Destroy or set(None) before closing the descriptor.
+// Watches a file descriptor, which it does not own. It is level-triggered: the callback runs as
+// long as something is ready, and is told what. The callback may destroy the watch. Destroy the
+// watch or call set(None) before you close the descriptor.
 class FdWatch {
  public:
   virtual ~FdWatch() = default;
   virtual void set(Interest interest) = 0;
 };
 
-// One event loop (libevent), used by the thread that runs it; only post() and stop() may be
-// called from others.
+// An event loop on libevent. Only the thread that runs it may use it, except for post() and
+// stop(), which any thread may call.
 class Loop final : public Timers {
  public:
   Loop();
@@ -60,8 +61,8 @@ class Loop final : public Timers {
   void run();
   void stop();
 
-  // Queues work for the loop's thread, in order, from any thread. Runs outside the lock. What
-  // is still queued when the loop is destroyed is dropped.
+  // Queues work for the loop's thread and keeps its order. The queue is not locked while the work
+  // runs. What is still queued when the loop is destroyed never runs.
   void post(Callback callback);
 
   // Destroys `object` on a later turn, for what must not die inside its own callback.
@@ -73,7 +74,7 @@ class Loop final : public Timers {
 
   std::unique_ptr<Timer> make_timer(Callback callback) override;
   std::unique_ptr<FdWatch> watch(int fd, Interest interest, std::function<void(Interest)> callback);
-  // Watches a signal of the process (one loop only may do so).
+  // Watches a signal of the process. Only one loop may watch signals.
   std::unique_ptr<FdWatch> watch_signal(int signal_number, Callback callback);
 
  private:

@@ -4,7 +4,7 @@
 
 namespace mtastsd::event {
 
-// Lets a method find out whether a callback it has just called destroyed its object:
+// Tells a method whether the callback that it has just called destroyed its object:
 //
 //   SelfGuard::Watch watch(guard_);   // guard_ is a member
 //   callback();
@@ -45,9 +45,9 @@ class SelfGuard {
   Watch* innermost_ = nullptr;
 };
 
-// Calls `callback`, a member of the object that owns `guard`. The function object is held on
-// the stack meanwhile, so that what it captured outlives the call even when the call destroys
-// the owner. Returns false if it did.
+// Calls `callback`, a member of the object that owns `guard`. The function object is on the stack
+// during the call, so its captures outlive the call even if the call destroys the owner. Returns
+// false if it did.
 template <typename Function, typename... Args>
 bool call_guarded(SelfGuard& guard, Function& callback, Args&&... args) {
   SelfGuard::Watch watch(guard);

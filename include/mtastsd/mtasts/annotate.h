@@ -13,8 +13,8 @@ namespace mtastsd::mtasts {
 enum class LineEnd { None, Lf, CrLf };
 enum class LineVerdict {
   Good,
-  Note,   // taken by everybody, but worth a word
-  Fault,  // taken by parse_policy, and yet not what was meant or not what RFC 8461 says
+  Note,   // every sender accepts it, but it deserves a remark
+  Fault,  // parse_policy() accepts it, but it is not what was meant or not what RFC 8461 says
   Error,  // makes the policy invalid
 };
 enum class LineIssue {
@@ -26,13 +26,13 @@ enum class LineIssue {
   BadMaxAge,
   BadMx,
   BadValue,
-  Duplicate,        // of a field of which the first counts
-  RepeatedMx,       // the same pattern once more
+  Duplicate,        // a second field of a kind of which only the first counts
+  RepeatedMx,       // a pattern that was listed before
   UnmatchableMx,    // no MX host can have that name
   FinalDotMx,       // a final dot, which RFC 8461's grammar does not have
   MaxAgeOverLimit,  // counts as kMaxMaxAge
-  UnknownField,     // ignored, RFC 8461 section 3.2
-  MisspeltField,    // ignored, and looks like one that would not be
+  UnknownField,     // ignored (RFC 8461 section 3.2)
+  MisspeltField,    // ignored, but similar to a known field
 };
 
 struct PolicyLine {
@@ -42,7 +42,7 @@ struct PolicyLine {
   LineEnd end = LineEnd::None;
   LineVerdict verdict = LineVerdict::Good;
   LineIssue issue = LineIssue::None;
-  std::string comment;  // for people; text of the policy in it is escaped and cut short
+  std::string comment;  // for people; text from the policy is escaped and truncated in it
 };
 
 // A policy body line by line. All views are into the body.
@@ -50,14 +50,14 @@ struct AnnotatedPolicy {
   bool too_long = false;  // then nothing else is set
   bool byte_order_mark = false;
   std::vector<PolicyLine> lines;
-  std::vector<std::string_view> missing;  // the required fields that are nowhere: "mode", "mx", ...
-  std::optional<Seconds> max_age;         // as written: it may be above kMaxMaxAge
+  std::vector<std::string_view> missing;  // the required fields that it lacks: "mode", "mx", ...
+  std::optional<Seconds> max_age;         // as written, so it can be above kMaxMaxAge
   // What parse_policy() gives for the body; nullopt if it gives an error.
   std::optional<Policy> policy;
 };
 
-// Says of each line what RFC 8461 section 3.2 makes of it, errors before it or not. Pure; work and
-// memory are bounded by kMaxPolicyBytes.
+// Explains what each line means by RFC 8461 section 3.2, whether or not there are errors before it.
+// Pure; kMaxPolicyBytes bounds its time and memory.
 AnnotatedPolicy annotate_policy(std::string_view body);
 
 }  // namespace mtastsd::mtasts

@@ -26,7 +26,7 @@ struct MxPattern {
   friend bool operator==(const MxPattern&, const MxPattern&) = default;
 };
 
-// A valid policy. `mx` is in the order of the file, lower case, without repeats; it is empty
+// A valid policy. `mx` is in the order of the file, in lower case and without repeats. It is empty
 // only in mode none.
 struct Policy {
   Mode mode = Mode::None;
@@ -38,9 +38,8 @@ struct Policy {
 inline constexpr Seconds kMaxMaxAge{31557600};
 inline constexpr std::size_t kMaxPolicyBytes = 64 * 1024;
 
-// Parses a policy body (RFC 8461 section 3.2). Pure; work linear in the body
-// but for sorting the patterns. Where the RFC is silent the choices are listed at the head of
-// policy.cc.
+// Parses a policy body (RFC 8461 section 3.2). The time is linear in its size, except for sorting
+// the patterns. The head of policy.cc lists what was chosen where the RFC is silent.
 Result<Policy, ParseError> parse_policy(std::string_view body);
 
 }  // namespace mtastsd::mtasts

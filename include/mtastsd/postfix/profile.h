@@ -6,7 +6,7 @@
 
 namespace mtastsd::postfix {
 
-// What the Postfix behind one socketmap name can take.
+// What the Postfix that uses a map can take.
 struct Profile {
   bool report_attributes = false;  // policy_type= and the rest for TLSRPT: Postfix 3.10 and later
   bool servername = true;          // servername=hostname: Postfix 3.4 and later
@@ -14,8 +14,8 @@ struct Profile {
   friend bool operator==(const Profile&, const Profile&) = default;
 };
 
-// The profile for a Postfix version "MAJOR.MINOR" with an optional rest ("3.10.2"), or nullopt
-// when that is no version. Older than 2.10 has no socketmap and is nullopt too.
+// The profile for a version of Postfix: "MAJOR.MINOR" with an optional rest ("3.10.2"). Returns
+// nullopt if that is not a version, or one before 2.10, which has no socketmap.
 std::optional<Profile> profile_for_postfix(std::string_view version);
 
 }  // namespace mtastsd::postfix

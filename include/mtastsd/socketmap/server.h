@@ -17,22 +17,22 @@ namespace mtastsd::socketmap {
 // Counted by the server's thread; any thread may read them.
 struct ServerCounters {
   Counter connections;  // accepted
-  Counter refused;      // over max_connections
-  Counter malformed;    // connections dropped for what is no netstring
+  Counter refused;      // closed at once, because of max_connections
+  Counter malformed;    // closed because of bytes that are not a netstring
 };
 
-// Names one request whose reply comes later. A value: it may outlive the connection.
+// Identifies a request whose reply comes later. It can outlive the connection.
 struct Ticket {
   std::uint64_t connection = 0;
   std::uint64_t request = 0;
 };
 
-// What answers requests. Called on the server's thread.
+// Answers requests, on the server's thread.
 class RequestHandler {
  public:
   virtual ~RequestHandler() = default;
-  // Puts the reply (without its frame) into `reply`, which comes in empty, and returns true; or
-  // returns false, and the reply follows by Server::reply().
+  // Stores the reply, without its frame, in the empty `reply` and returns true. Or returns false,
+  // and Server::reply() gives the reply later.
   virtual bool handle(std::string_view request, const Ticket& ticket, std::string& reply) = 0;
 };
 
@@ -41,9 +41,10 @@ inline constexpr std::size_t kMaxRequestBytes = 64 * 1024;
 
 class Connection;
 
-// The connections of one answering thread: netstrings in, netstrings out, in order. Postfix has
-// one request in flight and closes after 10 s of silence; a client may pipeline, up to a bound
-// behind which it is not read from. Idle connections hold no buffers.
+// The connections of one answering thread. Requests and replies are netstrings, and replies have
+// the order of the requests. Postfix has one request in flight and closes a connection after 10
+// idle seconds. A client may pipeline requests; at a bound, the server stops reading from it. Idle
+// connections hold no buffers.
 class Server {
  public:
   // `open_connections` is shared by all servers of the daemon.
@@ -53,19 +54,20 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Takes over an accepted, non-blocking socket. Over max_connections the connection that has
-  // been silent longest is closed for it (its client comes back by itself), else the new one.
+  // Takes ownership of an accepted, non-blocking socket. If there are max_connections already,
+  // closes the connection that has been idle longest, whose client reconnects by itself. If none is
+  // idle, closes the new one.
   void add(int fd);
 
-  // The reply to a request that handle() returned false for. Does nothing if its connection is
-  // gone.
+  // Sends the reply to a request for which handle() returned false. Does nothing if its connection
+  // is gone.
   void reply(const Ticket& ticket, std::string_view text);
 
-  // Reads no more requests and closes each connection once its replies are written; calls `done`
-  // when none is left.
+  // Stops reading requests, closes each connection when its replies are written, and calls `done`
+  // when no connection is left.
   void drain(std::function<void()> done);
 
-  // Closes the connection that has been silent longest, if one is idle: whether there was one.
+  // Closes the connection that has been idle longest. Returns false if none is idle.
   bool close_longest_idle();
 
   std::size_t connections() const { return connections_.size(); }
@@ -83,12 +85,12 @@ class Server {
   const std::size_t max_connections_;
 
   std::uint64_t next_id_ = 1;
-  std::uint64_t activity_ = 0;  // grows with every event: orders connections by silence
+  std::uint64_t activity_ = 0;  // counts events, to order the connections by their last one
   std::uint64_t sweep_mark_ = 0;
   bool draining_ = false;
   std::function<void()> drained_;
-  std::string input_;   // where a read goes first
-  std::string output_;  // replies of one read, written in one go
+  std::string input_;   // the buffer for reads
+  std::string output_;  // the replies to the requests of one read, written at once
   std::string reply_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::unique_ptr<event::Timer> sweep_timer_;
