@@ -1,4 +1,4 @@
-// Puts the rules' findings together, and has those about the machine as a whole.
+// Collects the findings of the rules, and has the rules about the host as a whole.
 #include "mtastsd/doctor/findings.h"
 
 #include <algorithm>
@@ -92,31 +92,33 @@ Finding judge_version(const Facts& facts) {
   const auto profile = postfix::profile_for_postfix(facts.version);
   if (!profile) {
     Finding found{Code::PostfixVersion, "mail_version",
-                  "Postfix " + facts.version + " cannot ask mtastsd: socketmap came with 2.10"};
+                  "Postfix " + facts.version +
+                      " cannot ask mtastsd, because socketmap tables exist only since 2.10"};
     found.severity = Severity::High;
     return found;
   }
   if (!facts.has_socketmap) {
     return {Code::PostfixSocketmap, "postconf -m",
-            "this Postfix was built without socketmap tables; install one that has them"};
+            "this Postfix was built without socketmap tables; install one that supports them"};
   }
   const std::string map = recommended_map(facts);
   return {Code::PostfixVersion, "mail_version",
-          "Postfix " + facts.version + " goes with the map \"" + map + "\""};
+          "Postfix " + facts.version + " needs the map \"" + map + "\""};
 }
 
 Finding judge_configuration(const Facts& facts) {
   const std::string path =
       facts.config_path.empty() ? "the built-in configuration" : facts.config_path;
   if (!facts.config_error.empty()) {
-    return {Code::ConfigUnusable, "mtastsd.toml",
-            "cannot be used, so its addresses and maps are not compared: " + facts.config_error};
+    return {
+        Code::ConfigUnusable, "mtastsd.toml",
+        "it cannot be used, so its addresses and maps were not compared: " + facts.config_error};
   }
   std::string listen;
   for (const ListenAddress& address : facts.daemon.socketmap.listen) {
     listen += (listen.empty() ? "" : ", ") + address.str();
   }
-  return {Code::Config, "mtastsd.toml", path + ": mtastsd is to listen at " + listen};
+  return {Code::Config, "mtastsd.toml", path + " says that mtastsd listens at " + listen};
 }
 
 void judge_connections(const Facts& facts, std::vector<Finding>& found) {
@@ -127,9 +129,9 @@ void judge_connections(const Facts& facts, std::vector<Finding>& found) {
   if (!facts.config_error.empty() || facts.daemon.socketmap.max_connections >= most) return;
   found.push_back({Code::ConnectionsFew,
                    "max_connections",
-                   "mtastsd takes " + std::to_string(facts.daemon.socketmap.max_connections) +
-                       " connections, but Postfix may run " + std::to_string(most) +
-                       " smtp(8) processes with one each",
+                   "mtastsd accepts " + std::to_string(facts.daemon.socketmap.max_connections) +
+                       " connections, but Postfix can run " + std::to_string(most) +
+                       " smtp(8) processes, each with one connection",
                    {{"mtastsd.toml [socketmap]", "max_connections = " + std::to_string(most)}}});
 }
 
@@ -138,8 +140,8 @@ void judge_relayhost(const Facts& facts, std::vector<Finding>& found) {
   if (relay.empty()) return;
   found.push_back({Code::Relayhost, "relayhost",
                    "mail goes to " + std::string(relay) +
-                       ", so that host's policy is looked up, and those of the recipients' "
-                       "domains are not: that is for the relay host to do"});
+                       ", so its policy is looked up, and the policies of the recipients' domains "
+                       "are not; that is the task of the relay host"});
 }
 
 ListenAddress reachable(const ListenAddress& address) {

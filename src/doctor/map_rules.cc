@@ -1,4 +1,5 @@
-// smtp_tls_policy_maps: does each smtp(8) ask mtastsd, is it let, and by the right map?
+// smtp_tls_policy_maps: whether each smtp(8) asks mtastsd, may connect to it, and uses the right
+// map.
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -16,7 +17,7 @@ using config::ListenAddress;
 
 constexpr std::string_view kMaps = "smtp_tls_policy_maps";
 
-// One service's list of tables while it is looked at.
+// The tables of one service, and what was found about them.
 struct View {
   const Facts& facts;
   const SmtpService& service;
@@ -55,7 +56,7 @@ bool same_host(const std::string& listening, const std::string& asked) {
   const auto one = IpAddress::parse(listening);
   const auto other = IpAddress::parse(asked);
   if (one && other) return *one == *other;
-  // A name stands for addresses that only a look-up tells.
+  // A name could mean any address, and nothing is looked up here.
   return true;
 }
 
@@ -72,8 +73,8 @@ bool listens_there(const View& view, const Table& table) {
   });
 }
 
-// Which of the tables is mtastsd: the one at an address of its configuration, else the first
-// socketmap.
+// Returns which of the tables is mtastsd: the one with an address from its configuration, or
+// otherwise the first socketmap.
 std::size_t find_mtastsd(const View& view) {
   std::size_t first = view.tables.size();
   for (std::size_t i = 0; i < view.tables.size(); ++i) {
@@ -98,13 +99,14 @@ void judge_absence(View& view) {
              broken->str() + " is not socketmap:inet:HOST:PORT:NAME or socketmap:unix:PATH:NAME",
              {set_parameter(view.service, kMaps, value)});
   } else if (view.service.overrides.find(kMaps) != view.service.overrides.end()) {
-    view.add(Code::MapOffHere,
-             "mail through " + view.service.name +
-                 " is sent without a look at MTA-STS, because master.cf sets this parameter "
-                 "anew; take that line away, or make it",
-             {set_parameter(view.service, kMaps, value)});
+    view.add(
+        Code::MapOffHere,
+        "mail through " + view.service.name +
+            " is sent without MTA-STS, because master.cf overrides this parameter; remove that "
+            "line, or change it to",
+        {set_parameter(view.service, kMaps, value)});
   } else {
-    view.add(Code::MapMissing, "Postfix does not ask mtastsd",
+    view.add(Code::MapMissing, "Postfix does not ask mtastsd, so no MTA-STS policy is applied",
              {set_parameter(view.service, kMaps, value)});
   }
 }
@@ -120,7 +122,7 @@ void judge_order(View& view, std::size_t mtastsd) {
         if (&one != &view.tables[mtastsd] && one.type != "static") value = one.str() + ", " + value;
       }
       view.add(Code::MapHidden,
-               table.str() + " knows every domain, so the tables behind it are never asked",
+               table.str() + " matches every domain, so the tables after it are never asked",
                {set_parameter(view.service, kMaps, value)});
     } else {
       before += (before.empty() ? "" : ", ") + table.str();
@@ -128,18 +130,18 @@ void judge_order(View& view, std::size_t mtastsd) {
   }
   if (!before.empty()) {
     view.add(Code::MapOrder,
-             before + " is asked before mtastsd and decides for the domains that it knows");
+             before + " is asked before mtastsd and decides for the domains that it matches");
   }
   for (std::size_t i = mtastsd + 1; i < view.tables.size(); ++i) {
     if (view.tables[i].socketmap && listens_there(view, view.tables[i])) {
       view.add(Code::MapTwice, view.tables[i].str() +
                                    " asks mtastsd a second time for every domain without a "
-                                   "policy; take it out of the list");
+                                   "policy; remove it from the list");
     }
   }
 }
 
-// postmap's own words about a failure, without what it says before them.
+// The last part of postmap's message about a failure.
 std::string last_reason(const std::string& reason) {
   const std::size_t begin = reason.rfind(": ");
   return begin == std::string::npos ? reason : reason.substr(begin + 2);
@@ -151,7 +153,7 @@ void judge_other_tables(View& view, std::size_t mtastsd) {
     const auto asked = view.facts.tables.find({table.text, view.chroot(table)});
     if (i == mtastsd || asked == view.facts.tables.end() || asked->second.good) continue;
     if (!view.facts.root && last_reason(asked->second.reason) == "Permission denied") {
-      view.add(Code::MapUnchecked, table.str() + " may not be read by you; run this as root");
+      view.add(Code::MapUnchecked, "you may not read " + table.str() + "; run this as root");
       continue;
     }
     std::vector<Fix> fixes;
@@ -159,7 +161,8 @@ void judge_other_tables(View& view, std::size_t mtastsd) {
       fixes.push_back({"command", "postmap " + table.text});
     }
     view.add(Code::MapBroken,
-             table.str() + " cannot be asked, and that defers all mail that gets to it: " +
+             table.str() +
+                 " cannot be used, which defers all mail that no earlier table matches: " +
                  asked->second.reason,
              std::move(fixes));
   }
@@ -175,10 +178,11 @@ void judge_answer(View& view, const Table& table) {
   }
   const std::string wanted = (table.proxied ? "proxy:" : "") + recommended_table(view.facts);
   if (asked->second.good) {
-    view.add(Code::DaemonAddress,
-             "something answers at " + table.str() +
-                 ", but mtastsd's configuration has no such address: is that mtastsd?",
-             {view.replace(table, wanted)});
+    view.add(
+        Code::DaemonAddress,
+        "a server answers at " + table.str() +
+            ", but mtastsd's configuration does not have this address; check that it is mtastsd",
+        {view.replace(table, wanted)});
   } else if (!view.facts.root && last_reason(asked->second.reason) == "Permission denied") {
     view.add(Code::DaemonUnchecked, "you may not connect to " + table.str() + "; run this as root");
   } else if (listed) {
@@ -188,8 +192,8 @@ void judge_answer(View& view, const Table& table) {
              {{"command", "systemctl enable --now mtastsd"}});
   } else {
     view.add(Code::DaemonSilent,
-             "nothing answers at " + table.str() +
-                 ", which is no address in mtastsd's configuration; all mail is deferred: " +
+             "no server answers at " + table.str() +
+                 ", which is not an address in mtastsd's configuration; all mail is deferred: " +
                  asked->second.reason,
              {view.replace(table, wanted)});
   }
@@ -205,7 +209,7 @@ void judge_profile(View& view, const Table& table) {
   const Fix use = view.replace(table, with_name(table, recommended_map(view.facts)));
   if (map == maps.end()) {
     view.add(Code::MapNameUnknown,
-             "mtastsd has no map \"" + name + "\" and answers as for \"postfix\"", {use});
+             "mtastsd has no map \"" + name + "\" and answers as for the map \"postfix\"", {use});
     map = maps.find("postfix");
   }
   const postfix::Profile& has = map->second;
@@ -218,21 +222,21 @@ void judge_profile(View& view, const Table& table) {
     }
     view.add(Code::ProfileTooNew,
              "the map \"" + name + "\" sends attributes that Postfix " + view.facts.version +
-                 " does not know, and that defers the mail",
+                 " does not know, which defers the mail",
              std::move(fixes));
   } else if (can->report_attributes && !has.report_attributes) {
     const bool checks = view.facts.main.count("smtp_tls_enforce_sts_mx_patterns") != 0;
     view.add(Code::ProfileTooOld,
              "the map \"" + name + "\" does not send the policy to Postfix " + view.facts.version +
                  (checks ? ", which then cannot compare the names of MX hosts with it"
-                         : ", which can put it into TLS reports"),
+                         : ", which could use it in TLS reports"),
              {use})
         .severity = checks ? Severity::Medium : Severity::Info;
   } else if (can->servername && !has.servername) {
     view.add(Code::ProfileNoSni,
              "the map \"" + name +
-                 "\" is for a Postfix before 3.4: mail servers are not told which host is meant "
-                 "and may show another one's certificate",
+                 "\" is for a Postfix before 3.4, so Postfix sends no SNI, and a mail server may "
+                 "present the certificate of another host",
              {use});
   } else {
     view.add(Code::Profile, "the map \"" + name + "\" fits Postfix " + view.facts.version);
@@ -240,8 +244,8 @@ void judge_profile(View& view, const Table& table) {
   if (has.enforce_testing) {
     view.add(Code::ProfileTesting,
              "the map \"" + name +
-                 "\" enforces policies of mode testing; mail that their domains want delivered "
-                 "in any case can be deferred");
+                 "\" enforces policies of mode testing, so mail can be deferred although its "
+                 "domain asks for delivery in any case");
   }
 }
 
@@ -254,8 +258,8 @@ void judge_chroot_path(View& view, const Table& table) {
       seen.starts_with(queue + "private/") || seen.starts_with(queue + "public/")) {
     view.add(
         Code::SocketPlace,
-        "private/ and public/ in the queue directory belong to Postfix; the socket is better "
-        "in a directory of its own",
+        "private/ and public/ in the queue directory belong to Postfix; put the socket into a "
+        "directory of its own",
         {{"mtastsd.toml [socketmap]", "listen = [\"unix:" + queue + "run/mtastsd/policy.sock\"]"},
          view.replace(table, "socketmap:unix:run/mtastsd/policy.sock:" + map.name)});
   }
@@ -264,7 +268,7 @@ void judge_chroot_path(View& view, const Table& table) {
     view.add(
         Code::ChrootPath,
         view.service.name + " is chrooted to " + view.queue() + " and looks for " + seen +
-            "; a path without the queue directory is right in and out of the chroot",
+            "; a path relative to the queue directory works with and without the chroot",
         {view.replace(table, "socketmap:unix:" + map.path.substr(queue.size()) + ":" + map.name)});
   } else if (!listens_there(view, table)) {
     view.add(
@@ -298,7 +302,7 @@ void judge_reach(View& view, const Table& table) {
   const std::string real = real_path(path, chroot, view.queue());
   const auto reached = view.facts.sockets.find({path, chroot});
   if (reached == view.facts.sockets.end()) {
-    view.add(Code::SocketUnchecked, "only root can try whether smtp(8) may connect to " + real);
+    view.add(Code::SocketUnchecked, "only root can test whether smtp(8) may connect to " + real);
   } else if (reached->second.error == 0) {
     view.add(Code::Socket, "smtp(8) may connect to " + real);
   } else if (reached->second.error == EACCES || reached->second.error == EPERM) {
@@ -306,7 +310,7 @@ void judge_reach(View& view, const Table& table) {
   } else {
     view.add(Code::SocketGone, "smtp(8) cannot connect to " + real + ": " +
                                    std::strerror(reached->second.error) +
-                                   (reached->second.error == ENOENT ? "; no socket is there" : ""));
+                                   (reached->second.error == ENOENT ? "; there is no socket" : ""));
   }
 }
 
@@ -318,12 +322,12 @@ void judge_proxy(View& view, const Table& table) {
   });
   if (named) {
     view.add(Code::Proxy,
-             "one proxymap process serves many clients in turn: a domain with a slow policy host "
-             "holds up the rest");
+             "a proxymap process serves many clients one after the other, so a domain with a slow "
+             "policy host delays the others");
     return;
   }
   view.found.emplace_back(Code::ProxyReadMaps, "proxy_read_maps",
-                          "proxymap(8) refuses " + table.str() + ", and that defers all mail",
+                          "proxymap(8) refuses " + table.str() + ", which defers all mail",
                           std::vector<Fix>{{"command",
                                             "postconf -e \"proxy_read_maps = $(postconf -h "
                                             "proxy_read_maps) " +
@@ -337,7 +341,7 @@ void judge_host(View& view, const Table& table) {
   if (map.host == "localhost") numeric.socketmap->host = "127.0.0.1";
   view.add(Code::HostName,
            "a chrooted smtp(8) looks up \"" + map.host +
-               "\" with the files in the chroot; an address needs none",
+               "\" with the files in the chroot; an IP address needs no lookup",
            map.host == "localhost"
                ? std::vector<Fix>{view.replace(table, with_name(numeric, map.name))}
                : std::vector<Fix>{});

@@ -1,5 +1,5 @@
-// TLS in smtp(8): the level without a policy, the authorities, DANE and what else decides
-// whether "secure", which mtastsd answers with, can succeed.
+// TLS in smtp(8): the level without a policy, the certificate authorities, DANE, and everything
+// else that the level "secure", which mtastsd answers with, depends on.
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -46,7 +46,7 @@ struct View {
 std::string level_of(const View& view) {
   const std::string level = view.value(kLevel);
   if (!level.empty()) return level;
-  // What these meant before Postfix 2.3 is still done where no level is set.
+  // If no level is set, Postfix still applies these parameters from before 2.3.
   if (view.on("smtp_enforce_tls")) return "encrypt";
   return view.on("smtp_use_tls") ? "may" : "none";
 }
@@ -55,21 +55,21 @@ void judge_level(View& view) {
   const std::string level = level_of(view);
   if (level == "none") {
     view.add(Code::TlsLevelNone, kLevel,
-             "mail to domains without an enforced policy goes without TLS; a policy in testing "
-             "expects that TLS is tried",
+             "mail to domains without an enforced policy is sent without TLS, although a policy of "
+             "mode testing expects that TLS is tried",
              {view.set(kLevel, "may")});
   } else if (is_one_of(level, kMandatory)) {
     view.add(Code::TlsLevelStrict, kLevel,
              "\"" + level +
-                 "\" holds for every domain without an enforced policy: mail to servers that "
-                 "cannot do so is deferred. mtastsd needs no more than \"may\"",
+                 "\" applies to every domain without an enforced policy, and mail to servers that "
+                 "do not support it is deferred; mtastsd needs only \"may\"",
              {view.set(kLevel, "may")});
   } else if (!is_one_of(level, kOpportunistic)) {
     view.add(Code::TlsLevelUnknown, kLevel,
-             "Postfix has no level \"" + level + "\": smtp(8) ends, and all mail is deferred",
+             "Postfix has no level \"" + level + "\", so smtp(8) exits and all mail is deferred",
              {view.set(kLevel, "may")});
   } else {
-    view.add(Code::TlsLevel, kLevel, "\"" + level + "\" where no policy is enforced");
+    view.add(Code::TlsLevel, kLevel, "the level is \"" + level + "\" if no policy is enforced");
   }
 }
 
@@ -77,29 +77,29 @@ void judge_dane(View& view) {
   const std::string level = level_of(view);
   if (level != "dane" && level != "dane-only") return;
   const Severity severity = level == "dane" ? Severity::Medium : Severity::High;
-  const std::string result = level == "dane" ? "Postfix takes \"may\" instead"
+  const std::string result = level == "dane" ? "Postfix uses \"may\" instead"
                                              : "all mail without an enforced policy is deferred";
   if (view.value("smtp_dns_support_level") != "dnssec") {
     view.add(Code::DaneWithoutDnssec, "smtp_dns_support_level",
-             "\"" + level + "\" needs DNSSEC; without it " + result,
+             "\"" + level + "\" needs DNSSEC, and without it " + result,
              {view.set("smtp_dns_support_level", "dnssec")})
         .severity = severity;
   } else if (view.on("ignore_mx_lookup_error")) {
     view.add(Code::DaneIgnoresErrors, "ignore_mx_lookup_error",
-             "\"" + level + "\" does not go with this; " + result,
+             "\"" + level + "\" is incompatible with this, and " + result,
              {view.set("ignore_mx_lookup_error", "no")})
         .severity = severity;
   }
   view.add(Code::DaneAndSts, kLevel,
-           "Postfix does not look at DANE for a domain that mtastsd answers \"secure\" for; give "
-           "domains that have both a line \"example.com dane\" in a table in front of mtastsd");
+           "Postfix does not use DANE for a domain for which mtastsd answers \"secure\"; give "
+           "domains that have both a line \"example.com dane\" in a table before mtastsd");
 }
 
 void judge_dns(View& view) {
   const std::string level = view.value("smtp_dns_support_level");
   if (level != "disabled" && !(level.empty() && view.on("disable_dns_lookups"))) return;
   view.add(Code::DnsDisabled, "smtp_dns_support_level",
-           "smtp(8) does not look up MX hosts, so a policy is held against the domain's own name",
+           "smtp(8) does not look up MX hosts, so a policy is compared with the domain's own name",
            {view.set("smtp_dns_support_level", "enabled")});
 }
 
@@ -114,20 +114,20 @@ void judge_ca_file(View& view, const std::string& path) {
   if (!has.reason.empty()) {
     const bool hidden = !view.facts.root && has.reason == "Permission denied";
     view.add(hidden ? Code::CaUnchecked : Code::CaUnusable, kCaFile,
-             hidden ? path + " may not be read by you; run this as root"
+             hidden ? "you may not read " + path + "; run this as root"
                     : path + ": " + has.reason +
-                          ": smtp(8) turns TLS off, and mail under a policy is deferred",
+                          "; smtp(8) turns TLS off, and mail under a policy is deferred",
              hidden ? std::vector<Fix>{} : system_authorities(view));
   } else if (has.usable == 0) {
     view.add(Code::CaExpired, kCaFile,
              "all " + std::to_string(has.expired) + " certificates in " + path +
-                 " have expired: no mail server can be verified",
+                 " have expired, so no mail server can be verified",
              system_authorities(view));
   } else if (has.usable < kFewAuthorities) {
     view.add(Code::CaFew, kCaFile,
              path + " has " + std::to_string(has.usable) +
                  (has.usable == 1 ? " authority" : " authorities") +
-                 "; the certificates of public mail servers come from many more",
+                 ", but public mail servers have certificates from many more",
              system_authorities(view));
   } else {
     view.add(Code::Ca, kCaFile, path + " has " + std::to_string(has.usable) + " authorities");
@@ -155,7 +155,7 @@ void judge_ca_path(View& view, const std::string& path, bool alone) {
                              : ": " + has.reason;
   view.add(hidden ? Code::CaUnchecked : Code::CaPathUseless, kCaPath,
            hidden ? text + "; run this as root"
-                  : text + ": no mail server can be verified, and mail under a policy is deferred",
+                  : text + "; no mail server can be verified, and mail under a policy is deferred",
            hidden ? std::vector<Fix>{} : system_authorities(view));
 }
 
@@ -165,19 +165,20 @@ void judge_authorities(View& view) {
   const std::string anchors = view.value("smtp_tls_trust_anchor_file");
   if (!anchors.empty()) {
     view.add(Code::TrustAnchors, "smtp_tls_trust_anchor_file",
-             "nothing but " + anchors + " is trusted for mail under a policy; " +
-                 std::string(kCaFile) + " and " + std::string(kCaPath) + " are not used for it",
+             "only " + anchors + " is trusted for mail under a policy; " + std::string(kCaFile) +
+                 " and " + std::string(kCaPath) + " are not used for it",
              {view.set("smtp_tls_trust_anchor_file", "")});
     return;
   }
   if (file.empty() && path.empty()) {
-    view.add(Code::CaMissing, kCaFile,
-             std::string("no authorities are set, so no mail server can be verified and all mail "
-                         "under a policy is deferred") +
-                 (view.on("tls_append_default_CA")
-                      ? "; tls_append_default_CA adds to a set CAfile or CApath only"
-                      : ""),
-             system_authorities(view));
+    view.add(
+        Code::CaMissing, kCaFile,
+        std::string("no certificate authorities are set, so no mail server can be verified and "
+                    "all mail under a policy is deferred") +
+            (view.on("tls_append_default_CA")
+                 ? "; tls_append_default_CA has no effect if neither CAfile nor CApath is set"
+                 : ""),
+        system_authorities(view));
     return;
   }
   const bool defaults = view.on("tls_append_default_CA");
@@ -189,16 +190,18 @@ void judge_mx_patterns(View& view) {
   constexpr std::string_view kName = "smtp_tls_enforce_sts_mx_patterns";
   if (view.value(kName) != "no") return;
   view.add(Code::MxPatternsOff, kName,
-           "the names of MX hosts are not compared with the policy, as RFC 8461 section 4.1 asks",
+           "the names of MX hosts are not compared with the policy, which RFC 8461 section 4.1 "
+           "requires",
            {view.set(kName, "yes")});
 }
 
 void judge_old_ways(View& view) {
   if (!view.value("smtp_tls_per_site").empty() && !view.value("smtp_tls_policy_maps").empty()) {
-    view.add(Code::TlsPerSite, "smtp_tls_per_site",
-             "is not used once smtp_tls_policy_maps is set; move what it says to a table in front "
-             "of mtastsd",
-             {view.set("smtp_tls_per_site", "")});
+    view.add(
+        Code::TlsPerSite, "smtp_tls_per_site",
+        "this is ignored because smtp_tls_policy_maps is set; move its entries to a table before "
+        "mtastsd",
+        {view.set("smtp_tls_per_site", "")});
   }
 }
 
@@ -206,7 +209,7 @@ void judge_logs_and_reports(View& view) {
   const std::string log_level = view.value("smtp_tls_loglevel");
   if (log_level == "0" || log_level == "none") {
     view.add(Code::TlsLog, "smtp_tls_loglevel",
-             "the log does not say which connections were verified",
+             "the log does not show which connections were verified",
              {view.set("smtp_tls_loglevel", "1")});
   }
   if (!view.on("smtp_tlsrpt_enable")) return;
@@ -216,7 +219,7 @@ void judge_logs_and_reports(View& view) {
     if (map != view.facts.daemon.maps.end() && map->second.report_attributes) return;
   }
   view.add(Code::TlsrptWithoutPolicy, "smtp_tlsrpt_enable",
-           "reports are made, but no map sends Postfix the policy to put into them: use the map "
+           "TLS reports are sent, but no map gives Postfix the policy for them; use the map "
            "\"QUERYwithTLSRPT\"");
 }
 

@@ -9,7 +9,8 @@
 
 #include "mtastsd/config/config.h"
 
-// What `mtastsctl doctor` knows about the Postfix of this machine. Nothing here judges.
+// The facts about the Postfix of this host that `mtastsctl doctor` gathers. Judging them is in
+// findings.h.
 namespace mtastsd::doctor {
 
 // A line of master.cf that runs smtp(8).
@@ -19,28 +20,28 @@ struct SmtpService {
   std::map<std::string, std::string, std::less<>> overrides;  // its "-o" settings
 };
 
-// What became of asking a table with `postmap -q`.
+// The result of a `postmap -q` query.
 struct TableAnswer {
   bool good = false;   // found or not found
-  std::string reason;  // else: what postmap said
+  std::string reason;  // otherwise what postmap printed
 };
 
-// What became of connect(2) to a unix socket as smtp(8) does it: as Postfix's user, in the
+// The result of connect(2) to a unix socket as smtp(8) does it: as Postfix's user and in the
 // chroot.
 struct SocketReach {
-  int error = 0;             // errno, 0 when connected
-  std::string blocked;       // for EACCES: the first thing on the way that Postfix may not pass
-  std::string blocked_mode;  // "0700 mtastsd:mtastsd" of that
+  int error = 0;             // errno, or 0 if connected
+  std::string blocked;       // for EACCES: the first path component that Postfix may not pass
+  std::string blocked_mode;  // its mode and owner: "0700 mtastsd:mtastsd"
 };
 
 // The certificates of a CAfile, or the names of a CApath that OpenSSL can look up.
 struct Authorities {
-  std::string reason;  // why there are none to be had
+  std::string reason;  // why there are none
   int usable = 0;
   int expired = 0;
 };
 
-// A thing as seen from the chroot or from outside of it.
+// A table or a path, and whether it is used from inside the chroot.
 using Place = std::pair<std::string, bool>;
 
 struct Facts {
@@ -67,14 +68,14 @@ struct Facts {
   }
 };
 
-// The value that counts for a service: its own "-o", else main.cf's.
+// The value that a service uses: its own "-o", or otherwise the one from main.cf.
 inline std::string_view value_for(const Facts& facts, const SmtpService& service,
                                   std::string_view name) {
   const auto own = service.overrides.find(name);
   return own == service.overrides.end() ? facts.main_value(name) : std::string_view(own->second);
 }
 
-// Whether the process that opens a table is in the chroot: smtp(8), or proxymap(8) for it.
+// True if the process that opens a table is in the chroot: smtp(8), or proxymap(8) on its behalf.
 inline bool in_chroot(const Facts& facts, const SmtpService& service, bool proxied) {
   return proxied ? facts.proxymap_chroot : service.chroot;
 }

@@ -13,7 +13,7 @@ namespace mtastsd::doctor {
 using Fix = report::FixLine;
 using report::Severity;
 
-// Stable: scripts rely on the texts that finding_kinds() has for them.
+// Scripts rely on the texts that finding_kinds() has for these, so they are stable.
 enum class Code {
   Ca,
   CaExpired,
@@ -74,36 +74,36 @@ enum class Code {
 
 using FindingKind = report::Kind<Code>;
 
-// One for each Code, in their order. What one means depends on the machine, so that each finding
-// has a text of its own.
+// One for each Code, in their order. What a finding means depends on the host, so each has a text
+// of its own.
 std::span<const FindingKind> finding_kinds();
 
 struct Finding {
-  // With the severity of its kind.
+  // The severity is that of the kind.
   Finding(Code code, std::string_view about, std::string sentence, std::vector<Fix> lines = {});
 
   const FindingKind* kind;
   Severity severity;
-  std::string subject;  // a parameter of Postfix, or what else it is about
+  std::string subject;  // usually a parameter of Postfix
   std::string text;
-  std::vector<Fix> fixes;             // lines that put it right
+  std::vector<Fix> fixes;             // lines that fix the problem
   std::vector<std::string> services;  // of master.cf; empty: all of them
 };
 
-// Everything that is right or wrong, the worst first, each thing once. Pure.
+// Returns everything that is right or wrong, the worst first, and each thing once. Pure.
 std::vector<Finding> judge(const Facts& facts);
 
-// The rules by what they look at, one service of master.cf at a time; for judge.
+// The rules, for judge(). The first two are for one service of master.cf.
 std::vector<Finding> judge_maps(const Facts& facts, const SmtpService& service);
 std::vector<Finding> judge_tls(const Facts& facts, const SmtpService& service);
 std::vector<Finding> judge_machine(const Facts& facts);
 
-// For the rules: the fix that sets a parameter where the service has it from.
+// For the rules: the fix that sets a parameter in the file from which the service has it.
 Fix set_parameter(const SmtpService& service, std::string_view name, std::string_view value);
 
-// The table that asks mtastsd, as this Postfix should have it.
+// The table that this Postfix should use to ask mtastsd.
 std::string recommended_table(const Facts& facts);
-// The map's name in it.
+// The name of the map in that table.
 std::string recommended_map(const Facts& facts);
 
 }  // namespace mtastsd::doctor

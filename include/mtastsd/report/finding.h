@@ -9,15 +9,15 @@
 
 #include "mtastsd/term/terminal.h"
 
-// The vocabulary of findings that `mtastsctl check` and `mtastsctl doctor` have in common: how bad
-// one is, how a table of them is written, and how one is shown. Pure.
+// What `mtastsctl check` and `mtastsctl doctor` have in common about findings: the severities, the
+// table of kinds, and how a finding is shown. Pure.
 namespace mtastsd::report {
 
 enum class Severity {
-  Ok,       // looked at, and right
+  Ok,       // checked, and right
   Info,     // good to know
-  Unknown,  // could not be found out
-  Low,      // works, and could be better
+  Unknown,  // could not be determined
+  Low,      // works, but could be better
   Medium,   // the policy does not protect mail, or soon will not
   High,     // mail is refused or deferred
 };
@@ -48,32 +48,32 @@ constexpr bool is_complete(const Table& table) {
   return true;
 }
 
-// A line that puts something right, and the file that it belongs to ("command": the shell).
+// A line that fixes a problem, and the file that it belongs to ("command" means the shell).
 struct FixLine {
   std::string file;
   std::string line;
   friend bool operator==(const FixLine&, const FixLine&) = default;
 };
 
-// One finding on its way to people and programs. Views of what the caller keeps.
+// A finding to be shown. The views point to what the caller owns.
 struct Shown {
   std::string_view code;
   Severity severity = Severity::Info;
-  std::string_view detail;   // what it is about here; may be empty
+  std::string_view detail;   // what this finding is about; can be empty
   std::string_view meaning;  // whole sentences
-  std::string_view fix;      // a sentence; may be empty
+  std::string_view fix;      // a sentence; can be empty
   std::span<const FixLine> lines;
 };
 
-// "  HIGH      code: detail" and below it the meaning, "Fix: ..." and the lines, which are never
-// broken. The text of the finding is made printable.
+// Returns "  HIGH      code: detail", and below it the meaning, "Fix: ..." and the lines, which are
+// never wrapped. The text of the finding is made printable.
 std::string text_of(const Shown& finding, const term::Terminal& terminal, std::size_t width);
 
 // {"code", "severity", "detail", "meaning", "fix", "lines"}; null for what is empty.
 nlohmann::ordered_json json_of(const Shown& finding);
 
-// A JSON document in ASCII, so that nothing in it can act on a terminal. Bytes that are not UTF-8
-// are replaced by U+FFFD.
+// Returns a JSON document in ASCII, so that nothing in it can act on a terminal. Bytes that are not
+// UTF-8 are replaced by U+FFFD.
 std::string to_text(const nlohmann::ordered_json& document);
 
 }  // namespace mtastsd::report
