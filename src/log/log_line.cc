@@ -1,41 +1,35 @@
 #include "log_line.h"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
 
-#include "mtastsd/base/ascii.h"
 #include "mtastsd/base/text.h"
+#include "mtastsd/base/utf8.h"
 
 namespace mtastsd::log_line {
 namespace {
 
 constexpr std::string_view kCutMark = "…";
 
-void append_hex_bytes(std::string& out, std::string_view bytes, std::string_view prefix) {
-  for (const char byte : bytes) {
-    out += prefix;
-    append_hex(out, byte);
-  }
-}
-
 // The inside of a quoted value. In JSON a backslash is itself escaped, so that after decoding
 // both formats show the same text.
 void append_escaped(std::string& out, LogFormat format, std::string_view text) {
-  const std::string_view hex = format == LogFormat::Json ? "\\\\x" : "\\x";
+  const bool json = format == LogFormat::Json;
   while (!text.empty()) {
-    const auto [character, printable] = take_character(text);
-    const char first = character.front();
+    const auto [bytes, is_printable] = take_character(text);
+    const char first = bytes.front();
     if (first == '"' || first == '\\') {
       out += '\\';
       out += first;
-    } else if (format == LogFormat::Json && is_control(first)) {
-      append_hex_bytes(out, character, "\\u00");
-    } else if (!printable) {
-      append_hex_bytes(out, character, hex);
+    } else if (is_printable) {
+      out += bytes;
     } else {
-      out += character;
+      const bool in_json = json && is_ascii(bytes);
+      for (const char byte : bytes) {
+        out += in_json ? "\\u00" : json ? "\\\\x" : "\\x";
+        append_hex(out, byte);
+      }
     }
   }
 }

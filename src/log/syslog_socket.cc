@@ -1,13 +1,14 @@
 #include "syslog_socket.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <ctime>
+
+#include "mtastsd/base/unix_socket.h"
 
 namespace mtastsd {
 namespace {
@@ -41,35 +42,18 @@ std::string head(std::chrono::system_clock::time_point time, LogLevel level) {
 
 }  // namespace
 
-bool SyslogSocket::connect() {
-  if (fd_ >= 0) return true;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path_.size() >= sizeof address.sun_path) return false;
-  path_.copy(address.sun_path, path_.size());
-  fd_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  return fd_ >= 0 &&
-         ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-
-void SyslogSocket::disconnect() {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
-
 bool SyslogSocket::send(std::chrono::system_clock::time_point time, LogLevel level,
                         std::string_view line) {
   const std::string datagram = head(time, level).append(line);
   // Two attempts, because a restarted syslog daemon has a new socket under the old name.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (connect()) {
-      ssize_t sent;
-      do {
-        sent = ::send(fd_, datagram.data(), datagram.size(), MSG_NOSIGNAL);
-      } while (sent < 0 && errno == EINTR);
-      if (sent >= 0) return true;
-    }
-    disconnect();
+    if (!fd_) fd_ = connect_unix(path_, SOCK_DGRAM);
+    ssize_t sent = -1;
+    do {
+      sent = ::send(fd_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent >= 0) return true;
+    fd_.reset();
   }
   return false;
 }

@@ -3,7 +3,9 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "mtastsd/base/fd.h"
 #include "mtastsd/log/events.h"
 
 namespace mtastsd {
@@ -14,19 +16,13 @@ namespace mtastsd {
 class SyslogSocket {
  public:
   explicit SyslogSocket(std::string path) : path_(std::move(path)) {}
-  SyslogSocket(const SyslogSocket&) = delete;
-  SyslogSocket& operator=(const SyslogSocket&) = delete;
-  ~SyslogSocket() { disconnect(); }
 
   // Sends a line with the priority of its level in facility mail. False if nobody took it.
   bool send(std::chrono::system_clock::time_point time, LogLevel level, std::string_view line);
 
  private:
-  bool connect();
-  void disconnect();
-
   std::string path_;
-  int fd_ = -1;
+  Fd fd_;
 };
 
 }  // namespace mtastsd
