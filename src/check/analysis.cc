@@ -122,7 +122,7 @@ void read_dane(const Facts& facts, Analysis& analysis) {
     return;
   }
   if (!facts.mail.known()) {
-    return cannot("the MX hosts are not known");
+    return cannot("the MX hosts are unknown");
   }
   std::size_t present = 0;
   std::size_t validated = 0;
@@ -139,7 +139,7 @@ void read_dane(const Facts& facts, Analysis& analysis) {
   } else if (facts.validating.cannot_tell()) {
     cannot(facts.validating.why);
   } else if (!facts.validating.value) {
-    cannot("there are TLSA records, and the resolver in use does not validate DNSSEC");
+    cannot("there are TLSA records, but the DNS server in use does not validate DNSSEC");
   } else if (validated == facts.mail.value.hosts.size()) {
     analysis.dane = Dane::Everywhere;
   } else {

@@ -37,7 +37,7 @@ void find_smtp_certificate(const std::string& host, const https::Certificate& ce
         host + ": valid from " + day_text(certificate.not_before) + " to " +
             day_text(certificate.not_after));
   } else if (days_left(certificate.not_after, now) < kFewDaysLeft) {
-    add(findings, Code::SmtpCertExpiring, host + ": ends on " + day_text(certificate.not_after));
+    add(findings, Code::SmtpCertExpiring, host + ": expires on " + day_text(certificate.not_after));
   }
   if (!certificate.name_matches) {
     add(findings, Code::SmtpCertName,

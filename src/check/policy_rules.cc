@@ -58,7 +58,7 @@ void find_certificate(const Facts& facts, Findings& findings) {
         "valid from " + day_text(certificate->not_before) + " to " +
             day_text(certificate->not_after));
   } else if (days_left(certificate->not_after, facts.at) < kFewDaysLeft) {
-    add(findings, Code::HostCertExpiring, "ends on " + day_text(certificate->not_after));
+    add(findings, Code::HostCertExpiring, "expires on " + day_text(certificate->not_after));
   }
   if (!certificate->name_matches) {
     const auto& names = certificate->names;
@@ -216,7 +216,7 @@ void compare_with_cache(const Facts& facts, const Analysis& analysis, Findings& 
     const bool same_meaning = before && *before == *analysis.policy;
     add(findings, Code::IdNotBumped,
         "id " + analysis.record->id + ", cached on " + day_text(cached.fetched_at) +
-            (same_meaning ? "; it means the same as before" : ""));
+            (same_meaning ? "; its meaning is the same" : ""));
   }
 }
 

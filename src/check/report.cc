@@ -102,7 +102,7 @@ std::string_view sentence(Verdict verdict) {
     case Verdict::CannotTell:
       break;
   }
-  return "cannot tell";
+  return "MTA-STS could not be checked";
 }
 
 std::string counts(const std::vector<Finding>& findings) {

@@ -28,7 +28,7 @@ PartScore some(Part part, int points, std::string why) {
   return {&kind(part), points, true, std::move(why)};
 }
 PartScore unknown(Part part) {
-  return {&kind(part), 0, false, "cannot tell"};
+  return {&kind(part), 0, false, "unknown"};
 }
 
 PartScore score_record(const Facts& facts, const Analysis& analysis) {
@@ -48,7 +48,7 @@ PartScore score_host(const Facts& facts) {
   }
   const auto& certificate = fetch.value.seen.certificate;
   if (certificate && days_left(certificate->not_after, facts.at) < kFewDaysLeft) {
-    return some(Part::PolicyHost, kPointsHostExpiring, "the certificate ends soon");
+    return some(Part::PolicyHost, kPointsHostExpiring, "the certificate expires soon");
   }
   return full(Part::PolicyHost, "answers");
 }

@@ -33,7 +33,7 @@ std::string names(const std::vector<std::string>& list) {
 
 template <typename T>
 Line unknown_line(std::string label, const Fact<T>& fact) {
-  return {std::move(label), "cannot tell: " + shown(fact.why), Mark::Unknown};
+  return {std::move(label), "unknown: " + shown(fact.why), Mark::Unknown};
 }
 
 void add_chain(const std::vector<std::string>& chain, std::vector<Line>& lines) {
@@ -120,8 +120,8 @@ std::string verdict_on(const https::Certificate& certificate) {
   }
   std::string text;
   for (const auto& [good, word] : {std::pair(certificate.chain_trusted, "not trusted"),
-                                   std::pair(certificate.in_time, "out of its time"),
-                                   std::pair(certificate.name_matches, "of another name")}) {
+                                   std::pair(certificate.in_time, "not valid now"),
+                                   std::pair(certificate.name_matches, "for another name")}) {
     if (!good) {
       text += (text.empty() ? "" : ", ") + std::string(word);
     }
@@ -201,7 +201,7 @@ Section policy_section(const Analysis& analysis) {
     section.lines.push_back({"", "no " + std::string(name), Mark::Error});
   }
   if (analysis.policy) {
-    section.lines.push_back({"so it is",
+    section.lines.push_back({"result",
                              "mode " + std::string(to_string(analysis.policy->mode)) + ", for " +
                                  duration_text(analysis.policy->max_age) + ", " +
                                  counted(analysis.policy->mx.size(), "pattern", "patterns"),
@@ -271,7 +271,7 @@ Section mail_section(const Report& report) {
   }
   const MailServers& mail = facts.mail.value;
   if (mail.null_mx) {
-    section.lines.push_back({"MX", "null: the domain takes no mail", Mark::None});
+    section.lines.push_back({"MX", "null: the domain accepts no mail", Mark::None});
   }
   if (mail.implicit) {
     section.lines.push_back({"MX", "none: the domain's own address is used", Mark::None});
@@ -281,7 +281,7 @@ Section mail_section(const Report& report) {
     add_mx_host(report, host, section.lines);
   }
   for (const std::string& pattern : report.analysis().unused) {
-    section.lines.push_back({"pattern", pattern + ", used by no MX host", Mark::Fault});
+    section.lines.push_back({"pattern", pattern + ", matches no MX host", Mark::Fault});
   }
   return section;
 }
@@ -295,11 +295,11 @@ std::string dane_text(const Analysis& analysis) {
     case Dane::Partly:
       return "validated TLSA records at some MX hosts";
     case Dane::Unsigned:
-      return "TLSA records that DNSSEC does not vouch for";
+      return "TLSA records without DNSSEC";
     case Dane::CannotTell:
       break;
   }
-  return "cannot tell: " + shown(analysis.dane_why);
+  return "unknown: " + shown(analysis.dane_why);
 }
 
 Section dane_section(const Facts& facts, const Analysis& analysis) {
@@ -321,13 +321,13 @@ Section cache_section(const Facts& facts) {
   if (facts.cached.cannot_tell()) {
     section.lines.push_back(unknown_line("policy", facts.cached));
   } else if (facts.cached.absent()) {
-    section.lines.push_back({"policy", "none of this domain", Mark::None});
+    section.lines.push_back({"policy", "none for this domain", Mark::None});
   } else {
     const CachedPolicy& cached = facts.cached.value;
     section.lines.push_back(
         {"policy",
          "id " + shown(cached.id) + ", fetched at " + timestamp(cached.fetched_at) +
-             (cached.expires_at > facts.at ? ", good until " : ", expired at ") +
+             (cached.expires_at > facts.at ? ", valid until " : ", expired at ") +
              timestamp(cached.expires_at),
          Mark::None});
   }

@@ -174,10 +174,10 @@ void SmtpProbe::Impl::on_deadline() {
     case State::Greeting:
     case State::Ehlo:
     case State::StartTls:
-      cannot_tell(at_address("no reply in time"));
+      cannot_tell(at_address("timeout: no reply"));
       return;
     case State::Handshake:
-      smtp_.tls_error = "not done in time";
+      smtp_.tls_error = "timeout";
       known();
       return;
   }
@@ -239,7 +239,7 @@ void SmtpProbe::Impl::read_replies() {
   // RFC 3207 section 4.2: what came with the reply in clear text could be anybody's; and no
   // command was sent that it could answer.
   if (!received_.empty()) {
-    cannot_tell(at_address("the server says more than it was asked"));
+    cannot_tell(at_address("the server sent more than was asked"));
     return;
   }
   on_reply(**reply);  // Nothing may follow: it can destroy *this.

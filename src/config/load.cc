@@ -1,4 +1,4 @@
-// The defaults, and the file as bytes.
+// The defaults, and reading the file.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ std::string reason(int error) {
 }
 
 Result<std::string, std::string> read_file(const std::string& path) {
-  // Without O_NONBLOCK a pipe without a writer would hold up the start for ever.
+  // Without O_NONBLOCK, a pipe without a writer would block the start for ever.
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return failure("cannot be opened: " + reason(errno));
   struct stat info {};
@@ -29,7 +29,7 @@ Result<std::string, std::string> read_file(const std::string& path) {
   if (S_ISDIR(info.st_mode)) {
     return failure(std::string("is a directory; name the configuration file in it"));
   }
-  // /dev/null is a way to ask for the defaults.
+  // /dev/null is a way to get the defaults.
   if (!S_ISREG(info.st_mode) && !S_ISCHR(info.st_mode)) {
     return failure(std::string("is not a regular file"));
   }
@@ -44,7 +44,7 @@ Result<std::string, std::string> read_file(const std::string& path) {
       return failure("cannot be read: " + reason(errno));
     }
   }
-  return failure(std::string("is larger than 1MiB, which no configuration file is"));
+  return failure(std::string("is larger than 1MiB, which is too large for a configuration file"));
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ Result<Config, ConfigError> load(const std::string& path) {
 }
 
 Result<Config, ConfigError> load_or_defaults(std::string& path) {
-  // Only a file that is not there is no file: one that cannot be read is a mistake to be told.
+  // Only a missing file means the defaults. A file that cannot be read is an error.
   if (path.empty() &&
       (::access(kDefaultFile, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))) {
     path = kDefaultFile;

@@ -1,5 +1,6 @@
-// From TOML text to a Config: one row a key in kKeys and kMapKeys says what it may be.
-// Not here: whether files, users and addresses exist; the daemon finds out when it uses them.
+// Reads TOML text into a Config. Each key has a row in kKeys or kMapKeys that says what its value
+// can be. Whether files, users and addresses exist is not checked here: the daemon finds out when
+// it uses them.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -72,7 +73,7 @@ struct Key {
   std::string_view section;
   std::string_view name;
   void (*read)(Value& value, Config& config);
-  // Set for a setting that only a restart changes: whether two configurations agree on it.
+  // For a setting that takes effect only after a restart: whether two configurations agree on it.
   bool (*agree)(const Config& a, const Config& b) = nullptr;
 };
 
@@ -103,7 +104,7 @@ const std::vector<Key>& keys() {
 
       {"https", "ca_file", [](Value& v, Config& c) { v.text(c.https.ca_file); },
        restart<&Config::https, &Https::ca_file>},
-      // RFC 8461 section 3.3 suggests one minute in all.
+      // RFC 8461 section 3.3 suggests a timeout of one minute.
       {"https", "timeout", [](Value& v, Config& c) { v.duration(c.https.timeout, 1s, 60s); }},
       {"https", "port", [](Value& v, Config& c) { v.number(c.https.port, 1, 65535); },
        restart<&Config::https, &Https::port>},
@@ -181,7 +182,7 @@ struct MapKey {
 void read_postfix_version(Value& value, postfix::Profile& profile) {
   value.text_with("3.7", [&](const std::string& text) -> std::optional<std::string> {
     auto found = postfix::profile_for_postfix(text);
-    if (!found) return "must be a Postfix version from \"2.10\" on, for example \"3.7\"";
+    if (!found) return "must be a Postfix version, \"2.10\" or later, for example \"3.7\"";
     found->enforce_testing = profile.enforce_testing;
     profile = *found;
     return std::nullopt;
@@ -214,7 +215,7 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
   return "; did you mean " + std::string(open) + *found + std::string(close) + "?";
 }
 
-// Goes through one document. Tables come sorted by key, so errors are put in order at the end.
+// Reads one document. Tables are sorted by key, so errors are sorted at the end.
 class Reader {
  public:
   Reader(Config& config, Errors& errors) : config_(config), errors_(errors) {}
@@ -242,13 +243,14 @@ class Reader {
     return line != 0 ? line : node.source().begin.line;
   }
 
-  // The node as a table, or an error that says how its section is written.
+  // Returns the node as a table, or adds an error that says how to write its section.
   const toml::table* as_section(const toml::key& key, const toml::node& node,
                                 const std::string& section) {
     if (const toml::table* table = node.as_table()) return table;
     const std::string header = section == kMaps ? "maps.NAME" : section;
-    errors_.add(line_of(key, node),
-                in_quotes(key.str()) + " must be a section, begun once by a line [" + header + "]");
+    errors_.add(
+        line_of(key, node),
+        in_quotes(key.str()) + " must be a section, which begins with one line [" + header + "]");
     return nullptr;
   }
 
@@ -264,7 +266,7 @@ class Reader {
     }
   }
 
-  // Where a key that is in the wrong place is known.
+  // The sections that have this key.
   static std::string home_of(std::string_view name, std::string_view lead) {
     std::string homes;
     for (const Key& key : keys()) {
@@ -309,7 +311,7 @@ class Reader {
     }
   }
 
-  // A built-in map keeps what its section does not say.
+  // A built-in map keeps the settings that its section does not mention.
   void read_map(const std::string& map, const toml::table& table) {
     postfix::Profile& profile = config_.maps[map];
     std::vector<std::string> names;

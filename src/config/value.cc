@@ -7,7 +7,7 @@ namespace mtastsd::config {
 namespace {
 
 std::string range_error(const std::string& min, const std::string& max, std::string_view why) {
-  std::string text = "must be from " + min + " to " + max;
+  std::string text = "must be between " + min + " and " + max;
   if (!why.empty()) text += ", " + std::string(why);
   return text;
 }
@@ -35,8 +35,7 @@ std::string Errors::joined(const std::string& name) const {
   return text;
 }
 
-// Where the value is short and its own text is certain. A float is not: 3.10 would be shown as
-// 3.1.
+// Shows the value if its text is certain. That of a float is not: 3.10 would be shown as 3.1.
 std::string Value::shown() const {
   if (const auto* text = node_.as_string()) return " = " + in_quotes(text->get());
   if (const auto* number = node_.as_integer()) return " = " + std::to_string(number->get());
@@ -62,7 +61,7 @@ void Value::read_text(const toml::node& node, std::string_view example, bool sec
     return;
   }
   const auto problem = has_control_characters(text->get())
-                           ? std::optional<std::string>("must not have control characters")
+                           ? std::optional<std::string>("must not contain control characters")
                            : read(text->get());
   if (problem) {
     errors_.add(line, name_ + (secret ? "" : " = " + in_quotes(text->get())) + ": " + *problem);

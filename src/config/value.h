@@ -17,12 +17,12 @@
 
 namespace mtastsd::config {
 
-// What is wrong with a file, collected so that all of it can be said at once.
+// Collects the errors in a file, so that all of them are reported at once.
 class Errors {
  public:
   void add(std::size_t line, std::string sentence);
   bool empty() const { return errors_.empty(); }
-  // "NAME:LINE: sentence" for each, in the order of lines, joined by line ends.
+  // Returns one line "NAME:LINE: sentence" for each error, in the order of the lines.
   std::string joined(const std::string& name) const;
 
  private:
@@ -33,8 +33,8 @@ class Errors {
   std::vector<Error> errors_;
 };
 
-// One key's value, to be read as what it has to be. A call stores the value if it is right, and
-// otherwise adds an error and leaves the target alone.
+// The value of one key. Each call checks it against one type; it stores a valid value in the
+// target, and otherwise adds an error and leaves the target unchanged.
 class Value {
  public:
   Value(const toml::node& node, std::string name, std::size_t line, Errors& errors)
@@ -43,7 +43,7 @@ class Value {
   void flag(bool& target);
   void text(std::string& target);
   void absolute_path(std::string& target, bool may_be_empty);
-  // `why` ends the sentence about the range.
+  // `why` is the end of the sentence about the range.
   void duration(Milliseconds& target, Milliseconds min, Milliseconds max,
                 std::string_view why = {});
   void duration(Seconds& target, Seconds min, Seconds max);
@@ -53,15 +53,15 @@ class Value {
     if (const auto value = whole_number(min, max)) target = static_cast<T>(*value);
   }
 
-  // Text that `read` takes, returning what is wrong with it or nothing.
+  // Text that `read` reads. `read` returns what is wrong with it, or nullopt.
   using ReadText = std::function<std::optional<std::string>(const std::string&)>;
   void text_with(std::string_view example, const ReadText& read);
-  // The same for each item of an array of texts; one text counts as an array of it.
+  // The same for each item of an array of texts. A single text counts as an array of one.
   void items_with(std::string_view example, const ReadText& read);
-  // Whether it is an array without items.
+  // True if the value is an array without items.
   bool is_empty_list() const { return node_.is_array() && node_.as_array()->empty(); }
   void wrong(const std::string& what) { errors_.add(line_, name_ + shown() + ": " + what); }
-  // For text that messages must not show.
+  // For text that messages must not contain.
   void secret_with(std::string_view example, const ReadText& read);
   template <typename T>
   void one_of(T& target, const std::vector<std::pair<std::string, T>>& choices) {

@@ -36,7 +36,7 @@ constexpr std::array<Unit, 9> kSizeUnits = {{{"B", 1},
                                              {"GiB", std::uint64_t{1} << 30},
                                              {"TiB", std::uint64_t{1} << 40}}};
 
-// Nothing for anything but digits, and for numbers above the limit.
+// Returns nullopt for anything but digits, and for numbers above the limit.
 std::optional<std::uint64_t> parse_number(std::string_view digits, std::uint64_t limit) {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
@@ -46,7 +46,7 @@ std::optional<std::uint64_t> parse_number(std::string_view digits, std::uint64_t
   return number;
 }
 
-// What a quantity is called in messages, and how one is written.
+// The name of a quantity in messages, and how to write one.
 struct Quantity {
   std::string_view noun;
   std::string_view example;
@@ -73,8 +73,8 @@ Result<std::uint64_t, std::string> parse_quantity(std::string_view text,
   const auto unit = std::find_if(units.begin(), units.end(),
                                  [&](const Unit& candidate) { return candidate.name == name; });
   if (unit == units.end()) {
-    return failure("a " + noun + " is one number with one unit (" + std::string(quantity.units) +
-                   "), for example " + example);
+    return failure("a " + noun + " must be one number with one unit (" +
+                   std::string(quantity.units) + "), for example " + example);
   }
   const auto number = parse_number(digits, limit / unit->factor);
   if (!number) return failure(std::string("is too large"));
@@ -95,7 +95,7 @@ std::string format_quantity(std::uint64_t value, const std::array<Unit, N>& unit
 bool is_host_name(std::string_view host) {
   if (host.empty() || host.size() > kMaxHostName || host.front() == '.') return false;
   if (host.find("..") != std::string_view::npos) return false;
-  // A last label of digits is an IPv4 address gone wrong, never a name.
+  // A last label of digits is a mistyped IPv4 address and never a name.
   const std::string_view last = host.substr(host.rfind('.') + 1);
   if (all_digits(last)) return false;
   return std::all_of(host.begin(), host.end(),
@@ -114,7 +114,7 @@ struct HostPort {
   bool has_port = false;
 };
 
-// Splits "host:port" and "[v6]:port"; nothing when the brackets do not fit.
+// Splits "host:port" and "[v6]:port". Returns nullopt if the brackets do not match.
 std::optional<HostPort> split(std::string_view text) {
   if (text.starts_with('[')) {
     const auto close = text.find(']');
@@ -132,14 +132,14 @@ std::optional<HostPort> split(std::string_view text) {
 Result<ListenAddress, std::string> parse_inet(std::string_view text) {
   const auto parts = split(text);
   if (!parts || (parts->bracketed && !is_v6(parts->host))) {
-    return failure(std::string("between brackets stands an IPv6 address: \"inet:[::1]:8461\""));
+    return failure(std::string("the brackets must contain an IPv6 address: \"inet:[::1]:8461\""));
   }
   if (!parts->bracketed && is_v6(text)) {
-    return failure("an IPv6 address stands in brackets, followed by the port: \"inet:[" +
+    return failure("an IPv6 address must be in brackets, followed by the port: \"inet:[" +
                    std::string(text) + "]:8461\"");
   }
   if (!parts->bracketed && is_v6(parts->host)) {
-    return failure("an IPv6 address stands in brackets: \"inet:[" + std::string(parts->host) +
+    return failure("an IPv6 address must be in brackets: \"inet:[" + std::string(parts->host) +
                    "]:" + std::string(parts->port) + "\"");
   }
   if (!parts->has_port) {
@@ -148,7 +148,7 @@ Result<ListenAddress, std::string> parse_inet(std::string_view text) {
   if (!parts->bracketed && !IpAddress::parse(parts->host) && !is_host_name(parts->host)) {
     return failure(parts->host.empty()
                        ? "has no address; write for example \"inet:127.0.0.1:8461\""
-                       : in_quotes(parts->host) + " is no address and no host name");
+                       : in_quotes(parts->host) + " is neither an IP address nor a host name");
   }
   const auto port = parse_number(parts->port, 65535);
   if (!port) return failure("the port " + in_quotes(parts->port) + " must be a number up to 65535");
@@ -166,11 +166,12 @@ Result<ListenAddress, std::string> parse_unix(std::string_view path) {
   }
   if (path.ends_with('/')) return failure(std::string("the path must name a socket"));
   if (path.size() > kMaxUnixPath) {
-    return failure("the path has " + std::to_string(path.size()) + " bytes, a unix socket's has " +
-                   std::to_string(kMaxUnixPath) + " at most");
+    return failure("the path has " + std::to_string(path.size()) +
+                   " bytes, and the path of a unix socket can have at most " +
+                   std::to_string(kMaxUnixPath));
   }
   if (std::any_of(path.begin(), path.end(), is_control)) {
-    return failure(std::string("the path must not have control characters"));
+    return failure(std::string("the path must not contain control characters"));
   }
   ListenAddress address;
   address.kind = ListenAddress::Kind::Unix;
@@ -226,8 +227,8 @@ Check check_dns_server(std::string_view text) {
 
 Check check_proxy(std::string_view text) {
   if (text.empty()) return {};
-  // TLS to the proxy itself is not offered: the rules for the policy host's certificate would
-  // apply to the proxy's too. The fetch inside is TLS from end to end in any case.
+  // TLS to the proxy itself is not supported, because the rules for the policy host's certificate
+  // would then apply to the proxy's too. The fetch through the proxy is TLS from end to end anyway.
   constexpr std::string_view kScheme = "http://";
   if (!text.starts_with(kScheme)) {
     return failure(std::string("must be a URL that begins with \"http://\""));
@@ -255,11 +256,11 @@ Check check_proxy(std::string_view text) {
 
 Check check_map_name(std::string_view text) {
   if (text.empty() || text.size() > kMaxMapName) {
-    return failure("a map's name has 1 to " + std::to_string(kMaxMapName) + " bytes");
+    return failure("a map's name must have 1 to " + std::to_string(kMaxMapName) + " bytes");
   }
   if (std::any_of(text.begin(), text.end(),
                   [](char c) { return c == ' ' || c == ':' || is_control(c); })) {
-    return failure(std::string("a map's name has no white space and no colon"));
+    return failure(std::string("a map's name must not contain white space or a colon"));
   }
   return {};
 }

@@ -60,14 +60,14 @@ struct Resolver {
   Seconds negative_max{3600};
   Seconds retry_interval{300};  // after a failed fetch, for the same id
   Seconds refresh_interval{86400};
-  Seconds idle_after{30 * 86400};  // unused longer than this: refreshed no more
+  Seconds idle_after{30 * 86400};  // a policy that is unused for longer is not refreshed
   friend bool operator==(const Resolver&, const Resolver&) = default;
 };
 
 struct Cache {
-  std::string directory;  // empty: the first writable of the usual places
+  std::string directory;  // empty: the first of cache_directories() that is writable
   std::size_t max_size = std::size_t{1} << 30;
-  std::size_t max_negative = 100000;  // "no policy" results kept
+  std::size_t max_negative = 100000;  // the number of "no policy" results that are kept
   friend bool operator==(const Cache&, const Cache&) = default;
 };
 
@@ -90,16 +90,15 @@ struct Config {
   friend bool operator==(const Config&, const Config&) = default;
 };
 
-// One sentence a line for each thing that is wrong, in the order of the file, and with its
-// place: "FILE:LINE: ...".
+// One line for each error, in the order of the file: "FILE:LINE: sentence".
 struct ConfigError {
   std::string message;
 };
 
-// What the daemon runs with when there is no file.
+// The configuration if there is no file.
 Config defaults();
 
-// Parses and checks TOML text; `name` is the file's name for messages. Unknown keys, wrong
+// Parses and checks TOML text. `name` is the name of the file in messages. Unknown keys, wrong
 // types, values out of range and contradictions (recheck_min above recheck_max) are errors.
 Result<Config, ConfigError> parse(const std::string& text, const std::string& name);
 
@@ -107,8 +106,8 @@ Result<Config, ConfigError> load(const std::string& path);
 
 inline constexpr char kDefaultFile[] = "/etc/mtastsd/mtastsd.toml";
 
-// With an empty path that of kDefaultFile, which `path` then says, or the defaults if there is no
-// such file.
+// Loads the file at `path`. If `path` is empty, loads kDefaultFile and sets `path` to it, or
+// returns the defaults if that file does not exist.
 Result<Config, ConfigError> load_or_defaults(std::string& path);
 
 // "90s", "5m", "24h", "30d", "500ms"; a bare number is an error.

@@ -214,7 +214,7 @@ TEST_F(SmtpProbeTest, CannotTell) {
       {"closed the connection", [](int) {}},
       {"not SMTP", [](int fd) { say(fd, "hello\r\n"); }},
       {"too long", [](int fd) { say(fd, std::string(5000, 'x')); }},
-      {"no reply in time", [](int fd) { hear(fd); }},
+      {"timeout: no reply", [](int fd) { hear(fd); }},
       {"EHLO was answered with 421 later",
        [](int fd) {
          say(fd, "220 mx\r\n");
@@ -222,7 +222,7 @@ TEST_F(SmtpProbeTest, CannotTell) {
          say(fd, "421 later\r\n");
        }},
       // RFC 3207 section 4.2: somebody else may have put it in.
-      {"more than it was asked",
+      {"more than was asked",
        [](int fd) {
          say(fd, "220 mx\r\n");
          hear(fd);
@@ -258,7 +258,7 @@ TEST_F(SmtpProbeTest, SilenceInTheHandshakeEnds) {
       },
       Milliseconds(700));
   ASSERT_TRUE(smtp.known());
-  EXPECT_EQ(smtp.value.tls_error, "not done in time");
+  EXPECT_EQ(smtp.value.tls_error, "timeout");
 }
 
 TEST_F(SmtpProbeTest, DroppingItCancels) {

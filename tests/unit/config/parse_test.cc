@@ -140,21 +140,21 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
       {"[resolver]\nanswer_timeout = 20\n",
        R"(mtastsd.toml:2: resolver.answer_timeout = 20: must be text in quotes, for example "20s")"},
       {"[resolver]\nanswer_timeout = \"96s\"\n",
-       R"(mtastsd.toml:2: resolver.answer_timeout = "96s": must be from 100ms to 95s, because )"
+       R"(mtastsd.toml:2: resolver.answer_timeout = "96s": must be between 100ms and 95s, because )"
        R"(Postfix gives up after 100s)"},
       {"[resolver]\nanswer_timeout = \"99ms\"\n",
-       R"(mtastsd.toml:2: resolver.answer_timeout = "99ms": must be from 100ms to 95s, because )"
+       R"(mtastsd.toml:2: resolver.answer_timeout = "99ms": must be between 100ms and 95s, because )"
        R"(Postfix gives up after 100s)"},
       {"[resolver]\nrecheck_min = \"1500ms\"\n",
        R"(mtastsd.toml:2: resolver.recheck_min = "1500ms": must be a whole number of seconds)"},
       {"[resolver]\nretry_interval = \"0s\"\n",
-       R"(mtastsd.toml:2: resolver.retry_interval = "0s": must be from 1s to 366d)"},
+       R"(mtastsd.toml:2: resolver.retry_interval = "0s": must be between 1s and 366d)"},
       {"[resolver]\ncolour = 1\n", R"(mtastsd.toml:2: unknown key "colour" in [resolver])"},
       {"[resolver]\ntimeout = \"1s\"\n",
        R"(mtastsd.toml:2: unknown key "timeout" in [resolver]; there is one in [dns] or [https])"},
       {"[https]\ntimeout = \"61s\"\n",
-       R"(mtastsd.toml:2: https.timeout = "61s": must be from 1s to 1m)"},
-      {"[https]\nport = 0\n", "mtastsd.toml:2: https.port = 0: must be from 1 to 65535"},
+       R"(mtastsd.toml:2: https.timeout = "61s": must be between 1s and 1m)"},
+      {"[https]\nport = 0\n", "mtastsd.toml:2: https.port = 0: must be between 1 and 65535"},
       {"[https]\nport = \"443\"\n",
        R"(mtastsd.toml:2: https.port = "443": must be a whole number, without quotes)"},
       {"[https]\nport = 443.0\n",
@@ -164,16 +164,16 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
       {"[https]\nallow_local_addresses = \"yes\"\n",
        R"(mtastsd.toml:2: https.allow_local_addresses = "yes": must be true or false, without quotes)"},
       {"[socketmap]\nthreads = 65\n",
-       "mtastsd.toml:2: socketmap.threads = 65: must be from 1 to 64"},
+       "mtastsd.toml:2: socketmap.threads = 65: must be between 1 and 64"},
       {"[socketmap]\nthreads = -1\n",
-       "mtastsd.toml:2: socketmap.threads = -1: must be from 1 to 64"},
+       "mtastsd.toml:2: socketmap.threads = -1: must be between 1 and 64"},
       {"[socketmap]\nsocket_mode = 0o660\n",
        R"(mtastsd.toml:2: socketmap.socket_mode = 432: must be text in quotes, for example "0660")"},
       {"[socketmap]\nsocket_mode = \"rw\"\n",
        R"(mtastsd.toml:2: socketmap.socket_mode = "rw": must be an octal file mode from "0000" to )"
        R"("0777", for example "0660")"},
       {"[socketmap]\nsocket_owner = \"a\\u0000b\"\n",
-       R"(mtastsd.toml:2: socketmap.socket_owner = "a\x00b": must not have control characters)"},
+       R"(mtastsd.toml:2: socketmap.socket_owner = "a\x00b": must not contain control characters)"},
       {"[socketmap]\nlisten = []\n",
        R"(mtastsd.toml:2: socketmap.listen: must name at least one address, for example )"
        R"("inet:127.0.0.1:8461")"},
@@ -192,7 +192,7 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
       {"[dns]\nresolv_conf = \"\"\n",
        R"(mtastsd.toml:2: dns.resolv_conf = "": must be an absolute path)"},
       {"[cache]\nmax_size = \"1000kB\"\n",
-       R"(mtastsd.toml:2: cache.max_size = "1000kB": must be from 1MiB to 1TiB)"},
+       R"(mtastsd.toml:2: cache.max_size = "1000kB": must be between 1MiB and 1TiB)"},
       {"[cache]\nmax_size = 1000\n",
        R"(mtastsd.toml:2: cache.max_size = 1000: must be text in quotes, for example "1GiB")"},
       {"[cache]\ndirectory = \"cache\"\n",
@@ -202,7 +202,7 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
       {"[log]\nformat = [\"json\"]\n",
        R"(mtastsd.toml:2: log.format: must be text in quotes, for example "logfmt")"},
       {"[maps.x]\npostfix_version = \"2.9\"\n",
-       R"(mtastsd.toml:2: maps.x.postfix_version = "2.9": must be a Postfix version from "2.10" on, )"
+       R"(mtastsd.toml:2: maps.x.postfix_version = "2.9": must be a Postfix version, "2.10" or later, )"
        R"(for example "3.7")"},
       {"[maps.x]\npostfix_version = 3.10\n",
        R"(mtastsd.toml:2: maps.x.postfix_version: must be text in quotes, for example "3.7")"},
@@ -210,14 +210,16 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
       {"[maps.x]\nenforce_testin = true\n",
        R"(mtastsd.toml:2: unknown key "enforce_testin" in [maps.x]; did you mean "enforce_testing"?)"},
       {"\n[maps.\"a:b\"]\n",
-       R"(mtastsd.toml:2: [maps."a:b"]: a map's name has no white space and no colon)"},
+       R"(mtastsd.toml:2: [maps."a:b"]: a map's name must not contain white space or a colon)"},
       {"[maps]\nx = \"3.7\"\n",
-       R"(mtastsd.toml:2: "x" must be a section, begun once by a line [maps.NAME])"},
+       R"(mtastsd.toml:2: "x" must be a section, which begins with one line [maps.NAME])"},
       {"\n[resolvr]\nx = 1\n",
        R"(mtastsd.toml:2: unknown section "resolvr"; did you mean [resolver]?)"},
       {"\n[web]\n", R"(mtastsd.toml:2: unknown section "web")"},
-      {"\n[[dns]]\n", R"(mtastsd.toml:2: "dns" must be a section, begun once by a line [dns])"},
-      {"\ndns = 5\n", R"(mtastsd.toml:2: "dns" must be a section, begun once by a line [dns])"},
+      {"\n[[dns]]\n",
+       R"(mtastsd.toml:2: "dns" must be a section, which begins with one line [dns])"},
+      {"\ndns = 5\n",
+       R"(mtastsd.toml:2: "dns" must be a section, which begins with one line [dns])"},
       {"\nthreads = 1\n",
        R"(mtastsd.toml:2: the key "threads" is in no section; it belongs in [socketmap])"},
       {"\ncolour = 1\n", R"(mtastsd.toml:2: the key "colour" is in no section)"},
@@ -238,7 +240,7 @@ TEST(Parse, LimitsMustNotCrossEachOther) {
 TEST(Parse, SaysAllThatIsWrongInTheOrderOfTheFile) {
   EXPECT_EQ(errors_in("[socketmap]\nthreads = 0\nlisten = [\"x\", \"unix:y\"]\n"
                       "[cache]\nsize = 1\n[dns]\ntimeout = \"1\"\n"),
-            "mtastsd.toml:2: socketmap.threads = 0: must be from 1 to 64\n"
+            "mtastsd.toml:2: socketmap.threads = 0: must be between 1 and 64\n"
             "mtastsd.toml:3: socketmap.listen = \"x\": must be \"inet:HOST:PORT\" or "
             "\"unix:/absolute/path\", for example \"inet:127.0.0.1:8461\"\n"
             "mtastsd.toml:3: socketmap.listen = \"unix:y\": the path must be absolute, for example "
@@ -333,9 +335,9 @@ TEST_F(LoadTest, FilesHaveALimit) {
   std::ofstream(path_) << std::string(1 << 20, '\n');
   EXPECT_EQ(error(), "no error");
   std::ofstream(path_, std::ios::app) << '\n';
-  EXPECT_EQ(error(), path_ + ": is larger than 1MiB, which no configuration file is");
+  EXPECT_EQ(error(), path_ + ": is larger than 1MiB, which is too large for a configuration file");
   path_ = "/dev/zero";
-  EXPECT_EQ(error(), path_ + ": is larger than 1MiB, which no configuration file is");
+  EXPECT_EQ(error(), path_ + ": is larger than 1MiB, which is too large for a configuration file");
 }
 
 TEST_F(LoadTest, DevNullIsTheDefaults) {

@@ -38,10 +38,14 @@ TEST(ParseDuration, SaysWhatIsWrong) {
       {"s", R"(is not a duration; write for example "20s")"},
       {"-5s", R"(is not a duration; write for example "20s")"},
       {" 5s", R"(is not a duration; write for example "20s")"},
-      {"5 s", R"(a duration is one number with one unit (ms, s, m, h or d), for example "20s")"},
-      {"1h30m", R"(a duration is one number with one unit (ms, s, m, h or d), for example "20s")"},
-      {"1.5h", R"(a duration is one number with one unit (ms, s, m, h or d), for example "20s")"},
-      {"5S", R"(a duration is one number with one unit (ms, s, m, h or d), for example "20s")"},
+      {"5 s",
+       R"(a duration must be one number with one unit (ms, s, m, h or d), for example "20s")"},
+      {"1h30m",
+       R"(a duration must be one number with one unit (ms, s, m, h or d), for example "20s")"},
+      {"1.5h",
+       R"(a duration must be one number with one unit (ms, s, m, h or d), for example "20s")"},
+      {"5S",
+       R"(a duration must be one number with one unit (ms, s, m, h or d), for example "20s")"},
       {"9223372036854775808ms", "is too large"},
       {"9223372036854776s", "is too large"},
       {"106751991168d", "is too large"},
@@ -65,7 +69,7 @@ TEST(ParseSize, TakesBinaryAndDecimalUnits) {
 
 TEST(ParseSize, SaysWhatIsWrong) {
   const std::string units =
-      R"(a size is one number with one unit (B, KiB, MiB, GiB, TiB), for example "64MiB")";
+      R"(a size must be one number with one unit (B, KiB, MiB, GiB, TiB), for example "64MiB")";
   EXPECT_EQ(error_of(parse_size("1000")), R"(a size needs a unit, for example "1000B")");
   EXPECT_EQ(error_of(parse_size("big")), R"(is not a size; write for example "64MiB")");
   EXPECT_EQ(error_of(parse_size("1 GiB")), units);
@@ -113,21 +117,21 @@ TEST(ParseListen, SaysWhatIsWrong) {
       {"inet:127.0.0.1:65536", R"(the port "65536" must be a number up to 65535)"},
       {"inet:127.0.0.1:-1", R"(the port "-1" must be a number up to 65535)"},
       {"inet:127.0.0.1:smtp", R"(the port "smtp" must be a number up to 65535)"},
-      {"inet:127.0.0.300:25", R"("127.0.0.300" is no address and no host name)"},
-      {"inet:a host:25", R"("a host" is no address and no host name)"},
-      {"inet:a..b:25", R"("a..b" is no address and no host name)"},
+      {"inet:127.0.0.300:25", R"("127.0.0.300" is neither an IP address nor a host name)"},
+      {"inet:a host:25", R"("a host" is neither an IP address nor a host name)"},
+      {"inet:a..b:25", R"("a..b" is neither an IP address nor a host name)"},
       {"inet:::1",
-       R"(an IPv6 address stands in brackets, followed by the port: "inet:[::1]:8461")"},
+       R"(an IPv6 address must be in brackets, followed by the port: "inet:[::1]:8461")"},
       {"inet:2001:db8:0:0:0:0:0:1:25",
-       R"(an IPv6 address stands in brackets: "inet:[2001:db8:0:0:0:0:0:1]:25")"},
-      {"inet:[127.0.0.1]:25", "between brackets stands an IPv6 address"},
-      {"inet:[::1:25", "between brackets stands an IPv6 address"},
-      {"inet:[::1]25", "between brackets stands an IPv6 address"},
+       R"(an IPv6 address must be in brackets: "inet:[2001:db8:0:0:0:0:0:1]:25")"},
+      {"inet:[127.0.0.1]:25", "the brackets must contain an IPv6 address"},
+      {"inet:[::1:25", "the brackets must contain an IPv6 address"},
+      {"inet:[::1]25", "the brackets must contain an IPv6 address"},
       {"unix:run/x", "the path must be absolute"},
       {"unix:", "the path must be absolute"},
       {"unix:@x", "the path must be absolute"},
       {"unix:/run/", "the path must name a socket"},
-      {"unix:/a\0b"s, "the path must not have control characters"},
+      {"unix:/a\0b"s, "the path must not contain control characters"},
   };
   for (const auto& [text, expected] : rows) {
     EXPECT_TRUE(error_of(parse_listen(text)).starts_with(expected))
@@ -138,7 +142,7 @@ TEST(ParseListen, SaysWhatIsWrong) {
 TEST(ParseListen, UnixPathFitsASocketAddress) {
   EXPECT_TRUE(parse_listen("unix:/" + std::string(106, 'x')));
   EXPECT_EQ(error_of(parse_listen("unix:/" + std::string(107, 'x'))),
-            "the path has 108 bytes, a unix socket's has 107 at most");
+            "the path has 108 bytes, and the path of a unix socket can have at most 107");
 }
 
 TEST(SamePlace, SeesThroughSpelling) {
