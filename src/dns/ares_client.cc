@@ -14,7 +14,7 @@
 // whichever of the two dies first unhooks the other. c-ares owns the attempts. Callbacks run from
 // deliver() only, never inside a call of c-ares.
 //
-// Logs: "dns servers" at start and on change, "dns resolv.conf unreadable" once per change.
+// Logs: dns_servers at the start and at each change, resolv_conf_unreadable once for each change.
 
 #include "mtastsd/dns/ares_client.h"
 
@@ -452,11 +452,11 @@ void AresClient::Impl::Question::take(Reading reading) {
   const auto limited = [this](Seconds ttl) { return std::min(ttl, ttl_limit_); };
   if (auto* alias = std::get_if<Alias>(&*reading)) {
     if (++hops_ > kMaxHops) {
-      return fail(ErrorKind::Malformed, "too long a chain of CNAMEs");
+      return fail(ErrorKind::Malformed, "too many CNAMEs");
     }
     // c-ares 1.18 cannot ask for a name with escapes.
     if (alias->target.empty() || alias->target.find('\\') != std::string::npos) {
-      return fail(ErrorKind::Malformed, "a CNAME to what is not a host name");
+      return fail(ErrorKind::Malformed, "a CNAME to something that is not a host name");
     }
     ttl_limit_ = limited(alias->ttl);
     name_ = std::move(alias->target);
@@ -511,7 +511,7 @@ Handle AresClient::Impl::ask_any(const std::string& name, RecordType type, AnyCa
     question->place_ = waiting_.insert(waiting_.end(), question.get());
     question->arm_timer();
   } else {
-    question->fail(ErrorKind::TooMany, "too many DNS questions are under way");
+    question->fail(ErrorKind::TooMany, "too many lookups are in progress");
     ready(*question);
   }
   if (!ready_.empty()) {

@@ -8,7 +8,7 @@ namespace {
 std::string_view name_of(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::Timeout:
-      return "no answer in time";
+      return "timeout";
     case ErrorKind::ServFail:
       return "SERVFAIL";
     case ErrorKind::Refused:
@@ -16,9 +16,9 @@ std::string_view name_of(ErrorKind kind) {
     case ErrorKind::Malformed:
       return "malformed answer";
     case ErrorKind::NoServer:
-      return "no server reachable";
+      return "no server can be reached";
     case ErrorKind::TooMany:
-      return "too many questions at once";
+      return "too many lookups at once";
   }
   return "failed";
 }

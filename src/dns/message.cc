@@ -73,7 +73,7 @@ class Reader {
 
   Reading read() {
     if (ns_initparse(message_.data(), static_cast<int>(message_.size()), &handle_) != 0) {
-      return malformed("the message cannot be taken apart");
+      return malformed("the message cannot be parsed");
     }
     if (auto error = check_header()) {
       return failure(std::move(*error));
@@ -126,7 +126,7 @@ class Reader {
     }
     // What was cut off could be the second TXT record that makes the first one void.
     if (ns_msg_getflag(handle_, ns_f_tc) != 0) {
-      return Error{ErrorKind::Malformed, "the response is cut short"};
+      return Error{ErrorKind::Malformed, "the response is truncated"};
     }
     return std::nullopt;
   }
@@ -142,7 +142,7 @@ class Reader {
         continue;
       }
       if (cnames.size() == kMaxChain) {
-        return malformed("more CNAMEs than a chain may have");
+        return malformed("too many CNAMEs");
       }
       char target[NS_MAXDNAME];
       if (ns_name_uncompress(ns_msg_base(handle_), ns_msg_end(handle_), ns_rr_rdata(rr), target,

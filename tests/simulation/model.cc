@@ -170,7 +170,7 @@ void Model::asked_txt(std::size_t number) {
 void Model::saw_txt(std::size_t number, const TxtSeen& seen) {
   Domain& domain = domains_[number];
   domain.txt = seen;
-  // RFC 8461 sections 3.3 and 5.1 (C4, F6): a new id is fetched, and at once.
+  // RFC 8461 sections 3.3 and 5.1: a new id is fetched, and at once.
   const bool is_new = !domain.now.policy || domain.now.id != seen.id;
   const bool has_failed = domain.now.failed && domain.now.failed->id == seen.id;
   if (seen.kind == TxtSeen::Kind::Record && is_new && !has_failed && !domain.fetch_owed) {
@@ -191,7 +191,7 @@ void Model::check_fetch_allowed(std::size_t number) {
   const SteadyTime now = clock_.steady();
   const bool recorded = domain.txt.kind == TxtSeen::Kind::Record;
   const std::string& id = recorded ? domain.txt.id : known.id;
-  // RFC 8461 section 3.3 (F6).
+  // RFC 8461 section 3.3.
   if (known.failed && known.failed->id == id && now < known.failed->at + kLeastRetry &&
       stepped_ < known.failed->at) {
     violated(number, "a fetch for id " + id + " within five minutes of a failed one");
@@ -223,7 +223,7 @@ void Model::fetched(std::size_t number, const PolicyPtr& policy) {
   Domain& domain = domains_[number];
   const std::string id = domain.txt.kind == TxtSeen::Kind::Record ? domain.txt.id : domain.now.id;
   if (policy) {
-    // RFC 8461 section 5.1 (C1, C4, C8): the newest policy counts, and lives from now.
+    // RFC 8461 section 5.1: the newest policy counts, and lives from now.
     domain.now = {.policy = policy,
                   .id = id,
                   .fetched_wall = clock_.wall(),
@@ -302,7 +302,7 @@ void Model::check_cached(std::size_t number, SteadyTime asked, std::string_view 
   const bool enforced = known.policy && known.policy->enforce;
   const std::string wanted = enforced ? known.policy->match : "";
   if (surely_alive(known)) {
-    // RFC 8461 section 3.3 (C2): whatever happens to DNS and HTTPS.
+    // RFC 8461 section 3.3: whatever happens to DNS and HTTPS.
     if (*match != wanted) {
       violated(number, (match->empty() ? "an unexpired policy is not applied: " + wanted
                                        : "not the newest policy: " + *match));
@@ -359,7 +359,7 @@ void Model::check_fetch_made(std::size_t number) {
   }
 }
 
-// RFC 8461 section 10.2 (C5).
+// RFC 8461 section 10.2.
 void Model::check_refreshed(std::size_t number) {
   const Domain& domain = domains_[number];
   const Known& known = domain.now;
@@ -381,7 +381,7 @@ void Model::check_refreshed(std::size_t number) {
   bites_.set_right += set_right_lately() ? 1 : 0;
 }
 
-// RFC 8461 section 10.2 (C6).
+// RFC 8461 section 10.2.
 void Model::check_alarm(std::size_t number, const cache::EntryPtr& stored) {
   const Domain& domain = domains_[number];
   const Known& known = domain.now;

@@ -7,15 +7,15 @@ namespace mtastsd {
 using Seconds = std::chrono::seconds;
 using Milliseconds = std::chrono::milliseconds;
 
-// Civil time with a resolution of one second: what is stored, because a policy's
-// max_age goes on while the daemon is down.
+// Civil time in seconds. This is what is stored, because the max_age of a policy continues to run
+// while the daemon is down.
 using WallTime = std::chrono::sys_seconds;
 
-// Time that never steps: for waits and deadlines within one run.
+// Time that is never set, for waits and deadlines within one run.
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-// The only source of time for everything that decides, so that tests can move it.
-// Both calls are cheap (no system call), safe from any thread.
+// The only source of time for everything that decides, so that tests can set it. Both calls are
+// cheap (no system call), and any thread may make them.
 class Clock {
  public:
   virtual ~Clock() = default;

@@ -5,7 +5,8 @@
 
 namespace mtastsd {
 
-// A number that only grows. One thread adds, any thread reads: no locked instruction.
+// A number that only grows. One thread adds to it and any thread reads it, without locked
+// instructions.
 class Counter {
  public:
   void add(std::uint64_t n = 1) {

@@ -11,26 +11,26 @@
 
 namespace mtastsd {
 
-// A checked domain name: lower-case A-labels (letters, digits, inner hyphens; RFC 5321
-// section 4.1.2), one or more labels of 1 to 63 bytes, at most kMaxSize bytes, no final
-// dot (RFC 8461 section 3.4; rule D4). Held in place: making, copying and comparing one
-// allocates nothing, so that the answer path can use it.
+// A valid domain name. It consists of lower-case A-labels (letters, digits and inner hyphens; RFC
+// 5321 section 4.1.2), one or more of 1 to 63 bytes each, has at most kMaxSize bytes, and has no
+// final dot (RFC 8461 section 3.4). It allocates no memory, so the answer path can use it.
 class DomainName {
  public:
   static constexpr std::size_t kMaxSize = 253;
 
-  // ASCII only. Folds case and takes one final dot away; anything else that is not a
-  // domain name is nullopt (empty labels, '_', '*', white space, addresses in brackets...).
-  // A name whose last label is all digits is nullopt: it is an address or a mistake, as no
-  // top-level domain is a number.
+  // Parses ASCII text, folds its case and removes one final dot. Returns nullopt for anything that
+  // is not a domain name: empty labels, '_', '*', white space, addresses in brackets and so on. A
+  // name whose last label is a number is not a domain name, because no top-level domain is a
+  // number.
   static std::optional<DomainName> parse(std::string_view text);
 
-  // As parse(), and UTF-8 names become A-labels (IDNA2008 with the UTS #46 mapping by
-  // libidn2, input normalised to NFC). Invalid UTF-8 is nullopt. Allocates for non-ASCII.
+  // The same, but UTF-8 names become A-labels (IDNA2008 with the UTS #46 mapping by libidn2; the
+  // input is normalised to NFC). Returns nullopt for invalid UTF-8. Allocates memory for non-ASCII
+  // text.
   static std::optional<DomainName> parse_utf8(std::string_view text);
 
-  // "<label>.<this>", or nullopt when that would be longer than kMaxSize. `label` may hold
-  // '_' and is taken as it is ("mta-sts").
+  // Returns "<label>.<this>", or nullopt if that is longer than kMaxSize. `label` is not checked
+  // and can contain '_'.
   std::optional<DomainName> under(std::string_view label) const;
 
   std::string_view view() const { return {bytes_.data(), size_}; }

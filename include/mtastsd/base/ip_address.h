@@ -21,11 +21,13 @@ class IpAddress {
   bool is_v6() const { return v6_; }
   std::string str() const;  // IPv6 without brackets
 
-  // Loopback, link-local, multicast, unspecified ("this network" 0.0.0.0/8 and broadcast
-  // included), and the same as IPv4-mapped IPv6: never the address of a public policy host.
+  // True for an address that no public policy host has: loopback, link-local, multicast,
+  // unspecified (including "this network" 0.0.0.0/8 and broadcast), and the same as IPv4-mapped
+  // IPv6.
   bool is_local() const;
 
-  // The address, or for IPv6 the first of its /64: what one host can call its own.
+  // Returns the address, or for IPv6 the first one of its /64, because one host can have all of
+  // that.
   IpAddress host_network() const;
 
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;

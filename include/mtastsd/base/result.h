@@ -5,8 +5,8 @@
 
 namespace mtastsd {
 
-// The value of a call that can fail, or the error. Each module has one small
-// error type; an expected outcome ("no record") is a value, not an error.
+// The value of a call that can fail, or its error. Each module has one small error type. An
+// expected outcome, such as "no record", is a value and not an error.
 template <typename T, typename E>
 using Result = tl::expected<T, E>;
 

@@ -18,12 +18,12 @@ namespace mtastsd::check {
 
 enum class Outcome { Known, Absent, CannotTell };
 
-// One thing that was looked for. What could not be found out is never taken for absent.
+// The result of looking for one thing. What could not be determined never counts as absent.
 template <typename T>
 struct Fact {
   Outcome outcome = Outcome::CannotTell;
-  std::string why = "not found out in time";  // for CannotTell; of Absent it may say more
-  T value{};                                  // for Known
+  std::string why = "timeout";  // for CannotTell; can also give details for Absent
+  T value{};                    // for Known
 
   bool known() const { return outcome == Outcome::Known; }
   bool absent() const { return outcome == Outcome::Absent; }
@@ -48,25 +48,25 @@ struct AddressRecords {
   std::vector<std::string> chain;
 };
 
-// A try to get the policy from one host.
+// An attempt to get the policy from one host.
 struct Fetch {
   https::Observation seen;
   std::optional<https::Error> error;
-  std::string body;  // without an error
+  std::string body;  // if there is no error
 };
 
 struct PolicyHost {
   std::string name;
   Fact<AddressRecords> addresses;
-  Fact<Fetch> fetch;  // Absent: there is nothing to fetch from
+  Fact<Fetch> fetch;  // Absent: there is no address to fetch from
 };
 
-// What a mail server did. `certificate` is there once the TLS handshake came so far.
+// What a mail server did. `certificate` is set if the TLS handshake got that far.
 struct Smtp {
   std::string address;
   bool starttls = false;
   std::string tls_version;
-  std::string tls_error;  // the handshake failed, other than by the certificate
+  std::string tls_error;  // if the handshake failed, but not because of the certificate
   std::optional<https::Certificate> certificate;
 };
 
@@ -77,7 +77,7 @@ struct MxHost {
   Fact<AddressRecords> addresses;
   Fact<std::vector<dns::Tlsa>> tlsa;
   bool tlsa_authenticated = false;
-  Fact<Smtp> smtp;  // when Facts::smtp_asked
+  Fact<Smtp> smtp;  // if Facts::smtp_asked
 };
 
 struct MailServers {
@@ -91,7 +91,7 @@ struct MailServers {
 };
 inline constexpr std::size_t kMaxMxHosts = 20;
 
-// The policy that this host's mtastsd holds.
+// The policy that the mtastsd on this host has cached.
 struct CachedPolicy {
   std::string id;
   std::string text;
@@ -99,24 +99,24 @@ struct CachedPolicy {
   WallTime expires_at{};
 };
 
-// Everything that a report is made from.
+// Everything that a report is based on.
 struct Facts {
   std::string domain;
-  WallTime at{};  // when it was looked at
+  WallTime at{};  // the time of the check
   bool smtp_asked = false;
   bool cache_asked = false;
   bool domain_exists = true;  // false: NXDOMAIN
 
   Fact<TextRecords> record;     // at _mta-sts.<domain>
-  Fact<TextRecords> apex_text;  // at <domain>, where a record may stand by mistake
+  Fact<TextRecords> apex_text;  // at <domain>, where a record can be by mistake
   PolicyHost policy_host;       // mta-sts.<domain>
-  PolicyHost apex_host;         // <domain>, looked at only when the policy host has no policy
+  PolicyHost apex_host;         // <domain>, checked only if the policy host has no policy
   Fact<MailServers> mail;       // Absent: neither MX nor address
   Fact<TextRecords> tlsrpt;     // at _smtp._tls.<domain>
-  // Whether the resolver in use validates DNSSEC, by its word on the root zone. CannotTell also
-  // for a resolver that nobody has said to be trusted.
+  // Whether the DNS server in use validates DNSSEC, according to its answer about the root zone.
+  // CannotTell also if the server is not known to be trusted.
   Fact<bool> validating;
-  Fact<CachedPolicy> cached;  // when cache_asked
+  Fact<CachedPolicy> cached;  // if cache_asked
 };
 
 }  // namespace mtastsd::check

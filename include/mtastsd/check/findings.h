@@ -15,7 +15,7 @@ struct Analysis;
 using report::parse_severity;
 using report::Severity;
 
-// Stable: scripts rely on the texts that finding_kinds() has for them.
+// Scripts rely on the texts that finding_kinds() has for these, so they are stable.
 enum class Code {
   RecordUnknown,
   RecordMissing,
@@ -101,16 +101,16 @@ const FindingKind& kind_of(Code code);
 
 struct Finding {
   const FindingKind* kind;
-  std::string detail;  // what it is about here, may be empty; printable
+  std::string detail;  // what this finding is about; can be empty; printable
 };
 
-// The worst first, else in the order of Code.
+// Sorts the worst first, and otherwise in the order of Code.
 std::vector<Finding> find(const Facts& facts, const Analysis& analysis);
 
-// Whether something that the report is about could not be found out.
+// True if something that the report is about could not be determined.
 bool has_gaps(const Facts& facts);
 
-// Limits of what is fine.
+// The limits of what is good.
 inline constexpr std::int64_t kFewDaysLeft = 14;
 inline constexpr Seconds kTinyMaxAge{86400};
 inline constexpr Seconds kShortMaxAge{7 * 86400};

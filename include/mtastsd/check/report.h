@@ -12,18 +12,18 @@
 namespace mtastsd::check {
 
 enum class Verdict {
-  Enforced,  // the policy is in force and stands in nobody's way
-  Refused,   // the policy is in force and has mail refused
+  Enforced,  // the policy is in force and refuses no mail
+  Refused,   // the policy is in force and mail is refused because of it
   Testing,
   Withdrawn,  // mode none
-  Broken,     // meant to be there, and senders cannot use it
+  Broken,     // the domain means to have MTA-STS, but senders cannot use it
   Missing,    // no MTA-STS
   NoSuchDomain,
   CannotTell,
 };
 std::string_view to_string(Verdict verdict);  // "enforced", ...
 
-// The report about one domain. Pure over its facts.
+// The report about one domain, a pure function of its facts.
 class Report {
  public:
   explicit Report(Facts facts);
@@ -42,7 +42,7 @@ class Report {
   bool found_at_least(Severity severity) const;
   bool has_gaps() const { return check::has_gaps(facts_); }
 
-  // At most 80 columns; `colour`: with escape sequences of ANSI terminals.
+  // Text of at most 80 columns. With `colour`, it has the escape sequences of ANSI terminals.
   std::string text(bool colour) const;
   std::string markdown() const;
 
@@ -55,10 +55,10 @@ class Report {
   Verdict verdict_;
 };
 
-// One JSON document (contrib/schema/check.json) for all of them. ASCII, whatever the facts hold.
+// Returns one JSON document (contrib/schema/check.json) about all of them. It is always ASCII.
 std::string to_json(const std::vector<const Report*>& reports);
 
-// All codes and score parts, for people.
+// Returns a list of all codes and parts of the score, for people.
 std::string list_of_findings();
 
 }  // namespace mtastsd::check

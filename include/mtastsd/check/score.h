@@ -22,27 +22,27 @@ struct PartKind {
   std::string_view rule;  // for how much
 };
 
-// One for each Part, in their order; the most that they give adds up to kFullScore. They stand
-// beside the findings.
+// One for each Part, in their order. Their maxima add up to kFullScore. They do not depend on the
+// findings.
 std::span<const PartKind> score_parts();
 
 struct PartScore {
   const PartKind* kind;
   int points = 0;
-  bool known = true;  // false: it could not be found out, and gives nothing
+  bool known = true;  // false: it could not be determined, and gives no points
   std::string why;
 };
 
 struct Score {
   std::vector<PartScore> parts;  // all of them, in the order of Part
   int total = 0;
-  bool complete = true;  // false: it may be more
+  bool complete = true;  // false: the true score can be higher
 };
 
 Score score(const Facts& facts, const Analysis& analysis);
 
-// The next steps of a roll-out, the first one first; empty when nothing is left to do. One to
-// three sentences each.
+// Returns the next steps of a roll-out in their order, or nothing if nothing is left to do. Each
+// has one to three sentences.
 std::vector<std::string> advice(const Facts& facts, const Analysis& analysis);
 
 }  // namespace mtastsd::check

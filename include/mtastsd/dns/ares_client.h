@@ -17,18 +17,19 @@ class Loop;
 namespace mtastsd::dns {
 
 struct AresOptions {
-  // "addr", "addr:port", "[v6]:port". Empty: those of resolv_conf, read again when it changes.
+  // "addr", "addr:port", "[v6]:port". If empty, those in resolv_conf, which is read again when it
+  // changes.
   std::vector<std::string> servers;
   std::string resolv_conf = "/etc/resolv.conf";
-  Milliseconds timeout{10000};  // for one question in all, servers and retries included
+  Milliseconds timeout{10000};  // for one lookup with all its servers and attempts
   std::size_t max_in_flight = 1024;
 };
 
 // Checks one entry of AresOptions::servers.
 bool valid_server(const std::string& text);
 
-// DnsClient over c-ares on the loop. All servers are tried; answers cut short over UDP are
-// asked again over TCP. One for a loop; destroy it before the loop.
+// The DnsClient that uses c-ares on the loop. It tries all servers, and repeats a lookup over TCP
+// if the answer over UDP is truncated. A loop has only one. Destroy it before the loop.
 class AresClient final : public DnsClient {
  public:
   AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOptions options);
@@ -43,16 +44,16 @@ class AresClient final : public DnsClient {
   // The servers in use, as "addr:port".
   std::vector<std::string> servers() const;
 
-  // How each of them does, since it came into use.
+  // The state of each of them since it has been in use.
   struct ServerHealth {
     std::string server;
     std::uint64_t answers = 0;
-    std::uint64_t errors = 0;  // refused, failed, unreachable
-    bool asked_last = false;   // it was silent where another one answered
+    std::uint64_t errors = 0;  // refused, failed or unreachable
+    bool asked_last = false;   // it did not answer when another one did, and is asked last
     std::string last_error;
   };
   std::vector<ServerHealth> health() const;
-  // Takes new options for all questions asked from now on; those under way run on.
+  // Uses new options for all lookups from now on. Those in progress continue with the old ones.
   void reconfigure(AresOptions options);
 
  private:

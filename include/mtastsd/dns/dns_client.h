@@ -15,14 +15,14 @@
 
 namespace mtastsd::dns {
 
-// DNS could not be asked or did not say: never to be taken for "there is no record".
+// Why DNS gave no answer. None of these means that there is no record.
 enum class ErrorKind {
-  Timeout,    // no answer from any server in time
+  Timeout,    // no server answered in time
   ServFail,   // SERVFAIL from the last server asked
-  Refused,    // REFUSED, NOTIMP and other codes that are no answer
+  Refused,    // REFUSED, NOTIMP and other codes that do not answer the question
   Malformed,  // an answer that cannot be read, or a CNAME loop
   NoServer,   // no server reachable (connection refused, no network)
-  TooMany,    // our own bound on questions in flight
+  TooMany,    // our own bound on lookups in flight
 };
 
 struct Error {
@@ -30,12 +30,12 @@ struct Error {
   std::string detail;
 };
 
-std::string describe(const Error& error);  // for people: "no answer in time: ..."
+std::string describe(const Error& error);  // for people: "timeout: ..."
 
-// TXT: one entry a record, its strings joined without spaces (RFC 8461 section 3.1; T1).
+// TXT: one entry for each record, with its strings joined without spaces (RFC 8461 section 3.1).
 struct TxtRecords {
   std::vector<std::string> records;
-  Seconds ttl{0};  // smallest TTL of the records and the CNAMEs that led to them
+  Seconds ttl{0};  // the smallest TTL of the records and of the CNAMEs that led to them
 };
 
 struct Addresses {
@@ -52,7 +52,7 @@ struct MxRecords {
   Seconds ttl{0};
 };
 
-// RFC 6698 section 2.1. The numbers are kept as they are, known or not.
+// RFC 6698 section 2.1. Unknown numbers are kept too.
 struct Tlsa {
   std::uint8_t usage = 0;
   std::uint8_t selector = 0;
@@ -64,7 +64,7 @@ struct TlsaRecords {
   Seconds ttl{0};
 };
 
-// The name or the type does not exist (NXDOMAIN, NODATA).
+// There is no such name (NXDOMAIN), or it has no record of the type (NODATA).
 struct NoSuchRecord {
   Seconds negative_ttl{0};  // RFC 2308 section 5, min(SOA TTL, SOA minimum); 0 without a SOA
 };
@@ -72,14 +72,14 @@ struct NoSuchRecord {
 // How an answer came about.
 struct Provenance {
   std::vector<std::string> chain;  // the names that CNAMEs led to, in order
-  // RFC 6840 section 5.8: the server says that it has validated all of it by DNSSEC. That is
-  // worth as much as the server and the way to it.
+  // RFC 6840 section 5.8: the server says that it has validated the whole answer by DNSSEC. This is
+  // as trustworthy as the server and the path to it.
   bool authenticated = false;
-  bool no_such_name = false;  // NXDOMAIN, where there is no record
-  std::string server;         // that answered, "addr:port"
+  bool no_such_name = false;  // NXDOMAIN, if there is no record
+  std::string server;         // the one that answered, "addr:port"
 };
 
-// What came of a question. `provenance` is empty for an error.
+// The outcome of a lookup. `provenance` is empty for an error.
 template <typename T>
 struct Answer : Result<std::variant<T, NoSuchRecord>, Error> {
   using Result<std::variant<T, NoSuchRecord>, Error>::Result;
@@ -92,17 +92,17 @@ using Callback = std::function<void(Answer<T>)>;
 using TxtAnswer = Answer<TxtRecords>;
 using AddressAnswer = Answer<Addresses>;
 
-// A question under way. Dropping it cancels: after that the callback never runs.
+// A lookup in progress. Dropping it cancels the lookup, and the callback never runs.
 class Query {
  public:
   virtual ~Query() = default;
 };
 using Handle = std::unique_ptr<Query>;
 
-// Asks the configured recursive servers, and for DNSSEC's verdict (RFC 6840 section 5.7). A
-// callback runs at most once, on the loop's thread, never before the call that started it has
-// returned and never from a destructor; it may drop its own handle. Names are asked as they are,
-// without a search list; CNAMEs are followed (bounded).
+// Asks the configured recursive servers, and asks for the result of DNSSEC validation (RFC 6840
+// section 5.7). A callback runs at most once, on the loop's thread, never before the call that
+// started the lookup has returned, and never from a destructor. It may drop its own handle. Names
+// are looked up as they are, without a search list. CNAMEs are followed up to a bound.
 class DnsClient {
  public:
   virtual ~DnsClient() = default;

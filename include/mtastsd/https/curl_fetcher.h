@@ -17,15 +17,15 @@ namespace mtastsd::https {
 struct CurlOptions {
   std::string ca_file;  // PEM bundle; must exist
   std::uint16_t port = 443;
-  std::string proxy;     // "http://proxy.example:3128"; empty: none, whatever the environment says
+  std::string proxy;     // "http://proxy.example:3128"; empty: none, regardless of the environment
   bool observe = false;  // fills FetchResult::seen, for reports
 };
 
-// The CA bundle of this system, or empty if none of the usual places has one.
+// The path of the CA bundle of this system, or empty if it is at none of the usual paths.
 std::string system_ca_file();
 
-// PolicyFetcher over one libcurl multi handle on the loop. curl_global_init is the caller's.
-// Destroy it before the loop.
+// The PolicyFetcher that uses one libcurl multi handle on the loop. The caller calls
+// curl_global_init. Destroy it before the loop.
 class CurlFetcher final : public PolicyFetcher {
  public:
   CurlFetcher(event::Loop& loop, Log& log, CurlOptions options);

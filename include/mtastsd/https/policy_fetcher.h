@@ -16,14 +16,14 @@
 namespace mtastsd::https {
 
 enum class ErrorKind {
-  Connect,      // no address of the policy host could be connected to
-  Timeout,      // not done within the limit
-  Tls,          // handshake failed other than by the certificate
-  Certificate,  // chain, validity or name of the certificate (RFC 8461 section 3.3)
+  Connect,      // no address of the policy host accepted a connection
+  Timeout,      // not finished within the limit
+  Tls,          // the handshake failed, but not because of the certificate
+  Certificate,  // the chain, time or name of the certificate (RFC 8461 section 3.3)
   Status,       // a status other than 200, redirects included
   MediaType,    // not text/plain
-  TooLarge,     // more than kMaxPolicyBytes, or headers without end
-  Protocol,     // not HTTP, or cut short
+  TooLarge,     // the body or the headers are too large
+  Protocol,     // not HTTP, or truncated
 };
 
 struct Error {
@@ -31,15 +31,15 @@ struct Error {
   std::string detail;
 };
 
-// Result types of RFC 8460 section 4.3 for a failed fetch: "sts-webpki-invalid" for
-// certificates, else "sts-policy-fetch-error".
+// The result type of RFC 8460 section 4.3 for a failed fetch: "sts-webpki-invalid" for a
+// certificate, and otherwise "sts-policy-fetch-error".
 std::string_view result_type(ErrorKind kind);
 
 struct PolicyBody {
   std::string body;  // status 200, text/plain, complete
 };
 
-// How a fetch ended, and what was seen on the way where the fetcher was told to look.
+// The outcome of a fetch, and what was observed if the fetcher observes.
 struct FetchResult : Result<PolicyBody, Error> {
   using Result<PolicyBody, Error>::Result;
   Observation seen;
@@ -51,15 +51,15 @@ class Fetch {
 };
 using Handle = std::unique_ptr<Fetch>;
 
-// GET https://mta-sts.<domain>/.well-known/mta-sts.txt under the rules of RFC 8461 section
-// 3.3. The callback runs at most once, never before fetch() has returned and never from a
-// destructor; it may drop its own handle.
+// Fetches https://mta-sts.<domain>/.well-known/mta-sts.txt under the rules of RFC 8461 section 3.3.
+// The callback runs at most once, never before fetch() has returned, and never from a destructor.
+// It may drop its own handle.
 class PolicyFetcher {
  public:
   virtual ~PolicyFetcher() = default;
-  // `addresses`: where the policy host is, already vetted; tried one after the other. Empty
-  // only when a proxy is configured (uses_proxy()), which then resolves the name itself.
-  // `limit`: for all of it.
+  // `addresses` are those of the policy host, already vetted, and are tried one after the other.
+  // They are empty only if a proxy is configured (uses_proxy()), which looks up the name itself.
+  // `limit` is the timeout of the whole fetch.
   virtual Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
                        Milliseconds limit, std::function<void(FetchResult)> callback) = 0;
   virtual bool uses_proxy() const = 0;

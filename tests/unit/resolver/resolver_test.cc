@@ -115,7 +115,7 @@ TEST_F(ResolverTest, ADomainWithoutRecordCostsOneQuestionUntilItsNegativeTtlIsOv
   EXPECT_TRUE(fetcher_.fetched.empty());
 }
 
-// RFC 8461 section 3.3 (C2), and the case "txt-lost": absence, failure and faults of DNS and
+// RFC 8461 section 3.3, and the case "txt-lost": absence, failure and faults of DNS and
 // HTTPS leave a policy in force until its max_age is over, also over a restart.
 TEST_F(ResolverTest, AnEnforcedPolicyOutlivesAllFaultsUntilItExpires) {
   publish("example.com", "1", body("enforce", "mail.example.com", 86400));
@@ -150,7 +150,7 @@ TEST_F(ResolverTest, AnUnchangedIdIsCheckedButNotFetchedAgain) {
   EXPECT_GT(dns_.asked.size(), 25U);
 }
 
-// RFC 8461 section 5.1 (C7): a deferred mail's next retry sees the new policy.
+// RFC 8461 section 5.1: a deferred mail's next retry sees the new policy.
 TEST_F(ResolverTest, ANewIdIsSeenWithinTheRecheckTimeEvenWithoutAQueryInBetween) {
   publish("example.com", "1", body("testing", "mail.example.com"), Seconds(1));
   EXPECT_EQ(ask("example.com"), "NOTFOUND");
@@ -189,7 +189,7 @@ TEST_F(ResolverTest, AnInvalidPolicyIsNoOptOut) {
   EXPECT_EQ(ask("example.com"), "mail.example.com");
 }
 
-// RFC 8461 section 10.2 (C5): with no mail in between, the policy is fetched again daily.
+// RFC 8461 section 10.2: with no mail in between, the policy is fetched again daily.
 TEST_F(ResolverTest, PoliciesAreRefreshedDailyWithoutQueries) {
   publish("example.com", "1", body("enforce", "mail.example.com", 172800));
   ask("example.com");
