@@ -30,7 +30,6 @@ constexpr std::array<Unit, 4> kUnits = {{{Seconds(86400), 'd', "day", "days"},
                                          {Seconds(60), 'm', "minute", "minutes"},
                                          {Seconds(1), 's', "second", "seconds"}}};
 
-// By hand, as each line of the log has one.
 template <std::size_t Width>
 void append_digits(std::string& out, std::int64_t value) {
   std::array<char, Width> digits;
@@ -67,16 +66,6 @@ std::string timestamp(WallTime time) {
   text += 'T';
   append_time_of_day(text, time);
   return text + 'Z';
-}
-
-void append_timestamp(std::string& out, std::chrono::sys_time<Milliseconds> time) {
-  const WallTime seconds = floor<Seconds>(time);
-  append_day(out, seconds);
-  out += 'T';
-  append_time_of_day(out, seconds);
-  out += '.';
-  append_digits<3>(out, (time - seconds).count());
-  out += 'Z';
 }
 
 std::optional<WallTime> parse_timestamp(std::string_view text) {

@@ -12,7 +12,7 @@
 namespace mtastsd::term {
 namespace {
 
-// Leaves out what would scroll away, keeps colours, and leaves the text on the screen.
+// Exits if everything fits on the screen, keeps colours, and leaves the text on the screen.
 constexpr char kLess[] = "less -FRSX";
 
 bool is_installed(const std::string& program) {
@@ -40,7 +40,7 @@ std::string pager_command() {
 
 void Pager::begin() {
   out_ = stdout;
-  // Whoever closes the pager, or the pipe, ends the listing and nothing else.
+  // When the user closes the pager or the pipe, only the listing ends.
   std::signal(SIGPIPE, SIG_IGN);
   const std::string command = look_at(STDOUT_FILENO).is_terminal ? pager_command() : "";
   if (command.empty() || command == "cat") {

@@ -120,7 +120,7 @@ void Progress::step(std::size_t done) {
   shown_at_ = now;
   shown_ = true;
   const auto elapsed = std::chrono::duration_cast<Milliseconds>(now - began_);
-  // The last column stays free: a terminal may begin a new line there.
+  // The last column stays free, because a terminal may begin a new line there.
   const std::string text = progress_text(what_, done_, total_, elapsed, terminal_.width - 1);
   std::fprintf(stderr, "\r\x1b[K%s", text.c_str());
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,8 +12,6 @@ namespace mtastsd {
 
 // RFC 3339, for programs: "2026-11-22T10:00:00Z".
 std::string timestamp(WallTime time);
-// The same with milliseconds: "2026-11-22T10:00:00.123Z".
-void append_timestamp(std::string& out, std::chrono::sys_time<Milliseconds> time);
 // Reads what timestamp() writes, and nothing else.
 std::optional<WallTime> parse_timestamp(std::string_view text);
 

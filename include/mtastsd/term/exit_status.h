@@ -6,12 +6,12 @@
 
 namespace mtastsd::term {
 
-// What a script can rely on.
+// The exit statuses, which are stable for scripts.
 inline constexpr int kGood = 0;
-inline constexpr int kNotFound = 1;  // or found wanting
-inline constexpr int kTrouble = 2;   // could not find out
+inline constexpr int kNotFound = 1;  // or something is wrong
+inline constexpr int kTrouble = 2;   // the question could not be answered
 
-// One sentence on stderr, which says what to do next.
+// Prints one sentence on stderr, which should say what to do next.
 inline int trouble(std::string_view message) {
   std::fprintf(stderr, "mtastsctl: %.*s\n", static_cast<int>(message.size()), message.data());
   return kTrouble;

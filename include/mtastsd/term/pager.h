@@ -5,8 +5,8 @@
 
 namespace mtastsd::term {
 
-// Lines to stdout, on a terminal through $PAGER, else through less if there is one, which goes
-// away by itself when all fits on the screen. Nothing is started before begin().
+// Prints lines on stdout. On a terminal they go through $PAGER, or otherwise through less if it is
+// installed, which exits by itself if all lines fit on the screen. begin() starts the pager.
 class Pager {
  public:
   Pager() = default;
@@ -15,7 +15,7 @@ class Pager {
   Pager& operator=(const Pager&) = delete;
 
   void begin();
-  // False when the reader is gone.
+  // Returns false if the reader is gone.
   bool line(std::string_view text);
   void end();
 

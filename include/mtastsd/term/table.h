@@ -10,13 +10,13 @@
 
 namespace mtastsd::term {
 
-// Rows whose columns have fixed widths, so that they can be printed as they come. On a terminal a
-// cell that is too wide is cut; elsewhere it is whole, and pushes what is behind it.
+// A table whose columns have fixed widths, so that rows can be printed one by one. On a terminal, a
+// cell that is too wide is truncated. Elsewhere it is printed in full and moves the cells after it.
 class Table {
  public:
   struct Column {
     std::string_view title;
-    std::size_t width;  // 0: what the others leave of the line, which one column only may have
+    std::size_t width;  // 0: the rest of the line; only one column can have this
   };
 
   Table(const Terminal& terminal, std::vector<Column> columns);
@@ -29,7 +29,7 @@ class Table {
   std::vector<Column> columns_;
 };
 
-// "name:     value" lines of a report about one thing, with continued lines below the value.
+// Returns a line "name:     value" of a report, with continued lines below the value.
 std::string field(const Terminal& terminal, std::string_view name, std::string_view value,
                   Colour colour = Colour::None);
 

@@ -9,8 +9,8 @@
 
 namespace mtastsd::term {
 
-// What an output is. Colours go only to a terminal that can show them, and never where NO_COLOR is
-// set (https://no-color.org).
+// The properties of an output. Colours are used only on a terminal that can show them, and never if
+// NO_COLOR is set (https://no-color.org).
 struct Terminal {
   bool is_terminal = false;
   bool colours = false;
@@ -24,11 +24,12 @@ std::string paint(const Terminal& terminal, Colour colour, std::string_view text
 // At most `width` columns: longer text ends in "...".
 std::string cut(std::string_view text, std::size_t width);
 
-// "asking  [=====>     ] 120 of 400  12s", at most `width` columns; without a total no bar.
+// "asking  [=====>     ] 120 of 400  12s", in at most `width` columns. Without a total there is no
+// bar.
 std::string progress_text(std::string_view what, std::size_t done, std::optional<std::size_t> total,
                           Milliseconds elapsed, std::size_t width);
 
-// A line on stderr for what takes longer than a second, if that is a terminal; nothing otherwise.
+// Shows a line on stderr for work that takes longer than a second, if stderr is a terminal.
 class Progress {
  public:
   explicit Progress(std::string what, std::optional<std::size_t> total = std::nullopt);
@@ -36,7 +37,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void step(std::size_t done);  // how many are done by now
+  void step(std::size_t done);  // how many are done
   void tick() { step(done_); }  // still waiting
   void hide();                  // before something else is printed
 
