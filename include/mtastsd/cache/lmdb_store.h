@@ -28,7 +28,7 @@ class Salvage;
 class Writer;
 enum class Origin : std::uint8_t;
 
-// The exit status of a process whose cache file was damaged or cut short under it, or whose disk
+// The exit status of a process whose cache file was damaged or truncated under it, or whose disk
 // failed at LMDB's own pages. It has said so; the next start heals.
 inline constexpr int kDamagedExit = 75;
 
@@ -51,7 +51,7 @@ struct StoreOptions {
 // is tried again.
 //
 // A damaged file is found at the start, set aside, and every record that can still be read is kept;
-// where that takes long, answering begins meanwhile. One that is damaged or cut short in use ends
+// where that takes long, answering begins meanwhile. One that is damaged or truncated in use ends
 // the process with kDamagedExit.
 class LmdbStore final : public Store {
  public:

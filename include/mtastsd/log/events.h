@@ -161,20 +161,20 @@ inline constexpr std::array kEvents = {
              "kept, and the rest will be fetched again.",
              "kept_as records_read"},
     EventRow{Event::CacheDamaged, LogLevel::Error, "cache_damaged",
-             "The cache file was damaged or cut short while it was in use. mtastsd ends, and the "
+             "The cache file was damaged or truncated while it was in use. mtastsd exits, and the "
              "next start keeps every record that can still be read.",
              "directory reason"},
     EventRow{Event::CacheDiskFailed, LogLevel::Error, "cache_disk_failed",
-             "The disk failed while the cache was written. mtastsd ends, and the next start uses "
+             "The disk failed while the cache was written. mtastsd exits, and the next start uses "
              "what was stored before.",
              "directory reason"},
     EventRow{Event::CacheDeleted, LogLevel::Error, "cache_deleted",
-             "The cache file was deleted under the running daemon, which answers from it until it "
-             "stops. Save it with mtastsctl cache export, and restart mtastsd.",
+             "The cache file was deleted. The running daemon still answers from it. Save it with "
+             "mtastsctl cache export, and restart mtastsd.",
              "directory"},
     EventRow{Event::CacheReplaced, LogLevel::Error, "cache_replaced",
-             "The cache file was replaced under the running daemon. Restart mtastsd to use the "
-             "new one; what is stored until then is lost.",
+             "The cache file was replaced. Restart mtastsd to use the new one. Everything that is "
+             "stored until then is lost.",
              "directory"},
     EventRow{Event::CacheReadFailed, LogLevel::Error, "cache_read_failed",
              "The cache cannot be read, and policies are looked up anew. Check the disk.",

@@ -174,7 +174,7 @@ void CacheFile::use(std::unique_ptr<LmdbEnv> env) {
   const bool died = last_mark_ >= '1' && last_mark_ <= '9';
   write_mark(died ? static_cast<char>(std::min(last_mark_ + 1, int{'9'})) : '1');
   end_on_lost_page("mtastsd: the cache in " + directory_ +
-                       " was cut short or cannot be read any more. The process ends with status " +
+                       " was truncated or cannot be read any more. The process ends with status " +
                        std::to_string(kDamagedExit) +
                        "; the next start keeps every record that can still be read.",
                    lock_fd_);

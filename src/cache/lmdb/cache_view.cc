@@ -85,7 +85,7 @@ Result<std::unique_ptr<CacheView>, CacheView::OpenError> CacheView::open(
     return failure(explain(directory, std::move(env.error())));
   }
   end_on_lost_page("mtastsctl: the cache in " + directory +
-                       " was cut short or cannot be read any more: restart mtastsd, which keeps "
+                       " was truncated or cannot be read any more: restart mtastsd, which keeps "
                        "every record that can still be read.",
                    -1);
   return std::unique_ptr<CacheView>(new CacheView(directory, std::move(*env)));

@@ -6,7 +6,7 @@ namespace mtastsd::cache {
 
 inline constexpr char kDamagedMark = 'D';
 
-// A mapped page of the cache's file that is gone (the file was cut short, or the disk cannot read
+// A mapped page of the cache's file that is gone (the file was truncated, or the disk cannot read
 // it) is a SIGBUS. From now on that writes `line`, which is cut at 500 bytes, to standard error and
 // kDamagedMark to the beginning of `mark_fd` (-1: nowhere), and ends the process with kDamagedExit.
 void end_on_lost_page(std::string_view line, int mark_fd);
