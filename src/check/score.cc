@@ -248,7 +248,7 @@ std::vector<std::string> advice(const Facts& facts, const Analysis& analysis) {
     return {};
   }
   if (policy_unknown(facts)) {
-    return {"Try again: not all could be found out."};
+    return {"Try again, because some facts could not be determined."};
   }
   if (has_faults(facts, analysis)) {
     return {

@@ -110,7 +110,7 @@ class CheckRun {
     progress_timer_->arm(kProgressEvery);
   }
 
-  // What is wanting is certain; what could not be found out may be anything.
+  // A finding is certain. What could not be determined can be anything.
   int status() const {
     const auto any = [this](auto predicate) {
       return std::any_of(places_.begin(), places_.end(),
@@ -177,7 +177,7 @@ void add_check(Verb& root) {
   verb.option("--ca-file", arguments.ca_file, "FILE", "a PEM file of the authorities to trust");
   verb.number("--port", arguments.port, "PORT", 1, 65535, "the port that policy hosts listen on");
   verb.option("--timeout", arguments.timeout, "TIME", "the most time to spend on one domain");
-  verb.footer("Exit status: 0 nothing to correct, 1 something to correct, 2 could not find out.");
+  verb.footer("Exit status: 0 nothing to fix, 1 something to fix, 2 could not be determined.");
 }
 
 }  // namespace mtastsd::ctl

@@ -44,12 +44,12 @@ void add_doctor(Verb& root) {
   verb.flag("--json", arguments.json, "print one JSON object");
   verb.footer(
       "Reads main.cf and master.cf with postconf, asks mtastsd with postmap -q, and\n"
-      "changes nothing. Run it as root: only root can try what smtp(8) may do.\n\n"
+      "changes nothing. Run it as root, because only root can test what smtp(8) may do.\n\n"
       "Examples:\n"
       "  mtastsctl doctor\n"
       "  mtastsctl doctor --postfix-config /etc/postfix-out\n"
       "  mtastsctl doctor --json | jq '.findings[] | select(.severity == \"HIGH\")'\n\n"
-      "Exit status: 0 all is well, 1 something is wrong, 2 it could not be found out.");
+      "Exit status: 0 all is well, 1 something is wrong, 2 it could not be determined.");
 }
 
 }  // namespace mtastsd::ctl

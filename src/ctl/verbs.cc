@@ -98,7 +98,7 @@ void add_verbs(CLI::App& app, Verb::Run& run) {
       "  mtastsctl doctor                mistakes in the Postfix on this machine\n"
       "  mtastsctl cache list --failing  policies that cannot be refreshed\n"
       "  mtastsctl VERB --help           options of a verb, and more examples\n\n"
-      "Exit status: 0 good, 1 not good or not found, 2 could not find out.");
+      "Exit status: 0 good, 1 wrong or not found, 2 could not be determined.");
 }
 
 }  // namespace mtastsd::ctl

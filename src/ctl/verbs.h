@@ -2,7 +2,8 @@
 
 #include "verb.h"
 
-// The option table of mtastsctl. Help, completions and the manual page are held against it.
+// The options of mtastsctl. Help and completions are made from them, and the manual page is
+// compared with them.
 namespace mtastsd::ctl {
 
 // All of it; `run` is set to what carries out the verb that was given, and returns the exit

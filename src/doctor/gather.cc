@@ -19,7 +19,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kToolLimit{10000};
-// mtastsd answers this key, a parent's, at once and without a look-up.
+// This is a parent key, which mtastsd answers at once, without a lookup.
 constexpr char kKey[] = ".mtastsctl-doctor.invalid";
 // More tables than any list has; the rest is not asked.
 constexpr std::size_t kMaxTables = 32;

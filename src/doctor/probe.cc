@@ -152,9 +152,9 @@ Authorities look_at_ca_file(const std::string& path) {
     if (one == nullptr) break;
     ++(X509_cmp_current_time(X509_get0_notAfter(one.get())) < 0 ? found.expired : found.usable);
   }
-  // At its end OpenSSL looks for another certificate in vain; anything else is a broken one.
+  // At the end of the file, OpenSSL finds no further certificate. Any other reason is a broken one.
   if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
-    found.reason = "has something in it that is no certificate";
+    found.reason = "has something in it that is not a certificate";
   } else if (found.usable + found.expired == 0) {
     found.reason = "has no certificate in it";
   }

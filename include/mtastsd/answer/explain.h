@@ -21,13 +21,13 @@ struct Explanation {
   bool map_known = true;  // false: it is not configured, and answered as kDefaultMap
   postfix::Profile profile;
   std::optional<DomainName> domain;  // none: the key names no domain that can have a policy
-  cache::EntryPtr entry;             // what is known of the domain; null: nothing
+  cache::EntryPtr entry;             // what is cached about the domain, or null
   resolver::Standing standing = resolver::Standing::Unknown;
   std::string reply;       // empty while the standing is unknown
-  bool looked_up = false;  // the entry was found out for this explanation
+  bool looked_up = false;  // the entry was looked up for this explanation
 };
 
-// What map and key come to. A key without a policy domain has its reply already.
+// Explains a map and a key. If the key has no policy domain, the reply is already set.
 Explanation explain_key(const Profiles& profiles, std::string_view map, std::string_view key);
 
 // Adds what the entry, which is not null, says at `now`. `fresh`: it was fetched for this very

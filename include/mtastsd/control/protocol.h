@@ -56,7 +56,7 @@ struct Status {
   struct LookUps {
     std::uint64_t at_work = 0;  // domains being looked up or waiting for it
     std::uint64_t started = 0;
-    std::uint64_t joined = 0;  // queries that waited for a look-up already at work
+    std::uint64_t joined = 0;  // queries that waited for a lookup that was already in progress
     std::uint64_t txt_failures = 0;
     std::uint64_t fetches = 0;
     std::uint64_t fetch_failures = 0;

@@ -12,11 +12,11 @@ namespace mtastsd::doctor {
 std::string text_report(const Facts& facts, const std::vector<Finding>& findings,
                         const term::Terminal& terminal);
 
-// One JSON object, as contrib/schema/doctor.json has it.
+// Returns one JSON object, as described in contrib/schema/doctor.json.
 std::string json_report(const Facts& facts, const std::vector<Finding>& findings);
 
-// kGood, kNotFound when something is wrong (HIGH or MEDIUM), kTrouble when nothing is but something
-// could not be found out.
+// Returns kNotFound if something is wrong (HIGH or MEDIUM), otherwise kTrouble if something could
+// not be determined, and otherwise kGood.
 int exit_status(const std::vector<Finding>& findings);
 
 }  // namespace mtastsd::doctor

@@ -63,7 +63,7 @@ TEST(LookAtCaFile, SaysWhyThereIsNone) {
   std::string broken = kAlive;
   broken[broken.size() / 2] = '*';
   write(file, std::string(kAlive) + broken);
-  EXPECT_EQ(look_at_ca_file(file).reason, "has something in it that is no certificate");
+  EXPECT_EQ(look_at_ca_file(file).reason, "has something in it that is not a certificate");
 }
 
 TEST(LookAtCaPath, CountsHashedNamesAsTheChrootSeesThem) {
