@@ -71,7 +71,7 @@ Standing standing(const Entry& entry, WallTime now = kNow) {
 
 // --- judge ------------------------------------------------------------------------------------
 
-// RFC 8461 section 3.2 (C1): max_age seconds from the fetch, not one more.
+// RFC 8461 section 3.2: max_age seconds from the fetch, not one more.
 TEST(Judge, APolicyLivesUntilMaxAgeIsOver) {
   const Entry entry = cached("a", Seconds(0), Seconds(100));
   EXPECT_EQ(standing(entry, kNow + Seconds(99)), Standing::Enforced);
@@ -99,7 +99,7 @@ TEST(Judge, SaysForHowLongItStaysLikeThis) {
   }
 }
 
-// RFC 8461 section 5 (A2, A3).
+// RFC 8461 section 5.
 TEST(Judge, TestingAndNoneAreNotEnforced) {
   EXPECT_EQ(standing(cached("a", Seconds(0), Seconds(100), Mode::Testing)), Standing::NotEnforced);
   EXPECT_EQ(standing(cached("a", Seconds(0), Seconds(100), Mode::None)), Standing::NotEnforced);
@@ -138,7 +138,7 @@ TEST(AfterRecord, TheFirstRecordOfADomainIsFetched) {
   EXPECT_TRUE(after_record(std::nullopt, found("a"), false, kNow, kLimits).fetch);
 }
 
-// RFC 8461 section 5.1 (C4).
+// RFC 8461 section 5.1.
 TEST(AfterRecord, AnUnchangedIdIsNotFetchedAndLengthensNoLife) {
   const Entry before = cached("a", Seconds(500));
   const AfterRecord after = after_record(before, found("a"), false, kNow, kLimits);
@@ -162,7 +162,7 @@ TEST(AfterRecord, TheTtlIsTakenWithinTheRecheckBounds) {
   EXPECT_EQ(recheck(Seconds(86400)), kLimits.recheck_max);
 }
 
-// RFC 8461 section 3.3 (C2): neither absence nor failure of the record removes a policy.
+// RFC 8461 section 3.3: neither absence nor failure of the record removes a policy.
 TEST(AfterRecord, AValidPolicySurvivesWhateverDnsSays) {
   for (const Record& record : {no_record(), unusable(), dns_failed()}) {
     const AfterRecord after = after_record(cached("a", Seconds(500)), record, false, kNow, kLimits);
@@ -225,7 +225,7 @@ TEST(AfterRecord, AFailedLookUpIsForgottenInSeconds) {
   EXPECT_EQ(after.entry.recheck_at, kNow + kDnsFailureHold);
 }
 
-// RFC 8461 section 3.3 (F6).
+// RFC 8461 section 3.3.
 TEST(AfterRecord, AFailedFetchIsNotRepeatedForTheSameIdWithinFiveMinutes) {
   const AfterFetch failed = after_fetch(Entry{}, "a", bad(), kNow, kLimits, 0.0);
   const auto later = [&](const std::string& id, Seconds after) {
@@ -236,7 +236,7 @@ TEST(AfterRecord, AFailedFetchIsNotRepeatedForTheSameIdWithinFiveMinutes) {
   EXPECT_TRUE(later("b", Seconds(1)));  // a new id may go at once
 }
 
-// RFC 8461 section 10.2 (C5): a refresh fetches whatever the record says.
+// RFC 8461 section 10.2: a refresh fetches whatever the record says.
 TEST(AfterRecord, ARefreshFetchesAnUnchangedIdAMissingRecordAndOnDnsFailure) {
   const Entry before = cached("a", Seconds(80000));
   for (const Record& record : {found("a"), no_record(), unusable(), dns_failed()}) {
@@ -271,7 +271,7 @@ TEST(AfterFetch, AGoodFetchIsStoredUnderTheIdAndCountsFromNow) {
   EXPECT_FALSE(after.entry.failure);
 }
 
-// RFC 8461 section 3.3 (C2).
+// RFC 8461 section 3.3.
 TEST(AfterFetch, AFailedFetchKeepsAValidPolicy) {
   for (const FailureType type :
        {FailureType::FetchError, FailureType::PolicyInvalid, FailureType::WebpkiInvalid}) {
@@ -284,7 +284,7 @@ TEST(AfterFetch, AFailedFetchKeepsAValidPolicy) {
   }
 }
 
-// RFC 8461 section 5.1 (C3).
+// RFC 8461 section 5.1.
 TEST(AfterFetch, AFailedFetchWithoutAValidPolicyIsAsIfThereWereNone) {
   const Entry expired = cached("a", Seconds(200), Seconds(100));
   Entry before = after_record(expired, found("a"), false, kNow, kLimits).entry;
@@ -293,7 +293,7 @@ TEST(AfterFetch, AFailedFetchWithoutAValidPolicyIsAsIfThereWereNone) {
   EXPECT_EQ(standing(after.entry), Standing::NoPolicy);
 }
 
-// RFC 8461 section 8.3 (C8).
+// RFC 8461 section 8.3.
 TEST(AfterFetch, AFetchedNoneReplacesAnEnforcedPolicy) {
   const AfterFetch after =
       after_fetch(cached("a", Seconds(500)), "b", good(Mode::None), kNow, kLimits, 0.0);
@@ -353,7 +353,7 @@ TEST(AfterFetch, FailuresBackOffToAnHourForTheSameId) {
   EXPECT_EQ(entry.failure->retry_at, kNow + kLimits.retry_interval);
 }
 
-// RFC 8461 section 10.2 (C5): daily, and well before the end of a short life.
+// RFC 8461 section 10.2: daily, and well before the end of a short life.
 TEST(AfterFetch, TheNextRefreshIsDailyOrByHalfOfTheLife) {
   const auto refresh_after = [](Seconds max_age) {
     const auto outcome = good(Mode::Enforce, max_age);
@@ -365,7 +365,7 @@ TEST(AfterFetch, TheNextRefreshIsDailyOrByHalfOfTheLife) {
   EXPECT_EQ(refresh_after(Seconds(30)), Seconds(30));  // renewed by the query that needs it
 }
 
-// RFC 8461 section 10.2 (C6).
+// RFC 8461 section 10.2.
 TEST(AfterFetch, TheOperatorIsWarnedAtFirstAtHalfLifeAndDaily) {
   Entry entry = cached("a", Seconds(0), Seconds(1'000'000));
   const auto alarm_at = [&](std::int64_t seconds) {
