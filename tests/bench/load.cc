@@ -6,7 +6,7 @@
 //   paced   --rate R: requests fall due by a fixed schedule whether or not earlier ones were
 //           answered, and wait for a free connection if there is none; latency counts from the
 //           moment a request fell due, so a server that stops does not hide it
-//   once    --once: each key is asked once, over all connections; for look-ups
+//   once    --once: each key is asked once, over all connections; for lookups
 // Prints one line of JSON. CPU time is the server's (--pid), all threads, over the same span.
 //
 // Limits: a request that the socket does not take as a whole ends the run.

@@ -285,7 +285,7 @@ def both(lab, plan):
 
 
 def both_once(lab, plan, internet, seeded, keys, echo):
-    """Each server's hits alone and beside the same burst of look-ups in mtastsd."""
+    """Each server's hits alone and beside the same burst of lookups in mtastsd."""
     results = {}
     for which in ("daemon", "echo"):
         shutil.rmtree(lab.path("both"), ignore_errors=True)

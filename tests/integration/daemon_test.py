@@ -162,7 +162,7 @@ class DaemonTest(DaemonCase):
             self.assertEqual(mtastsd.ask("nothing.test"), "NOTFOUND ")
         self.assertEqual(lookups(), 1)
         sandbox.wait_for(lambda: mtastsd.ask("nothing.test") and lookups() == 2,
-                         "the second look-up")
+                         "the second lookup")
         self.assertGreater(time.monotonic() - began, 2)
 
     def test_many_clients_make_one_fetch(self):
@@ -389,7 +389,7 @@ class DaemonTest(DaemonCase):
         # The page is there now, but under the id whose fetch has failed.
         self.publish(domain, "mail.retry.test", dns=dns)
         self.web.apply()
-        sandbox.wait_for(lambda: checks(3), "two more look-ups of the record")
+        sandbox.wait_for(lambda: checks(3), "two more lookups of the record")
         self.assertEqual(mtastsd.ask(domain), "NOTFOUND ")
         self.assertEqual(self.web.requests(domain), [404])
         dns.set("_mta-sts." + domain, "TXT", "v=STSv1; id=2;")

@@ -161,7 +161,7 @@ void Model::asked_txt(std::size_t number) {
   const SteadyTime now = clock_.steady();
   if (now < domain.lookups.front() + kNoStorm && started_ < domain.lookups.front() &&
       stepped_ < domain.lookups.front()) {
-    violated(number, "five TXT look-ups within a second");
+    violated(number, "five TXT lookups within a second");
   }
   std::rotate(domain.lookups.begin(), domain.lookups.begin() + 1, domain.lookups.end());
   domain.lookups.back() = now;

@@ -84,7 +84,7 @@ class Model {
     bool dirty = false;
 
     TxtSeen txt;
-    std::optional<SteadyTime> fetch_owed;  // since a look-up that asks for one
+    std::optional<SteadyTime> fetch_owed;  // since a lookup that asks for one
     bool txt_unsteady = false;             // another id than the time before
     std::array<SteadyTime, 4> lookups{};   // the last, the oldest first
     SteadyTime good_fetch{};               // the last, whether or not it was committed

@@ -25,7 +25,7 @@ struct Policy {
 };
 using PolicyPtr = std::shared_ptr<const Policy>;
 
-// What a TXT look-up brought.
+// What a TXT lookup brought.
 struct TxtSeen {
   enum class Kind { Record, None, Failed } kind = Kind::Failed;
   std::string id;

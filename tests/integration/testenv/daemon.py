@@ -106,7 +106,7 @@ class Mtastsd:
                                       f"logs {pattern!r}", timeout)
 
     def checks(self, domain):
-        """How many look-ups of the domain ended without a new policy; log level debug."""
+        """How many lookups of the domain ended without a new policy; log level debug."""
         event = r'event=(policy_checked|no_policy|record_unusable|fetch_failed|txt_lookup_failed)'
         return len(re.findall(rf"{event} domain={re.escape(domain)} ", self.log()))
 
@@ -137,7 +137,7 @@ class Mtastsd:
 
     def _answers(self, address):
         try:
-            # A parent key: answered without a look-up.
+            # A parent key: answered without a lookup.
             return socketmap.ask(address, ".ready.test", timeout=2) == "NOTFOUND "
         except OSError:
             return False

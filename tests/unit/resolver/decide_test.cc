@@ -219,7 +219,7 @@ TEST(AfterRecord, AnAbsenceHoldsForItsNegativeTtlWithinBounds) {
   EXPECT_EQ(holds(no_record(Seconds(999999))), kLimits.negative_max);
 }
 
-// A failed look-up is no absence: it holds for seconds.
+// A failed lookup is no absence: it holds for seconds.
 TEST(AfterRecord, AFailedLookUpIsForgottenInSeconds) {
   const AfterRecord after = after_record(std::nullopt, dns_failed(), false, kNow, kLimits);
   EXPECT_EQ(after.entry.recheck_at, kNow + kDnsFailureHold);
