@@ -197,8 +197,8 @@ TEST(Report, CannotTellIsNotAbsent) {
   const Report report(std::move(facts));
   const std::string text = report.text(false);
   std::size_t said = 0;
-  for (auto at = text.find("unknown: SERVFAIL"); at != std::string::npos;
-       at = text.find("unknown: SERVFAIL", at + 1)) {
+  for (auto at = text.find(" unknown: SERVFAIL"); at != std::string::npos;
+       at = text.find(" unknown: SERVFAIL", at + 1)) {
     ++said;
   }
   EXPECT_EQ(said, 5U) << text;

@@ -185,7 +185,7 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
        R"(mtastsd.toml:2: socketmap.listen = "inet:127.0.0.1:70000": the port "70000" must be a )"
        R"(number up to 65535)"},
       {"[dns]\nservers = [\"127.0.0.1\", \"dns.example\"]\n",
-       R"(mtastsd.toml:2: dns.servers = "dns.example": must be an IP address, with a port if it is )"
+       R"(mtastsd.toml:2: dns.servers = "dns.example": must be an IP address, with a port from 1 to 65535 if it is )"
        R"(not 53: "192.0.2.53", "127.0.0.1:5353", "[2001:db8::53]:53")"},
       {"[dns]\nresolv_conf = \"resolv.conf\"\n",
        R"(mtastsd.toml:2: dns.resolv_conf = "resolv.conf": must be an absolute path)"},
