@@ -21,7 +21,9 @@ bool is_local_v4(const unsigned char* b) {
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size() || port == 0) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || port == 0) {
+    return std::nullopt;
+  }
   return port;
 }
 
@@ -93,7 +95,9 @@ std::optional<IpEndpoint> IpEndpoint::parse(std::string_view text, std::uint16_t
   const bool bracketed = text.starts_with('[');
   if (bracketed) {
     const std::size_t close = text.find(']');
-    if (close == std::string_view::npos) return std::nullopt;
+    if (close == std::string_view::npos) {
+      return std::nullopt;
+    }
     address = text.substr(1, close - 1);
     colon_and_port = text.substr(close + 1);
   } else if (const std::size_t colon = text.find(':');
@@ -106,7 +110,9 @@ std::optional<IpEndpoint> IpEndpoint::parse(std::string_view text, std::uint16_t
     port = colon_and_port.front() == ':' ? parse_port(colon_and_port.substr(1)) : std::nullopt;
   }
   const auto parsed = IpAddress::parse(address);
-  if (!parsed || !port || (bracketed && !parsed->is_v6())) return std::nullopt;
+  if (!parsed || !port || (bracketed && !parsed->is_v6())) {
+    return std::nullopt;
+  }
   return IpEndpoint{*parsed, *port};
 }
 

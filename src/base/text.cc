@@ -47,7 +47,9 @@ std::uint32_t code_point(std::string_view character) {
 }
 
 bool is_printable(std::string_view character) {
-  if (character.size() == 1) return !is_control(character[0]);
+  if (character.size() == 1) {
+    return !is_control(character[0]);
+  }
   const std::uint32_t code = code_point(character);
   return std::none_of(kUnprintable.begin(), kUnprintable.end(), [code](const Range& range) {
     return code >= range.first && code <= range.last;
@@ -68,7 +70,9 @@ std::string escaped(std::string_view text, std::size_t limit, bool quoted) {
     const std::size_t plain = std::min(plain_size(text), limit - out.size());
     out += text.substr(0, plain);
     text.remove_prefix(plain);
-    if (text.empty()) break;
+    if (text.empty()) {
+      break;
+    }
     const auto [bytes, printable] = take_character(text);
     const std::size_t before = out.size();
     if (!printable) {
@@ -77,7 +81,9 @@ std::string escaped(std::string_view text, std::size_t limit, bool quoted) {
         append_hex(out, byte);
       }
     } else {
-      if (quoted && (bytes == "\"" || bytes == "\\")) out += '\\';
+      if (quoted && (bytes == "\"" || bytes == "\\")) {
+        out += '\\';
+      }
       out += bytes;
     }
     if (out.size() > limit) {
@@ -106,10 +112,14 @@ std::string in_quotes(std::string_view text, std::size_t limit) {
 }
 
 std::string_view cut_bytes(std::string_view text, std::size_t limit) {
-  if (text.size() <= limit) return text;
+  if (text.size() <= limit) {
+    return text;
+  }
   constexpr std::size_t kLongestCharacter = 4;
   std::size_t start = limit;
-  while (start > 0 && limit - start < kLongestCharacter && is_continuation(text[start])) --start;
+  while (start > 0 && limit - start < kLongestCharacter && is_continuation(text[start])) {
+    --start;
+  }
   const std::size_t size = character_size(text.substr(start));
   return text.substr(0, start + size > limit ? start : limit);
 }
@@ -122,7 +132,9 @@ void append_hex(std::string& out, char byte) {
 
 std::string hex(std::string_view bytes) {
   std::string out;
-  for (const char byte : bytes) append_hex(out, byte);
+  for (const char byte : bytes) {
+    append_hex(out, byte);
+  }
   return out;
 }
 
@@ -149,7 +161,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates) {
-  if (word.size() > kMaxMistyped) return std::nullopt;
+  if (word.size() > kMaxMistyped) {
+    return std::nullopt;
+  }
   // A third of the letters may be wrong, but one always and more than three never.
   std::size_t best = std::clamp<std::size_t>(word.size() / 3, 1, 3) + 1;
   std::optional<std::string> found;

@@ -70,9 +70,13 @@ std::string timestamp(WallTime time) {
 
 std::optional<WallTime> parse_timestamp(std::string_view text) {
   constexpr std::string_view kForm = "0000-00-00T00:00:00Z";
-  if (text.size() != kForm.size()) return std::nullopt;
+  if (text.size() != kForm.size()) {
+    return std::nullopt;
+  }
   for (std::size_t i = 0; i < kForm.size(); ++i) {
-    if (kForm[i] == '0' ? !is_digit(text[i]) : text[i] != kForm[i]) return std::nullopt;
+    if (kForm[i] == '0' ? !is_digit(text[i]) : text[i] != kForm[i]) {
+      return std::nullopt;
+    }
   }
   const auto number = [text](std::size_t at, std::size_t size) {
     int value = 0;
@@ -83,7 +87,9 @@ std::optional<WallTime> parse_timestamp(std::string_view text) {
   const int hour = number(11, 2);
   const int minute = number(14, 2);
   const int second = number(17, 2);
-  if (!day.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  if (!day.ok() || hour > 23 || minute > 59 || second > 59) {
+    return std::nullopt;
+  }
   return sys_days(day) + std::chrono::hours(hour) + std::chrono::minutes(minute) + Seconds(second);
 }
 
@@ -94,7 +100,9 @@ std::string day_text(WallTime time) {
 }
 
 std::string date_text(WallTime time) {
-  if (time == WallTime{}) return "never";
+  if (time == WallTime{}) {
+    return "never";
+  }
   std::string text;
   append_day(text, time);
   text += ' ';
@@ -115,8 +123,12 @@ std::string span_text(Seconds span) {
 }
 
 std::string relative_text(WallTime time, WallTime now) {
-  if (time == WallTime{}) return "never";
-  if (time == now) return "now";
+  if (time == WallTime{}) {
+    return "never";
+  }
+  if (time == now) {
+    return "now";
+  }
   return time > now ? "in " + span_text(time - now) : span_text(now - time) + " ago";
 }
 
@@ -127,7 +139,9 @@ std::string duration_text(Seconds duration) {
   };
   for (const Unit& unit : kUnits) {
     const bool whole = duration >= unit.size && duration % unit.size == Seconds(0);
-    if (whole && (unit.size > Seconds(1) || duration < days(2))) return in(unit);
+    if (whole && (unit.size > Seconds(1) || duration < days(2))) {
+      return in(unit);
+    }
   }
   return duration < days(2) ? in(kUnits.back()) : "about " + in(kUnits.front());
 }

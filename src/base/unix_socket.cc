@@ -5,7 +5,9 @@
 namespace mtastsd {
 
 std::optional<UnixAddress> UnixAddress::of(std::string_view path) {
-  if (path.empty() || path.size() > kMaxUnixPath) return std::nullopt;
+  if (path.empty() || path.size() > kMaxUnixPath) {
+    return std::nullopt;
+  }
   UnixAddress result;
   result.address.sun_family = AF_UNIX;
   path.copy(result.address.sun_path, path.size());
@@ -20,7 +22,9 @@ Fd connect_unix(std::string_view path, int type) {
     return Fd();
   }
   Fd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
-  if (fd && ::connect(fd.get(), address->get(), address->size) != 0) fd.reset();
+  if (fd && ::connect(fd.get(), address->get(), address->size) != 0) {
+    fd.reset();
+  }
   return fd;
 }
 

@@ -52,8 +52,12 @@ Json records_json(const TextRecords& text) {
 Json addresses_json(const AddressRecords& found) {
   Json v4 = Json::array();
   Json v6 = Json::array();
-  for (const IpAddress& address : found.v4) v4.push_back(address.str());
-  for (const IpAddress& address : found.v6) v6.push_back(address.str());
+  for (const IpAddress& address : found.v4) {
+    v4.push_back(address.str());
+  }
+  for (const IpAddress& address : found.v6) {
+    v6.push_back(address.str());
+  }
   return {{"v4", v4}, {"v6", v6}, {"alias_chain", found.chain}};
 }
 
@@ -165,7 +169,9 @@ Json policy_json(const Analysis& analysis) {
   }
   Json patterns = Json::array();
   if (analysis.policy) {
-    for (const auto& pattern : analysis.policy->mx) patterns.push_back(pattern.str());
+    for (const auto& pattern : analysis.policy->mx) {
+      patterns.push_back(pattern.str());
+    }
   }
   return {{"valid", analysis.policy.has_value()},
           {"mode", analysis.policy ? Json(to_string(analysis.policy->mode)) : Json(nullptr)},
@@ -216,7 +222,9 @@ Json mx_json(const MxHost& host, const Report& report) {
 
 Json mail_json(const MailServers& mail, const Report& report) {
   Json hosts = Json::array();
-  for (const MxHost& host : mail.hosts) hosts.push_back(mx_json(host, report));
+  for (const MxHost& host : mail.hosts) {
+    hosts.push_back(mx_json(host, report));
+  }
   return {{"hosts", hosts},
           {"left_out", mail.left_out},
           {"null_mx", mail.null_mx},

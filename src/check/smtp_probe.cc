@@ -88,7 +88,9 @@ class SmtpProbe::Impl {
         callback_(std::move(callback)),
         deadline_(loop.make_timer([this] { on_deadline(); })),
         connect_timer_(loop.make_timer([this] {
-          if (state_ == State::Connecting) note_connect_error(ETIMEDOUT);
+          if (state_ == State::Connecting) {
+            note_connect_error(ETIMEDOUT);
+          }
           next_address();
         })) {
     auto& addresses = target_.addresses;

@@ -23,9 +23,13 @@ std::string reason(int error) {
 Result<std::string, std::string> read_file(const std::string& path) {
   // Without O_NONBLOCK, a pipe without a writer would block the start for ever.
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd) return failure("cannot be opened: " + reason(errno));
+  if (!fd) {
+    return failure("cannot be opened: " + reason(errno));
+  }
   struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return failure("cannot be read: " + reason(errno));
+  if (::fstat(fd.get(), &info) != 0) {
+    return failure("cannot be read: " + reason(errno));
+  }
   if (S_ISDIR(info.st_mode)) {
     return failure(std::string("is a directory; name the configuration file in it"));
   }
@@ -37,7 +41,9 @@ Result<std::string, std::string> read_file(const std::string& path) {
   std::array<char, 16384> buffer;
   while (text.size() <= kMaxFileBytes) {
     const ssize_t size = ::read(fd.get(), buffer.data(), buffer.size());
-    if (size == 0) return text;
+    if (size == 0) {
+      return text;
+    }
     if (size > 0) {
       text.append(buffer.data(), static_cast<std::size_t>(size));
     } else if (errno != EINTR) {
@@ -64,7 +70,9 @@ Config defaults() {
 
 Result<Config, ConfigError> load(const std::string& path) {
   const auto text = read_file(path);
-  if (!text) return failure(ConfigError{path + ": " + text.error()});
+  if (!text) {
+    return failure(ConfigError{path + ": " + text.error()});
+  }
   return parse(*text, path);
 }
 
@@ -74,7 +82,9 @@ Result<Config, ConfigError> load_or_defaults(std::string& path) {
       (::access(kDefaultFile, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))) {
     path = kDefaultFile;
   }
-  if (path.empty()) return defaults();
+  if (path.empty()) {
+    return defaults();
+  }
   return load(path);
 }
 

@@ -27,11 +27,15 @@ void read_listen(Value& value, Config& config) {
   std::vector<ListenAddress> listen;
   const auto add = [&](const std::string& text) -> std::optional<std::string> {
     auto address = parse_listen(text);
-    if (!address) return address.error();
+    if (!address) {
+      return address.error();
+    }
     const bool twice = std::any_of(listen.begin(), listen.end(), [&](const ListenAddress& other) {
       return same_place(*address, other);
     });
-    if (twice) return "is listed twice";
+    if (twice) {
+      return "is listed twice";
+    }
     listen.push_back(std::move(*address));
     return std::nullopt;
   };
@@ -45,7 +49,9 @@ void read_listen(Value& value, Config& config) {
 void read_servers(Value& value, Config& config) {
   config.dns.servers.clear();
   value.items_with("127.0.0.1", [&](const std::string& text) -> std::optional<std::string> {
-    if (auto checked = check_dns_server(text); !checked) return checked.error();
+    if (auto checked = check_dns_server(text); !checked) {
+      return checked.error();
+    }
     config.dns.servers.push_back(text);
     return std::nullopt;
   });
@@ -54,7 +60,9 @@ void read_servers(Value& value, Config& config) {
 void read_socket_mode(Value& value, Config& config) {
   value.text_with("0660", [&](const std::string& text) -> std::optional<std::string> {
     const auto mode = parse_socket_mode(text);
-    if (!mode) return mode.error();
+    if (!mode) {
+      return mode.error();
+    }
     config.socketmap.socket_mode = *mode;
     return std::nullopt;
   });
@@ -63,7 +71,9 @@ void read_socket_mode(Value& value, Config& config) {
 void read_proxy(Value& value, Config& config) {
   value.secret_with("http://proxy:3128",
                     [&](const std::string& text) -> std::optional<std::string> {
-                      if (auto checked = check_proxy(text); !checked) return checked.error();
+                      if (auto checked = check_proxy(text); !checked) {
+                        return checked.error();
+                      }
                       config.https.proxy = text;
                       return std::nullopt;
                     });
@@ -182,7 +192,9 @@ struct MapKey {
 void read_postfix_version(Value& value, postfix::Profile& profile) {
   value.text_with("3.7", [&](const std::string& text) -> std::optional<std::string> {
     auto found = postfix::profile_for_postfix(text);
-    if (!found) return "must be a Postfix version, \"2.10\" or later, for example \"3.7\"";
+    if (!found) {
+      return "must be a Postfix version, \"2.10\" or later, for example \"3.7\"";
+    }
     found->enforce_testing = profile.enforce_testing;
     profile = *found;
     return std::nullopt;
@@ -203,7 +215,9 @@ constexpr std::string_view kMaps = "maps";
 std::vector<std::string> section_names() {
   std::vector<std::string> names = {std::string(kMaps)};
   for (const Key& key : keys()) {
-    if (names.back() != key.section) names.emplace_back(key.section);
+    if (names.back() != key.section) {
+      names.emplace_back(key.section);
+    }
   }
   return names;
 }
@@ -211,7 +225,9 @@ std::vector<std::string> section_names() {
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
                          std::string_view open, std::string_view close) {
   const auto found = nearest(word, candidates);
-  if (!found) return "";
+  if (!found) {
+    return "";
+  }
   return "; did you mean " + std::string(open) + *found + std::string(close) + "?";
 }
 
@@ -234,7 +250,9 @@ class Reader {
         }
       }
     }
-    if (errors_.empty()) check_contradictions();
+    if (errors_.empty()) {
+      check_contradictions();
+    }
   }
 
  private:
@@ -246,7 +264,9 @@ class Reader {
   // Returns the node as a table, or adds an error that says how to write its section.
   const toml::table* as_section(const toml::key& key, const toml::node& node,
                                 const std::string& section) {
-    if (const toml::table* table = node.as_table()) return table;
+    if (const toml::table* table = node.as_table()) {
+      return table;
+    }
     const std::string header = section == kMaps ? "maps.NAME" : section;
     errors_.add(
         line_of(key, node),
@@ -270,7 +290,9 @@ class Reader {
   static std::string home_of(std::string_view name, std::string_view lead) {
     std::string homes;
     for (const Key& key : keys()) {
-      if (key.name != name) continue;
+      if (key.name != name) {
+        continue;
+      }
       homes += (homes.empty() ? "[" : " or [") + std::string(key.section) + "]";
     }
     return homes.empty() ? "" : std::string(lead) + homes;
@@ -279,7 +301,9 @@ class Reader {
   void read_section(const std::string& section, const toml::table& table) {
     std::vector<std::string> names;
     for (const Key& key : keys()) {
-      if (key.section == section) names.emplace_back(key.name);
+      if (key.section == section) {
+        names.emplace_back(key.name);
+      }
     }
     for (const auto& [key, node] : table) {
       const std::string_view name = key.str();
@@ -288,7 +312,9 @@ class Reader {
       });
       if (row == keys().end()) {
         std::string hint = did_you_mean(name, names, "\"", "\"");
-        if (hint.empty()) hint = home_of(name, "; there is one in ");
+        if (hint.empty()) {
+          hint = home_of(name, "; there is one in ");
+        }
         errors_.add(line_of(key, node),
                     "unknown key " + in_quotes(name) + " in [" + section + "]" + hint);
         continue;
@@ -315,7 +341,9 @@ class Reader {
   void read_map(const std::string& map, const toml::table& table) {
     postfix::Profile& profile = config_.maps[map];
     std::vector<std::string> names;
-    for (const MapKey& key : map_keys()) names.emplace_back(key.name);
+    for (const MapKey& key : map_keys()) {
+      names.emplace_back(key.name);
+    }
     for (const auto& [key, node] : table) {
       const std::string_view name = key.str();
       const auto row =
@@ -341,7 +369,9 @@ class Reader {
 
   void check_order(const std::string& low_name, Seconds low, const std::string& high_name,
                    Seconds high) {
-    if (low <= high) return;
+    if (low <= high) {
+      return;
+    }
     errors_.add(std::max(lines_[low_name], lines_[high_name]),
                 described(low_name, low) + " must not be more than " + described(high_name, high));
   }
@@ -362,14 +392,18 @@ std::vector<KnownKey> known_keys() {
   for (const Key& key : keys()) {
     known.push_back({full_name(key), key.agree != nullptr});
   }
-  for (const MapKey& key : map_keys()) known.push_back({"maps.NAME." + std::string(key.name)});
+  for (const MapKey& key : map_keys()) {
+    known.push_back({"maps.NAME." + std::string(key.name)});
+  }
   return known;
 }
 
 std::vector<std::string> settings_that_need_restart(const Config& running, const Config& next) {
   std::vector<std::string> settings;
   for (const Key& key : keys()) {
-    if (key.agree != nullptr && !key.agree(running, next)) settings.push_back(full_name(key));
+    if (key.agree != nullptr && !key.agree(running, next)) {
+      settings.push_back(full_name(key));
+    }
   }
   return settings;
 }
@@ -383,7 +417,9 @@ Result<Config, ConfigError> parse(const std::string& text, const std::string& na
   } catch (const toml::parse_error& error) {
     errors.add(error.source().begin.line, "not valid TOML: " + printable(error.description()));
   }
-  if (!errors.empty()) return failure(ConfigError{errors.joined(name)});
+  if (!errors.empty()) {
+    return failure(ConfigError{errors.joined(name)});
+  }
   return config;
 }
 

@@ -8,7 +8,9 @@ namespace {
 
 std::string range_error(const std::string& min, const std::string& max, std::string_view why) {
   std::string text = "must be between " + min + " and " + max;
-  if (!why.empty()) text += ", " + std::string(why);
+  if (!why.empty()) {
+    text += ", " + std::string(why);
+  }
   return text;
 }
 
@@ -29,7 +31,9 @@ std::string Errors::joined(const std::string& name) const {
                    [](const Error& a, const Error& b) { return a.line < b.line; });
   std::string text;
   for (const Error& error : sorted) {
-    if (!text.empty()) text += '\n';
+    if (!text.empty()) {
+      text += '\n';
+    }
     text += name + ":" + std::to_string(error.line) + ": " + error.sentence;
   }
   return text;
@@ -37,9 +41,15 @@ std::string Errors::joined(const std::string& name) const {
 
 // Shows the value if its text is certain. That of a float is not: 3.10 would be shown as 3.1.
 std::string Value::shown() const {
-  if (const auto* text = node_.as_string()) return " = " + in_quotes(text->get());
-  if (const auto* number = node_.as_integer()) return " = " + std::to_string(number->get());
-  if (const auto* flag = node_.as_boolean()) return flag->get() ? " = true" : " = false";
+  if (const auto* text = node_.as_string()) {
+    return " = " + in_quotes(text->get());
+  }
+  if (const auto* number = node_.as_integer()) {
+    return " = " + std::to_string(number->get());
+  }
+  if (const auto* flag = node_.as_boolean()) {
+    return flag->get() ? " = true" : " = false";
+  }
   return "";
 }
 
@@ -82,7 +92,9 @@ void Value::items_with(std::string_view example, const ReadText& read) {
     read_text(node_, example, false, read);
     return;
   }
-  for (const toml::node& item : *items) read_text(item, example, false, read);
+  for (const toml::node& item : *items) {
+    read_text(item, example, false, read);
+  }
 }
 
 void Value::text(std::string& target) {
@@ -106,7 +118,9 @@ void Value::duration(Milliseconds& target, Milliseconds min, Milliseconds max,
                      std::string_view why) {
   text_with(format_duration(target), [&](const std::string& text) -> std::optional<std::string> {
     const auto value = parse_duration(text);
-    if (!value) return value.error();
+    if (!value) {
+      return value.error();
+    }
     if (*value < min || *value > max) {
       return range_error(format_duration(min), format_duration(max), why);
     }
@@ -118,11 +132,15 @@ void Value::duration(Milliseconds& target, Milliseconds min, Milliseconds max,
 void Value::duration(Seconds& target, Seconds min, Seconds max) {
   text_with(format_duration(target), [&](const std::string& text) -> std::optional<std::string> {
     const auto value = parse_duration(text);
-    if (!value) return value.error();
+    if (!value) {
+      return value.error();
+    }
     if (*value < min || *value > max) {
       return range_error(format_duration(min), format_duration(max), {});
     }
-    if (*value % Seconds(1) != Milliseconds(0)) return "must be a whole number of seconds";
+    if (*value % Seconds(1) != Milliseconds(0)) {
+      return "must be a whole number of seconds";
+    }
     target = std::chrono::duration_cast<Seconds>(*value);
     return std::nullopt;
   });
@@ -131,8 +149,12 @@ void Value::duration(Seconds& target, Seconds min, Seconds max) {
 void Value::size(std::size_t& target, std::size_t min, std::size_t max) {
   text_with(format_size(target), [&](const std::string& text) -> std::optional<std::string> {
     const auto value = parse_size(text);
-    if (!value) return value.error();
-    if (*value < min || *value > max) return range_error(format_size(min), format_size(max), {});
+    if (!value) {
+      return value.error();
+    }
+    if (*value < min || *value > max) {
+      return range_error(format_size(min), format_size(max), {});
+    }
     target = *value;
     return std::nullopt;
   });

@@ -50,7 +50,9 @@ class Value {
   void size(std::size_t& target, std::size_t min, std::size_t max);
   template <std::integral T>
   void number(T& target, std::int64_t min, std::int64_t max) {
-    if (const auto value = whole_number(min, max)) target = static_cast<T>(*value);
+    if (const auto value = whole_number(min, max)) {
+      target = static_cast<T>(*value);
+    }
   }
 
   // Text that `read` reads. `read` returns what is wrong with it, or nullopt.

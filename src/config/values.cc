@@ -64,7 +64,9 @@ Result<std::uint64_t, std::string> parse_quantity(std::string_view text,
   const std::string_view name = text.substr(digits.size());
   const std::string noun(quantity.noun);
   const std::string example = in_quotes(quantity.example);
-  if (digits.empty()) return failure("is not a " + noun + "; write for example " + example);
+  if (digits.empty()) {
+    return failure("is not a " + noun + "; write for example " + example);
+  }
   if (name.empty()) {
     const std::string same(digits.substr(0, 20));
     return failure("a " + noun + " needs a unit, for example " +
@@ -77,7 +79,9 @@ Result<std::uint64_t, std::string> parse_quantity(std::string_view text,
                    std::string(quantity.units) + "), for example " + example);
   }
   const auto number = parse_number(digits, limit / unit->factor);
-  if (!number) return failure(std::string("is too large"));
+  if (!number) {
+    return failure(std::string("is too large"));
+  }
   return *number * unit->factor;
 }
 
@@ -87,17 +91,25 @@ std::string format_quantity(std::uint64_t value, const std::array<Unit, N>& unit
                             std::size_t first) {
   const Unit* best = &units[0];
   for (std::size_t i = first; i < N; ++i) {
-    if (value >= units[i].factor && value % units[i].factor == 0) best = &units[i];
+    if (value >= units[i].factor && value % units[i].factor == 0) {
+      best = &units[i];
+    }
   }
   return std::to_string(value / best->factor) + std::string(best->name);
 }
 
 bool is_host_name(std::string_view host) {
-  if (host.empty() || host.size() > kMaxHostName || host.front() == '.') return false;
-  if (host.find("..") != std::string_view::npos) return false;
+  if (host.empty() || host.size() > kMaxHostName || host.front() == '.') {
+    return false;
+  }
+  if (host.find("..") != std::string_view::npos) {
+    return false;
+  }
   // A last label of digits is a mistyped IPv4 address and never a name.
   const std::string_view last = host.substr(host.rfind('.') + 1);
-  if (all_digits(last)) return false;
+  if (all_digits(last)) {
+    return false;
+  }
   return std::all_of(host.begin(), host.end(),
                      [](char c) { return is_alnum(c) || c == '-' || c == '.' || c == '_'; });
 }
@@ -118,14 +130,20 @@ struct HostPort {
 std::optional<HostPort> split(std::string_view text) {
   if (text.starts_with('[')) {
     const auto close = text.find(']');
-    if (close == std::string_view::npos) return std::nullopt;
+    if (close == std::string_view::npos) {
+      return std::nullopt;
+    }
     const std::string_view rest = text.substr(close + 1);
-    if (!rest.empty() && rest.front() != ':') return std::nullopt;
+    if (!rest.empty() && rest.front() != ':') {
+      return std::nullopt;
+    }
     return HostPort{text.substr(1, close - 1), rest.empty() ? rest : rest.substr(1), true,
                     !rest.empty()};
   }
   const auto colon = text.rfind(':');
-  if (colon == std::string_view::npos) return HostPort{text, {}, false, false};
+  if (colon == std::string_view::npos) {
+    return HostPort{text, {}, false, false};
+  }
   return HostPort{text.substr(0, colon), text.substr(colon + 1), false, true};
 }
 
@@ -151,7 +169,9 @@ Result<ListenAddress, std::string> parse_inet(std::string_view text) {
                        : in_quotes(parts->host) + " is neither an IP address nor a host name");
   }
   const auto port = parse_number(parts->port, 65535);
-  if (!port) return failure("the port " + in_quotes(parts->port) + " must be a number up to 65535");
+  if (!port) {
+    return failure("the port " + in_quotes(parts->port) + " must be a number up to 65535");
+  }
   ListenAddress address;
   address.kind = ListenAddress::Kind::Inet;
   address.host = std::string(parts->host);
@@ -164,7 +184,9 @@ Result<ListenAddress, std::string> parse_unix(std::string_view path) {
     return failure(
         std::string("the path must be absolute, for example \"unix:/run/mtastsd/socketmap\""));
   }
-  if (path.ends_with('/')) return failure(std::string("the path must name a socket"));
+  if (path.ends_with('/')) {
+    return failure(std::string("the path must name a socket"));
+  }
   if (path.size() > kMaxUnixPath) {
     return failure("the path has " + std::to_string(path.size()) +
                    " bytes, and the path of a unix socket can have at most " +
@@ -196,37 +218,53 @@ Result<std::size_t, std::string> parse_size(std::string_view text) {
 Result<ListenAddress, std::string> parse_listen(std::string_view text) {
   constexpr std::string_view kInet = "inet:";
   constexpr std::string_view kUnix = "unix:";
-  if (text.starts_with(kInet)) return parse_inet(text.substr(kInet.size()));
-  if (text.starts_with(kUnix)) return parse_unix(text.substr(kUnix.size()));
+  if (text.starts_with(kInet)) {
+    return parse_inet(text.substr(kInet.size()));
+  }
+  if (text.starts_with(kUnix)) {
+    return parse_unix(text.substr(kUnix.size()));
+  }
   return failure(
       std::string("must be \"inet:HOST:PORT\" or \"unix:/absolute/path\", for example "
                   "\"inet:127.0.0.1:8461\""));
 }
 
 std::string ListenAddress::str() const {
-  if (kind == Kind::Unix) return "unix:" + path;
+  if (kind == Kind::Unix) {
+    return "unix:" + path;
+  }
   const bool v6 = host.find(':') != std::string::npos;
   return "inet:" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
 bool same_place(const ListenAddress& a, const ListenAddress& b) {
-  if (a.kind != b.kind) return false;
-  if (a.kind == ListenAddress::Kind::Unix) return a.path == b.path;
+  if (a.kind != b.kind) {
+    return false;
+  }
+  if (a.kind == ListenAddress::Kind::Unix) {
+    return a.path == b.path;
+  }
   // With port 0 each gets a port of its own.
-  if (a.port != b.port || a.port == 0) return false;
+  if (a.port != b.port || a.port == 0) {
+    return false;
+  }
   const auto left = IpAddress::parse(a.host);
   return a.host == b.host || (left && left == IpAddress::parse(b.host));
 }
 
 Check check_dns_server(std::string_view text) {
-  if (IpEndpoint::parse(text, kDnsPort)) return {};
+  if (IpEndpoint::parse(text, kDnsPort)) {
+    return {};
+  }
   return failure(
       std::string("must be an IP address, with a port from 1 to 65535 if it is not 53: "
                   "\"192.0.2.53\", \"127.0.0.1:5353\", \"[2001:db8::53]:53\""));
 }
 
 Check check_proxy(std::string_view text) {
-  if (text.empty()) return {};
+  if (text.empty()) {
+    return {};
+  }
   // TLS to the proxy itself is not supported, because the rules for the policy host's certificate
   // would then apply to the proxy's too. The fetch through the proxy is TLS from end to end anyway.
   constexpr std::string_view kScheme = "http://";
@@ -234,7 +272,9 @@ Check check_proxy(std::string_view text) {
     return failure(std::string("must be a URL that begins with \"http://\""));
   }
   std::string_view authority = text.substr(kScheme.size());
-  if (authority.ends_with('/')) authority.remove_suffix(1);
+  if (authority.ends_with('/')) {
+    authority.remove_suffix(1);
+  }
   if (authority.find_first_of("/?# \t") != std::string_view::npos) {
     return failure(std::string("must end after host and port, for example \"http://proxy:3128\""));
   }

@@ -44,7 +44,9 @@ constexpr std::array<std::pair<NoPolicyReason, std::string_view>, 4> kReasons = 
 
 json reason_json(NoPolicyReason reason) {
   for (const auto& [known, name] : kReasons) {
-    if (known == reason) return name;
+    if (known == reason) {
+      return name;
+    }
   }
   return nullptr;
 }
@@ -52,7 +54,9 @@ json reason_json(NoPolicyReason reason) {
 NoPolicyReason read_reason(const json& object) {
   const auto text = read_text(object, "no_policy_reason");
   for (const auto& [reason, name] : kReasons) {
-    if (text == name) return reason;
+    if (text == name) {
+      return reason;
+    }
   }
   return NoPolicyReason::None;
 }

@@ -56,7 +56,9 @@ constexpr Names<Error::Problem, 4> names_of(Error::Problem /*tag*/) {
 template <typename Enum>
 std::string_view name_of(Enum value) {
   for (const auto& [known, name] : names_of(Enum{})) {
-    if (known == value) return name;
+    if (known == value) {
+      return name;
+    }
   }
   return "";
 }
@@ -64,7 +66,9 @@ std::string_view name_of(Enum value) {
 template <typename Enum>
 Enum named(std::string_view text) {
   for (const auto& [value, name] : names_of(Enum{})) {
-    if (name == text) return value;
+    if (name == text) {
+      return value;
+    }
   }
   throw std::invalid_argument("unknown word " + std::string(text));
 }
@@ -85,7 +89,9 @@ std::string from_base64(std::string_view text) {
   const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
                                    reinterpret_cast<const unsigned char*>(text.data()),
                                    static_cast<int>(text.size()));
-  if (size < 0) throw std::invalid_argument("not base64");
+  if (size < 0) {
+    throw std::invalid_argument("not base64");
+  }
   const auto padding = static_cast<std::size_t>(text.ends_with("==") ? 2 : text.ends_with('='));
   bytes.resize(static_cast<std::size_t>(size) - padding);
   return bytes;
@@ -136,7 +142,9 @@ class Writer {
   template <typename T>
   static json written(const std::vector<T>& values) {
     json array = json::array();
-    for (const T& value : values) array.push_back(written(value));
+    for (const T& value : values) {
+      array.push_back(written(value));
+    }
     return array;
   }
 
@@ -179,7 +187,9 @@ class Reader {
     value = failure_type_named(from.get_ref<const std::string&>());
   }
   static void read(const json& from, cache::EntryPtr& value) {
-    if (from.is_null()) return;
+    if (from.is_null()) {
+      return;
+    }
     auto entry = cache::decode_entry(from_base64(from.get_ref<const std::string&>()));
     if (!entry) {
       throw std::invalid_argument("the record is " + std::string(to_string(entry.error())));
@@ -195,11 +205,15 @@ class Reader {
   }
   template <typename T>
   static void read(const json& from, std::optional<T>& value) {
-    if (!from.is_null()) read(from, value.emplace());
+    if (!from.is_null()) {
+      read(from, value.emplace());
+    }
   }
   template <typename T>
   static void read(const json& from, std::vector<T>& values) {
-    for (const json& one : from.get_ref<const json::array_t&>()) read(one, values.emplace_back());
+    for (const json& one : from.get_ref<const json::array_t&>()) {
+      read(one, values.emplace_back());
+    }
   }
 
   const json& object_;
@@ -413,7 +427,9 @@ Answer read_answer(std::string_view name, const json& value, std::variant<Answer
     }
   };
   (try_one(Answers{}), ...);
-  if (!answer) throw std::invalid_argument("unknown answer " + std::string(name));
+  if (!answer) {
+    throw std::invalid_argument("unknown answer " + std::string(name));
+  }
   return std::move(*answer);
 }
 
@@ -446,15 +462,27 @@ Result<Request, Error> decode_request(std::string_view line) {
     return failure(bad_request("a request is a JSON object in one line"));
   }
   const std::string command = text_of(object, "command");
-  if (command == Status::kName) return StatusRequest{};
-  if (command == Shown::kName) return about_domain<ShowRequest>(object);
+  if (command == Status::kName) {
+    return StatusRequest{};
+  }
+  if (command == Shown::kName) {
+    return about_domain<ShowRequest>(object);
+  }
   if (command == Explained::kName) {
     return ExplainRequest{text_of(object, "map"), text_of(object, "key")};
   }
-  if (command == Refreshed::kName) return about_domain<RefreshRequest>(object);
-  if (command == Forgotten::kName) return about_domain<ForgetRequest>(object);
-  if (command == Imported::kName) return import_request(object);
-  if (command == Page::kName) return ListRequest{text_of(object, "after")};
+  if (command == Refreshed::kName) {
+    return about_domain<RefreshRequest>(object);
+  }
+  if (command == Forgotten::kName) {
+    return about_domain<ForgetRequest>(object);
+  }
+  if (command == Imported::kName) {
+    return import_request(object);
+  }
+  if (command == Page::kName) {
+    return ListRequest{text_of(object, "after")};
+  }
   return failure(Error{Error::Problem::UnknownCommand,
                        "this mtastsd does not know the command: use the mtastsctl of its version"});
 }

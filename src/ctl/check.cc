@@ -46,7 +46,9 @@ class CheckRun {
     loop_.run();
     if (setup_.format == CheckFormat::Json) {
       std::vector<const check::Report*> reports;
-      for (const Place& place : places_) reports.push_back(place.report.get());
+      for (const Place& place : places_) {
+        reports.push_back(place.report.get());
+      }
       print(check::to_json(reports));
     }
     return status();

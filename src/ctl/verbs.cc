@@ -71,7 +71,9 @@ void add_examples(CLI::App& app) {
     for (std::string name; verb != nullptr && names >> name;) {
       verb = subcommand(verb, name);
     }
-    if (verb == nullptr || verb->get_footer().find("Example") != std::string::npos) continue;
+    if (verb == nullptr || verb->get_footer().find("Example") != std::string::npos) {
+      continue;
+    }
     const std::string own = verb->get_footer();
     verb->footer(std::string("Examples:\n") + examples.text + (own.empty() ? "" : "\n\n" + own));
   }

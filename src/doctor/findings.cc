@@ -84,7 +84,9 @@ void merge(std::vector<Finding>& all, std::vector<Finding> found, const std::str
     const auto known = std::find_if(all.begin(), all.end(),
                                     [&](const Finding& other) { return same(one, other); });
     Finding& kept = known == all.end() ? all.emplace_back(std::move(one)) : *known;
-    if (kept.services.empty() || kept.services.back() != service) kept.services.push_back(service);
+    if (kept.services.empty() || kept.services.back() != service) {
+      kept.services.push_back(service);
+    }
   }
 }
 
@@ -126,7 +128,9 @@ void judge_connections(const Facts& facts, std::vector<Finding>& found) {
   std::size_t limit = 0;
   std::from_chars(text.data(), text.data() + text.size(), limit);
   const std::size_t most = limit * std::max<std::size_t>(facts.services.size(), 1);
-  if (!facts.config_error.empty() || facts.daemon.socketmap.max_connections >= most) return;
+  if (!facts.config_error.empty() || facts.daemon.socketmap.max_connections >= most) {
+    return;
+  }
   found.push_back({Code::ConnectionsFew,
                    "max_connections",
                    "mtastsd accepts " + std::to_string(facts.daemon.socketmap.max_connections) +
@@ -137,7 +141,9 @@ void judge_connections(const Facts& facts, std::vector<Finding>& found) {
 
 void judge_relayhost(const Facts& facts, std::vector<Finding>& found) {
   const std::string_view relay = facts.main_value("relayhost");
-  if (relay.empty()) return;
+  if (relay.empty()) {
+    return;
+  }
   found.push_back({Code::Relayhost, "relayhost",
                    "mail goes to " + std::string(relay) +
                        ", so its policy is looked up, and the policies of the recipients' domains "
@@ -146,8 +152,12 @@ void judge_relayhost(const Facts& facts, std::vector<Finding>& found) {
 
 ListenAddress reachable(const ListenAddress& address) {
   ListenAddress one = address;
-  if (one.host == "0.0.0.0") one.host = "127.0.0.1";
-  if (one.host == "::") one.host = "::1";
+  if (one.host == "0.0.0.0") {
+    one.host = "127.0.0.1";
+  }
+  if (one.host == "::") {
+    one.host = "::1";
+  }
   return one;
 }
 
@@ -175,10 +185,16 @@ Fix set_parameter(const SmtpService& service, std::string_view name, std::string
 
 std::string recommended_map(const Facts& facts) {
   const auto profile = postfix::profile_for_postfix(facts.version);
-  if (profile && profile->report_attributes) return "QUERYwithTLSRPT";
-  if (profile && profile->servername) return "postfix";
+  if (profile && profile->report_attributes) {
+    return "QUERYwithTLSRPT";
+  }
+  if (profile && profile->servername) {
+    return "postfix";
+  }
   for (const auto& [name, has] : facts.daemon.maps) {
-    if (!has.servername && !has.report_attributes) return name;
+    if (!has.servername && !has.report_attributes) {
+      return name;
+    }
   }
   return "old";
 }
@@ -190,10 +206,14 @@ std::string recommended_table(const Facts& facts) {
   const auto inet = std::find_if(listen.begin(), listen.end(), [](const ListenAddress& address) {
     return address.kind == ListenAddress::Kind::Inet;
   });
-  if (inet != listen.end()) return "socketmap:" + reachable(*inet).str() + ":" + map;
+  if (inet != listen.end()) {
+    return "socketmap:" + reachable(*inet).str() + ":" + map;
+  }
   std::string path = queue + std::string(kSocketDirectory) + "/policy.sock";
   for (const ListenAddress& address : listen) {
-    if (address.path.starts_with(queue)) path = address.path;
+    if (address.path.starts_with(queue)) {
+      path = address.path;
+    }
   }
   // A relative path is right in the chroot and out of it.
   return "socketmap:unix:" + path.substr(queue.size()) + ":" + map;
@@ -219,7 +239,9 @@ std::vector<Finding> judge(const Facts& facts) {
     merge(all, judge_tls(facts, service), service.name);
   }
   for (Finding& one : all) {
-    if (one.services.size() == facts.services.size()) one.services.clear();
+    if (one.services.size() == facts.services.size()) {
+      one.services.clear();
+    }
   }
   std::vector<Finding> machine = judge_machine(facts);
   all.insert(all.begin(), machine.begin(), machine.end());

@@ -55,7 +55,9 @@ std::string first_line(const std::string& text) {
 
 // What a tool said last: the ones before are warnings, or the same in other words.
 std::string last_line(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
+  while (!text.empty() && text.back() == '\n') {
+    text.pop_back();
+  }
   const std::size_t begin = text.rfind('\n');
   return begin == std::string::npos ? text : text.substr(begin + 1);
 }
@@ -68,9 +70,13 @@ class Gatherer {
   Result<Facts, std::string> run() {
     facts_.root = ::geteuid() == 0;
     auto read = read_postfix();
-    if (!read) return failure(std::move(read.error()));
+    if (!read) {
+      return failure(std::move(read.error()));
+    }
     read_daemon_configuration();
-    for (const SmtpService& service : facts_.services) look_at(service);
+    for (const SmtpService& service : facts_.services) {
+      look_at(service);
+    }
     return std::move(facts_);
   }
 
@@ -88,7 +94,9 @@ class Gatherer {
                      "; doctor looks at a Postfix on this machine: install one, or run this "
                      "where it is");
     }
-    if (ended->status == 0) return std::move(ended->output);
+    if (ended->status == 0) {
+      return std::move(ended->output);
+    }
     const std::string said = last_line(ended->errors);
     const bool denied = said.find("Permission denied") != std::string::npos;
     return failure((said.empty() ? "postconf failed" : said) +
@@ -99,25 +107,35 @@ class Gatherer {
 
   Result<void, std::string> read_postfix() {
     const auto version = postconf({"-d", "-h", "mail_version"});
-    if (!version) return failure(version.error());
+    if (!version) {
+      return failure(version.error());
+    }
     facts_.version = first_line(*version);
     std::vector<std::string> names = {"-x"};
     names.insert(names.end(), kParameters.begin(), kParameters.end());
     const auto parameters = postconf(std::move(names));
-    if (!parameters) return failure(parameters.error());
+    if (!parameters) {
+      return failure(parameters.error());
+    }
     facts_.main = parse_parameters(*parameters);
     facts_.config_directory = facts_.main_value("config_directory");
     const auto types = postconf({"-m"});
-    if (!types) return failure(types.error());
+    if (!types) {
+      return failure(types.error());
+    }
     facts_.has_socketmap = ("\n" + *types).find("\nsocketmap\n") != std::string::npos;
     return read_master();
   }
 
   Result<void, std::string> read_master() {
     const auto fields = postconf({"-F"});
-    if (!fields) return failure(fields.error());
+    if (!fields) {
+      return failure(fields.error());
+    }
     const auto overrides = postconf({"-P", "-x"});
-    if (!overrides) return failure(overrides.error());
+    if (!overrides) {
+      return failure(overrides.error());
+    }
     // Since compatibility level 1 a "-" in master.cf means that a service is not chrooted.
     const int level = std::atoi(std::string(facts_.main_value("compatibility_level")).c_str());
     Master master = parse_master(*fields, *overrides, level < 1);
@@ -158,9 +176,13 @@ class Gatherer {
 
   void look_at_table(const Table& table, bool chroot) {
     const Place place{table.text, chroot};
-    if (facts_.tables.count(place) != 0) return;
+    if (facts_.tables.count(place) != 0) {
+      return;
+    }
     facts_.tables[place] = ask(table, chroot);
-    if (!facts_.root || !table.socketmap || table.socketmap->kind != Socketmap::Kind::Unix) return;
+    if (!facts_.root || !table.socketmap || table.socketmap->kind != Socketmap::Kind::Unix) {
+      return;
+    }
     const SmtpProcess process{std::string(facts_.main_value("mail_owner")), queue(), chroot};
     facts_.sockets[{table.socketmap->path, chroot}] = try_socket(process, table.socketmap->path);
   }
@@ -173,9 +195,13 @@ class Gatherer {
     }
     command.insert(command.end(), {"-q", kKey, for_postmap(table, chroot, queue())});
     const auto ended = run_program({std::move(command), "", kToolLimit});
-    if (!ended) return {false, ended.error()};
+    if (!ended) {
+      return {false, ended.error()};
+    }
     // Status 1 without a word means that the key is not in the table.
-    if (ended->status == 0 || (ended->status == 1 && ended->errors.empty())) return {true, ""};
+    if (ended->status == 0 || (ended->status == 1 && ended->errors.empty())) {
+      return {true, ""};
+    }
     return {false, last_line(ended->errors)};
   }
 

@@ -42,7 +42,9 @@ struct View {
 };
 
 std::string socketmap_text(const Socketmap& map, const std::string& name) {
-  if (map.kind == Socketmap::Kind::Unix) return "socketmap:unix:" + map.path + ":" + name;
+  if (map.kind == Socketmap::Kind::Unix) {
+    return "socketmap:unix:" + map.path + ":" + name;
+  }
   const bool v6 = map.host.find(':') != std::string::npos;
   return "socketmap:inet:" + (v6 ? "[" + map.host + "]" : map.host) + ":" + map.port + ":" + name;
 }
@@ -52,10 +54,14 @@ std::string with_name(const Table& table, const std::string& name) {
 }
 
 bool same_host(const std::string& listening, const std::string& asked) {
-  if (listening == asked || listening == "0.0.0.0" || listening == "::") return true;
+  if (listening == asked || listening == "0.0.0.0" || listening == "::") {
+    return true;
+  }
   const auto one = IpAddress::parse(listening);
   const auto other = IpAddress::parse(asked);
-  if (one && other) return *one == *other;
+  if (one && other) {
+    return *one == *other;
+  }
   // A name could mean any address, and nothing is looked up here.
   return true;
 }
@@ -78,8 +84,12 @@ bool listens_there(const View& view, const Table& table) {
 std::size_t find_mtastsd(const View& view) {
   std::size_t first = view.tables.size();
   for (std::size_t i = 0; i < view.tables.size(); ++i) {
-    if (!view.tables[i].socketmap) continue;
-    if (listens_there(view, view.tables[i])) return i;
+    if (!view.tables[i].socketmap) {
+      continue;
+    }
+    if (listens_there(view, view.tables[i])) {
+      return i;
+    }
     first = std::min(first, i);
   }
   return first;
@@ -89,7 +99,9 @@ void judge_absence(View& view) {
   const std::string wanted = recommended_table(view.facts);
   std::string value;
   for (const Table& table : view.tables) {
-    if (table.type != "socketmap") value += table.str() + ", ";
+    if (table.type != "socketmap") {
+      value += table.str() + ", ";
+    }
   }
   value += wanted;
   const auto broken = std::find_if(view.tables.begin(), view.tables.end(),
@@ -119,7 +131,9 @@ void judge_order(View& view, std::size_t mtastsd) {
     if (table.type == "static") {
       std::string value = view.tables[mtastsd].str();
       for (const Table& one : view.tables) {
-        if (&one != &view.tables[mtastsd] && one.type != "static") value = one.str() + ", " + value;
+        if (&one != &view.tables[mtastsd] && one.type != "static") {
+          value = one.str() + ", " + value;
+        }
       }
       view.add(Code::MapHidden,
                table.str() + " matches every domain, so the tables after it are never asked",
@@ -151,7 +165,9 @@ void judge_other_tables(View& view, std::size_t mtastsd) {
   for (std::size_t i = 0; i < view.tables.size(); ++i) {
     const Table& table = view.tables[i];
     const auto asked = view.facts.tables.find({table.text, view.chroot(table)});
-    if (i == mtastsd || asked == view.facts.tables.end() || asked->second.good) continue;
+    if (i == mtastsd || asked == view.facts.tables.end() || asked->second.good) {
+      continue;
+    }
     if (!view.facts.root && last_reason(asked->second.reason) == "Permission denied") {
       view.add(Code::MapUnchecked, "you may not read " + table.str() + "; run this as root");
       continue;
@@ -170,7 +186,9 @@ void judge_other_tables(View& view, std::size_t mtastsd) {
 
 void judge_answer(View& view, const Table& table) {
   const auto asked = view.facts.tables.find({table.text, view.chroot(table)});
-  if (asked == view.facts.tables.end()) return;
+  if (asked == view.facts.tables.end()) {
+    return;
+  }
   const bool listed = view.facts.config_error.empty() ? listens_there(view, table) : true;
   if (asked->second.good && listed) {
     view.add(Code::DaemonAnswers, "mtastsd answers at " + table.str());
@@ -200,9 +218,13 @@ void judge_answer(View& view, const Table& table) {
 }
 
 void judge_profile(View& view, const Table& table) {
-  if (!view.facts.config_error.empty()) return;
+  if (!view.facts.config_error.empty()) {
+    return;
+  }
   const auto can = postfix::profile_for_postfix(view.facts.version);
-  if (!can) return;
+  if (!can) {
+    return;
+  }
   const std::string& name = table.socketmap->name;
   const auto& maps = view.facts.daemon.maps;
   auto map = maps.find(name);
@@ -263,7 +285,9 @@ void judge_chroot_path(View& view, const Table& table) {
         {{"mtastsd.toml [socketmap]", "listen = [\"unix:" + queue + "run/mtastsd/policy.sock\"]"},
          view.replace(table, "socketmap:unix:run/mtastsd/policy.sock:" + map.name)});
   }
-  if (!view.chroot(table) || !map.path.starts_with('/')) return;
+  if (!view.chroot(table) || !map.path.starts_with('/')) {
+    return;
+  }
   if (map.path.starts_with(queue)) {
     view.add(
         Code::ChrootPath,
@@ -315,7 +339,9 @@ void judge_reach(View& view, const Table& table) {
 }
 
 void judge_proxy(View& view, const Table& table) {
-  if (!table.proxied) return;
+  if (!table.proxied) {
+    return;
+  }
   const std::vector<Table> allowed = parse_tables(view.facts.main_value("proxy_read_maps"));
   const bool named = std::any_of(allowed.begin(), allowed.end(), [&](const Table& one) {
     return one.proxied && one.text == table.text;
@@ -336,9 +362,13 @@ void judge_proxy(View& view, const Table& table) {
 
 void judge_host(View& view, const Table& table) {
   const Socketmap& map = *table.socketmap;
-  if (!view.chroot(table) || IpAddress::parse(map.host)) return;
+  if (!view.chroot(table) || IpAddress::parse(map.host)) {
+    return;
+  }
   Table numeric = table;
-  if (map.host == "localhost") numeric.socketmap->host = "127.0.0.1";
+  if (map.host == "localhost") {
+    numeric.socketmap->host = "127.0.0.1";
+  }
   view.add(Code::HostName,
            "a chrooted smtp(8) looks up \"" + map.host +
                "\" with the files in the chroot; an IP address needs no lookup",

@@ -10,7 +10,9 @@ constexpr std::string_view kBlank = " \t\r";
 
 std::string_view trim(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(kBlank);
-  if (begin == std::string_view::npos) return {};
+  if (begin == std::string_view::npos) {
+    return {};
+  }
   return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
@@ -35,7 +37,9 @@ void for_each_pair(std::string_view text, Use use) {
 // "relay/unix/chroot" to "relay/unix" and "chroot".
 std::optional<Pair> split_field(std::string_view name) {
   const std::size_t slash = name.rfind('/');
-  if (slash == std::string_view::npos) return std::nullopt;
+  if (slash == std::string_view::npos) {
+    return std::nullopt;
+  }
   return Pair{name.substr(0, slash), name.substr(slash + 1)};
 }
 
@@ -57,9 +61,13 @@ Master parse_master(std::string_view fields, std::string_view overrides, bool ch
   std::map<std::string, Entry, std::less<>> entries;
   for_each_pair(fields, [&](const Pair& pair) {
     const auto field = split_field(pair.name);
-    if (!field) return;
+    if (!field) {
+      return;
+    }
     const std::string service(field->name);
-    if (entries.find(service) == entries.end()) order.push_back(service);
+    if (entries.find(service) == entries.end()) {
+      order.push_back(service);
+    }
     Entry& entry = entries[service];
     if (field->value == "chroot") {
       entry.chroot = pair.value == "-" ? chroot_default : pair.value == "y";
@@ -78,9 +86,13 @@ Master parse_master(std::string_view fields, std::string_view overrides, bool ch
   }
   for_each_pair(overrides, [&](const Pair& pair) {
     const auto field = split_field(pair.name);
-    if (!field) return;
+    if (!field) {
+      return;
+    }
     for (SmtpService& service : master.smtp) {
-      if (service.name == field->name) service.overrides[std::string(field->value)] = pair.value;
+      if (service.name == field->name) {
+        service.overrides[std::string(field->value)] = pair.value;
+      }
     }
   });
   return master;

@@ -64,7 +64,9 @@ bool is_file_below(const std::string& root, std::filesystem::path path) {
   for (int links = 0; links < kMaxLinks; ++links) {
     const std::filesystem::path here = root + path.string();
     const std::filesystem::path target = std::filesystem::read_symlink(here, error);
-    if (error) return std::filesystem::is_regular_file(here, error);
+    if (error) {
+      return std::filesystem::is_regular_file(here, error);
+    }
     path = target.is_absolute() ? target : path.parent_path() / target;
   }
   return false;
@@ -78,16 +80,22 @@ struct User {
 
 std::optional<User> find_user(const std::string& name) {
   const passwd* entry = ::getpwnam(name.c_str());
-  if (entry == nullptr) return std::nullopt;
+  if (entry == nullptr) {
+    return std::nullopt;
+  }
   User user{entry->pw_uid, entry->pw_gid, std::vector<gid_t>(kMaxGroups)};
   int count = kMaxGroups;
-  if (::getgrouplist(name.c_str(), user.gid, user.groups.data(), &count) < 0) count = kMaxGroups;
+  if (::getgrouplist(name.c_str(), user.gid, user.groups.data(), &count) < 0) {
+    count = kMaxGroups;
+  }
   user.groups.resize(static_cast<std::size_t>(count));
   return user;
 }
 
 bool may(const User& user, const struct stat& info, unsigned bit) {
-  if (info.st_uid == user.uid) return (info.st_mode & (bit << 6)) != 0;
+  if (info.st_uid == user.uid) {
+    return (info.st_mode & (bit << 6)) != 0;
+  }
   const bool member =
       std::find(user.groups.begin(), user.groups.end(), info.st_gid) != user.groups.end();
   return (info.st_mode & (member ? bit << 3 : bit)) != 0;
@@ -110,7 +118,9 @@ void find_block(const User& user, const std::string& path, SocketReach& reach) {
   for (const auto& part : whole) {
     walked /= part;
     struct stat info {};
-    if (::stat(walked.c_str(), &info) != 0) return;
+    if (::stat(walked.c_str(), &info) != 0) {
+      return;
+    }
     const unsigned bit = S_ISDIR(info.st_mode) ? S_IXOTH : S_IWOTH;
     if (!may(user, info, bit)) {
       reach.blocked = walked.string();
@@ -124,7 +134,9 @@ void find_block(const User& user, const std::string& path, SocketReach& reach) {
 [[noreturn]] void connect_as(const User& user, const SmtpProcess& process,
                              const std::string& path) {
   const auto address = UnixAddress::of(path);
-  if (!address) ::_exit(ENAMETOOLONG);
+  if (!address) {
+    ::_exit(ENAMETOOLONG);
+  }
   // The kernel ends the child, should connect(2) not return.
   ::alarm(kConnectSeconds);
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -149,7 +161,9 @@ Authorities look_at_ca_file(const std::string& path) {
   while (found.usable + found.expired < kMaxCertificates) {
     const std::unique_ptr<X509, X509Free> one(
         PEM_read_X509_AUX(file.get(), nullptr, nullptr, nullptr));
-    if (one == nullptr) break;
+    if (one == nullptr) {
+      break;
+    }
     ++(X509_cmp_current_time(X509_get0_notAfter(one.get())) < 0 ? found.expired : found.usable);
   }
   // At the end of the file, OpenSSL finds no further certificate. Any other reason is a broken one.
@@ -191,7 +205,9 @@ SocketReach try_socket(const SmtpProcess& process, const std::string& path) {
     reach.error = errno;
     return reach;
   }
-  if (pid == 0) connect_as(*user, process, path);
+  if (pid == 0) {
+    connect_as(*user, process, path);
+  }
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }

@@ -33,7 +33,9 @@ struct Pipe {
 
 std::optional<Pipe> make_pipe() {
   int fds[2];
-  if (::pipe2(fds, O_CLOEXEC) != 0) return std::nullopt;
+  if (::pipe2(fds, O_CLOEXEC) != 0) {
+    return std::nullopt;
+  }
   return Pipe{Fd(fds[0]), Fd(fds[1])};
 }
 
@@ -67,7 +69,9 @@ std::vector<std::string> environment() {
 
 std::vector<char*> pointers(std::vector<std::string>& words) {
   std::vector<char*> list;
-  for (std::string& word : words) list.push_back(word.data());
+  for (std::string& word : words) {
+    list.push_back(word.data());
+  }
   list.push_back(nullptr);
   return list;
 }
@@ -88,8 +92,12 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 bool read_some(int fd, std::string& into, bool& too_much) {
   std::array<char, 16384> buffer;
   const ssize_t size = ::read(fd, buffer.data(), buffer.size());
-  if (size < 0) return errno == EINTR;
-  if (size == 0) return false;
+  if (size < 0) {
+    return errno == EINTR;
+  }
+  if (size == 0) {
+    return false;
+  }
   if (into.size() + static_cast<std::size_t>(size) > kMaxProgramOutput) {
     too_much = true;
     return false;
@@ -103,7 +111,9 @@ std::optional<std::string> read_both(Pipe& output, Pipe& errors, Ended& ended,
                                      steady_clock::time_point deadline) {
   while (output.reading || errors.reading) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
-    if (left.count() <= 0) return "did not end in time";
+    if (left.count() <= 0) {
+      return "did not end in time";
+    }
     pollfd fds[] = {{output.reading.get(), POLLIN, 0}, {errors.reading.get(), POLLIN, 0}};
     if (::poll(fds, 2, static_cast<int>(left.count())) < 0 && errno != EINTR) {
       return std::strerror(errno);
@@ -115,7 +125,9 @@ std::optional<std::string> read_both(Pipe& output, Pipe& errors, Ended& ended,
     if (fds[1].revents != 0 && !read_some(fds[1].fd, ended.errors, too_much)) {
       errors.reading.reset();
     }
-    if (too_much) return "wrote more than a tool of Postfix does";
+    if (too_much) {
+      return "wrote more than a tool of Postfix does";
+    }
   }
   return std::nullopt;
 }
@@ -125,7 +137,9 @@ std::optional<int> wait_for(pid_t pid, steady_clock::time_point deadline) {
   constexpr timespec kStep{0, 5'000'000};
   int status = 0;
   while (::waitpid(pid, &status, WNOHANG) == 0) {
-    if (steady_clock::now() >= deadline) return std::nullopt;
+    if (steady_clock::now() >= deadline) {
+      return std::nullopt;
+    }
     ::nanosleep(&kStep, nullptr);
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -143,17 +157,23 @@ void kill_and_reap(pid_t pid) {
 Result<Ended, std::string> run_program(const Program& program) {
   const std::string& name = program.command.at(0);
   const auto file = find_program(name);
-  if (!file) return failure(name + " was not found");
+  if (!file) {
+    return failure(name + " was not found");
+  }
   std::vector<std::string> words = program.command;
   std::vector<std::string> env_words = environment();
   const std::vector<char*> arguments = pointers(words);
   const std::vector<char*> env = pointers(env_words);
   auto output = make_pipe();
   auto errors = make_pipe();
-  if (!output || !errors) return failure(name + ": " + std::strerror(errno));
+  if (!output || !errors) {
+    return failure(name + ": " + std::strerror(errno));
+  }
   const auto deadline = steady_clock::now() + program.limit;
   const pid_t pid = ::fork();
-  if (pid < 0) return failure(name + ": " + std::strerror(errno));
+  if (pid < 0) {
+    return failure(name + ": " + std::strerror(errno));
+  }
   if (pid == 0) {
     become(*file, arguments.data(), env.data(), program.directory, output->writing.get(),
            errors->writing.get());

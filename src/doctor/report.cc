@@ -43,7 +43,9 @@ std::string text_report(const Facts& facts, const std::vector<Finding>& findings
   bool daemon_changes = false;
   for (const Finding& one : findings) {
     std::string text = one.text;
-    if (!one.services.empty()) text += " (" + joined(one.services) + ")";
+    if (!one.services.empty()) {
+      text += " (" + joined(one.services) + ")";
+    }
     report::Shown finding = shown(one);
     finding.meaning = text;
     out += report::text_of(finding, terminal, std::min(terminal.width, kMaxWidth));
@@ -52,7 +54,9 @@ std::string text_report(const Facts& facts, const std::vector<Finding>& findings
       daemon_changes |= fix.file.starts_with("mtastsd.toml");
     }
   }
-  if (daemon_changes) out += "\nAfter a change to mtastsd.toml: systemctl restart mtastsd\n";
+  if (daemon_changes) {
+    out += "\nAfter a change to mtastsd.toml: systemctl restart mtastsd\n";
+  }
   if (postfix_changes) {
     out += std::string(daemon_changes ? "" : "\n") +
            "After a change to main.cf or master.cf: postfix reload\n";
@@ -78,8 +82,9 @@ std::string json_report(const Facts& facts, const std::vector<Finding>& findings
 }
 
 int exit_status(const std::vector<Finding>& findings) {
-  if (count(findings, Severity::High) + count(findings, Severity::Medium) > 0)
+  if (count(findings, Severity::High) + count(findings, Severity::Medium) > 0) {
     return term::kNotFound;
+  }
   return count(findings, Severity::Unknown) > 0 ? term::kTrouble : term::kGood;
 }
 

@@ -45,9 +45,13 @@ struct View {
 
 std::string level_of(const View& view) {
   const std::string level = view.value(kLevel);
-  if (!level.empty()) return level;
+  if (!level.empty()) {
+    return level;
+  }
   // If no level is set, Postfix still applies these parameters from before 2.3.
-  if (view.on("smtp_enforce_tls")) return "encrypt";
+  if (view.on("smtp_enforce_tls")) {
+    return "encrypt";
+  }
   return view.on("smtp_use_tls") ? "may" : "none";
 }
 
@@ -75,7 +79,9 @@ void judge_level(View& view) {
 
 void judge_dane(View& view) {
   const std::string level = level_of(view);
-  if (level != "dane" && level != "dane-only") return;
+  if (level != "dane" && level != "dane-only") {
+    return;
+  }
   const Severity severity = level == "dane" ? Severity::Medium : Severity::High;
   const std::string result = level == "dane" ? "Postfix uses \"may\" instead"
                                              : "all mail without an enforced policy is deferred";
@@ -97,7 +103,9 @@ void judge_dane(View& view) {
 
 void judge_dns(View& view) {
   const std::string level = view.value("smtp_dns_support_level");
-  if (level != "disabled" && !(level.empty() && view.on("disable_dns_lookups"))) return;
+  if (level != "disabled" && !(level.empty() && view.on("disable_dns_lookups"))) {
+    return;
+  }
   view.add(Code::DnsDisabled, "smtp_dns_support_level",
            "smtp(8) does not look up MX hosts, so a policy is compared with the domain's own name",
            {view.set("smtp_dns_support_level", "enabled")});
@@ -109,7 +117,9 @@ std::vector<Fix> system_authorities(const View& view) {
 
 void judge_ca_file(View& view, const std::string& path) {
   const auto known = view.facts.ca_files.find(path);
-  if (known == view.facts.ca_files.end()) return;
+  if (known == view.facts.ca_files.end()) {
+    return;
+  }
   const Authorities& has = known->second;
   if (!has.reason.empty()) {
     const bool hidden = !view.facts.root && has.reason == "Permission denied";
@@ -137,7 +147,9 @@ void judge_ca_file(View& view, const std::string& path) {
 // A CApath is searched at each handshake, by then in the chroot.
 void judge_ca_path(View& view, const std::string& path, bool alone) {
   const auto known = view.facts.ca_paths.find({path, view.service.chroot});
-  if (known == view.facts.ca_paths.end()) return;
+  if (known == view.facts.ca_paths.end()) {
+    return;
+  }
   const Authorities& has = known->second;
   if (has.reason.empty() && has.usable > 0) {
     view.add(Code::Ca, kCaPath,
@@ -145,7 +157,9 @@ void judge_ca_path(View& view, const std::string& path, bool alone) {
                  (view.service.chroot ? " in the chroot" : ""));
     return;
   }
-  if (!alone) return;
+  if (!alone) {
+    return;
+  }
   const bool hidden = !view.facts.root && has.reason == "Permission denied";
   std::string text = view.service.chroot
                          ? "smtp(8) looks for " + path + " in the chroot, as " +
@@ -182,13 +196,19 @@ void judge_authorities(View& view) {
     return;
   }
   const bool defaults = view.on("tls_append_default_CA");
-  if (!file.empty()) judge_ca_file(view, file);
-  if (!path.empty()) judge_ca_path(view, path, file.empty() && !defaults);
+  if (!file.empty()) {
+    judge_ca_file(view, file);
+  }
+  if (!path.empty()) {
+    judge_ca_path(view, path, file.empty() && !defaults);
+  }
 }
 
 void judge_mx_patterns(View& view) {
   constexpr std::string_view kName = "smtp_tls_enforce_sts_mx_patterns";
-  if (view.value(kName) != "no") return;
+  if (view.value(kName) != "no") {
+    return;
+  }
   view.add(Code::MxPatternsOff, kName,
            "the names of MX hosts are not compared with the policy, which RFC 8461 section 4.1 "
            "requires",
@@ -212,11 +232,17 @@ void judge_logs_and_reports(View& view) {
              "the log does not show which connections were verified",
              {view.set("smtp_tls_loglevel", "1")});
   }
-  if (!view.on("smtp_tlsrpt_enable")) return;
+  if (!view.on("smtp_tlsrpt_enable")) {
+    return;
+  }
   for (const Table& table : parse_tables(view.value("smtp_tls_policy_maps"))) {
-    if (!table.socketmap) continue;
+    if (!table.socketmap) {
+      continue;
+    }
     const auto map = view.facts.daemon.maps.find(table.socketmap->name);
-    if (map != view.facts.daemon.maps.end() && map->second.report_attributes) return;
+    if (map != view.facts.daemon.maps.end() && map->second.report_attributes) {
+      return;
+    }
   }
   view.add(Code::TlsrptWithoutPolicy, "smtp_tlsrpt_enable",
            "TLS reports are sent, but no map gives Postfix the policy for them; use the map "

@@ -55,15 +55,23 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 }
 
 LogLevel from_spdlog(spdlog::level::level_enum level) {
-  if (level <= spdlog::level::debug) return LogLevel::Debug;
-  if (level == spdlog::level::info) return LogLevel::Info;
-  if (level == spdlog::level::warn) return LogLevel::Warn;
+  if (level <= spdlog::level::debug) {
+    return LogLevel::Debug;
+  }
+  if (level == spdlog::level::info) {
+    return LogLevel::Info;
+  }
+  if (level == spdlog::level::warn) {
+    return LogLevel::Warn;
+  }
   return LogLevel::Error;
 }
 
 std::string pattern(const LogOptions& options) {
   const bool json = options.format == LogFormat::Json;
-  if (options.target == LogTarget::Syslog) return json ? "{%v" : "%v";
+  if (options.target == LogTarget::Syslog) {
+    return json ? "{%v" : "%v";
+  }
   return json ? R"({"ts":"%Y-%m-%dT%H:%M:%S.%eZ",%v)" : "ts=%Y-%m-%dT%H:%M:%S.%eZ %v";
 }
 
@@ -91,7 +99,9 @@ class Sink final : public spdlog::sinks::base_sink<std::mutex> {
             pattern(options), spdlog::pattern_time_type::utc, "\n")),
         format_(options.format),
         pool_(pool) {
-    if (options.target == LogTarget::Syslog) syslog_.emplace(kSyslogPath);
+    if (options.target == LogTarget::Syslog) {
+      syslog_.emplace(kSyslogPath);
+    }
   }
 
   void posted() { posted_.fetch_add(1); }
@@ -110,7 +120,9 @@ class Sink final : public spdlog::sinks::base_sink<std::mutex> {
 
  private:
   void sink_it_(const Message& message) override {
-    if (closed_.load()) return;
+    if (closed_.load()) {
+      return;
+    }
     if (write(message)) {
       report_losses();
     } else {
@@ -140,10 +152,16 @@ class Sink final : public spdlog::sinks::base_sink<std::mutex> {
   // while it does not.
   void report_losses() {
     const std::size_t lost = unwritten_ + pool_.overrun_counter();
-    if (lost == reported_) return;
+    if (lost == reported_) {
+      return;
+    }
     const SteadyTime now = std::chrono::steady_clock::now();
-    if (!noticed_at_) noticed_at_ = now;
-    if (pool_.queue_size() > 0 && now - *noticed_at_ < kLossInterval) return;
+    if (!noticed_at_) {
+      noticed_at_ = now;
+    }
+    if (pool_.queue_size() > 0 && now - *noticed_at_ < kLossInterval) {
+      return;
+    }
     const EventRow& row = row_of(Event::LogLinesLost);
     const std::string body = log_line::make_body(format_, row, {{"count", lost - reported_}});
     if (write(Message("log", to_spdlog(row.level), body))) {
@@ -192,7 +210,9 @@ class Log::Backend {
   // The pool's destructor joins the log's thread. While stderr blocks that thread, it cannot end,
   // and it is left behind with all that it uses: the program is about to end.
   ~Backend() {
-    if (sink_->wait()) return;
+    if (sink_->wait()) {
+      return;
+    }
     sink_->close();
     new std::shared_ptr<ThreadPool>(std::move(pool_));
   }
@@ -227,13 +247,17 @@ Log::Log(Log&& other) noexcept
 Log::~Log() = default;
 
 void Log::flush() {
-  if (backend_) backend_->flush();
+  if (backend_) {
+    backend_->flush();
+  }
 }
 
 void Log::write(Event event, Fields fields) {
   const EventRow& row = row_of(event);
   assert(log_line::has_fields_of(row, fields));
-  if (backend_ && enabled(row.level)) backend_->post(row, fields);
+  if (backend_ && enabled(row.level)) {
+    backend_->post(row, fields);
+  }
 }
 
 }  // namespace mtastsd

@@ -35,9 +35,13 @@ void append_escaped(std::string& out, LogFormat format, std::string_view text) {
 }
 
 bool is_plain(std::string_view text) {
-  if (text.empty() || text.find_first_of(" =\"\\") != std::string_view::npos) return false;
+  if (text.empty() || text.find_first_of(" =\"\\") != std::string_view::npos) {
+    return false;
+  }
   while (!text.empty()) {
-    if (!take_character(text).printable) return false;
+    if (!take_character(text).printable) {
+      return false;
+    }
   }
   return true;
 }
@@ -45,10 +49,16 @@ bool is_plain(std::string_view text) {
 void append_text(std::string& out, LogFormat format, std::string_view text) {
   const std::string_view kept = cut_bytes(text, kMaxValueBytes);
   const bool quoted = format == LogFormat::Json || !is_plain(kept);
-  if (quoted) out += '"';
+  if (quoted) {
+    out += '"';
+  }
   append_escaped(out, format, kept);
-  if (kept.size() < text.size()) out += kCutMark;
-  if (quoted) out += '"';
+  if (kept.size() < text.size()) {
+    out += kCutMark;
+  }
+  if (quoted) {
+    out += '"';
+  }
 }
 
 void append_number(std::string& out, std::int64_t number) {
@@ -60,7 +70,9 @@ void append_number(std::string& out, std::int64_t number) {
 // Keys are our own, so they need no escaping.
 void append_key(std::string& out, LogFormat format, std::string_view key) {
   const bool json = format == LogFormat::Json;
-  if (json) out += '"';
+  if (json) {
+    out += '"';
+  }
   out += key;
   out += json ? "\":" : "=";
 }
@@ -104,14 +116,18 @@ std::string make_body(LogFormat format, const EventRow& row, Log::Fields fields)
   out += separator;
   append_key(out, format, "message");
   append_text(out, format, row.message);
-  if (format == LogFormat::Json) out += '}';
+  if (format == LogFormat::Json) {
+    out += '}';
+  }
   return out;
 }
 
 bool has_fields_of(const EventRow& row, Log::Fields fields) {
   std::string names;
   for (const LogField& field : fields) {
-    if (!names.empty()) names += ' ';
+    if (!names.empty()) {
+      names += ' ';
+    }
     names += field.key;
   }
   return names == row.fields;

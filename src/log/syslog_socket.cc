@@ -47,12 +47,16 @@ bool SyslogSocket::send(std::chrono::system_clock::time_point time, LogLevel lev
   const std::string datagram = head(time, level).append(line);
   // Two attempts, because a restarted syslog daemon has a new socket under the old name.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (!fd_) fd_ = connect_unix(path_, SOCK_DGRAM);
+    if (!fd_) {
+      fd_ = connect_unix(path_, SOCK_DGRAM);
+    }
     ssize_t sent = -1;
     do {
       sent = ::send(fd_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
-    if (sent >= 0) return true;
+    if (sent >= 0) {
+      return true;
+    }
     fd_.reset();
   }
   return false;

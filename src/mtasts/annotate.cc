@@ -97,7 +97,9 @@ AnnotatedPolicy annotate_policy(std::string_view body) {
       issue = LineIssue::MisspeltField;
     } else if (reader.patterns().size() > patterns) {
       ++patterns;
-      if (!seen.insert(reader.patterns().back().str()).second) issue = LineIssue::RepeatedMx;
+      if (!seen.insert(reader.patterns().back().str()).second) {
+        issue = LineIssue::RepeatedMx;
+      }
     }
     annotated.lines.push_back({annotated.lines.size() + 1, read->offset, read->text,
                                end_of(body, read->offset + read->text.size()), verdict_of(issue),

@@ -229,24 +229,40 @@ std::optional<ReadLine> PolicyReader::next() {
 }
 
 LineIssue PolicyReader::judge(ReadLine& line) {
-  if (line.text.empty()) return LineIssue::Blank;
-  if (!split_field(line)) return LineIssue::NotAField;
-  if (line.name == "mx") return judge_mx(line);
-  if (!is_extension_value(line.value)) return LineIssue::BadValue;
+  if (line.text.empty()) {
+    return LineIssue::Blank;
+  }
+  if (!split_field(line)) {
+    return LineIssue::NotAField;
+  }
+  if (line.name == "mx") {
+    return judge_mx(line);
+  }
+  if (!is_extension_value(line.value)) {
+    return LineIssue::BadValue;
+  }
   // RFC 8461 section 3.2: names are case-sensitive, and unknown fields are ignored.
   if (line.name == "version") {
-    if (!is_first(first_version_, line)) return LineIssue::Duplicate;
+    if (!is_first(first_version_, line)) {
+      return LineIssue::Duplicate;
+    }
     return line.value == "STSv1" ? LineIssue::None : LineIssue::BadVersion;
   }
   if (line.name == "mode") {
-    if (!is_first(first_mode_, line)) return LineIssue::Duplicate;
+    if (!is_first(first_mode_, line)) {
+      return LineIssue::Duplicate;
+    }
     mode_ = parse_mode(line.value);
     return mode_ ? LineIssue::None : LineIssue::BadMode;
   }
   if (line.name == "max_age") {
-    if (!is_first(first_max_age_, line)) return LineIssue::Duplicate;
+    if (!is_first(first_max_age_, line)) {
+      return LineIssue::Duplicate;
+    }
     max_age_ = parse_max_age(line.value);
-    if (!max_age_) return LineIssue::BadMaxAge;
+    if (!max_age_) {
+      return LineIssue::BadMaxAge;
+    }
     return *max_age_ > kMaxMaxAge ? LineIssue::MaxAgeOverLimit : LineIssue::None;
   }
   return LineIssue::UnknownField;
@@ -267,10 +283,18 @@ LineIssue PolicyReader::judge_mx(const ReadLine& line) {
 // RFC 8461 section 3.2: version, mode and max_age are required, and mx unless the mode is none.
 std::vector<std::string_view> PolicyReader::missing() const {
   std::vector<std::string_view> names;
-  if (!first_version_) names.emplace_back("version");
-  if (!first_mode_) names.emplace_back("mode");
-  if (!first_max_age_) names.emplace_back("max_age");
-  if (mx_.empty() && mode_ != Mode::None) names.emplace_back("mx");
+  if (!first_version_) {
+    names.emplace_back("version");
+  }
+  if (!first_mode_) {
+    names.emplace_back("mode");
+  }
+  if (!first_max_age_) {
+    names.emplace_back("max_age");
+  }
+  if (mx_.empty() && mode_ != Mode::None) {
+    names.emplace_back("mx");
+  }
   return names;
 }
 

@@ -36,7 +36,9 @@ std::string_view to_string(Severity severity) {
 
 std::optional<Severity> parse_severity(std::string_view text) {
   for (const auto& [severity, name] : kNames) {
-    if (equal_ignoring_case(text, name)) return severity;
+    if (equal_ignoring_case(text, name)) {
+      return severity;
+    }
   }
   return std::nullopt;
 }
@@ -64,14 +66,20 @@ std::string text_of(const Shown& finding, const term::Terminal& terminal, std::s
   };
   const std::string_view severity = to_string(finding.severity);
   std::string title(finding.code);
-  if (!finding.detail.empty()) title += ": " + printable(finding.detail);
+  if (!finding.detail.empty()) {
+    title += ": " + printable(finding.detail);
+  }
   // The colour goes around a word that is laid out already.
   const std::string head =
       term::wrapped("  " + std::string(severity), kIndent, title, width).substr(2);
   std::string text = "  " + term::paint(terminal, colour_of(finding.severity), severity) +
                      head.substr(severity.size());
-  if (!finding.meaning.empty()) text += below(finding.meaning);
-  if (!finding.fix.empty()) text += below("Fix: " + std::string(finding.fix));
+  if (!finding.meaning.empty()) {
+    text += below(finding.meaning);
+  }
+  if (!finding.fix.empty()) {
+    text += below("Fix: " + std::string(finding.fix));
+  }
   for (const FixLine& one : finding.lines) {
     text += below("Fix in " + one.file + ":");
     text += std::string(kLineIndent, ' ') + printable(one.line) + "\n";

@@ -48,13 +48,19 @@ class FakeLoop final : public event::Timers, public FakeClock {
     const SteadyTime end = steady() + by;
     // Callbacks that arm one another for now would never end.
     for (int left = 1'000'000; !armed_.empty() && armed_.begin()->first.first <= end; --left) {
-      if (left == 0) std::abort();
+      if (left == 0) {
+        std::abort();
+      }
       const auto next = armed_.begin();
       FakeTimer* timer = next->second;
-      if (next->first.first > steady()) move_to(next->first.first);
+      if (next->first.first > steady()) {
+        move_to(next->first.first);
+      }
       timer->fire();
     }
-    if (end > steady()) move_to(end);
+    if (end > steady()) {
+      move_to(end);
+    }
   }
 
   // Fires what is due without moving time.
@@ -63,7 +69,9 @@ class FakeLoop final : public event::Timers, public FakeClock {
   std::size_t armed_count() const { return armed_.size(); }
   // Time until the next timer; negative when none is armed.
   Milliseconds until_next() const {
-    if (armed_.empty()) return Milliseconds(-1);
+    if (armed_.empty()) {
+      return Milliseconds(-1);
+    }
     return std::chrono::ceil<Milliseconds>(armed_.begin()->first.first - steady());
   }
 
@@ -83,7 +91,9 @@ class FakeLoop final : public event::Timers, public FakeClock {
       is_armed_ = true;
     }
     void cancel() override {
-      if (is_armed_) loop_.armed_.erase(key_);
+      if (is_armed_) {
+        loop_.armed_.erase(key_);
+      }
       is_armed_ = false;
     }
     bool armed() const override { return is_armed_; }

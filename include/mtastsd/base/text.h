@@ -52,7 +52,9 @@ template <typename List, typename ToText>
 std::string joined(const List& list, std::string_view separator, ToText to_text) {
   std::string text;
   for (const auto& item : list) {
-    if (!text.empty()) text += separator;
+    if (!text.empty()) {
+      text += separator;
+    }
     text += to_text(item);
   }
   return text;

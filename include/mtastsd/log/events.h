@@ -192,7 +192,9 @@ inline constexpr std::array kEvents = {
 
 constexpr bool rows_are_in_order() {
   for (std::size_t i = 0; i < kEvents.size(); ++i) {
-    if (kEvents[i].id != static_cast<Event>(i)) return false;
+    if (kEvents[i].id != static_cast<Event>(i)) {
+      return false;
+    }
   }
   return kEvents.size() == static_cast<std::size_t>(Event::CommitsRecovered) + 1;
 }

@@ -40,9 +40,13 @@ struct Kind {
 template <typename Table>
 constexpr bool is_complete(const Table& table) {
   for (std::size_t i = 0; i < table.size(); ++i) {
-    if (static_cast<std::size_t>(table[i].id) != i || table[i].code.empty()) return false;
+    if (static_cast<std::size_t>(table[i].id) != i || table[i].code.empty()) {
+      return false;
+    }
     for (std::size_t j = 0; j < i; ++j) {
-      if (table[i].code == table[j].code) return false;
+      if (table[i].code == table[j].code) {
+        return false;
+      }
     }
   }
   return true;

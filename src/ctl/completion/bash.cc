@@ -63,7 +63,9 @@ std::string kind_of(const ValueSpec& value) {
       return "directory";
     case ValueSpec::Kind::OneOf: {
       std::string kind = "words";
-      for (const std::string& word : value.words) kind += " " + word;
+      for (const std::string& word : value.words) {
+        kind += " " + word;
+      }
       return kind;
     }
   }
@@ -81,23 +83,33 @@ void append_values(std::string& out, const VerbSpec& spec, const std::string& pa
   for (const OptionSpec& option : spec.options) {
     const std::string kind = kind_of(option.value);
     for (const std::string& name : option.names) {
-      if (!kind.empty()) out += "    " + path + ":" + name + ") kind='" + kind + "' ;;\n";
+      if (!kind.empty()) {
+        out += "    " + path + ":" + name + ") kind='" + kind + "' ;;\n";
+      }
     }
   }
-  for (const VerbSpec& verb : spec.verbs) append_values(out, verb, path + "/" + verb.name);
+  for (const VerbSpec& verb : spec.verbs) {
+    append_values(out, verb, path + "/" + verb.name);
+  }
 }
 
 void append_words(std::string& out, const VerbSpec& spec, const std::string& path) {
   std::string verbs;
   std::string options;
-  for (const VerbSpec& verb : spec.verbs) verbs += (verbs.empty() ? "" : " ") + verb.name;
+  for (const VerbSpec& verb : spec.verbs) {
+    verbs += (verbs.empty() ? "" : " ") + verb.name;
+  }
   for (const OptionSpec& option : spec.options) {
-    for (const std::string& name : option.names) options += (options.empty() ? "" : " ") + name;
+    for (const std::string& name : option.names) {
+      options += (options.empty() ? "" : " ") + name;
+    }
   }
   const std::string arguments = spec.positionals.empty() ? "" : kind_of(spec.positionals.back());
   out += "    '" + path + "') words='" + verbs + "' options='" + options + "' arguments='" +
          arguments + "' ;;\n";
-  for (const VerbSpec& verb : spec.verbs) append_words(out, verb, path + "/" + verb.name);
+  for (const VerbSpec& verb : spec.verbs) {
+    append_words(out, verb, path + "/" + verb.name);
+  }
 }
 
 }  // namespace

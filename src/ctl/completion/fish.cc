@@ -16,7 +16,9 @@ function __mtastsctl_at
 std::string quote(const std::string& text) {
   std::string out = "'";
   for (const char c : text) {
-    if (c == '\'' || c == '\\') out += '\\';
+    if (c == '\'' || c == '\\') {
+      out += '\\';
+    }
     out += c;
   }
   return out + "'";
@@ -24,7 +26,9 @@ std::string quote(const std::string& text) {
 
 std::string words_of(const ValueSpec& value) {
   std::string words;
-  for (const std::string& word : value.words) words += (words.empty() ? "" : " ") + word;
+  for (const std::string& word : value.words) {
+    words += (words.empty() ? "" : " ") + word;
+  }
   return words;
 }
 
@@ -66,10 +70,16 @@ void append_lines(std::string& out, const VerbSpec& spec, const std::string& pat
   }
   if (!spec.positionals.empty()) {
     const ValueSpec& value = spec.positionals.back();
-    if (value.kind == ValueSpec::Kind::File) out += at + " -F\n";
-    if (value.kind == ValueSpec::Kind::OneOf) out += at + " -a " + quote(words_of(value)) + "\n";
+    if (value.kind == ValueSpec::Kind::File) {
+      out += at + " -F\n";
+    }
+    if (value.kind == ValueSpec::Kind::OneOf) {
+      out += at + " -a " + quote(words_of(value)) + "\n";
+    }
   }
-  for (const VerbSpec& verb : spec.verbs) append_lines(out, verb, path + "/" + verb.name);
+  for (const VerbSpec& verb : spec.verbs) {
+    append_lines(out, verb, path + "/" + verb.name);
+  }
 }
 
 }  // namespace

@@ -12,7 +12,9 @@ std::string escaped(const std::string& text, std::string_view special) {
       out += "'\\''";
       continue;
     }
-    if (special.find(c) != std::string_view::npos) out += '\\';
+    if (special.find(c) != std::string_view::npos) {
+      out += '\\';
+    }
     out += c;
   }
   return out;
@@ -29,7 +31,9 @@ std::string action(const ValueSpec& value) {
       return "_files -/";
     case ValueSpec::Kind::OneOf: {
       std::string words;
-      for (const std::string& word : value.words) words += (words.empty() ? "" : " ") + word;
+      for (const std::string& word : value.words) {
+        words += (words.empty() ? "" : " ") + word;
+      }
       return "(" + words + ")";
     }
   }
@@ -42,19 +46,27 @@ void append_option(std::string& out, const OptionSpec& option) {
     // "=" lets the value of a long option stand behind one, or in the next word.
     const std::string by = flag ? "" : name.starts_with("--") ? "=" : "+";
     out += "    '" + name + by + "[" + escaped(option.description, "[]:\\") + "]";
-    if (!flag) out += ":" + escaped(option.value.name, ":\\") + ":" + action(option.value);
+    if (!flag) {
+      out += ":" + escaped(option.value.name, ":\\") + ":" + action(option.value);
+    }
     out += "' \\\n";
   }
 }
 
 void append_verb(std::string& out, const VerbSpec& spec, const std::string& function) {
   out += function + "() {\n";
-  if (!spec.verbs.empty()) out += "  local curcontext=$curcontext state line\n";
+  if (!spec.verbs.empty()) {
+    out += "  local curcontext=$curcontext state line\n";
+  }
   out += "  _arguments -s -S" + std::string(spec.verbs.empty() ? "" : " -C") + " \\\n";
-  for (const OptionSpec& option : spec.options) append_option(out, option);
+  for (const OptionSpec& option : spec.options) {
+    append_option(out, option);
+  }
   if (spec.verbs.empty()) {
     const ValueSpec value = spec.positionals.empty() ? ValueSpec{} : spec.positionals.back();
-    if (!spec.positionals.empty()) out += "    '*:argument:" + action(value) + "' \\\n";
+    if (!spec.positionals.empty()) {
+      out += "    '*:argument:" + action(value) + "' \\\n";
+    }
     out += "    && return\n}\n\n";
     return;
   }
@@ -68,7 +80,9 @@ void append_verb(std::string& out, const VerbSpec& spec, const std::string& func
     out += "        " + verb.name + ") " + function + "_" + verb.name + " ;;\n";
   }
   out += "      esac ;;\n  esac\n}\n\n";
-  for (const VerbSpec& verb : spec.verbs) append_verb(out, verb, function + "_" + verb.name);
+  for (const VerbSpec& verb : spec.verbs) {
+    append_verb(out, verb, function + "_" + verb.name);
+  }
 }
 
 }  // namespace

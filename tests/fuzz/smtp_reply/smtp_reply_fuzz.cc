@@ -82,7 +82,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t step = 1 + text.size() / kMaxPieces;
   for (std::size_t at = 0; at < text.size(); at += step) {
     pieces.left += text.substr(at, step);
-    if (!pieces.take_all()) break;
+    if (!pieces.take_all()) {
+      break;
+    }
   }
   require(std::equal(whole.replies.begin(), whole.replies.end(), pieces.replies.begin(),
                      pieces.replies.end(), same),

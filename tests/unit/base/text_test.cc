@@ -19,8 +19,12 @@ std::string utf8(std::uint32_t code) {
   const auto continuation = [](std::uint32_t bits) {
     return static_cast<char>(0x80 | (bits & 0x3f));
   };
-  if (code < 0x80) return {static_cast<char>(code)};
-  if (code < 0x800) return {static_cast<char>(0xc0 | code >> 6), continuation(code)};
+  if (code < 0x80) {
+    return {static_cast<char>(code)};
+  }
+  if (code < 0x800) {
+    return {static_cast<char>(0xc0 | code >> 6), continuation(code)};
+  }
   if (code < 0x10000) {
     return {static_cast<char>(0xe0 | code >> 12), continuation(code >> 6), continuation(code)};
   }
@@ -48,7 +52,9 @@ TEST(Printable, LeavesNothingThatATerminalObeysOrThatDeceives) {
   std::vector<std::uint32_t> codes = {0x7f,   0xad,   0x61c,   0x180e, 0x2028,
                                       0x2029, 0xfeff, 0x1d173, 0xe0001};
   const auto add = [&](std::uint32_t first, std::uint32_t last) {
-    for (std::uint32_t code = first; code <= last; ++code) codes.push_back(code);
+    for (std::uint32_t code = first; code <= last; ++code) {
+      codes.push_back(code);
+    }
   };
   add(0, 0x1f);
   add(0x80, 0x9f);

@@ -25,7 +25,9 @@ std::vector<Finding> findings_of(const Facts& facts) {
 
 Codes codes(const Facts& facts) {
   Codes found;
-  for (const auto& finding : findings_of(facts)) found.emplace_back(finding.kind->code);
+  for (const auto& finding : findings_of(facts)) {
+    found.emplace_back(finding.kind->code);
+  }
   return found;
 }
 
@@ -279,7 +281,9 @@ TEST(Find, ThePolicy) {
 TEST(Find, OneFindingForAllLinesOfAKind) {
   Facts facts = sound();
   std::string body = policy_text();
-  for (int i = 0; i < 100; ++i) body += "x: y\r\n";
+  for (int i = 0; i < 100; ++i) {
+    body += "x: y\r\n";
+  }
   serve(facts, body);
   const auto found = findings_of(facts);
   ASSERT_EQ(found.size(), 1U);
@@ -293,7 +297,9 @@ TEST(Find, MxHostsAgainstPatterns) {
     return [=](Facts& f) {
       serve(f, policy_text("enforce", patterns));
       f.mail = mail({});
-      for (const auto& host : hosts) f.mail.value.hosts.push_back(mx_host(host));
+      for (const auto& host : hosts) {
+        f.mail.value.hosts.push_back(mx_host(host));
+      }
     };
   };
   run({
@@ -419,7 +425,9 @@ TEST(Find, DaneCountsOnlyWhenValidated) {
       for (MxHost& host : f.mail.value.hosts) {
         host.tlsa = Fact<std::vector<dns::Tlsa>>::is({{3, 1, 1, "x"}});
         host.tlsa_authenticated = tlsa;
-        if (!everywhere) return;
+        if (!everywhere) {
+          return;
+        }
       }
     };
   };

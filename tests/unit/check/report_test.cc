@@ -213,7 +213,9 @@ TEST(Report, MarkdownIsNotLedAstray) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     EXPECT_EQ(printable(line), line);
-    if (!line.starts_with("| ")) continue;
+    if (!line.starts_with("| ")) {
+      continue;
+    }
     std::size_t bars = 0;
     for (std::size_t i = 0; i < line.size(); ++i) {
       bars += line[i] == '|' && (i == 0 || line[i - 1] != '\\') ? 1 : 0;
@@ -257,7 +259,9 @@ TEST(ListOfFindings, HasAllCodesAndParts) {
     EXPECT_THAT(text,
                 HasSubstr(std::string(kind.code) + " " + std::string(to_string(kind.severity))));
   }
-  for (const PartKind& part : score_parts()) EXPECT_THAT(text, HasSubstr(std::string(part.code)));
+  for (const PartKind& part : score_parts()) {
+    EXPECT_THAT(text, HasSubstr(std::string(part.code)));
+  }
 }
 
 }  // namespace

@@ -14,7 +14,9 @@ inline std::string policy_text(const std::string& mode = "enforce",
                                const std::vector<std::string>& mx = {"mx.example.com"},
                                const std::string& max_age = "1209600") {
   std::string text = "version: STSv1\r\nmode: " + mode + "\r\n";
-  for (const auto& pattern : mx) text += "mx: " + pattern + "\r\n";
+  for (const auto& pattern : mx) {
+    text += "mx: " + pattern + "\r\n";
+  }
   return text + "max_age: " + max_age + "\r\n";
 }
 

@@ -33,7 +33,9 @@ using Points = std::vector<int>;
 
 Points points(const Facts& facts) {
   Points all;
-  for (const PartScore& part : score_of(facts).parts) all.push_back(part.known ? part.points : -1);
+  for (const PartScore& part : score_of(facts).parts) {
+    all.push_back(part.known ? part.points : -1);
+  }
   return all;
 }
 

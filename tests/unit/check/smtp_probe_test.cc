@@ -110,7 +110,9 @@ class SmtpProbeTest : public testing::Test {
         heard += SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
         char buffer[64];
         const int got = SSL_read(ssl, buffer, sizeof buffer);
-        if (got > 0) heard += " " + std::string(buffer, static_cast<std::size_t>(got));
+        if (got > 0) {
+          heard += " " + std::string(buffer, static_cast<std::size_t>(got));
+        }
       }
       SSL_free(ssl);
       SSL_CTX_free(context);

@@ -43,7 +43,9 @@ TEST(TakeReply, IsBounded) {
   const auto too_long = take_reply(line);
   EXPECT_TRUE(too_long && !*too_long);
   std::string lines;
-  while (lines.size() <= kMaxReplyBytes) lines += "250-x\r\n";
+  while (lines.size() <= kMaxReplyBytes) {
+    lines += "250-x\r\n";
+  }
   const auto too_many = take_reply(lines);
   EXPECT_TRUE(too_many && !*too_many);
 }

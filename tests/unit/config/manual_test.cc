@@ -28,7 +28,9 @@ Defaults read(const std::string& path, const std::regex& heading, const std::reg
     std::smatch match;
     if (std::regex_match(line, match, heading)) {
       section = match[1];
-      if (section == "maps.outgoing") section = "maps.NAME";
+      if (section == "maps.outgoing") {
+        section = "maps.NAME";
+      }
     } else if (std::regex_match(line, match, pattern)) {
       EXPECT_TRUE(found.emplace(section + "." + match[1].str(), match[2]).second) << line;
     }
@@ -43,9 +45,13 @@ Defaults in_page() {
 
 TEST(ManualPage, HasEveryKeyOfTheReader) {
   std::vector<std::string> keys;
-  for (const auto& [key, value] : in_page()) keys.push_back(key);
+  for (const auto& [key, value] : in_page()) {
+    keys.push_back(key);
+  }
   std::vector<std::string> known;
-  for (const KnownKey& key : known_keys()) known.push_back(key.name);
+  for (const KnownKey& key : known_keys()) {
+    known.push_back(key.name);
+  }
   std::sort(known.begin(), known.end());
   EXPECT_EQ(keys, known);
 }
@@ -58,14 +64,18 @@ TEST(ManualPage, SaysWhichKeysNeedARestart) {
   const std::regex key(R"(\*([a-z]+\.[a-z_]+)\*)");
   for (std::string line; std::getline(file, line);) {
     line.erase(std::remove(line.begin(), line.end(), '\\'), line.end());
-    if (line.starts_with("# ")) inside = line == "# RELOADING";
+    if (line.starts_with("# ")) {
+      inside = line == "# RELOADING";
+    }
     for (std::sregex_iterator i(line.begin(), line.end(), key), end; inside && i != end; ++i) {
       named.insert((*i)[1]);
     }
   }
   std::set<std::string> known;
   for (const KnownKey& one : known_keys()) {
-    if (one.needs_restart) known.insert(one.name);
+    if (one.needs_restart) {
+      known.insert(one.name);
+    }
   }
   EXPECT_EQ(named, known);
 }

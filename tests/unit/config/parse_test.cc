@@ -224,7 +224,9 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
        R"(mtastsd.toml:2: the key "threads" is in no section; it belongs in [socketmap])"},
       {"\ncolour = 1\n", R"(mtastsd.toml:2: the key "colour" is in no section)"},
   };
-  for (const auto& [text, error] : rows) EXPECT_EQ(errors_in(text), error) << text;
+  for (const auto& [text, error] : rows) {
+    EXPECT_EQ(errors_in(text), error) << text;
+  }
 }
 
 TEST(Parse, LimitsMustNotCrossEachOther) {
@@ -325,7 +327,9 @@ TEST_F(LoadTest, SaysWhyAFileCannotBeRead) {
 }
 
 TEST_F(LoadTest, AnUnreadableFileIsAnError) {
-  if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
+  if (::geteuid() == 0) {
+    GTEST_SKIP() << "root may read everything";
+  }
   std::ofstream(path_) << "";
   std::filesystem::permissions(path_, std::filesystem::perms::none);
   EXPECT_EQ(error(), path_ + ": cannot be opened: Permission denied");
@@ -387,7 +391,9 @@ TEST_F(ExampleFile, HasEveryKeyOnceInItsSection) {
     }
   }
   std::vector<std::string> expected;
-  for (const KnownKey& key : known_keys()) expected.push_back(key.name);
+  for (const KnownKey& key : known_keys()) {
+    expected.push_back(key.name);
+  }
   std::sort(expected.begin(), expected.end());
   std::sort(found.begin(), found.end());
   EXPECT_EQ(found, expected);

@@ -51,7 +51,9 @@ TEST(ParseDuration, SaysWhatIsWrong) {
       {"106751991168d", "is too large"},
       {"99999999999999999999s", "is too large"},
   };
-  for (const auto& [text, expected] : rows) EXPECT_EQ(error_of(parse_duration(text)), expected);
+  for (const auto& [text, expected] : rows) {
+    EXPECT_EQ(error_of(parse_duration(text)), expected);
+  }
 }
 
 TEST(ParseSize, TakesBinaryAndDecimalUnits) {

@@ -39,7 +39,9 @@ class ControlClientTest : public testing::Test {
   }
   ~ControlClientTest() override {
     loop_.stop();
-    if (thread_.joinable()) thread_.join();
+    if (thread_.joinable()) {
+      thread_.join();
+    }
     accepting_.reset();
     close(listening_);
   }

@@ -23,7 +23,9 @@ class ControlServerTest : public testing::Test {
           if (line == "later") {
             waiting_.push_back(connection);
           } else if (line == "now") {
-            for (const auto id : waiting_) server_.reply(id, "came");
+            for (const auto id : waiting_) {
+              server_.reply(id, "came");
+            }
             server_.reply(connection, "done");
           } else {
             server_.reply(connection, "<" + std::string(line) + ">");
@@ -36,7 +38,9 @@ class ControlServerTest : public testing::Test {
   void TearDown() override {
     loop_.stop();
     thread_.join();
-    for (const int fd : peers_) close(fd);
+    for (const int fd : peers_) {
+      close(fd);
+    }
   }
 
   int connect() {
@@ -59,7 +63,9 @@ class ControlServerTest : public testing::Test {
     char c = 0;
     while (recv(fd, &c, 1, 0) == 1) {
       line += c;
-      if (c == '\n') break;
+      if (c == '\n') {
+        break;
+      }
     }
     return line;
   }

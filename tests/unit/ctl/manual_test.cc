@@ -28,7 +28,9 @@ std::string page() {
 std::string section_of(const std::string& text, const std::string& verb) {
   const std::string heading = "\n## " + verb + "\n";
   const std::size_t begin = text.find(heading);
-  if (begin == std::string::npos) return "";
+  if (begin == std::string::npos) {
+    return "";
+  }
   return text.substr(begin + heading.size(),
                      text.find("\n#", begin + heading.size()) - begin - heading.size() + 1);
 }
@@ -39,7 +41,9 @@ std::set<std::string> described(const std::string& section) {
   const std::regex name(R"(\*(--?[a-z-]+)\*)");
   std::istringstream lines(section);
   for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with("*-")) continue;
+    if (!line.starts_with("*-")) {
+      continue;
+    }
     for (std::sregex_iterator i(line.begin(), line.end(), name), end; i != end; ++i) {
       names.insert((*i)[1]);
     }
@@ -54,11 +58,15 @@ void check_verb(const std::string& text, const VerbSpec& verb, const std::string
   std::set<std::string> options;
   for (const OptionSpec& option : verb.options) {
     for (const std::string& name : option.names) {
-      if (name != "--help" && name != "-h") options.insert(name);
+      if (name != "--help" && name != "-h") {
+        options.insert(name);
+      }
     }
   }
   EXPECT_EQ(described(section), options);
-  for (const VerbSpec& below : verb.verbs) check_verb(text, below, path + " " + below.name);
+  for (const VerbSpec& below : verb.verbs) {
+    check_verb(text, below, path + " " + below.name);
+  }
 }
 
 class OptionTable : public testing::Test {
@@ -70,12 +78,16 @@ class OptionTable : public testing::Test {
 
 TEST_F(OptionTable, IsWhatTheManualPageDescribes) {
   const std::string text = page();
-  for (const VerbSpec& verb : option_table(app_).verbs) check_verb(text, verb, verb.name);
+  for (const VerbSpec& verb : option_table(app_).verbs) {
+    check_verb(text, verb, verb.name);
+  }
 }
 
 void expect_examples(const CLI::App& app, const std::string& path) {
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (verb->get_group().empty()) continue;
+    if (verb->get_group().empty()) {
+      continue;
+    }
     const std::string name = path + " " + verb->get_name();
     EXPECT_NE(verb->get_footer().find("mtastsctl" + name), std::string::npos) << name;
     expect_examples(*verb, name);
@@ -90,7 +102,9 @@ TEST_F(OptionTable, EveryVerbTeachesByExample) {
 // takes "[a]" for a list where one may have several values.
 void expect_one_word_each(const CLI::App& app, const std::string& path) {
   for (const CLI::Option* option : app.get_options()) {
-    if (option->get_positional()) continue;
+    if (option->get_positional()) {
+      continue;
+    }
     EXPECT_FALSE(option->get_allow_extra_args()) << path << " " << option->get_name();
     EXPECT_LE(option->get_type_size_max(), 1) << path << " " << option->get_name();
   }

@@ -22,7 +22,9 @@ class AcceptorTest : public testing::Test {
     }
   }
   ~AcceptorTest() override {
-    for (const int fd : fds_) close(fd);
+    for (const int fd : fds_) {
+      close(fd);
+    }
   }
   void connect(const char* name) {
     fds_.push_back(connect_to(dir_.path() + name));
@@ -33,7 +35,9 @@ class AcceptorTest : public testing::Test {
         loop_, std::move(listeners_),
         [this, expected](int fd) {
           fds_.push_back(fd);
-          if (++taken_ == expected) loop_.stop();
+          if (++taken_ == expected) {
+            loop_.stop();
+          }
         },
         std::move(make_room));
   }

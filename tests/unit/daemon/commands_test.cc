@@ -50,7 +50,9 @@ class CommandsTest : public testing::Test {
   ~CommandsTest() override {
     resolver_->stop();
     loop_.stop();
-    if (thread_.joinable()) thread_.join();
+    if (thread_.joinable()) {
+      thread_.join();
+    }
   }
   void start() {
     resolver_->start();
@@ -144,9 +146,13 @@ TEST_F(CommandsTest, PagesHaveEveryEntryOnceCommittedOrNot) {
   const auto numbered = [](int number) {
     return name(std::to_string(10000 + number) + ".example");
   };
-  for (int i = 0; i < 500; i += 2) store_->put(numbered(i), entry);
+  for (int i = 0; i < 500; i += 2) {
+    store_->put(numbered(i), entry);
+  }
   ASSERT_TRUE(store_->commit_now());
-  for (int i = 1; i < 500; i += 2) store_->put(numbered(i), entry);
+  for (int i = 1; i < 500; i += 2) {
+    store_->put(numbered(i), entry);
+  }
   store_->erase(numbered(0));
   start();
   std::string after;

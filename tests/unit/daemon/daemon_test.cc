@@ -30,7 +30,9 @@ class DaemonTest : public testing::Test {
   config::Config load() const { return *config::load(path_); }
   std::string ask(const std::string& key) const {
     auto client = socketmap::Client::connect(test::unix_listen(dir_.path() + "/sock"));
-    if (!client || !client->send("postfix", key)) return "nothing";
+    if (!client || !client->send("postfix", key)) {
+      return "nothing";
+    }
     return client->receive().value_or("nothing");
   }
 

@@ -43,7 +43,9 @@ class FailingDns {
     socklen_t size = sizeof(from);
     const ssize_t got =
         recvfrom(fd_, bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
-    if (got < 12) return "";
+    if (got < 12) {
+      return "";
+    }
     const std::string question(bytes.data(), static_cast<std::size_t>(got));
     bytes[2] = static_cast<char>(bytes[2] | 0x80);  // a reply
     bytes[3] = 2;                                   // SERVFAIL
@@ -95,7 +97,9 @@ TEST_F(ResolverThreadTest, AsksDnsAndRemembersThatItFailed) {
   thread.start();
   auto answered = std::async(std::launch::async, [&] { return found_out(thread, "a.example"); });
   std::string questions;
-  while (answered.wait_for(Milliseconds(0)) != std::future_status::ready) questions += dns_.serve();
+  while (answered.wait_for(Milliseconds(0)) != std::future_status::ready) {
+    questions += dns_.serve();
+  }
   EXPECT_TRUE(answered.get());
   EXPECT_THAT(questions, HasSubstr("_mta-sts"));
   EXPECT_EQ(thread.counters().txt_failures.value(), 1U);
@@ -113,7 +117,9 @@ TEST_F(ResolverThreadTest, AReloadChangesTheServers) {
   thread.reload(config_);
   thread.ask(name("a.example"), nullptr);
   std::string question;
-  for (int i = 0; i < 200 && question.empty(); ++i) question = other.serve();
+  for (int i = 0; i < 200 && question.empty(); ++i) {
+    question = other.serve();
+  }
   EXPECT_THAT(question, HasSubstr("_mta-sts"));
 }
 

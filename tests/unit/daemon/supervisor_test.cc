@@ -19,7 +19,9 @@ class Manager {
  public:
   explicit Manager(const std::string& name) : fd_(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
     sockaddr_un address = test::unix_address(name);
-    if (name.front() == '@') address.sun_path[0] = '\0';
+    if (name.front() == '@') {
+      address.sun_path[0] = '\0';
+    }
     EXPECT_EQ(bind(fd_, reinterpret_cast<const sockaddr*>(&address),
                    static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size())),
               0);

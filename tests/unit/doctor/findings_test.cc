@@ -65,7 +65,9 @@ void listen_at(Facts& facts, const std::string& text) {
 void use_table(Facts& facts, const std::string& text) {
   facts.main["smtp_tls_policy_maps"] = text;
   for (const Table& table : parse_tables(text)) {
-    for (const bool chroot : {false, true}) facts.tables[{table.text, chroot}] = {true, ""};
+    for (const bool chroot : {false, true}) {
+      facts.tables[{table.text, chroot}] = {true, ""};
+    }
   }
 }
 
@@ -425,9 +427,13 @@ INSTANTIATE_TEST_SUITE_P(Tls, DoctorCase, testing::ValuesIn(tls_cases()));
 // A line that doctor gives has to be one that it takes.
 TEST(Doctor, FixedLinesAreFoundGood) {
   std::vector<Case> cases = map_cases();
-  for (const Case& one : tls_cases()) cases.push_back(one);
+  for (const Case& one : tls_cases()) {
+    cases.push_back(one);
+  }
   for (const Case& one : cases) {
-    if (one.file != "main.cf" || one.severity > Severity::Medium) continue;
+    if (one.file != "main.cf" || one.severity > Severity::Medium) {
+      continue;
+    }
     SCOPED_TRACE(one.code + ": " + one.line);
     Facts facts = good();
     one.change(facts);
@@ -438,8 +444,12 @@ TEST(Doctor, FixedLinesAreFoundGood) {
     facts.daemon.maps["old"].servername = false;
     facts.daemon.maps["postfix"].servername = true;
     facts.main[name] = value;
-    if (name == "smtp_tls_policy_maps") use_table(facts, value);
-    for (const Finding& left : judge(facts)) EXPECT_NE(left.kind->code, one.code) << left.text;
+    if (name == "smtp_tls_policy_maps") {
+      use_table(facts, value);
+    }
+    for (const Finding& left : judge(facts)) {
+      EXPECT_NE(left.kind->code, one.code) << left.text;
+    }
   }
 }
 
@@ -483,12 +493,16 @@ std::set<std::string> all_codes() {
     for (const Case& one : cases) {
       Facts facts = good();
       one.change(facts);
-      for (const Finding& finding : judge(facts)) codes.emplace(finding.kind->code);
+      for (const Finding& finding : judge(facts)) {
+        codes.emplace(finding.kind->code);
+      }
     }
   }
   Facts facts = good();
   use_unix(facts);
-  for (const Finding& finding : judge(facts)) codes.emplace(finding.kind->code);
+  for (const Finding& finding : judge(facts)) {
+    codes.emplace(finding.kind->code);
+  }
   return codes;
 }
 
@@ -532,7 +546,9 @@ TEST(DoctorReport, TextIsWrappedAndItsLinesToCopyAreNot) {
   EXPECT_THAT(text, testing::Not(testing::HasSubstr("\x1b")));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("               ")) continue;
+    if (line.starts_with("               ")) {
+      continue;
+    }
     EXPECT_LE(line.size(), 80u) << line;
   }
 }

@@ -85,7 +85,9 @@ TEST(LookAtCaPath, CountsHashedNamesAsTheChrootSeesThem) {
 class TrySocket : public testing::Test {
  protected:
   void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+    if (::geteuid() != 0) {
+      GTEST_SKIP() << "needs root to become another user";
+    }
     queue_ = directory_.path();
     ::chmod(queue_.c_str(), 0755);
     fs::create_directories(queue_ / "run");
@@ -99,7 +101,9 @@ class TrySocket : public testing::Test {
     ::chmod(socket().c_str(), 0666);
   }
   void TearDown() override {
-    if (listener_ >= 0) ::close(listener_);
+    if (listener_ >= 0) {
+      ::close(listener_);
+    }
   }
   fs::path socket() const { return queue_ / "run/policy.sock"; }
   SocketReach reach(const std::string& path, bool chroot) const {

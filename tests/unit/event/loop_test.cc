@@ -41,7 +41,9 @@ class SocketPair {
 TEST(Loop, RunsWhatWasPostedBeforeStopInOrder) {
   Loop loop;
   std::vector<int> seen;
-  for (int i = 0; i < 5; ++i) loop.post([&seen, i] { seen.push_back(i); });
+  for (int i = 0; i < 5; ++i) {
+    loop.post([&seen, i] { seen.push_back(i); });
+  }
   loop.stop();
   loop.run();
   EXPECT_EQ(seen, (std::vector<int>{0, 1, 2, 3, 4}));
@@ -73,13 +75,17 @@ TEST(Loop, PostFromOtherThreadsLosesNothingAndKeepsEachThreadsOrder) {
         loop.post([&, t, i] {
           EXPECT_EQ(last[static_cast<std::size_t>(t)], i - 1);
           last[static_cast<std::size_t>(t)] = i;
-          if (++total == kThreads * kEach) loop.stop();
+          if (++total == kThreads * kEach) {
+            loop.stop();
+          }
         });
       }
     });
   }
   loop.run();
-  for (auto& thread : threads) thread.join();
+  for (auto& thread : threads) {
+    thread.join();
+  }
   EXPECT_EQ(total, kThreads * kEach);
 }
 
@@ -154,7 +160,9 @@ TEST(Timer, NeverFiresEarlyInABusyLoop) {
   };
   timer = loop.make_timer([&] {
     EXPECT_GE(steady_clock::now() - armed_at, Milliseconds(5));
-    if (--left == 0) return loop.stop();
+    if (--left == 0) {
+      return loop.stop();
+    }
     std::this_thread::sleep_for(std::chrono::microseconds(700));
     arm();
   });
@@ -239,7 +247,9 @@ TEST(FdWatch, TellsWhatIsReadyUntilItIsRead) {
   int calls = 0;
   auto watch = loop.watch(pair.ours(), Interest::Read, [&](Interest ready) {
     EXPECT_EQ(ready, Interest::Read);
-    if (++calls < 3) return;  // level-triggered: comes again
+    if (++calls < 3) {
+      return;  // level-triggered: comes again
+    }
     EXPECT_EQ(pair.receive(), "hi");
     loop.stop();
   });
@@ -305,7 +315,9 @@ TEST(Loop, DeferDeleteDestroysOnALaterTurnAndMayNest) {
     std::unique_ptr<Node> child;
     ~Node() {
       order.push_back(id);
-      if (child) loop.defer_delete(std::move(child));
+      if (child) {
+        loop.defer_delete(std::move(child));
+      }
     }
   };
   Loop loop;

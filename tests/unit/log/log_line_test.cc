@@ -127,7 +127,9 @@ TEST(LogLine, CutsAt200BytesOnACharacterBoundary) {
 TEST(LogLine, CutsRunsOfInvalidBytesAtTheLimit) {
   const std::string value = logfmt_value(std::string(300, '\x80'));
   std::string expected = "\"";
-  for (int i = 0; i < 200; ++i) expected += "\\x80";
+  for (int i = 0; i < 200; ++i) {
+    expected += "\\x80";
+  }
   EXPECT_EQ(value, expected + "…\"");
 }
 
@@ -152,7 +154,9 @@ TEST(LogLine, AnyBytesGiveOneValidLine) {
     ASSERT_EQ(json.find('\n'), std::string::npos);
     const std::string logfmt = make_body(LogFormat::Logfmt, kRow, {{"v", bytes}});
     ASSERT_TRUE(is_utf8(logfmt)) << logfmt;
-    for (const char c : logfmt) ASSERT_GE(static_cast<unsigned char>(c), 0x20) << logfmt;
+    for (const char c : logfmt) {
+      ASSERT_GE(static_cast<unsigned char>(c), 0x20) << logfmt;
+    }
     ASSERT_TRUE(logfmt.ends_with(" message=\"A sentence.\""));
   }
 }

@@ -44,7 +44,9 @@ struct Pipe {
     ::close(writer);
   }
   void close_reader() {
-    if (reader >= 0) ::close(reader);
+    if (reader >= 0) {
+      ::close(reader);
+    }
     reader = -1;
   }
   // Puts in so much that the next byte has to wait; returns how much that was.
@@ -52,7 +54,9 @@ struct Pipe {
     const int flags = ::fcntl(writer, F_GETFL);
     ::fcntl(writer, F_SETFL, flags | O_NONBLOCK);
     std::size_t size = 0;
-    while (::write(writer, "#", 1) == 1) ++size;
+    while (::write(writer, "#", 1) == 1) {
+      ++size;
+    }
     ::fcntl(writer, F_SETFL, flags);
     return size;
   }
@@ -82,9 +86,13 @@ std::string read_until(int fd, const std::string& wanted) {
   const auto deadline = steady_clock::now() + seconds(10);
   while (text.find(wanted) == std::string::npos && steady_clock::now() < deadline) {
     pollfd watched{fd, POLLIN, 0};
-    if (::poll(&watched, 1, 100) <= 0) continue;
+    if (::poll(&watched, 1, 100) <= 0) {
+      continue;
+    }
     const ssize_t size = ::read(fd, buffer.data(), buffer.size());
-    if (size <= 0) break;
+    if (size <= 0) {
+      break;
+    }
     text.append(buffer.data(), static_cast<std::size_t>(size));
   }
   return text;
@@ -93,7 +101,9 @@ std::string read_until(int fd, const std::string& wanted) {
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  for (std::string line; std::getline(in, line);) {
+    lines.push_back(line);
+  }
   return lines;
 }
 
@@ -182,7 +192,9 @@ TEST(LogDeathTest, FieldsThatAreNotInTheCatalogueAreAMistake) {
 
 TEST(Log, DestructionWritesAllQueuedLinesInOrder) {
   const std::string text = stderr_of({}, [](Log& log) {
-    for (int i = 0; i < 1200; ++i) log.write(kInfo, {{"domain", i}});
+    for (int i = 0; i < 1200; ++i) {
+      log.write(kInfo, {{"domain", i}});
+    }
   });
   const auto lines = lines_of(text);
   ASSERT_EQ(lines.size(), 1200u);
@@ -212,14 +224,20 @@ TEST(Log, ManyThreadsLogWholeLines) {
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&log, t] {
-        for (int i = 0; i < 300; ++i) log.write(kInfo, {{"domain", 1000 * t + i}});
+        for (int i = 0; i < 300; ++i) {
+          log.write(kInfo, {{"domain", 1000 * t + i}});
+        }
       });
     }
-    for (auto& thread : threads) thread.join();
+    for (auto& thread : threads) {
+      thread.join();
+    }
   });
   const auto lines = lines_of(text);
   EXPECT_EQ(lines.size(), 1200u);
-  for (const auto& line : lines) ASSERT_TRUE(line.starts_with("ts=20")) << line;
+  for (const auto& line : lines) {
+    ASSERT_TRUE(line.starts_with("ts=20")) << line;
+  }
 }
 
 TEST(Log, MovesWithItsLevelAndLines) {
@@ -249,7 +267,9 @@ TEST(Log, FullPipeBlocksNoCallerAndDestructionIsBounded) {
   std::optional<Log> log;
   log.emplace(LogOptions{});
   const auto start = steady_clock::now();
-  for (int i = 0; i < 100000; ++i) log->write(kInfo, {{"domain", i}});
+  for (int i = 0; i < 100000; ++i) {
+    log->write(kInfo, {{"domain", i}});
+  }
   const auto logged = steady_clock::now();
   EXPECT_LT(logged - start, seconds(15));
   log.reset();
@@ -265,10 +285,14 @@ TEST(Log, SaysHowManyLinesAFullQueueLost) {
     const StderrAs redirected(pipe.writer);
     Log log{LogOptions{}};
     int i = 0;
-    for (; i < kLines / 2; ++i) log.write(kInfo, {{"domain", i}});
+    for (; i < kLines / 2; ++i) {
+      log.write(kInfo, {{"domain", i}});
+    }
     text = read_until(pipe.reader, "event=policy_expired").substr(filled);
     // The queue is still almost full, so this loses lines again, before the first are reported.
-    for (; i < kLines; ++i) log.write(kInfo, {{"domain", i}});
+    for (; i < kLines; ++i) {
+      log.write(kInfo, {{"domain", i}});
+    }
     text += read_until(pipe.reader, "log_lines_lost");
     log.write(Event::Stopping);
     log.flush();
@@ -279,7 +303,9 @@ TEST(Log, SaysHowManyLinesAFullQueueLost) {
   std::size_t reports = 0;
   std::size_t lost = 0;
   for (const auto& line : lines) {
-    if (line.find("event=policy_expired") != std::string::npos) ++written;
+    if (line.find("event=policy_expired") != std::string::npos) {
+      ++written;
+    }
     std::smatch match;
     if (std::regex_search(line, match,
                           std::regex("level=warn event=log_lines_lost count=(\\d+) "))) {
@@ -315,7 +341,9 @@ TEST(Log, OutlivesTheReaderOfAPipe) {
     Log log{LogOptions{}};
     pipe.close_reader();
     const auto start = steady_clock::now();
-    for (int i = 0; i < 100; ++i) log.write(Event::Stopping);
+    for (int i = 0; i < 100; ++i) {
+      log.write(Event::Stopping);
+    }
     log.flush();
     EXPECT_LT(steady_clock::now() - start, seconds(1));
   }
@@ -356,7 +384,9 @@ class FakeSyslog {
 
   std::string receive() {
     pollfd watched{fd_, POLLIN, 0};
-    if (::poll(&watched, 1, 5000) <= 0) return "nothing came";
+    if (::poll(&watched, 1, 5000) <= 0) {
+      return "nothing came";
+    }
     std::array<char, 8192> buffer;
     const ssize_t size = ::recv(fd_, buffer.data(), buffer.size(), 0);
     return {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
@@ -415,7 +445,9 @@ TEST_F(SyslogSocketTest, SaysWhenNobodyTakesTheLine) {
 }
 
 TEST(Log, WithoutSyslogLinesGoToStderr) {
-  if (std::filesystem::exists("/dev/log")) GTEST_SKIP() << "this machine has a syslog daemon";
+  if (std::filesystem::exists("/dev/log")) {
+    GTEST_SKIP() << "this machine has a syslog daemon";
+  }
   const std::string text =
       stderr_of({LogLevel::Info, LogFormat::Logfmt, LogTarget::Syslog}, [](Log& log) {
         log.write(kError, {{"reason", "lonely"}});
