@@ -555,7 +555,7 @@ class CtlTest(unittest.TestCase):
         for label, bad, words in (
                 ("newer", good[:at] + b"\x07" + good[at + 1:], "newer mtastsd (cache format 7"),
                 ("rubbish", b"x" * 40000, "restart mtastsd"),
-                ("short", good[:len(good) // 2], "cut short")):
+                ("short", good[:len(good) // 2], "truncated")):
             with self.subTest(label):
                 with open(data, "wb") as file:
                     file.write(bad)

@@ -69,7 +69,7 @@ CacheFile::~CacheFile() {
     if (clean) {
       [[maybe_unused]] const int rc = ::ftruncate(lock_fd_, 0);
     }
-    end_on_lost_page("", -1);
+    end_on_lost_page("", -1, kDamagedExit);
     ::close(lock_fd_);
   }
 }
@@ -177,7 +177,7 @@ void CacheFile::use(std::unique_ptr<LmdbEnv> env) {
                        " was truncated or cannot be read any more. The process ends with status " +
                        std::to_string(kDamagedExit) +
                        "; the next start keeps every record that can still be read.",
-                   lock_fd_);
+                   lock_fd_, kDamagedExit);
   writable_.store(env_.get(), std::memory_order_release);
 }
 

@@ -12,6 +12,8 @@
 namespace mtastsd::cache {
 namespace {
 
+constexpr int kToolExit = 2;  // mtastsctl(1): it could not find out
+
 // What one transaction copies: some milliseconds.
 constexpr std::size_t kPageRecords = 2000;
 constexpr std::size_t kPageBytes = std::size_t{4} << 20;
@@ -69,7 +71,7 @@ CacheView::OpenError explain(const std::string& directory, LmdbEnv::OpenError er
       break;
   }
   return {Problem::Damaged,
-          error.message + ": restart mtastsd, which keeps a damaged cache aside and begins anew"};
+          error.message + ": restart mtastsd, which keeps every record that can still be read"};
 }
 
 }  // namespace
@@ -80,14 +82,15 @@ CacheView::~CacheView() = default;
 
 Result<std::unique_ptr<CacheView>, CacheView::OpenError> CacheView::open(
     const std::string& directory) {
+  // LMDB reads from the file as soon as it opens it.
+  end_on_lost_page("mtastsctl: the cache in " + directory +
+                       " was truncated or cannot be read any more: restart mtastsd, which keeps "
+                       "every record that can still be read.",
+                   -1, kToolExit);
   auto env = LmdbEnv::open(directory, 0, LmdbEnv::Access::Beside);
   if (!env) {
     return failure(explain(directory, std::move(env.error())));
   }
-  end_on_lost_page("mtastsctl: the cache in " + directory +
-                       " was truncated or cannot be read any more: restart mtastsd, which keeps "
-                       "every record that can still be read.",
-                   -1);
   return std::unique_ptr<CacheView>(new CacheView(directory, std::move(*env)));
 }
 

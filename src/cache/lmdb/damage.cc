@@ -8,14 +8,13 @@
 #include <csignal>
 #include <cstddef>
 
-#include "mtastsd/cache/lmdb_store.h"
-
 namespace mtastsd::cache {
 namespace {
 
 std::array<char, 501> message;
 std::atomic<std::size_t> message_size{0};
 std::atomic<int> mark{-1};
+std::atomic<int> status{0};
 
 // Only system calls that a signal handler may make.
 void on_bus_error(int) {
@@ -23,15 +22,16 @@ void on_bus_error(int) {
   if (mark >= 0) {
     written = ::pwrite(mark, &kDamagedMark, 1, 0);
   }
-  ::_exit(kDamagedExit);
+  ::_exit(status);
 }
 
 }  // namespace
 
-void end_on_lost_page(std::string_view line, int mark_fd) {
+void end_on_lost_page(std::string_view line, int mark_fd, int exit_status) {
   message_size = line.copy(message.data(), message.size() - 1);
   message[message_size++] = '\n';
   mark = mark_fd;
+  status = exit_status;
   struct sigaction action {};
   action.sa_handler = on_bus_error;
   ::sigaction(SIGBUS, &action, nullptr);
