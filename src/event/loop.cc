@@ -199,9 +199,7 @@ Loop::~Loop() {
       const std::lock_guard lock(mutex_);
       dropped.swap(posted_);
     }
-    std::vector<std::shared_ptr<void>> garbage;
-    garbage.swap(garbage_);
-    if (dropped.empty() && garbage.empty()) {
+    if (dropped.empty()) {
       break;
     }
   }
@@ -241,16 +239,6 @@ void Loop::drain() {
     callback();
     callback = nullptr;
   }
-}
-
-void Loop::schedule_garbage() {
-  if (garbage_.size() > 1) {
-    return;  // already scheduled
-  }
-  post([this] {
-    std::vector<std::shared_ptr<void>> garbage;
-    garbage.swap(garbage_);
-  });
 }
 
 std::unique_ptr<Timer> Loop::make_timer(Callback callback) {

@@ -65,13 +65,6 @@ class Loop final : public Timers {
   // runs. What is still queued when the loop is destroyed never runs.
   void post(Callback callback);
 
-  // Destroys `object` on a later turn, for what must not die inside its own callback.
-  template <typename T>
-  void defer_delete(std::unique_ptr<T> object) {
-    garbage_.push_back(std::shared_ptr<void>(std::move(object)));
-    schedule_garbage();
-  }
-
   std::unique_ptr<Timer> make_timer(Callback callback) override;
   std::unique_ptr<FdWatch> watch(int fd, Interest interest, std::function<void(Interest)> callback);
   // Watches a signal of the process. Only one loop may watch signals.
@@ -79,7 +72,6 @@ class Loop final : public Timers {
 
  private:
   void drain();
-  void schedule_garbage();
 
   struct EventFree {
     void operator()(::event* e) const;
@@ -93,7 +85,6 @@ class Loop final : public Timers {
   std::unique_ptr<::event, EventFree> wake_event_;  // depends-on: base_, wake_fd_
   std::mutex mutex_;
   std::vector<Callback> posted_;  // guarded by mutex_
-  std::vector<std::shared_ptr<void>> garbage_;
 };
 
 }  // namespace mtastsd::event

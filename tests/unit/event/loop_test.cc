@@ -307,43 +307,6 @@ TEST(FdWatch, CallbackMayDestroyItAndAnotherThatIsReadyToo) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST(Loop, DeferDeleteDestroysOnALaterTurnAndMayNest) {
-  struct Node {
-    Loop& loop;
-    std::vector<int>& order;
-    int id;
-    std::unique_ptr<Node> child;
-    ~Node() {
-      order.push_back(id);
-      if (child) {
-        loop.defer_delete(std::move(child));
-      }
-    }
-  };
-  Loop loop;
-  std::vector<int> order;
-  auto node = std::unique_ptr<Node>(new Node{loop, order, 1, nullptr});
-  node->child = std::unique_ptr<Node>(new Node{loop, order, 2, nullptr});
-  loop.post([&] {
-    loop.defer_delete(std::move(node));
-    EXPECT_TRUE(order.empty());
-  });
-  auto end = loop.make_timer([&] { loop.stop(); });
-  end->arm(Milliseconds(10));
-  loop.run();
-  EXPECT_EQ(order, (std::vector<int>{1, 2}));
-}
-
-TEST(Loop, DeferredObjectsThatOwnWatchesDieWithTheLoop) {
-  struct Owner {
-    std::unique_ptr<Timer> timer;
-  };
-  Loop loop;
-  auto owner = std::make_unique<Owner>(Owner{loop.make_timer([] {})});
-  owner->timer->arm(Milliseconds(100));
-  loop.defer_delete(std::move(owner));
-}
-
 TEST(Loop, WatchesASignal) {
   Loop loop;
   int seen = 0;
