@@ -373,8 +373,10 @@ std::string text_of(const json& object, const char* name) {
 template <typename OfDomain>
 Result<Request, Error> about_domain(const json& object) {
   const auto domain = DomainName::parse(text_of(object, "domain"));
-  if (!domain) {
-    return failure(Error{Error::Problem::BadDomain, "\"domain\" is not a domain name"});
+  // RFC 8461 section 3.1: a name that leaves no room for "_mta-sts." cannot have a policy.
+  if (!domain || !domain->under("_mta-sts")) {
+    return failure(
+        Error{Error::Problem::BadDomain, "\"domain\" is not a domain name that can have a policy"});
   }
   return OfDomain{.domain = *domain};
 }

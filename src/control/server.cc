@@ -39,7 +39,7 @@ class Server::Connection {
     output_ += '\n';
     idle_->arm(kIdleLimit);
     // Through the loop: a handler that replies at once is still on the way out of next_request().
-    watch_->set(event::Interest::ReadWrite);
+    watch();
   }
 
  private:

@@ -17,6 +17,8 @@
 namespace mtastsd::daemon {
 namespace {
 
+constexpr std::size_t kAroundRecord = 16;  // bytes of JSON for each record of a page
+
 using control::Error;
 using control::Status;
 using resolver::Resolver;
@@ -333,7 +335,8 @@ void Commands::carry_out(const control::ListRequest& request, const ReplyTo& rep
   std::size_t bytes = 0;
   for (const auto& [domain, entry] : read.entries) {
     page.records.push_back({domain.str(), cache::encode(*entry)});
-    bytes += page.records.back().bytes.size();
+    // As it is in the line: base64, the name, and what stands around them.
+    bytes += page.records.back().bytes.size() * 4 / 3 + domain.size() + kAroundRecord;
     if (bytes >= control::kMaxPageBytes) {
       page.next = domain.str();
       break;

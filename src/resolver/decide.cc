@@ -198,6 +198,9 @@ AfterRecord after_record(const Entry* known, const Record& record, bool refresh,
       const bool current = valid && entry.policy->id == record.id;
       if (must_fetch || (!current && !held_back(entry, record.id, now, limits))) {
         after.fetch = true;
+      } else if (!valid) {
+        // Held back: "no policy" holds no longer than until the next attempt.
+        entry.recheck_at = std::min(entry.recheck_at, entry.failure->retry_at);
       }
       break;
     }

@@ -78,6 +78,12 @@ TEST(Requests, ErrorsAreTyped) {
   EXPECT_EQ(problem_of(R"({"command": "dance"})"), Problem::UnknownCommand);
   EXPECT_EQ(problem_of(R"({"command": "show"})"), Problem::BadDomain);
   EXPECT_EQ(problem_of(R"({"command": "forget", "domain": "a..example"})"), Problem::BadDomain);
+  std::string too_long = "example";  // for "_mta-sts." before it
+  while (too_long.size() < 246) {
+    too_long.insert(0, "a.");
+  }
+  EXPECT_EQ(problem_of(R"({"command": "import", "domain": ")" + too_long + R"("})"),
+            Problem::BadDomain);
 }
 
 TEST(Answers, AStatusComesBackAsItWas) {

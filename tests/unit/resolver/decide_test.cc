@@ -236,6 +236,13 @@ TEST(AfterRecord, AFailedFetchIsNotRepeatedForTheSameIdWithinFiveMinutes) {
   EXPECT_TRUE(later("b", Seconds(1)));  // a new id may go at once
 }
 
+TEST(AfterRecord, NoPolicyHoldsNoLongerThanUntilTheNextAttempt) {
+  const AfterFetch failed = after_fetch(Entry{}, "a", bad(), kNow, kLimits, 0.0);
+  const AfterRecord after =
+      after_record(failed.entry, found("a"), false, kNow + Seconds(60), kLimits);
+  EXPECT_EQ(after.entry.recheck_at, failed.entry.failure->retry_at);
+}
+
 // RFC 8461 section 10.2: a refresh fetches whatever the record says.
 TEST(AfterRecord, ARefreshFetchesAnUnchangedIdAMissingRecordAndOnDnsFailure) {
   const Entry before = cached("a", Seconds(80000));
