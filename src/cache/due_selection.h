@@ -27,12 +27,12 @@ class DueSelection {
     return chosen_.size() < max_ || (max_ > 0 && expires_at < chosen_.front().expires_at);
   }
 
-  void add(Candidate candidate) {
+  void add(const Candidate& candidate) {
     if (chosen_.size() == max_) {
       std::pop_heap(chosen_.begin(), chosen_.end(), ends_sooner);
       chosen_.pop_back();
     }
-    chosen_.push_back(std::move(candidate));
+    chosen_.push_back(candidate);
     std::push_heap(chosen_.begin(), chosen_.end(), ends_sooner);
   }
 
