@@ -149,15 +149,12 @@ void LmdbStore::erase(const DomainName& domain) {
 }
 
 bool LmdbStore::remember(const DomainName& domain, EntryPtr entry, Origin origin) {
-  const bool first = pending_->empty();
   if (!pending_->put(domain, std::move(entry), origin)) {
     return false;
   }
-  if (first) {
-    // The writer looks for more by itself as long as something waits.
-    const std::lock_guard lock(mutex_);
-    wake_.notify_one();
-  }
+  // Whatever waited before: the writer may have taken all of that meanwhile, and gone to sleep.
+  const std::lock_guard lock(mutex_);
+  wake_.notify_one();
   return true;
 }
 
