@@ -2,6 +2,7 @@
 
 #include <lmdb.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "eviction.h"
@@ -82,7 +83,11 @@ int Writer::apply(MDB_txn* txn, Batch& batch, std::size_t number) {
   if (change.origin != Origin::Resolver) {
     MDB_val key = to_val(domain.view());
     MDB_val value;
-    if (mdb_get(txn, env().entries(), &key, &value) == 0) {
+    const int rc = mdb_get(txn, env().entries(), &key, &value);
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+      return rc;
+    }
+    if (rc == 0) {
       const auto committed = RecordView::decode(from_val(value));
       if (committed && !replaces(change, committed->facts())) {
         batch.skipped[number] = true;
@@ -121,20 +126,17 @@ int Writer::trim(MDB_txn* txn) {
 
 int Writer::drop_negative(MDB_txn* txn, std::size_t count) {
   const Cursor cursor = open_cursor(txn, env().negative());
-  MDB_val key;
-  MDB_val value;
-  while (count-- > 0 && cursor && mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) == 0) {
-    MDB_val domain = to_val(from_val(key).substr(8));
-    MDB_val record;
-    const bool there = mdb_get(txn, env().entries(), &domain, &record) == 0;
-    const auto view =
-        there ? RecordView::decode(from_val(record)) : failure(RecordError::Malformed);
-    // The key may be left over from a record that could not be read.
-    if (view && !view->facts().has_policy &&
-        view->facts().recheck_at == index_time(from_val(key))) {
-      if (const int rc = mdb_del(txn, env().entries(), &domain, nullptr); rc != 0) {
-        return rc;
-      }
+  if (!cursor) {
+    return ENOMEM;
+  }
+  for (; count > 0; --count) {
+    MDB_val key;
+    MDB_val value;
+    if (const int rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST); rc != 0) {
+      return rc == MDB_NOTFOUND ? 0 : rc;
+    }
+    if (const int rc = drop_record_of(txn, from_val(key)); rc != 0) {
+      return rc;
     }
     if (const int removed = mdb_cursor_del(cursor.get(), 0); removed != 0) {
       return removed;
@@ -144,22 +146,37 @@ int Writer::drop_negative(MDB_txn* txn, std::size_t count) {
   return 0;
 }
 
+// The key may be left over from a record that could not be read: then there is nothing to drop.
+int Writer::drop_record_of(MDB_txn* txn, std::string_view negative_key) {
+  const auto domain = index_domain(negative_key);
+  if (!domain) {
+    return 0;
+  }
+  MDB_val key = to_val(domain->view());
+  MDB_val record;
+  if (const int rc = mdb_get(txn, env().entries(), &key, &record); rc != 0) {
+    return rc == MDB_NOTFOUND ? 0 : rc;
+  }
+  const auto view = RecordView::decode(from_val(record));
+  const bool holds =
+      view && !view->facts().has_policy && view->facts().recheck_at == index_time(negative_key);
+  return holds ? mdb_del(txn, env().entries(), &key, nullptr) : 0;
+}
+
 // Looks at all records, and drops the least valuable until `target` bytes are in use.
 int Writer::evict(MDB_txn* txn, std::size_t target) {
   const WallTime now = clock_.wall();
   Victims victims(kEvictAtOnce);
-  {
-    const Cursor cursor = open_cursor(txn, env().entries());
-    MDB_val key;
-    MDB_val value;
-    for (int rc = cursor ? mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) : MDB_NOTFOUND;
-         rc == 0; rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
-      const auto domain = DomainName::parse(from_val(key));
-      const auto record = RecordView::decode(from_val(value));
-      if (domain) {
-        victims.consider(*domain, record ? record->facts() : EntryFacts{}, now);
-      }
+  const auto consider = [&](std::string_view key, std::string_view bytes) {
+    const auto domain = DomainName::parse(key);
+    const auto record = RecordView::decode(bytes);
+    if (domain) {
+      victims.consider(*domain, record ? record->facts() : EntryFacts{}, now);
     }
+    return true;
+  };
+  if (const int rc = each_record(txn, env().entries(), {}, consider); rc != 0) {
+    return rc;
   }
   std::size_t enforced = 0;
   for (const Victims::Victim& victim : victims.take()) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mtastsd/base/clock.h"
@@ -51,6 +52,7 @@ class Writer {
   int apply(MDB_txn* txn, Batch& batch, std::size_t number);
   int trim(MDB_txn* txn);
   int drop_negative(MDB_txn* txn, std::size_t count);
+  int drop_record_of(MDB_txn* txn, std::string_view negative_key);
   int evict(MDB_txn* txn, std::size_t target);
 
   CacheFile& file_;

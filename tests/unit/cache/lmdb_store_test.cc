@@ -560,6 +560,19 @@ TEST_F(LmdbStoreTest, AKeyLeftOverInTheIndexTakesNoPolicyAlong) {
   EXPECT_TRUE(read(*reader, name("a.example")));
 }
 
+TEST_F(LmdbStoreTest, AKeyOfTheIndexThatIsTooShortIsDropped) {
+  StoreOptions options;
+  options.max_negative = 1;
+  options.commit = StoreOptions::Commit::WhenAsked;
+  open(options).reset();
+  overwrite(dir_.path(), std::string(1, '\0'), "", "negative");
+  auto store = open(options);
+  store->put(name("a.example"), negative_entry(3000));
+  EXPECT_TRUE(store->commit_now());
+  EXPECT_EQ(store->totals().negatives, 1U);
+  EXPECT_TRUE(store->find(name("a.example")));
+}
+
 TEST_F(LmdbStoreTest, WhatWaitsForACommitComesUpAsDueToo) {
   StoreOptions options;
   options.commit = StoreOptions::Commit::WhenAsked;
