@@ -63,13 +63,20 @@ Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptio
   if (options.commit == StoreOptions::Commit::InBackground) {
     self->writer_ = std::thread([store = self.get()] { store->write_loop(); });
   }
-  if (!self->file_->damaged_file().empty()) {
-    self->start_salvage();
+  const std::lock_guard lock(self->salvage_mutex_);
+  self->start_salvage();
+  if (self->salvage_) {
+    self->salvage_->wait(kSalvageWait);
   }
   return self;
 }
 
+// Unless there is nothing to salvage, or it is being done. With salvage_mutex_ held.
 void LmdbStore::start_salvage() {
+  const std::string file = file_->damaged_file();
+  if (file.empty() || closing_ || (salvage_ && !salvage_->ended())) {
+    return;
+  }
   Salvage::Sink sink;
   sink.take = [this](const DomainName& domain, EntryPtr entry) {
     return pending_->has_room() && remember(domain, std::move(entry), Origin::Salvaged);
@@ -79,11 +86,24 @@ void LmdbStore::start_salvage() {
     const std::string kept_as = file_->finish_damaged_file();
     log_.write(Event::CacheSetAside, {{"kept_as", kept_as}, {"records_read", entries}});
   };
-  salvage_ = std::make_unique<Salvage>(file_->damaged_file(), clock_, std::move(sink));
-  salvage_->wait(kSalvageWait);
+  salvage_ = std::make_unique<Salvage>(file, clock_, std::move(sink));
+}
+
+// The file can have been found damaged, or the damaged one not been readable before.
+void LmdbStore::look_after() {
+  file_->look_after();
+  // Who holds it starts a salvage, or ends the last one.
+  const std::unique_lock lock(salvage_mutex_, std::try_to_lock);
+  if (lock) {
+    start_salvage();
+  }
 }
 
 LmdbStore::~LmdbStore() {
+  {
+    const std::lock_guard lock(salvage_mutex_);
+    closing_ = true;
+  }
   salvage_.reset();
   if (!writer_.joinable()) {
     return;
@@ -264,7 +284,7 @@ void LmdbStore::write_loop() {
       }
     }
     if (steady_clock::now() >= next_look) {
-      file_->look_after();
+      look_after();
       next_look = steady_clock::now() + options_.look_after_spacing;
     } else if (steady_clock::now() >= next_commit) {
       const bool good = write_batch();

@@ -39,19 +39,26 @@ bool Salvage::stopped(Milliseconds wait) {
 }
 
 void Salvage::run(const std::string& file) {
-  salvage_records(
+  const bool readable = salvage_records(
       file, [this](std::string_view key, std::string_view record) { return found(key, record); });
   {
     const std::lock_guard lock(mutex_);
     all_taken_ = true;
   }
   changed_.notify_all();
-  while (!stopped(kCommittedLook)) {
+  while (readable && !stopped(kCommittedLook)) {
     if (sink_.all_committed()) {
       sink_.done(entries_);
-      return;
+      break;
     }
   }
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+}
+
+bool Salvage::ended() {
+  const std::lock_guard lock(mutex_);
+  return ended_;
 }
 
 bool Salvage::found(std::string_view key, std::string_view record) {

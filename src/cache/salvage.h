@@ -20,7 +20,8 @@ class Salvage {
   struct Sink {
     std::function<bool(const DomainName&, EntryPtr)> take;  // false: no room now, to be tried again
     std::function<bool()> all_committed;
-    std::function<void(std::size_t entries)> done;  // all were taken and committed
+    // All were taken and committed. Not called where the file cannot be read.
+    std::function<void(std::size_t entries)> done;
   };
 
   // `clock` and what is behind the sink outlive this; the sink is called on the thread.
@@ -29,6 +30,8 @@ class Salvage {
 
   // Until all entries are taken, or the limit is over.
   void wait(Milliseconds limit);
+  // True when there is nothing more to come of it.
+  bool ended();
 
  private:
   void run(const std::string& file);
@@ -41,6 +44,7 @@ class Salvage {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool all_taken_ = false;  // guarded by mutex_
+  bool ended_ = false;      // guarded by mutex_
   bool stop_ = false;       // guarded by mutex_
   std::thread thread_;      // depends-on: all above
 };

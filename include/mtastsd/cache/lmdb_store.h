@@ -88,6 +88,7 @@ class LmdbStore final : public Store {
  private:
   LmdbStore(const StoreOptions& options, Log& log);
   void start_salvage();
+  void look_after();
   bool remember(const DomainName& domain, EntryPtr entry, Origin origin);
   void select_due_in_memory(const DueRequest& request, DueSelection& selection);
   void select_due_on_disk(const DueRequest& request, DueSelection& selection);
@@ -117,7 +118,9 @@ class LmdbStore final : public Store {
   std::uint64_t failed_attempts_ = 0;     // guarded by mutex_
   bool stop_ = false;                     // guarded by mutex_
   std::thread writer_;                    // depends-on: all above
-  std::unique_ptr<Salvage> salvage_;      // depends-on: all above
+  std::mutex salvage_mutex_;
+  bool closing_ = false;              // guarded by salvage_mutex_
+  std::unique_ptr<Salvage> salvage_;  // guarded by salvage_mutex_; depends-on: all above
 };
 
 }  // namespace mtastsd::cache

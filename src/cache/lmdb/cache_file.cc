@@ -140,7 +140,7 @@ Result<std::unique_ptr<LmdbEnv>, CacheFile::OpenError> CacheFile::open_to_write(
                              "cache " + directory_ + " is damaged and cannot be renamed"});
   }
   if (exists(path(kBeingSalvaged))) {
-    damaged_file_ = path(kBeingSalvaged);
+    note_damaged_file();
   }
   auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
   if (!env && env.error().problem == Problem::Damaged && set_aside()) {
@@ -157,9 +157,19 @@ bool CacheFile::set_aside() {
     return false;
   }
   std::remove(path(kLmdbLockFile).c_str());
-  damaged_file_ = path(kBeingSalvaged);
+  note_damaged_file();
   last_mark_ = '\0';
   return true;
+}
+
+void CacheFile::note_damaged_file() {
+  const std::lock_guard lock(damaged_mutex_);
+  damaged_file_ = path(kBeingSalvaged);
+}
+
+std::string CacheFile::damaged_file() const {
+  const std::lock_guard lock(damaged_mutex_);
+  return damaged_file_;
 }
 
 void CacheFile::use(std::unique_ptr<LmdbEnv> env) {
@@ -204,6 +214,7 @@ CacheTotals CacheFile::totals() const {
 }
 
 std::string CacheFile::finish_damaged_file() {
+  const std::lock_guard lock(damaged_mutex_);
   std::string kept = dated_name(directory_);
   std::rename(std::exchange(damaged_file_, {}).c_str(), kept.c_str());
   return kept;

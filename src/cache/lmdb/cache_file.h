@@ -48,9 +48,9 @@ class CacheFile {
   CacheTotals totals() const;
 
   // The file that was set aside and whose records are still to be read; empty: there is none. It is
-  // found again by the next start until it is finished.
-  const std::string& damaged_file() const { return damaged_file_; }
-  // Its records are committed: it is kept under another name, which is returned.
+  // found again by the next start until it is finished. From any thread.
+  std::string damaged_file() const;
+  // Its records are committed: it is kept under another name, which is returned. From any thread.
   std::string finish_damaged_file();
 
   // To be called about once a minute: tries to write where that could not be had, else check().
@@ -74,6 +74,7 @@ class CacheFile {
   Result<std::unique_ptr<LmdbEnv>, OpenError> open_to_write();
   Result<void, OpenError> open_to_read();
   bool set_aside();
+  void note_damaged_file();
   void use(std::unique_ptr<LmdbEnv> env);
   void write_mark(char mark) const;
   off_t length() const;
@@ -83,7 +84,8 @@ class CacheFile {
   Log& log_;
   int lock_fd_ = -1;
   char last_mark_ = '\0';  // how the last daemon ended: see cache_file.cc
-  std::string damaged_file_;
+  mutable std::mutex damaged_mutex_;
+  std::string damaged_file_;  // guarded by damaged_mutex_
   ino_t inode_ = 0;
   off_t length_ = 0;
   unsigned times_said_ = 0;   // that it was deleted or replaced

@@ -115,7 +115,8 @@ class DataFile {
  public:
   explicit DataFile(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     struct ::stat info {};
-    size_ = fd_ >= 0 && ::fstat(fd_, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+    opened_ = fd_ >= 0 && ::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode);
+    size_ = opened_ ? static_cast<std::uint64_t>(info.st_size) : 0;
   }
   ~DataFile() {
     if (fd_ >= 0) {
@@ -126,6 +127,8 @@ class DataFile {
   DataFile& operator=(const DataFile&) = delete;
 
   bool empty() const { return size_ == 0; }
+  // False where it could not be opened, or so far nothing of it could be read.
+  bool readable() const { return opened_ && (empty() || read_any_); }
   std::uint64_t pages() const { return size_ / page_size_; }
   void set_page_size(std::size_t size) { page_size_ = size; }
 
@@ -140,6 +143,7 @@ class DataFile {
         break;
       }
       got += static_cast<std::size_t>(rc);
+      read_any_ = true;
     }
     return std::string_view(buffer).substr(0, got);
   }
@@ -164,6 +168,8 @@ class DataFile {
 
  private:
   int fd_;
+  bool opened_ = false;
+  mutable bool read_any_ = false;
   std::uint64_t size_ = 0;
   std::size_t page_size_ = 4096;
 };
@@ -314,7 +320,7 @@ Examined examine(const std::string& data_file, Milliseconds limit) {
   return walk.lost() ? Examined::Damaged : Examined::Sound;
 }
 
-void salvage_records(const std::string& data_file, const FoundRecord& found) {
+bool salvage_records(const std::string& data_file, const FoundRecord& found) {
   DataFile file(data_file);
   const auto meta = read_meta(file);
   Walk walk(file, SteadyTime::max());
@@ -337,6 +343,7 @@ void salvage_records(const std::string& data_file, const FoundRecord& found) {
   if (!entries || walk.lost()) {
     walk.rest(hand_over);
   }
+  return file.readable();
 }
 
 }  // namespace mtastsd::cache

@@ -27,7 +27,8 @@ Examined examine(const std::string& data_file, Milliseconds limit);
 // Hands over every record of the entries table that can be read: those that the table's tree leads
 // to and, when a branch of it is lost, those on any other page, which may be older ones of the same
 // domain. The key and the record are bytes out of a damaged file. Ends when `found` returns false.
+// Returns false where the file cannot be opened, or nothing of it can be read.
 using FoundRecord = std::function<bool(std::string_view key, std::string_view record)>;
-void salvage_records(const std::string& data_file, const FoundRecord& found);
+bool salvage_records(const std::string& data_file, const FoundRecord& found);
 
 }  // namespace mtastsd::cache

@@ -265,6 +265,31 @@ TEST_F(StoreTroubles, ARepairThatWasInterruptedIsTakenUpAgain) {
   EXPECT_FALSE(fs::exists(cache() + "/data.mdb.salvage"));
 }
 
+TEST_F(StoreTroubles, AFileThatIsFoundDamagedLaterIsRepairedToo) {
+  fill(100);
+  overwrite_pages_with("p50.example", true);
+  fs::rename(cache(), dir_.path() + "/damaged");
+  std::ofstream(cache()) << "in the way";
+  auto store = open();
+  EXPECT_FALSE(store->writable());
+  fs::remove(cache());
+  fs::rename(dir_.path() + "/damaged", cache());
+  ASSERT_TRUE(eventually([&] { return set_aside(); }));
+  EXPECT_TRUE(store->find(numbered(0)));
+}
+
+TEST_F(StoreTroubles, ADamagedFileThatCannotBeReadIsTriedAgain) {
+  fill(100);
+  fs::rename(data_file(), dir_.path() + "/damaged");
+  fs::create_directory(cache() + "/data.mdb.salvage");
+  auto store = open();
+  EXPECT_FALSE(set_aside());
+  fs::remove(cache() + "/data.mdb.salvage");
+  fs::rename(dir_.path() + "/damaged", cache() + "/data.mdb.salvage");
+  ASSERT_TRUE(eventually([&] { return set_aside(); }));
+  EXPECT_TRUE(store->find(numbered(0)));
+}
+
 TEST_F(StoreTroubles, AStopDoesNotWaitForARepair) {
   constexpr int kMoreThanCanWait = 20000;
   fill(kMoreThanCanWait);
