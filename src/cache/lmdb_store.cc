@@ -135,6 +135,9 @@ EntryPtr LmdbStore::find(const DomainName& domain) {
   if (snapshot.failed()) {
     note_read_error();
   }
+  if (!knows_all()) {
+    last_unsure_ = clock_.steady();
+  }
   if (!view && !snapshot.damaged()) {
     return nullptr;
   }
@@ -154,11 +157,20 @@ void LmdbStore::note_read_error() {
     log_.write(Event::CacheReadFailed, {{"directory", options_.directory}});
   }
   last_read_error_ = now;
+  last_unsure_ = now;
+}
+
+// False while there may be policies on the disk that find() does not see.
+bool LmdbStore::knows_all() const {
+  return writable() && !file_->has_damaged_file();
 }
 
 void LmdbStore::put(const DomainName& domain, Entry entry) {
-  const bool blind =
-      last_read_error_ != SteadyTime{} && clock_.steady() - last_read_error_ < kReadErrorHolds;
+  const SteadyTime now = clock_.steady();
+  if (!knows_all()) {
+    last_unsure_ = now;
+  }
+  const bool blind = last_unsure_ && now - *last_unsure_ < kReadErrorHolds;
   const bool kept = remember(domain, std::make_shared<const Entry>(std::move(entry)),
                              blind ? Origin::Blind : Origin::Resolver);
   counters_.not_kept.add(kept ? 0 : 1);

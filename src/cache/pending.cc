@@ -21,12 +21,31 @@ std::size_t text_of(const Change& change) {
   return change.entry && change.entry->policy ? change.entry->policy->text.size() : 0;
 }
 
-// Of two changes of one domain, the newer of two salvaged ones; anything else counts more than
-// they.
+// Of a policy that is in force and of "no policy", the policy; else the newer.
+bool salvaged_counts_more(const Entry& salvaged, const EntryFacts& other) {
+  const bool has_policy = salvaged.policy.has_value();
+  return has_policy == other.has_policy ? salvaged.txt_checked_at > other.txt_checked_at
+                                        : has_policy;
+}
+
+bool blind_counts_more(const Entry& blind, const EntryFacts& other) {
+  return blind.policy || !other.has_policy || other.expires_at() <= blind.txt_checked_at;
+}
+
+// Of two changes of one domain that wait. What was erased stays so, but for what is newer.
 bool supersedes(const Change& change, const Change& before) {
-  return change.origin != Origin::Salvaged ||
-         (before.origin == Origin::Salvaged &&
-          change.entry->txt_checked_at > before.entry->txt_checked_at);
+  switch (change.origin) {
+    case Origin::Resolver:
+      return true;
+    case Origin::Blind:
+      return !change.entry || !before.entry ||
+             blind_counts_more(*change.entry, facts_of(*before.entry));
+    case Origin::Salvaged:
+      // Anything that is not salvaged is newer, but "no policy" found out without the file.
+      return before.entry && (before.origin == Origin::Salvaged || !before.entry->policy) &&
+             salvaged_counts_more(*change.entry, facts_of(*before.entry));
+  }
+  return true;
 }
 
 EntryPtr without_text(const Entry& entry) {
@@ -42,9 +61,9 @@ bool replaces(const Change& change, const EntryFacts& committed) {
     case Origin::Resolver:
       return true;
     case Origin::Blind:
-      return change.entry->policy || !committed.has_policy;
+      return !change.entry || blind_counts_more(*change.entry, committed);
     case Origin::Salvaged:
-      return change.entry->txt_checked_at > committed.txt_checked_at;
+      return salvaged_counts_more(*change.entry, committed);
   }
   return true;
 }

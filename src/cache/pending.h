@@ -18,9 +18,12 @@ namespace mtastsd::cache {
 // What a change is known from, which decides whether it takes the place of a committed record.
 enum class Origin : std::uint8_t {
   Resolver,  // always
-  // The resolver, while the cache could not be read: it may not know of a policy that is in force.
+  // The resolver, while not all of the cache could be read: it may not know of a policy that is in
+  // force. "No policy" does not replace one that was when this was found out.
   Blind,
-  Salvaged,  // a damaged file: only where nothing as new is there
+  // A damaged file: only where nothing as new is there. A policy, of which only those in force are
+  // salvaged, counts more than "no policy" of any time.
+  Salvaged,
 };
 
 // A change that waits for its commit.
@@ -47,8 +50,8 @@ class Pending {
   // Without a lock where nothing waits for the domain.
   std::optional<Change> find(const DomainName& domain) const;
 
-  // False: there was no room, and nothing is changed. A salvaged record takes the place of an older
-  // salvaged one only.
+  // False: there was no room, and nothing is changed. True as well where what waits is to stay: see
+  // Origin.
   [[nodiscard]] bool put(const DomainName& domain, EntryPtr entry, Origin origin);
 
   struct Item {

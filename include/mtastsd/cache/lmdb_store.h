@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -94,6 +95,7 @@ class LmdbStore final : public Store {
   void select_due_on_disk(const DueRequest& request, DueSelection& selection);
   void forget_index(std::string_view key);
   void note_read_error();
+  bool knows_all() const;
   void write_loop();
   bool has_work() const;
   bool write_batch();
@@ -109,7 +111,9 @@ class LmdbStore final : public Store {
   std::unique_ptr<Reader> reader_;        // depends-on: file_, pending_; of the resolver's thread
   std::unique_ptr<Writer> batch_writer_;  // depends-on: file_; of the writer's thread
   SteadyTime last_read_error_{};          // of the resolver's thread
-  bool failing_ = false;                  // of the writer's thread
+  // Of the resolver's thread: when there was more on the disk than it could read.
+  std::optional<SteadyTime> last_unsure_;
+  bool failing_ = false;  // of the writer's thread
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;          // for the writer: work or stop

@@ -165,6 +165,7 @@ bool CacheFile::set_aside() {
 void CacheFile::note_damaged_file() {
   const std::lock_guard lock(damaged_mutex_);
   damaged_file_ = path(kBeingSalvaged);
+  has_damaged_file_ = true;
 }
 
 std::string CacheFile::damaged_file() const {
@@ -217,6 +218,7 @@ std::string CacheFile::finish_damaged_file() {
   const std::lock_guard lock(damaged_mutex_);
   std::string kept = dated_name(directory_);
   std::rename(std::exchange(damaged_file_, {}).c_str(), kept.c_str());
+  has_damaged_file_ = false;
   return kept;
 }
 

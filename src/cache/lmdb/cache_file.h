@@ -50,6 +50,7 @@ class CacheFile {
   // The file that was set aside and whose records are still to be read; empty: there is none. It is
   // found again by the next start until it is finished. From any thread.
   std::string damaged_file() const;
+  bool has_damaged_file() const { return has_damaged_file_; }  // the same, without a lock
   // Its records are committed: it is kept under another name, which is returned. From any thread.
   std::string finish_damaged_file();
 
@@ -86,6 +87,7 @@ class CacheFile {
   char last_mark_ = '\0';  // how the last daemon ended: see cache_file.cc
   mutable std::mutex damaged_mutex_;
   std::string damaged_file_;  // guarded by damaged_mutex_
+  std::atomic<bool> has_damaged_file_{false};
   ino_t inode_ = 0;
   off_t length_ = 0;
   unsigned times_said_ = 0;   // that it was deleted or replaced

@@ -133,6 +133,32 @@ TEST(Pending, OfTwoSalvagedRecordsOfADomainTheNewerStays) {
   EXPECT_EQ(pending.salvaged(), 1U);
 }
 
+TEST(Pending, NoPolicyFoundOutBlindlyLeavesAPolicyInForce) {
+  Pending pending;
+  Entry blind;
+  blind.txt_checked_at = kNow;
+  for (const Origin origin : {Origin::Salvaged, Origin::Resolver}) {
+    ASSERT_TRUE(put(pending, "a.example", policy(10), origin));
+    EXPECT_TRUE(put(pending, "a.example", std::make_shared<const Entry>(blind), Origin::Blind));
+    EXPECT_EQ(id_of(pending, "a.example"), "1");
+  }
+  blind.txt_checked_at = facts_of(*policy(10)).expires_at();
+  ASSERT_TRUE(put(pending, "a.example", std::make_shared<const Entry>(blind), Origin::Blind));
+  EXPECT_FALSE(pending.find(name("a.example"))->entry->policy);
+}
+
+TEST(Pending, ASalvagedPolicyReplacesNoPolicyThatWaitsButNothingErased) {
+  Pending pending;
+  Entry none;
+  none.txt_checked_at = kNow + Seconds(1000);
+  ASSERT_TRUE(put(pending, "a.example", std::make_shared<const Entry>(none), Origin::Blind));
+  ASSERT_TRUE(put(pending, "a.example", policy(10), Origin::Salvaged));
+  EXPECT_EQ(id_of(pending, "a.example"), "1");
+  ASSERT_TRUE(put(pending, "a.example", nullptr));
+  ASSERT_TRUE(put(pending, "a.example", policy(10), Origin::Salvaged));
+  EXPECT_EQ(id_of(pending, "a.example"), "erased");
+}
+
 TEST(Pending, AVersionChangesWithWhatAReaderSees) {
   Pending pending;
   const DomainName domain = name("a.example");
@@ -173,9 +199,7 @@ TEST(Pending, GivesThoseBehindANameInTheOrderOfNames) {
 }
 
 TEST(Replaces, OnlyWhatIsNewerOrKnowsOfTheCommittedPolicy) {
-  EntryFacts committed;
-  committed.has_policy = true;
-  committed.txt_checked_at = kNow;
+  EntryFacts committed = facts_of(*policy(1));
   EntryFacts committed_negative;
   committed_negative.txt_checked_at = kNow;
   EXPECT_TRUE(replaces({nullptr, Origin::Resolver}, committed));
@@ -186,6 +210,23 @@ TEST(Replaces, OnlyWhatIsNewerOrKnowsOfTheCommittedPolicy) {
   EXPECT_FALSE(replaces({policy(1), Origin::Salvaged}, committed));
   committed.txt_checked_at -= Seconds(1);
   EXPECT_TRUE(replaces({policy(1), Origin::Salvaged}, committed));
+}
+
+TEST(Replaces, NoPolicyFoundOutBlindlyOnlyAPolicyThatHasExpired) {
+  EntryFacts committed = facts_of(*policy(1));
+  Entry blind;
+  for (const int after : {-1, 0}) {
+    blind.txt_checked_at = committed.expires_at() + Seconds(after);
+    EXPECT_EQ(replaces({std::make_shared<const Entry>(blind), Origin::Blind}, committed),
+              after == 0);
+  }
+}
+
+TEST(Replaces, ASalvagedPolicyNoPolicyOfAnyTime) {
+  EntryFacts committed;
+  committed.txt_checked_at = kNow + Seconds(1000);
+  EXPECT_TRUE(replaces({policy(1), Origin::Salvaged}, committed));
+  EXPECT_FALSE(replaces({negative(), Origin::Salvaged}, committed));
 }
 
 }  // namespace

@@ -446,6 +446,39 @@ TEST_F(StoreTroubles, NoPolicyFoundOutBlindlyReplacesNone) {
   EXPECT_FALSE(store->find(numbered(0)));
 }
 
+TEST_F(StoreTroubles, NoPolicyFoundOutWithoutTheDirectoryReplacesNone) {
+  fill(1);
+  fs::rename(cache(), dir_.path() + "/elsewhere");
+  std::ofstream(cache()) << "in the way";
+  auto store = open();
+  EXPECT_FALSE(store->find(numbered(0)));
+  store->put(numbered(0), negative_entry());
+  fs::remove(cache());
+  fs::rename(dir_.path() + "/elsewhere", cache());
+  ASSERT_TRUE(eventually([&] { return store->pending() == 0; }));
+  const auto entry = store->find(numbered(0));
+  ASSERT_TRUE(entry);
+  EXPECT_TRUE(entry->policy);
+}
+
+TEST_F(StoreTroubles, NoPolicyFoundOutBeforeARepairReplacesNone) {
+  fill(100);
+  fs::rename(data_file(), dir_.path() + "/damaged");
+  fs::create_directory(cache() + "/data.mdb.salvage");
+  auto store = open();
+  Entry negative = negative_entry();
+  negative.txt_checked_at = kNow;
+  store->put(numbered(0), negative);
+  ASSERT_TRUE(store->flush(kPatience));
+  fs::remove(cache() + "/data.mdb.salvage");
+  fs::rename(dir_.path() + "/damaged", cache() + "/data.mdb.salvage");
+  ASSERT_TRUE(eventually([&] { return set_aside(); }));
+  store->put(numbered(1), negative);
+  ASSERT_TRUE(store->flush(kPatience));
+  EXPECT_TRUE(store->find(numbered(0))->policy);
+  EXPECT_TRUE(store->find(numbered(1))->policy);
+}
+
 TEST_F(StoreTroubles, ADiskThatFailsEndsTheProcessAndTheNextStartUsesTheFile) {
   fill(10);
   EXPECT_EXIT(
