@@ -69,7 +69,7 @@ CacheFile::~CacheFile() {
     if (clean) {
       [[maybe_unused]] const int rc = ::ftruncate(lock_fd_, 0);
     }
-    end_on_lost_page("", -1, kDamagedExit);
+    cache::end_on_lost_page("", -1, kDamagedExit);
     ::close(lock_fd_);
   }
 }
@@ -94,7 +94,8 @@ Result<void, CacheFile::OpenError> CacheFile::open_to_read() {
   if (examine(path(kDataFile), kShortLook) != Examined::Sound) {
     return {};
   }
-  auto read_only = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadOnly);
+  end_on_lost_page();
+  auto read_only = LmdbEnv::open(directory_, 0, LmdbEnv::Access::ReadOnly);
   if (!read_only) {
     return failure(std::move(read_only.error()));
   }
@@ -142,11 +143,32 @@ Result<std::unique_ptr<LmdbEnv>, CacheFile::OpenError> CacheFile::open_to_write(
   if (exists(path(kBeingSalvaged))) {
     note_damaged_file();
   }
-  auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
+  auto env = open_environment();
   if (!env && env.error().problem == Problem::Damaged && set_aside()) {
-    env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
+    env = open_environment();
   }
   return env;
+}
+
+// LMDB reads from the file as soon as it opens it: what happens to the process then counts.
+Result<std::unique_ptr<LmdbEnv>, CacheFile::OpenError> CacheFile::open_environment() {
+  const bool died = last_mark_ >= '1' && last_mark_ <= '9';
+  write_mark(died ? static_cast<char>(std::min(last_mark_ + 1, int{'9'})) : '1');
+  end_on_lost_page();
+  auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
+  if (!env) {
+    write_mark(died ? last_mark_ : '0');
+  }
+  return env;
+}
+
+void CacheFile::end_on_lost_page() const {
+  cache::end_on_lost_page(
+      "mtastsd: the cache in " + directory_ +
+          " was truncated or cannot be read any more. The process ends with status " +
+          std::to_string(kDamagedExit) +
+          "; the next start keeps every record that can still be read.",
+      lock_fd_, kDamagedExit);
 }
 
 // Of two damaged files the older one has the policies: the newer was to take its place.
@@ -182,13 +204,6 @@ void CacheFile::use(std::unique_ptr<LmdbEnv> env) {
     inode_ = file.st_ino;
   }
   length_ = length();
-  const bool died = last_mark_ >= '1' && last_mark_ <= '9';
-  write_mark(died ? static_cast<char>(std::min(last_mark_ + 1, int{'9'})) : '1');
-  end_on_lost_page("mtastsd: the cache in " + directory_ +
-                       " was truncated or cannot be read any more. The process ends with status " +
-                       std::to_string(kDamagedExit) +
-                       "; the next start keeps every record that can still be read.",
-                   lock_fd_, kDamagedExit);
   writable_.store(env_.get(), std::memory_order_release);
 }
 
@@ -265,13 +280,11 @@ void CacheFile::check() {
 }
 
 void CacheFile::end(int rc) const {
-  // After MDB_PANIC the disk refused a page; the file is as sound as after a power cut.
-  if (rc != MDB_PANIC) {
-    write_mark(kDamagedMark);
-  }
   log_.write(rc == MDB_PANIC ? Event::CacheDiskFailed : Event::CacheDamaged,
              {{"directory", directory_}, {"reason", mdb_strerror(rc)}});
   log_.flush();
+  // After MDB_PANIC the disk refused a page; the file is as sound as after a power cut.
+  write_mark(rc == MDB_PANIC ? '0' : kDamagedMark);
   ::_exit(kDamagedExit);
 }
 

@@ -73,7 +73,9 @@ class CacheFile {
   std::string path(const char* file) const { return directory_ + file; }
   Result<void, OpenError> lock_directory();
   Result<std::unique_ptr<LmdbEnv>, OpenError> open_to_write();
+  Result<std::unique_ptr<LmdbEnv>, OpenError> open_environment();
   Result<void, OpenError> open_to_read();
+  void end_on_lost_page() const;
   bool set_aside();
   void note_damaged_file();
   void use(std::unique_ptr<LmdbEnv> env);
