@@ -21,11 +21,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// The map is larger than max_size so that the deletes that make room have pages to work with.
-constexpr std::size_t map_size_for(std::size_t max_size) {
-  return max_size + max_size / 4 + (std::size_t{16} << 20);
-}
-
 constexpr std::size_t kMaxBatch = 2000;
 constexpr std::size_t kMaxBatchBytes = std::size_t{2} << 20;  // the map has room for many of them
 constexpr std::size_t kMaxStaleIndex = 2000;
@@ -47,7 +42,7 @@ LmdbStore::LmdbStore(const StoreOptions& options, Log& log)
     : options_(options),
       clock_(options.clock != nullptr ? *options.clock : kSystemClock),
       log_(log),
-      file_(std::make_unique<CacheFile>(options.directory, map_size_for(options.max_size), log)),
+      file_(std::make_unique<CacheFile>(options.directory, options.max_size, log)),
       pending_(std::make_unique<Pending>()),
       reader_(make_reader()),
       batch_writer_(std::make_unique<Writer>(

@@ -41,6 +41,12 @@ constexpr unsigned kSaidEachMinute = 5;  // then each hour
 constexpr std::chrono::minutes kMinute{1};
 constexpr std::chrono::minutes kHour{60};
 
+// The map is larger than what it is to hold, so that the deletes that make room have pages to work
+// with.
+std::size_t map_size_for(std::size_t bytes) {
+  return bytes + bytes / 4 + (std::size_t{16} << 20);
+}
+
 bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
@@ -59,8 +65,8 @@ void on_lmdb_assertion(MDB_env* env, const char*) {
 
 }  // namespace
 
-CacheFile::CacheFile(std::string directory, std::size_t map_size, Log& log)
-    : directory_(std::move(directory)), map_size_(map_size), log_(log) {}
+CacheFile::CacheFile(std::string directory, std::size_t max_size, Log& log)
+    : directory_(std::move(directory)), max_size_(max_size), log_(log) {}
 
 CacheFile::~CacheFile() {
   const bool clean = writable() != nullptr;
@@ -155,7 +161,11 @@ Result<std::unique_ptr<LmdbEnv>, CacheFile::OpenError> CacheFile::open_environme
   const bool died = last_mark_ >= '1' && last_mark_ <= '9';
   write_mark(died ? static_cast<char>(std::min(last_mark_ + 1, int{'9'})) : '1');
   end_on_lost_page();
-  auto env = LmdbEnv::open(directory_, map_size_, LmdbEnv::Access::ReadWrite);
+  // A file that is larger than max_size, since that was lowered, takes room to become smaller.
+  std::error_code ec;
+  const auto there = std::filesystem::file_size(path(kDataFile), ec);
+  const std::size_t bytes = std::max<std::size_t>(max_size_, ec ? 0 : there);
+  auto env = LmdbEnv::open(directory_, map_size_for(bytes), LmdbEnv::Access::ReadWrite);
   if (!env) {
     write_mark(died ? last_mark_ : '0');
   }

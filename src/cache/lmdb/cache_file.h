@@ -24,7 +24,7 @@ namespace mtastsd::cache {
 // One thread opens, and looks after it; any thread reads.
 class CacheFile {
  public:
-  CacheFile(std::string directory, std::size_t map_size, Log& log);
+  CacheFile(std::string directory, std::size_t max_size, Log& log);
   ~CacheFile();
   CacheFile(const CacheFile&) = delete;
   CacheFile& operator=(const CacheFile&) = delete;
@@ -83,7 +83,7 @@ class CacheFile {
   off_t length() const;
 
   const std::string directory_;
-  const std::size_t map_size_;
+  const std::size_t max_size_;
   Log& log_;
   int lock_fd_ = -1;
   char last_mark_ = '\0';  // how the last daemon ended: see cache_file.cc

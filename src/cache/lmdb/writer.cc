@@ -15,6 +15,7 @@ namespace mtastsd::cache {
 namespace {
 
 constexpr std::size_t kEvictAtOnce = 20000;
+constexpr std::size_t kSmallestPart = 10000;      // of what is in use, that is given up at once
 constexpr std::uint64_t kReaderCheckEvery = 100;  // commits
 
 }  // namespace
@@ -41,17 +42,23 @@ int Writer::commit(Batch& batch) {
   return rc;
 }
 
-// In a transaction of its own: the pages that it frees are there for the next one.
+// In a transaction of its own: the pages that it frees are there for the next one. It takes pages
+// itself, so it tries for less where they do not suffice.
 int Writer::make_room() {
-  auto txn = Txn::begin(env().env(), 0);
-  if (!txn) {
-    return txn.error();
+  int rc = MDB_MAP_FULL;
+  for (std::size_t part = 10; rc == MDB_MAP_FULL && part <= kSmallestPart; part *= 2) {
+    auto txn = Txn::begin(env().env(), 0);
+    if (!txn) {
+      return txn.error();
+    }
+    const std::size_t used = env().used_bytes(txn->get());
+    if (used <= bounds_.max_size - bounds_.max_size / 10) {
+      return MDB_MAP_FULL;  // a reader pins old pages: no record is in the way
+    }
+    rc = evict(txn->get(), used - used / part);
+    rc = rc == 0 ? txn->commit() : rc;
   }
-  const std::size_t used = env().used_bytes(txn->get());
-  if (const int rc = evict(txn->get(), used - used / 10); rc != 0) {
-    return rc;
-  }
-  return txn->commit();
+  return rc;
 }
 
 int Writer::try_commit(Batch& batch) {

@@ -598,6 +598,29 @@ TEST_F(LmdbStoreTest, ManyLargePoliciesDoNotFillTheMapInOneGo) {
   EXPECT_EQ(store->counters().failed_commits.value(), 0U);
 }
 
+TEST_F(LmdbStoreTest, ALowerMaxSizeIsReachedAndCommitsGoOn) {
+  StoreOptions options;
+  options.commit = StoreOptions::Commit::WhenAsked;
+  options.max_size = std::size_t{64} << 20;
+  Entry entry = policy_entry(9000);
+  entry.policy->text.assign(60000, 'x');
+  auto store = open(options);
+  for (int i = 0; i < 700; ++i) {
+    store->put(name("p" + std::to_string(i) + ".example"), entry);
+    if (i % 50 == 0) {
+      ASSERT_TRUE(store->commit_now());
+    }
+  }
+  ASSERT_TRUE(store->commit_now());
+  store.reset();
+  options.max_size = 1 << 20;
+  store = open(options);
+  store->put(name("new.example"), policy_entry(9000));
+  EXPECT_TRUE(store->commit_now());
+  EXPECT_LE(store->totals().used_bytes, options.max_size);
+  EXPECT_EQ(store->counters().failed_commits.value(), 0U);
+}
+
 TEST_F(LmdbStoreTest, PagesGiveEveryEntryCommittedOrNot) {
   StoreOptions options;
   options.commit = StoreOptions::Commit::WhenAsked;
