@@ -19,6 +19,7 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "log_line.h"
 #include "mtastsd/base/clock.h"
@@ -214,7 +215,8 @@ class Log::Backend {
       return;
     }
     sink_->close();
-    new std::shared_ptr<ThreadPool>(std::move(pool_));
+    static auto& left_behind = *new std::vector<std::shared_ptr<ThreadPool>>;  // never destroyed
+    left_behind.push_back(std::move(pool_));
   }
 
   void post(const EventRow& row, Fields fields) {
