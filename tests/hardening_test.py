@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Reads off the built programs that they are hardened as CMakeLists.txt says.
 
-    hardening_test.py [--fortified] PROGRAM...
+    hardening_test.py --build-type TYPE PROGRAM...
 
---fortified: the build is optimised, so that _FORTIFY_SOURCE is in force.
+TYPE is CMake's. Only an optimised build has _FORTIFY_SOURCE in force: any but Debug.
 """
 
 import argparse
@@ -63,11 +63,12 @@ def complaints(program, fortified):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fortified", action="store_true")
+    parser.add_argument("--build-type", required=True, metavar="TYPE")
     parser.add_argument("programs", nargs="+")
     arguments = parser.parse_args()
+    fortified = arguments.build_type != "Debug"
     found = [f"{program}: {complaint}" for program in arguments.programs
-             for complaint in complaints(program, arguments.fortified)]
+             for complaint in complaints(program, fortified)]
     print("\n".join(found) or "hardened: " + " ".join(arguments.programs))
     sys.exit(1 if found else 0)
 
