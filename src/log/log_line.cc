@@ -77,6 +77,8 @@ void append_key(std::string& out, LogFormat format, std::string_view key) {
   out += json ? "\":" : "=";
 }
 
+}  // namespace
+
 std::string_view level_name(LogLevel level) {
   switch (level) {
     case LogLevel::Debug:
@@ -92,8 +94,6 @@ std::string_view level_name(LogLevel level) {
   }
   return "off";
 }
-
-}  // namespace
 
 std::string make_body(LogFormat format, const EventRow& row, Log::Fields fields) {
   const char separator = format == LogFormat::Json ? ',' : ' ';

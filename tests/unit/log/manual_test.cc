@@ -9,27 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "log_line.h"
 #include "mtastsd/log/events.h"
 #include "tests/source_dir.h"
 
 namespace mtastsd {
 namespace {
-
-const char* name_of(LogLevel level) {
-  switch (level) {
-    case LogLevel::Debug:
-      return "debug";
-    case LogLevel::Info:
-      return "info";
-    case LogLevel::Warn:
-      return "warn";
-    case LogLevel::Error:
-      return "error";
-    case LogLevel::Off:
-      break;
-  }
-  return "off";
-}
 
 // In the page: *policy_expired* (info): domain
 std::vector<std::string> in_page() {
@@ -49,8 +34,8 @@ std::vector<std::string> in_page() {
 TEST(ManualPage, HasEveryEvent) {
   std::vector<std::string> rows;
   for (const EventRow& row : kEvents) {
-    rows.push_back(std::string(row.key) + " " + name_of(row.level) + ": " +
-                   std::string(row.fields));
+    rows.push_back(std::string(row.key) + " " + std::string(log_line::level_name(row.level)) +
+                   ": " + std::string(row.fields));
   }
   EXPECT_EQ(in_page(), rows);
 }
