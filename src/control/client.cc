@@ -2,8 +2,6 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -11,6 +9,8 @@
 #include <cstring>
 #include <thread>
 #include <utility>
+
+#include "mtastsd/base/unix_socket.h"
 
 namespace mtastsd::control {
 namespace {
@@ -31,34 +31,19 @@ Error closed() {
 }  // namespace
 
 Result<Client, Error> Client::connect(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    return failure(broken(path + ": the path is too long for a unix socket"));
+  Fd fd = connect_unix(path, SOCK_STREAM);
+  if (fd) {
+    return Client(std::move(fd));
   }
-  path.copy(address.sun_path, path.size());
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
-    return failure(broken(std::string("cannot make a socket: ") + std::strerror(errno)));
-  }
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-    return Client(fd);
-  }
-  const int why = errno;
-  ::close(fd);
-  const std::string reason = path + ": " + std::strerror(why);
-  if (why == EACCES || why == EPERM) {
-    return failure(Error{Error::Problem::Forbidden, reason});
-  }
-  return failure(Error{Error::Problem::NoDaemon, reason});
-}
-
-Client::Client(Client&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), input_(std::move(other.input_)) {}
-
-Client::~Client() {
-  if (fd_ >= 0) {
-    ::close(fd_);
+  const std::string reason = path + ": " + std::strerror(errno);
+  switch (errno) {
+    case ENAMETOOLONG:
+      return failure(broken(path + ": the path is too long for a unix socket"));
+    case EACCES:
+    case EPERM:
+      return failure(Error{Error::Problem::Forbidden, reason});
+    default:
+      return failure(Error{Error::Problem::NoDaemon, reason});
   }
 }
 
@@ -85,7 +70,7 @@ Reply Client::exchange(const Request& request, const std::function<void()>& tick
 Result<std::string, Error> Client::exchange_lines(const std::string& line,
                                                   const std::function<void()>& tick) {
   for (std::string_view rest = line; !rest.empty();) {
-    const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
+    const ssize_t sent = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent <= 0) {
       return failure(closed());
     }
@@ -103,7 +88,7 @@ Result<std::string, Error> Client::exchange_lines(const std::string& line,
     if (input_.size() > kMaxLineBytes) {
       return failure(broken("the reply is too long: is that mtastsd?"));
     }
-    pollfd watch{fd_, POLLIN, 0};
+    pollfd watch{fd_.get(), POLLIN, 0};
     if (::poll(&watch, 1, static_cast<int>(kTick.count())) <= 0) {
       if (std::chrono::steady_clock::now() > deadline) {
         return failure(broken("mtastsd did not reply within 180 seconds"));
@@ -113,7 +98,7 @@ Result<std::string, Error> Client::exchange_lines(const std::string& line,
       }
       continue;
     }
-    const ssize_t got = ::recv(fd_, bytes.data(), bytes.size(), 0);
+    const ssize_t got = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
     if (got <= 0) {
       return failure(closed());
     }

@@ -1,4 +1,4 @@
-// Each struct says its fields once, in fields(), which writes them or reads them.
+// Each struct lists its fields once, in a macro of nlohmann::json that writes and reads them.
 
 #include "mtastsd/control/protocol.h"
 
@@ -7,7 +7,6 @@
 #include <array>
 #include <memory>
 #include <stdexcept>
-#include <type_traits>
 #include <utility>
 
 #include "json.h"
@@ -97,266 +96,139 @@ std::string from_base64(std::string_view text) {
   return bytes;
 }
 
+cache::EntryPtr entry_from_base64(std::string_view text) {
+  auto entry = cache::decode_entry(from_base64(text));
+  if (!entry) {
+    throw std::invalid_argument("the record is " + std::string(to_string(entry.error())));
+  }
+  return std::make_shared<const cache::Entry>(std::move(*entry));
+}
+
+}  // namespace
+}  // namespace mtastsd::control
+
 // --- writing and reading ----------------------------------------------------------------------
 
-class Writer {
- public:
-  template <typename T>
-  using Ref = const T&;
+// What is missing or of another type throws.
+NLOHMANN_JSON_NAMESPACE_BEGIN
 
-  template <typename T>
-  void operator()(const char* name, const T& value) {
-    object_[name] = written(value);
+template <typename Enum>
+requires requires {
+  mtastsd::control::names_of(Enum{});
+}
+struct adl_serializer<Enum> {
+  static void to_json(json& to, Enum value) { to = mtastsd::control::name_of(value); }
+  static void from_json(const json& from, Enum& value) {
+    value = mtastsd::control::named<Enum>(from.get_ref<const std::string&>());
   }
-  template <typename T>
-  static json object(const T& value) {
-    Writer writer;
-    fields(writer, value);
-    return std::move(writer.object_);
-  }
-
- private:
-  template <typename T>
-  static json written(const T& value) {
-    if constexpr (std::is_enum_v<T>) {
-      return name_of(value);
-    } else if constexpr (std::is_class_v<T>) {
-      return object(value);
-    } else {
-      return value;
-    }
-  }
-  static json written(const std::string& value) { return value; }
-  static json written(WallTime value) { return time_json(value); }
-  static json written(Seconds value) { return value.count(); }
-  static json written(cache::FailureType value) { return to_string(value); }
-  static json written(const DomainName& value) { return value.view(); }
-  static json written(const cache::EntryPtr& value) {
-    return value ? json(to_base64(cache::encode(*value))) : json(nullptr);
-  }
-  static json written(const Page::Record& value) { return {value.domain, to_base64(value.bytes)}; }
-  template <typename T>
-  static json written(const std::optional<T>& value) {
-    return value ? written(*value) : json(nullptr);
-  }
-  template <typename T>
-  static json written(const std::vector<T>& values) {
-    json array = json::array();
-    for (const T& value : values) {
-      array.push_back(written(value));
-    }
-    return array;
-  }
-
-  json object_ = json::object();
 };
 
-// Throws for what is missing or of another type.
-class Reader {
- public:
-  template <typename T>
-  using Ref = T&;
+template <typename T>
+struct adl_serializer<std::optional<T>> {
+  static void to_json(json& to, const std::optional<T>& value) {
+    to = value ? json(*value) : json(nullptr);
+  }
+  static void from_json(const json& from, std::optional<T>& value) {
+    value = from.is_null() ? std::nullopt : std::optional(from.get<T>());
+  }
+};
 
-  explicit Reader(const json& object) : object_(object) {}
+template <>
+struct adl_serializer<mtastsd::WallTime> {
+  static void to_json(json& to, mtastsd::WallTime value) {
+    to = mtastsd::control::time_json(value);
+  }
+  static void from_json(const json& from, mtastsd::WallTime& value) {
+    value = mtastsd::control::time_from_json(from);
+  }
+};
 
-  template <typename T>
-  void operator()(const char* name, T& value) {
-    read(object_.at(name), value);
+template <>
+struct adl_serializer<mtastsd::Seconds> {
+  static void to_json(json& to, mtastsd::Seconds value) { to = value.count(); }
+  static void from_json(const json& from, mtastsd::Seconds& value) {
+    value = mtastsd::Seconds(from.get<std::int64_t>());
   }
-  template <typename T>
-  static void object(const json& from, T& value) {
-    Reader reader(from);
-    fields(reader, value);
-  }
+};
 
- private:
-  template <typename T>
-  static void read(const json& from, T& value) {
-    if constexpr (std::is_enum_v<T>) {
-      value = named<T>(from.get_ref<const std::string&>());
-    } else if constexpr (std::is_class_v<T>) {
-      object(from, value);
-    } else {
-      from.get_to(value);
-    }
+template <>
+struct adl_serializer<mtastsd::cache::FailureType> {
+  static void to_json(json& to, mtastsd::cache::FailureType value) { to = to_string(value); }
+  static void from_json(const json& from, mtastsd::cache::FailureType& value) {
+    value = mtastsd::control::failure_type_named(from.get_ref<const std::string&>());
   }
-  static void read(const json& from, std::string& value) { from.get_to(value); }
-  static void read(const json& from, WallTime& value) { value = time_from_json(from); }
-  static void read(const json& from, Seconds& value) { value = Seconds(from.get<std::int64_t>()); }
-  static void read(const json& from, cache::FailureType& value) {
-    value = failure_type_named(from.get_ref<const std::string&>());
+};
+
+template <>
+struct adl_serializer<mtastsd::DomainName> {
+  static void to_json(json& to, const mtastsd::DomainName& value) { to = value.view(); }
+  static mtastsd::DomainName from_json(const json& from) {
+    return mtastsd::DomainName::parse(from.get_ref<const std::string&>()).value();
   }
-  static void read(const json& from, cache::EntryPtr& value) {
-    if (from.is_null()) {
-      return;
-    }
-    auto entry = cache::decode_entry(from_base64(from.get_ref<const std::string&>()));
-    if (!entry) {
-      throw std::invalid_argument("the record is " + std::string(to_string(entry.error())));
-    }
-    value = std::make_shared<const cache::Entry>(std::move(*entry));
+};
+
+template <>
+struct adl_serializer<mtastsd::cache::EntryPtr> {
+  static void to_json(json& to, const mtastsd::cache::EntryPtr& value) {
+    to = value ? json(mtastsd::control::to_base64(encode(*value))) : json(nullptr);
   }
-  static void read(const json& from, Page::Record& value) {
-    value.domain = from.at(0).get<std::string>();
-    value.bytes = from_base64(from.at(1).get_ref<const std::string&>());
-  }
-  static void read(const json& from, std::optional<DomainName>& value) {
-    value = from.is_null() ? std::nullopt : DomainName::parse(from.get_ref<const std::string&>());
-  }
-  template <typename T>
-  static void read(const json& from, std::optional<T>& value) {
+  static void from_json(const json& from, mtastsd::cache::EntryPtr& value) {
     if (!from.is_null()) {
-      read(from, value.emplace());
+      value = mtastsd::control::entry_from_base64(from.get_ref<const std::string&>());
     }
   }
-  template <typename T>
-  static void read(const json& from, std::vector<T>& values) {
-    for (const json& one : from.get_ref<const json::array_t&>()) {
-      read(one, values.emplace_back());
-    }
-  }
-
-  const json& object_;
 };
+
+NLOHMANN_JSON_NAMESPACE_END
 
 // --- fields -----------------------------------------------------------------------------------
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Status::Connections> it) {
-  io("open", it.open);
-  io("most", it.most);
-  io("accepted", it.accepted);
-  io("refused", it.refused);
-  io("malformed", it.malformed);
-}
+namespace mtastsd::postfix {
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Status::Queries> it) {
-  io("total", it.total);
-  io("about_domains", it.about_domains);
-  io("from_cache", it.from_cache);
-  io("hit_rate", it.hit_rate);
-  io("enforced", it.enforced);
-  io("not_enforced", it.not_enforced);
-  io("no_policy", it.no_policy);
-  io("no_domain", it.no_domain);
-  io("waited", it.waited);
-  io("timed_out", it.timed_out);
-}
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Profile, servername, report_attributes, enforce_testing)
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Status::LookUps> it) {
-  io("at_work", it.at_work);
-  io("started", it.started);
-  io("joined", it.joined);
-  io("txt_failures", it.txt_failures);
-  io("fetches", it.fetches);
-  io("fetch_failures", it.fetch_failures);
-  io("refreshes", it.refreshes);
-  io("refused", it.refused);
-}
+}  // namespace mtastsd::postfix
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Status::Cache> it) {
-  io("directory", it.directory);
-  io("writable", it.writable);
-  io("entries", it.entries);
-  io("policies", it.policies);
-  io("without_policy", it.without_policy);
-  io("pending", it.pending);
-  io("used_bytes", it.used_bytes);
-  io("max_bytes", it.max_bytes);
-  io("commits", it.commits);
-  io("failed_commits", it.failed_commits);
-  io("evicted", it.evicted);
-  io("not_kept", it.not_kept);
-}
+namespace mtastsd::answer {
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Status::DnsServer> it) {
-  io("server", it.server);
-  io("answers", it.answers);
-  io("errors", it.errors);
-  io("last_error", it.last_error);
-  io("silent", it.silent);
-}
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explanation, key, map, map_known, profile, domain, entry,
+                                   standing, reply, looked_up)
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Status::FailingRefresh> it) {
-  io("domain", it.domain);
-  io("type", it.type);
-  io("detail", it.detail);
-  io("failures", it.failures);
-  io("expires_at", it.expires_at);
-}
+}  // namespace mtastsd::answer
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Status::FailingRefreshes> it) {
-  io("count", it.count);
-  io("first", it.first);
-}
+namespace mtastsd::control {
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Status> it) {
-  io("version", it.version);
-  io("pid", it.pid);
-  io("started_at", it.started_at);
-  io("uptime_s", it.uptime);
-  io("config", it.config);
-  io("listeners", it.listeners);
-  io("threads", it.threads);
-  io("connections", it.connections);
-  io("queries", it.queries);
-  io("look_ups", it.look_ups);
-  io("cache", it.cache);
-  io("dns", it.dns);
-  io("failing_refreshes", it.failing_refreshes);
-}
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Connections, open, most, accepted, refused, malformed)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Queries, total, about_domains, from_cache, hit_rate,
+                                   enforced, not_enforced, no_policy, no_domain, waited, timed_out)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::LookUps, at_work, started, joined, txt_failures, fetches,
+                                   fetch_failures, refreshes, refused)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Cache, directory, writable, entries, policies,
+                                   without_policy, pending, used_bytes, max_bytes, commits,
+                                   failed_commits, evicted, not_kept)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsServer, server, answers, errors, last_error, silent)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefresh, domain, type, detail, failures,
+                                   expires_at)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefreshes, count, first)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
+                                   threads, connections, queries, look_ups, cache, dns,
+                                   failing_refreshes)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shown, entry)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explained, explanation)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Refreshed, result, detail, change, entry)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Forgotten, entry)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Imported, result, detail)
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Shown> it) {
-  io("entry", it.entry);
+void to_json(json& to, const Page::Record& value) {
+  to = {value.domain, to_base64(value.bytes)};
 }
+void from_json(const json& from, Page::Record& value) {
+  from.at(0).get_to(value.domain);
+  value.bytes = from_base64(from.at(1).get_ref<const std::string&>());
+}
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Page, records, next)
 
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Explained> it) {
-  io("key", it.explanation.key);
-  io("map", it.explanation.map);
-  io("map_known", it.explanation.map_known);
-  io("servername", it.explanation.profile.servername);
-  io("report_attributes", it.explanation.profile.report_attributes);
-  io("enforce_testing", it.explanation.profile.enforce_testing);
-  io("domain", it.explanation.domain);
-  io("entry", it.explanation.entry);
-  io("standing", it.explanation.standing);
-  io("reply", it.explanation.reply);
-  io("looked_up", it.explanation.looked_up);
-}
-
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Refreshed> it) {
-  io("result", it.result);
-  io("detail", it.detail);
-  io("change", it.change);
-  io("entry", it.entry);
-}
-
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Forgotten> it) {
-  io("entry", it.entry);
-}
-
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Imported> it) {
-  io("result", it.result);
-  io("detail", it.detail);
-}
-
-template <typename IO>
-void fields(IO& io, typename IO::template Ref<Page> it) {
-  io("records", it.records);
-  io("next", it.next);
-}
+namespace {
 
 // --- requests and replies ---------------------------------------------------------------------
 
@@ -399,33 +271,33 @@ Result<Request, Error> import_request(const json& object) {
 }
 
 struct ToJson {
-  json operator()(const StatusRequest& /*it*/) const { return {{"command", Status::kName}}; }
-  json operator()(const ShowRequest& it) const { return about(Shown::kName, it.domain); }
-  json operator()(const ExplainRequest& it) const {
-    return {{"command", Explained::kName}, {"map", it.map}, {"key", it.key}};
-  }
-  json operator()(const RefreshRequest& it) const { return about(Refreshed::kName, it.domain); }
-  json operator()(const ForgetRequest& it) const { return about(Forgotten::kName, it.domain); }
-  json operator()(const ImportRequest& it) const {
-    json object = about(Imported::kName, it.domain);
-    object["entry"] = entry_to_json(it.entry);
+  template <typename One>
+  json operator()(const One& it) const {
+    json object = {{"command", One::Answer::kName}};
+    if constexpr (requires { it.domain; }) {
+      object["domain"] = it.domain;
+    }
+    add(object, it);
     return object;
   }
-  json operator()(const ListRequest& it) const {
-    return {{"command", Page::kName}, {"after", it.after}};
+  static void add(json& object, const ExplainRequest& it) {
+    object["map"] = it.map;
+    object["key"] = it.key;
   }
-  static json about(std::string_view command, const DomainName& domain) {
-    return {{"command", command}, {"domain", domain.view()}};
+  static void add(json& object, const ImportRequest& it) {
+    object["entry"] = entry_to_json(it.entry);
   }
+  static void add(json& object, const ListRequest& it) { object["after"] = it.after; }
+  template <typename One>
+  static void add(json& /*object*/, const One& /*it*/) {}
 };
 
 template <typename... Answers>
 Answer read_answer(std::string_view name, const json& value, std::variant<Answers...>* /*tag*/) {
   std::optional<Answer> answer;
-  const auto try_one = [&]<typename One>(One one) {
+  const auto try_one = [&]<typename One>(One /*tag*/) {
     if (name == One::kName) {
-      Reader::object(value, one);
-      answer = std::move(one);
+      answer = value.get<One>();
     }
   };
   (try_one(Answers{}), ...);
@@ -453,7 +325,7 @@ std::string encode(const Reply& reply) {
   }
   return std::visit(
       [](const auto& answer) {
-        return to_line({{"ok", true}, {"answer", answer.kName}, {"value", Writer::object(answer)}});
+        return to_line({{"ok", true}, {"answer", answer.kName}, {"value", answer}});
       },
       *reply);
 }
@@ -506,7 +378,7 @@ Reply decode_reply(std::string_view line) {
 }
 
 std::string to_json(const Status& status) {
-  json object = Writer::object(status);
+  json object = status;
   object["running"] = true;
   return to_line(object);
 }

@@ -1,12 +1,12 @@
 #include "mtastsd/control/server.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <utility>
 
+#include "mtastsd/base/fd.h"
 #include "mtastsd/control/protocol.h"
 
 namespace mtastsd::control {
@@ -27,10 +27,6 @@ class Server::Connection {
         watch_(server.loop_.watch(fd, event::Interest::Read,
                                   [this](event::Interest ready) { on_ready(ready); })) {
     idle_->arm(kIdleLimit);
-  }
-  ~Connection() {
-    watch_.reset();
-    ::close(fd_);
   }
 
   void reply(std::string_view line) {
@@ -57,7 +53,7 @@ class Server::Connection {
 
   bool write_some() {
     while (!output_.empty()) {
-      const ssize_t sent = ::send(fd_, output_.data(), output_.size(), MSG_NOSIGNAL);
+      const ssize_t sent = ::send(fd_.get(), output_.data(), output_.size(), MSG_NOSIGNAL);
       if (sent < 0) {
         return errno == EAGAIN || errno == EINTR;
       }
@@ -69,7 +65,7 @@ class Server::Connection {
   // False at the end of the connection.
   bool read_some() {
     std::array<char, 65536> bytes;
-    const ssize_t got = ::recv(fd_, bytes.data(), bytes.size(), 0);
+    const ssize_t got = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
     if (got <= 0) {
       return got < 0 && (errno == EAGAIN || errno == EINTR);
     }
@@ -106,12 +102,12 @@ class Server::Connection {
 
   Server& server_;
   const std::uint64_t id_;
-  const int fd_;
+  const Fd fd_;
   bool busy_ = false;
   std::string input_;
   std::string output_;
   std::unique_ptr<event::Timer> idle_;
-  std::unique_ptr<event::FdWatch> watch_;
+  std::unique_ptr<event::FdWatch> watch_;  // depends-on: fd_
 };
 
 Server::Server(event::Loop& loop, Handler handler) : loop_(loop), handler_(std::move(handler)) {}
@@ -119,7 +115,7 @@ Server::~Server() = default;
 
 void Server::add(int fd) {
   if (connections_.size() >= kMaxConnections) {
-    ::close(fd);
+    const Fd closed(fd);
     return;
   }
   const std::uint64_t id = next_id_++;

@@ -64,7 +64,7 @@ class Report {
 
   void daemon() const {
     line("mtastsd",
-         "running since " + date_text(status_.started_at) + " (" + span_text(status_.uptime) +
+         "running since " + date_text(status_.started_at) + " (" + span_text(status_.uptime_s) +
              "), version " + status_.version + ", pid " + std::to_string(status_.pid),
          term::Colour::Green);
     line("Configuration", status_.config.value_or("built-in defaults"));

@@ -226,7 +226,7 @@ void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyT
   status.version = kVersion;
   status.pid = static_cast<std::uint64_t>(::getpid());
   status.started_at = facts_.started_at;
-  status.uptime = std::max(now - facts_.started_at, Seconds(0));
+  status.uptime_s = std::max(now - facts_.started_at, Seconds(0));
   if (!facts_.config_path.empty()) {
     status.config = facts_.config_path;
   }

@@ -6,11 +6,12 @@
 #include <netinet/tcp.h>
 #include <pwd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+
+#include "mtastsd/base/unix_socket.h"
 
 namespace mtastsd::daemon {
 namespace {
@@ -39,17 +40,10 @@ std::string bound_name(int fd) {
   return "inet:" + (address.ss_family == AF_INET6 ? "[" + text + "]" : text) + ":" + port;
 }
 
-// Whether the unix socket at `address` was left behind: only a refused connection says so. One
+// Whether the unix socket at `path` was left behind: only a refused connection says so. One
 // that cannot be asked (not permitted, of another type) may be somebody's.
-bool left_behind(const sockaddr_un& address) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
-    return false;
-  }
-  const int rc = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  const bool refused = rc != 0 && errno == ECONNREFUSED;
-  ::close(fd);
-  return refused;
+bool left_behind(const std::string& path) {
+  return !connect_unix(path, SOCK_STREAM | SOCK_NONBLOCK) && errno == ECONNREFUSED;
 }
 
 }  // namespace
@@ -74,9 +68,6 @@ Result<SocketOwner, std::string> socket_owner(const config::Socketmap& options) 
 }
 
 Listener::~Listener() {
-  if (fd_ >= 0) {
-    ::close(fd_);
-  }
   struct ::stat now {};
   if (inode_ != 0 && ::lstat(path_.c_str(), &now) == 0 && now.st_dev == device_ &&
       now.st_ino == inode_) {
@@ -85,46 +76,43 @@ Listener::~Listener() {
 }
 
 Result<void, std::string> Listener::open_inet(const addrinfo& where) {
-  fd_ = ::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd_ < 0) {
+  fd_.reset(::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd_) {
     return failure(errno_text());
   }
   const int on = 1;
-  setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (where.ai_family == AF_INET6) {
-    setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
   // Connections take the options over.
-  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-  if (::bind(fd_, where.ai_addr, where.ai_addrlen) != 0) {
+  setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  setsockopt(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  if (::bind(fd_.get(), where.ai_addr, where.ai_addrlen) != 0) {
     const bool taken = errno == EADDRINUSE;
     return failure(errno_text() +
                    (taken ? ": is another mtastsd running? stop it, or change [socketmap] listen"
                           : std::string()));
   }
-  if (::listen(fd_, kBacklog) != 0) {
+  if (::listen(fd_.get(), kBacklog) != 0) {
     return failure(errno_text());
   }
-  name_ = bound_name(fd_);
+  name_ = bound_name(fd_.get());
   return {};
 }
 
 Result<void, std::string> Listener::open_unix(const config::ListenAddress& address,
                                               const config::Socketmap& options) {
-  sockaddr_un where{};
-  where.sun_family = AF_UNIX;
-  if (address.path.size() >= sizeof(where.sun_path)) {
+  const auto where = UnixAddress::of(address.path);
+  if (!where) {
     return failure(std::string("the path is longer than a unix socket's may be"));
   }
-  address.path.copy(where.sun_path, address.path.size());
-
   struct ::stat old {};
   if (::lstat(address.path.c_str(), &old) == 0) {
     if (!S_ISSOCK(old.st_mode)) {
       return failure(std::string("a file that is no socket is there: move it away"));
     }
-    if (!left_behind(where)) {
+    if (!left_behind(address.path)) {
       return failure(
           std::string("another server answers there: stop it, or configure another path"));
     }
@@ -134,15 +122,15 @@ Result<void, std::string> Listener::open_unix(const config::ListenAddress& addre
   if (!owner) {
     return failure(owner.error());
   }
-  fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd_ < 0) {
+  fd_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd_) {
     return failure(errno_text());
   }
   // /run is empty after a boot.
   ::mkdir(address.path.substr(0, address.path.rfind('/')).c_str(), 0755);
   // Closed to everybody until owner and mode are what was asked for.
   const mode_t mask = ::umask(0777);
-  const int rc = ::bind(fd_, reinterpret_cast<const sockaddr*>(&where), sizeof(where));
+  const int rc = ::bind(fd_.get(), where->get(), where->size);
   const int bind_errno = errno;
   ::umask(mask);
   if (rc != 0) {
@@ -163,7 +151,7 @@ Result<void, std::string> Listener::open_unix(const config::ListenAddress& addre
   if (::chmod(path_.c_str(), options.socket_mode) != 0) {
     return failure("cannot set the mode: " + errno_text());
   }
-  if (::listen(fd_, kBacklog) != 0) {
+  if (::listen(fd_.get(), kBacklog) != 0) {
     return failure(errno_text());
   }
   return {};

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "mtastsd/base/fd.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/config.h"
 
@@ -21,7 +22,7 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  int fd() const { return fd_; }
+  int fd() const { return fd_.get(); }
   // As bound: with the port that the system chose for port 0.
   const std::string& name() const { return name_; }
 
@@ -34,7 +35,7 @@ class Listener {
   Result<void, std::string> open_unix(const config::ListenAddress& address,
                                       const config::Socketmap& options);
 
-  int fd_ = -1;
+  Fd fd_;
   std::string path_;
   std::string name_;
   dev_t device_ = 0;

@@ -5,11 +5,11 @@
 
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include <cstddef>
 #include <cstdlib>
+#include <string>
+
+#include "mtastsd/base/unix_socket.h"
 
 namespace mtastsd::daemon {
 namespace {
@@ -21,26 +21,23 @@ constexpr timeval kPatience{5, 0};  // for one whose queue is full
 bool tell_supervisor(std::string_view state) {
   const char* variable = std::getenv("NOTIFY_SOCKET");
   const std::string_view path = variable == nullptr ? std::string_view() : variable;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() < 2 || path.size() >= sizeof(address.sun_path)) {
-    return path.empty();
+  if (path.empty()) {
+    return true;
   }
-  path.copy(address.sun_path, path.size());
+  std::string name(path);
   if (path.front() == '@') {
-    address.sun_path[0] = '\0';  // an abstract socket: its name is as long as it is given
+    name.front() = '\0';  // an abstract socket
   } else if (path.front() != '/') {
     return false;
   }
-  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
+  const auto address = UnixAddress::of(name);
+  const Fd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!address || !fd) {
     return false;
   }
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof(kPatience));
-  const ssize_t sent = ::sendto(
-      fd, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
-      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size()));
-  ::close(fd);
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof(kPatience));
+  const ssize_t sent =
+      ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, address->get(), address->size);
   return sent >= 0;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "mtastsd/base/fd.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/control/protocol.h"
 
@@ -15,9 +16,6 @@ class Client {
  public:
   // Errors: NoDaemon, Forbidden, or Broken for a path that cannot be one.
   static Result<Client, Error> connect(const std::string& path);
-  Client(Client&& other) noexcept;
-  Client& operator=(Client&&) = delete;
-  ~Client();
 
   // Sends a request and waits for its answer, three minutes at most. A daemon that is busy is asked
   // again for a minute. Calls `tick`, if there is one, about ten times a second meanwhile.
@@ -35,12 +33,12 @@ class Client {
   }
 
  private:
-  explicit Client(int fd) : fd_(fd) {}
+  explicit Client(Fd fd) : fd_(std::move(fd)) {}
   Reply exchange(const Request& request, const std::function<void()>& tick);
   Result<std::string, Error> exchange_lines(const std::string& line,
                                             const std::function<void()>& tick);
 
-  int fd_;
+  Fd fd_;
   std::string input_;
 };
 

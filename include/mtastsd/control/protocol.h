@@ -99,7 +99,7 @@ struct Status {
   std::string version;
   std::uint64_t pid = 0;
   WallTime started_at{};
-  Seconds uptime{0};
+  Seconds uptime_s{0};
   std::optional<std::string> config;  // the file; none: built-in defaults
   std::vector<std::string> listeners;
   std::uint64_t threads = 0;

@@ -71,12 +71,11 @@ CacheFile::CacheFile(std::string directory, std::size_t max_size, Log& log)
 CacheFile::~CacheFile() {
   const bool clean = writable() != nullptr;
   env_.reset();
-  if (lock_fd_ >= 0) {
+  if (lock_fd_) {
     if (clean) {
-      [[maybe_unused]] const int rc = ::ftruncate(lock_fd_, 0);
+      [[maybe_unused]] const int rc = ::ftruncate(lock_fd_.get(), 0);
     }
     cache::end_on_lost_page("", -1, kDamagedExit);
-    ::close(lock_fd_);
   }
 }
 
@@ -110,7 +109,7 @@ Result<void, CacheFile::OpenError> CacheFile::open_to_read() {
 }
 
 Result<void, CacheFile::OpenError> CacheFile::lock_directory() {
-  if (lock_fd_ >= 0) {
+  if (lock_fd_) {
     return {};
   }
   std::error_code ec;
@@ -118,19 +117,18 @@ Result<void, CacheFile::OpenError> CacheFile::lock_directory() {
   if (ec) {
     return failure(LmdbEnv::error_of(directory_, ec.value()));
   }
-  const int fd = ::open(path(kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-  if (fd < 0) {
+  Fd fd(::open(path(kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
+  if (!fd) {
     return failure(LmdbEnv::error_of(directory_, errno));
   }
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    ::close(fd);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     return failure(OpenError{Problem::Busy, "cache " + directory_ +
                                                 " is in use by another mtastsd: stop that one, or "
                                                 "give this one another [cache] directory"});
   }
-  lock_fd_ = fd;
+  lock_fd_ = std::move(fd);
   give_to_owner_of(directory_, kLockFile);
-  [[maybe_unused]] const ssize_t got = ::pread(fd, &last_mark_, 1, 0);
+  [[maybe_unused]] const ssize_t got = ::pread(lock_fd_.get(), &last_mark_, 1, 0);
   return {};
 }
 
@@ -178,7 +176,7 @@ void CacheFile::end_on_lost_page() const {
           " was truncated or cannot be read any more. The process ends with status " +
           std::to_string(kDamagedExit) +
           "; the next start keeps every record that can still be read.",
-      lock_fd_, kDamagedExit);
+      lock_fd_.get(), kDamagedExit);
 }
 
 // Of two damaged files the older one has the policies: the newer was to take its place.
@@ -218,8 +216,8 @@ void CacheFile::use(std::unique_ptr<LmdbEnv> env) {
 }
 
 void CacheFile::write_mark(char mark) const {
-  if (lock_fd_ >= 0) {
-    [[maybe_unused]] const ssize_t written = ::pwrite(lock_fd_, &mark, 1, 0);
+  if (lock_fd_) {
+    [[maybe_unused]] const ssize_t written = ::pwrite(lock_fd_.get(), &mark, 1, 0);
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "lmdb/env.h"
 #include "mtastsd/base/clock.h"
+#include "mtastsd/base/fd.h"
 #include "mtastsd/base/result.h"
 
 namespace mtastsd {
@@ -85,7 +86,7 @@ class CacheFile {
   const std::string directory_;
   const std::size_t max_size_;
   Log& log_;
-  int lock_fd_ = -1;
+  Fd lock_fd_;
   char last_mark_ = '\0';  // how the last daemon ended: see cache_file.cc
   mutable std::mutex damaged_mutex_;
   std::string damaged_file_;  // guarded by damaged_mutex_

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <iterator>
 
+#include "mtastsd/base/fd.h"
+
 namespace mtastsd::cache {
 namespace {
 
@@ -42,13 +44,11 @@ LmdbEnv::OpenProblem classify(int rc) {
 // LMDB maps its lock file and makes it as long as it needs, without room on the disk: on one that
 // is full, a reader that takes its place there would end the process. Returns an error number.
 int reserve_lock_file(const std::string& directory) {
-  const int fd =
-      ::open((directory + kLmdbLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
-  if (fd < 0) {
+  const Fd fd(::open((directory + kLmdbLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
+  if (!fd) {
     return errno;
   }
-  const int rc = ::posix_fallocate(fd, 0, kLmdbLockBytes);
-  ::close(fd);
+  const int rc = ::posix_fallocate(fd.get(), 0, kLmdbLockBytes);
   return rc == EOPNOTSUPP || rc == EINVAL ? 0 : rc;
 }
 

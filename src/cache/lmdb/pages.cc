@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "lmdb/env.h"
+#include "mtastsd/base/fd.h"
 
 namespace mtastsd::cache {
 namespace {
@@ -115,16 +116,9 @@ class DataFile {
  public:
   explicit DataFile(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     struct ::stat info {};
-    opened_ = fd_ >= 0 && ::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode);
+    opened_ = ::fstat(fd_.get(), &info) == 0 && S_ISREG(info.st_mode);
     size_ = opened_ ? static_cast<std::uint64_t>(info.st_size) : 0;
   }
-  ~DataFile() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  DataFile(const DataFile&) = delete;
-  DataFile& operator=(const DataFile&) = delete;
 
   bool empty() const { return size_ == 0; }
   // False where it could not be opened, or so far nothing of it could be read.
@@ -138,7 +132,7 @@ class DataFile {
     std::size_t got = 0;
     while (got < size) {
       const ssize_t rc =
-          ::pread(fd_, buffer.data() + got, size - got, static_cast<off_t>(offset + got));
+          ::pread(fd_.get(), buffer.data() + got, size - got, static_cast<off_t>(offset + got));
       if (rc <= 0) {
         break;
       }
@@ -167,7 +161,7 @@ class DataFile {
   }
 
  private:
-  int fd_;
+  Fd fd_;
   bool opened_ = false;
   mutable bool read_any_ = false;
   std::uint64_t size_ = 0;

@@ -90,7 +90,7 @@ TEST(Answers, AStatusComesBackAsItWas) {
   Status status;
   status.version = "1.2.3";
   status.started_at = at(1000);
-  status.uptime = Seconds(5);
+  status.uptime_s = Seconds(5);
   status.listeners = {"unix:/a", "inet:127.0.0.1:1"};
   status.queries.total = 7;
   status.queries.hit_rate = 0.5;
@@ -101,7 +101,7 @@ TEST(Answers, AStatusComesBackAsItWas) {
       {"a.example", cache::FailureType::WebpkiInvalid, "expired", 3, at(2000)}};
   const Status read = answered(status);
   EXPECT_EQ(to_json(read), to_json(status));
-  EXPECT_EQ(read.uptime, Seconds(5));
+  EXPECT_EQ(read.uptime_s, Seconds(5));
   EXPECT_EQ(read.config, std::nullopt);
   EXPECT_EQ(read.dns.at(0).last_error, "SERVFAIL");
   EXPECT_EQ(read.failing_refreshes.first.at(0).expires_at, at(2000));

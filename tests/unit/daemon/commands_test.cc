@@ -93,7 +93,7 @@ TEST_F(CommandsTest, StatusAddsUpWhatTheThreadsCount) {
   EXPECT_EQ(status.connections.open, 3U);
   EXPECT_EQ(status.connections.malformed, 1U);
   EXPECT_EQ(status.config, std::nullopt);
-  EXPECT_GE(status.uptime, Seconds(10));
+  EXPECT_GE(status.uptime_s, Seconds(10));
   EXPECT_EQ(status.dns.at(0).server, "127.0.0.1:1");
 }
 
