@@ -2,8 +2,8 @@
 // can be. Whether files, users and addresses exist is not checked here: the daemon finds out when
 // it uses them.
 #include <algorithm>
+#include <iterator>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,21 +25,16 @@ constexpr Seconds kYear{366 * 86400};
 
 void read_listen(Value& value, Config& config) {
   std::vector<ListenAddress> listen;
-  const auto add = [&](const std::string& text) -> std::optional<std::string> {
-    auto address = parse_listen(text);
-    if (!address) {
-      return address.error();
-    }
-    const bool twice = std::any_of(listen.begin(), listen.end(), [&](const ListenAddress& other) {
-      return same_place(*address, other);
+  value.items_with("inet:127.0.0.1:8461", [&](const std::string& text) {
+    return parse_listen(text).and_then([&](ListenAddress address) -> Check {
+      const auto same = [&](const ListenAddress& other) { return same_place(address, other); };
+      if (std::any_of(listen.begin(), listen.end(), same)) {
+        return failure(std::string("is listed twice"));
+      }
+      listen.push_back(std::move(address));
+      return {};
     });
-    if (twice) {
-      return "is listed twice";
-    }
-    listen.push_back(std::move(*address));
-    return std::nullopt;
-  };
-  value.items_with("inet:127.0.0.1:8461", add);
+  });
   if (value.is_empty_list()) {
     value.wrong("must name at least one address, for example \"inet:127.0.0.1:8461\"");
   }
@@ -48,35 +43,21 @@ void read_listen(Value& value, Config& config) {
 
 void read_servers(Value& value, Config& config) {
   config.dns.servers.clear();
-  value.items_with("127.0.0.1", [&](const std::string& text) -> std::optional<std::string> {
-    if (auto checked = check_dns_server(text); !checked) {
-      return checked.error();
-    }
-    config.dns.servers.push_back(text);
-    return std::nullopt;
+  value.items_with("127.0.0.1", [&](const std::string& text) {
+    return check_dns_server(text).map([&] { config.dns.servers.push_back(text); });
   });
 }
 
 void read_socket_mode(Value& value, Config& config) {
-  value.text_with("0660", [&](const std::string& text) -> std::optional<std::string> {
-    const auto mode = parse_socket_mode(text);
-    if (!mode) {
-      return mode.error();
-    }
-    config.socketmap.socket_mode = *mode;
-    return std::nullopt;
+  value.text_with("0660", [&](const std::string& text) {
+    return parse_socket_mode(text).map([&](unsigned mode) { config.socketmap.socket_mode = mode; });
   });
 }
 
 void read_proxy(Value& value, Config& config) {
-  value.secret_with("http://proxy:3128",
-                    [&](const std::string& text) -> std::optional<std::string> {
-                      if (auto checked = check_proxy(text); !checked) {
-                        return checked.error();
-                      }
-                      config.https.proxy = text;
-                      return std::nullopt;
-                    });
+  value.secret_with("http://proxy:3128", [&](const std::string& text) {
+    return check_proxy(text).map([&] { config.https.proxy = text; });
+  });
 }
 
 struct Key {
@@ -190,14 +171,15 @@ struct MapKey {
 };
 
 void read_postfix_version(Value& value, postfix::Profile& profile) {
-  value.text_with("3.7", [&](const std::string& text) -> std::optional<std::string> {
-    auto found = postfix::profile_for_postfix(text);
+  value.text_with("3.7", [&](const std::string& text) -> Check {
+    const auto found = postfix::profile_for_postfix(text);
     if (!found) {
-      return "must be a Postfix version, \"2.10\" or later, for example \"3.7\"";
+      return failure(
+          std::string("must be a Postfix version, \"2.10\" or later, for example \"3.7\""));
     }
-    found->enforce_testing = profile.enforce_testing;
-    profile = *found;
-    return std::nullopt;
+    profile.report_attributes = found->report_attributes;
+    profile.servername = found->servername;
+    return {};
   });
 }
 
@@ -299,30 +281,33 @@ class Reader {
   }
 
   void read_section(const std::string& section, const toml::table& table) {
+    std::vector<Key> rows;
+    std::copy_if(keys().begin(), keys().end(), std::back_inserter(rows),
+                 [&](const Key& key) { return key.section == section; });
+    read_keys(table, section, rows, config_);
+  }
+
+  template <typename Row, typename Target>
+  void read_keys(const toml::table& table, const std::string& section, const std::vector<Row>& rows,
+                 Target& target) {
     std::vector<std::string> names;
-    for (const Key& key : keys()) {
-      if (key.section == section) {
-        names.emplace_back(key.name);
-      }
+    for (const Row& row : rows) {
+      names.emplace_back(row.name);
     }
     for (const auto& [key, node] : table) {
-      const std::string_view name = key.str();
-      const auto row = std::find_if(keys().begin(), keys().end(), [&](const Key& candidate) {
-        return candidate.section == section && candidate.name == name;
-      });
-      if (row == keys().end()) {
-        std::string hint = did_you_mean(name, names, "\"", "\"");
-        if (hint.empty()) {
-          hint = home_of(name, "; there is one in ");
-        }
-        errors_.add(line_of(key, node),
-                    "unknown key " + in_quotes(name) + " in [" + section + "]" + hint);
+      const std::string name(key.str());
+      const std::size_t line = line_of(key, node);
+      const auto place = std::find(names.begin(), names.end(), name);
+      if (place == names.end()) {
+        const std::string hint = did_you_mean(name, names, "\"", "\"");
+        errors_.add(line, "unknown key " + in_quotes(name) + " in [" + section + "]" +
+                              (hint.empty() ? home_of(name, "; there is one in ") : hint));
         continue;
       }
-      const std::string full = section + "." + std::string(name);
-      lines_[full] = line_of(key, node);
-      Value value(node, full, line_of(key, node), errors_);
-      row->read(value, config_);
+      const std::string full = section + "." + name;
+      lines_[full] = line;
+      Value value(node, full, line, errors_);
+      rows[static_cast<std::size_t>(place - names.begin())].read(value, target);
     }
   }
 
@@ -332,30 +317,9 @@ class Reader {
       if (auto checked = check_map_name(name); !checked) {
         errors_.add(line_of(key, node), "[maps." + in_quotes(name) + "]: " + checked.error());
       } else if (const toml::table* map = as_section(key, node, std::string(kMaps))) {
-        read_map(name, *map);
+        // A built-in map keeps the settings that its section does not mention.
+        read_keys(*map, "maps." + name, map_keys(), config_.maps[name]);
       }
-    }
-  }
-
-  // A built-in map keeps the settings that its section does not mention.
-  void read_map(const std::string& map, const toml::table& table) {
-    postfix::Profile& profile = config_.maps[map];
-    std::vector<std::string> names;
-    for (const MapKey& key : map_keys()) {
-      names.emplace_back(key.name);
-    }
-    for (const auto& [key, node] : table) {
-      const std::string_view name = key.str();
-      const auto row =
-          std::find_if(map_keys().begin(), map_keys().end(),
-                       [&](const MapKey& candidate) { return candidate.name == name; });
-      if (row == map_keys().end()) {
-        errors_.add(line_of(key, node), "unknown key " + in_quotes(name) + " in [maps." + map +
-                                            "]" + did_you_mean(name, names, "\"", "\""));
-        continue;
-      }
-      Value value(node, "maps." + map + "." + std::string(name), line_of(key, node), errors_);
-      row->read(value, profile);
     }
   }
 

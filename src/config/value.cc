@@ -3,20 +3,23 @@
 #include <algorithm>
 #include <utility>
 
+#include "mtastsd/base/ascii.h"
+
 namespace mtastsd::config {
 namespace {
 
-std::string range_error(const std::string& min, const std::string& max, std::string_view why) {
-  std::string text = "must be between " + min + " and " + max;
-  if (!why.empty()) {
-    text += ", " + std::string(why);
-  }
-  return text;
+std::string range_error(const std::string& min, const std::string& max, std::string_view why = {}) {
+  return "must be between " + min + " and " + max + (why.empty() ? "" : ", " + std::string(why));
 }
 
-bool has_control_characters(const std::string& text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+// What was read, if it is in the range.
+template <typename T>
+Result<T, std::string> in_range(Result<T, std::string> value, T min, T max,
+                                std::string (*format)(T), std::string_view why = {}) {
+  if (value && (*value < min || *value > max)) {
+    return failure(range_error(format(min), format(max), why));
+  }
+  return value;
 }
 
 }  // namespace
@@ -29,14 +32,9 @@ std::string Errors::joined(const std::string& name) const {
   std::vector<Error> sorted = errors_;
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const Error& a, const Error& b) { return a.line < b.line; });
-  std::string text;
-  for (const Error& error : sorted) {
-    if (!text.empty()) {
-      text += '\n';
-    }
-    text += name + ":" + std::to_string(error.line) + ": " + error.sentence;
-  }
-  return text;
+  return mtastsd::joined(sorted, "\n", [&](const Error& error) {
+    return name + ":" + std::to_string(error.line) + ": " + error.sentence;
+  });
 }
 
 // Shows the value if its text is certain. That of a float is not: 3.10 would be shown as 3.1.
@@ -70,11 +68,11 @@ void Value::read_text(const toml::node& node, std::string_view example, bool sec
                           ": must be text in quotes, for example " + in_quotes(example));
     return;
   }
-  const auto problem = has_control_characters(text->get())
-                           ? std::optional<std::string>("must not contain control characters")
-                           : read(text->get());
-  if (problem) {
-    errors_.add(line, name_ + (secret ? "" : " = " + in_quotes(text->get())) + ": " + *problem);
+  const bool controls = std::any_of(text->get().begin(), text->get().end(), is_control);
+  const Check good =
+      controls ? failure(std::string("must not contain control characters")) : read(text->get());
+  if (!good) {
+    errors_.add(line, name_ + (secret ? "" : " = " + in_quotes(text->get())) + ": " + good.error());
   }
 }
 
@@ -98,65 +96,48 @@ void Value::items_with(std::string_view example, const ReadText& read) {
 }
 
 void Value::text(std::string& target) {
-  text_with("text", [&](const std::string& text) {
+  text_with("text", [&](const std::string& text) -> Check {
     target = text;
-    return std::optional<std::string>();
+    return {};
   });
 }
 
 void Value::absolute_path(std::string& target, bool may_be_empty) {
-  text_with("/etc/file", [&](const std::string& text) -> std::optional<std::string> {
+  text_with("/etc/file", [&](const std::string& text) -> Check {
     if (!text.starts_with('/') && !(text.empty() && may_be_empty)) {
-      return "must be an absolute path";
+      return failure(std::string("must be an absolute path"));
     }
     target = text;
-    return std::nullopt;
+    return {};
   });
 }
 
 void Value::duration(Milliseconds& target, Milliseconds min, Milliseconds max,
                      std::string_view why) {
-  text_with(format_duration(target), [&](const std::string& text) -> std::optional<std::string> {
-    const auto value = parse_duration(text);
-    if (!value) {
-      return value.error();
-    }
-    if (*value < min || *value > max) {
-      return range_error(format_duration(min), format_duration(max), why);
-    }
-    target = *value;
-    return std::nullopt;
+  text_with(format_duration(target), [&](const std::string& text) {
+    return in_range(parse_duration(text), min, max, format_duration, why)
+        .map([&](Milliseconds value) { target = value; });
   });
 }
 
 void Value::duration(Seconds& target, Seconds min, Seconds max) {
-  text_with(format_duration(target), [&](const std::string& text) -> std::optional<std::string> {
-    const auto value = parse_duration(text);
-    if (!value) {
-      return value.error();
-    }
-    if (*value < min || *value > max) {
-      return range_error(format_duration(min), format_duration(max), {});
-    }
-    if (*value % Seconds(1) != Milliseconds(0)) {
-      return "must be a whole number of seconds";
-    }
-    target = std::chrono::duration_cast<Seconds>(*value);
-    return std::nullopt;
+  text_with(format_duration(target), [&](const std::string& text) {
+    return in_range<Milliseconds>(parse_duration(text), min, max, format_duration)
+        .and_then([&](Milliseconds value) -> Check {
+          if (value % Seconds(1) != Milliseconds(0)) {
+            return failure(std::string("must be a whole number of seconds"));
+          }
+          target = std::chrono::duration_cast<Seconds>(value);
+          return {};
+        });
   });
 }
 
 void Value::size(std::size_t& target, std::size_t min, std::size_t max) {
-  text_with(format_size(target), [&](const std::string& text) -> std::optional<std::string> {
-    const auto value = parse_size(text);
-    if (!value) {
-      return value.error();
-    }
-    if (*value < min || *value > max) {
-      return range_error(format_size(min), format_size(max), {});
-    }
-    target = *value;
-    return std::nullopt;
+  text_with(format_size(target), [&](const std::string& text) {
+    return in_range(parse_size(text), min, max, format_size).map([&](std::size_t value) {
+      target = value;
+    });
   });
 }
 
@@ -167,7 +148,7 @@ std::optional<std::int64_t> Value::whole_number(std::int64_t min, std::int64_t m
     return std::nullopt;
   }
   if (value->get() < min || value->get() > max) {
-    wrong(range_error(std::to_string(min), std::to_string(max), {}));
+    wrong(range_error(std::to_string(min), std::to_string(max)));
     return std::nullopt;
   }
   return value->get();

@@ -55,8 +55,8 @@ class Value {
     }
   }
 
-  // Text that `read` reads. `read` returns what is wrong with it, or nullopt.
-  using ReadText = std::function<std::optional<std::string>(const std::string&)>;
+  // Text that `read` reads, or says what is wrong with it.
+  using ReadText = std::function<Check(const std::string&)>;
   void text_with(std::string_view example, const ReadText& read);
   // The same for each item of an array of texts. A single text counts as an array of one.
   void items_with(std::string_view example, const ReadText& read);
@@ -67,18 +67,16 @@ class Value {
   void secret_with(std::string_view example, const ReadText& read);
   template <typename T>
   void one_of(T& target, const std::vector<std::pair<std::string, T>>& choices) {
-    std::string names;
-    for (const auto& [name, value] : choices) {
-      names += (names.empty() ? "" : ", ") + in_quotes(name);
-    }
-    text_with(choices.front().first, [&](const std::string& text) -> std::optional<std::string> {
+    text_with(choices.front().first, [&](const std::string& text) -> Check {
       for (const auto& [name, value] : choices) {
         if (text == name) {
           target = value;
-          return std::nullopt;
+          return {};
         }
       }
-      return "must be one of " + names;
+      return failure("must be one of " + joined(choices, ", ", [](const auto& choice) {
+                       return in_quotes(choice.first);
+                     }));
     });
   }
 
