@@ -17,8 +17,8 @@ std::size_t bytes_of(const Change& change) {
   return sizeof(DomainName) + sizeof(Change) + (change.entry ? memory_of(*change.entry) : 0);
 }
 
-std::size_t text_of(const Change& change) {
-  return change.entry && change.entry->policy ? change.entry->policy->text.size() : 0;
+bool has_text(const Change& change) {
+  return change.entry && change.entry->policy && !change.entry->policy->text.empty();
 }
 
 // Of a policy that is in force and of "no policy", the policy; else the newer.
@@ -84,7 +84,7 @@ bool Pending::put(const DomainName& domain, EntryPtr entry, Origin origin) {
   if (before) {
     discount(before.mapped());
   }
-  if (text_of(change) > 0 && bytes_ + bytes_of(change) > max_bytes_) {
+  if (has_text(change) && bytes_ + bytes_of(change) > max_bytes_ / 2) {
     change.entry = without_text(*change.entry);
   }
   const bool stays = before && !supersedes(change, before.mapped());
@@ -110,23 +110,10 @@ bool Pending::fits(std::size_t bytes) const {
 }
 
 bool Pending::make_room(std::size_t bytes) {
-  if (bytes_ + bytes > max_bytes_ && texts_ > 0) {
-    drop_texts();
-  }
   if (!fits(bytes) && negatives_ > 0) {
     drop_negatives(bytes);
   }
   return fits(bytes);
-}
-
-void Pending::drop_texts() {
-  for (auto& [domain, change] : changes_) {
-    if (text_of(change) > 0) {
-      discount(change);
-      change.entry = without_text(*change.entry);
-      count(change);
-    }
-  }
 }
 
 // In one go, so that not each change that comes has to look for a victim.
@@ -148,14 +135,12 @@ void Pending::drop_negatives(std::size_t bytes) {
 
 void Pending::count(const Change& change) {
   bytes_ += bytes_of(change);
-  texts_ += text_of(change);
   negatives_ += is_negative(change) ? 1 : 0;
   salvaged_ += change.origin == Origin::Salvaged ? 1 : 0;
 }
 
 void Pending::discount(const Change& change) {
   bytes_ -= bytes_of(change);
-  texts_ -= text_of(change);
   negatives_ -= is_negative(change) ? 1 : 0;
   salvaged_ -= change.origin == Origin::Salvaged ? 1 : 0;
 }
@@ -226,7 +211,7 @@ bool Pending::has_room() const {
 bool Pending::has_room_to_refresh() const {
   const std::lock_guard lock(mutex_);
   return changes_.size() - negatives_ <= max_changes_ - max_changes_ / 10 &&
-         bytes_ - texts_ <= max_bytes_ - max_bytes_ / 10;
+         bytes_ <= max_bytes_ - max_bytes_ / 10;
 }
 
 }  // namespace mtastsd::cache

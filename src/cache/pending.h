@@ -37,8 +37,8 @@ struct Change {
 bool replaces(const Change& change, const EntryFacts& committed);
 
 // The changes that wait for their commit. Any thread may call anything. Bounded in number and in
-// bytes: the text of policies goes first, then "no policy" results give way to anything else; what
-// still has no room is refused.
+// bytes: beyond half of the bytes policies are held without their text, then "no policy" results
+// give way to anything else; what still has no room is refused.
 class Pending {
  public:
   static constexpr std::size_t kMaxChanges = 30000;
@@ -94,7 +94,6 @@ class Pending {
   // With mutex_ held.
   bool fits(std::size_t bytes) const;  // one change more, of so many bytes
   bool make_room(std::size_t bytes);
-  void drop_texts();
   void drop_negatives(std::size_t bytes);
   void count(const Change& change);
   void discount(const Change& change);
@@ -106,7 +105,6 @@ class Pending {
   mutable std::mutex mutex_;
   Map changes_;                 // guarded by mutex_
   std::size_t bytes_ = 0;       // guarded by mutex_: of all entries
-  std::size_t texts_ = 0;       // guarded by mutex_: of these, in the text of policies
   std::size_t negatives_ = 0;   // guarded by mutex_
   std::size_t salvaged_ = 0;    // guarded by mutex_
   std::uint64_t sequence_ = 0;  // guarded by mutex_

@@ -33,6 +33,7 @@
 
 #include "channel.h"
 #include "message.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/event/self_guard.h"
 #include "mtastsd/log/log.h"
@@ -464,21 +465,15 @@ void AresClient::Impl::Question::take(Reading reading) {
     ask_next();
     return;
   }
-  if (auto* texts = std::get_if<TxtRecords>(&*reading)) {
-    texts->ttl = limited(texts->ttl);
-  }
-  if (auto* addresses = std::get_if<Addresses>(&*reading)) {
-    addresses->ttl = limited(addresses->ttl);
-  }
-  if (auto* mx = std::get_if<MxRecords>(&*reading)) {
-    mx->ttl = limited(mx->ttl);
-  }
-  if (auto* tlsa = std::get_if<TlsaRecords>(&*reading)) {
-    tlsa->ttl = limited(tlsa->ttl);
-  }
-  if (auto* none = std::get_if<NoSuchRecord>(&*reading)) {
-    none->negative_ttl = limited(none->negative_ttl);
-  }
+  std::visit(
+      [&](auto& found) {
+        if constexpr (requires { found.negative_ttl; }) {
+          found.negative_ttl = limited(found.negative_ttl);
+        } else {
+          found.ttl = limited(found.ttl);
+        }
+      },
+      *reading);
   outcome_ = std::move(reading);
 }
 
@@ -631,11 +626,8 @@ void AresClient::Impl::use_servers(std::vector<Server> servers) {
   suspect_until_.assign(servers_.size(), SteadyTime{});
   health_.assign(servers_.size(), ServerHealth{});
   ++servers_version_;
-  std::string text;
-  for (const auto& server : servers_) {
-    text += (text.empty() ? "" : " ") + server.str();
-  }
-  log_.write(Event::DnsServers, {{"servers", text}});
+  const auto text = [](const Server& server) { return server.str(); };
+  log_.write(Event::DnsServers, {{"servers", joined(servers_, " ", text)}});
   new_generation();
 }
 

@@ -28,14 +28,6 @@ struct Cname {
   Seconds ttl{0};
 };
 
-// What the records of an answer are gathered in: one of these is used.
-struct Records {
-  TxtRecords texts;
-  Addresses addresses;
-  MxRecords mx;
-  TlsaRecords tlsa;
-};
-
 struct Chain {
   std::string name;  // where it ends
   Seconds ttl{std::numeric_limits<std::int32_t>::max()};
@@ -82,7 +74,7 @@ class Reader {
     if (!chain) {
       return failure(std::move(chain.error()));
     }
-    auto records = collect(*chain);
+    auto records = collect_wanted(*chain);
     if (!records) {
       return failure(std::move(records.error()));
     }
@@ -170,10 +162,28 @@ class Reader {
     }
   }
 
+  using Collected = Result<std::optional<Reading::value_type>, Error>;
+
+  Collected collect_wanted(const Chain& chain) {
+    switch (type_) {
+      case RecordType::Txt:
+        return collect<TxtRecords>(chain);
+      case RecordType::Mx:
+        return collect<MxRecords>(chain);
+      case RecordType::Tlsa:
+        return collect<TlsaRecords>(chain);
+      case RecordType::A:
+      case RecordType::Aaaa:
+        break;
+    }
+    return collect<Addresses>(chain);
+  }
+
   // The records of the wanted type at the end of the chain; nullopt when there are none.
-  Result<std::optional<Reading::value_type>, Error> collect(const Chain& chain) {
+  template <typename Records>
+  Collected collect(const Chain& chain) {
     Records records;
-    Seconds ttl = chain.ttl;
+    records.ttl = chain.ttl;
     bool found = false;
     for (int i = 0; i < ns_msg_count(handle_, ns_s_an); ++i) {
       ns_rr rr;
@@ -185,7 +195,7 @@ class Reader {
         continue;
       }
       found = true;
-      ttl = std::min(ttl, ttl_of(ns_rr_ttl(rr)));
+      records.ttl = std::min(records.ttl, ttl_of(ns_rr_ttl(rr)));
       if (!add(rdata_of(rr), records)) {
         return malformed("bad record data in the answer");
       }
@@ -193,45 +203,11 @@ class Reader {
     if (!found) {
       return std::nullopt;
     }
-    return finished(records, ttl);
-  }
-
-  bool add(std::span<const unsigned char> rdata, Records& records) const {
-    switch (type_) {
-      case RecordType::Txt:
-        return add_text(rdata, records.texts);
-      case RecordType::A:
-      case RecordType::Aaaa:
-        return add_address(rdata, records.addresses);
-      case RecordType::Mx:
-        return add_mx(rdata, records.mx);
-      case RecordType::Tlsa:
-        return add_tlsa(rdata, records.tlsa);
-    }
-    return false;
-  }
-
-  Reading::value_type finished(Records& records, Seconds ttl) const {
-    const auto with_ttl = [ttl](auto& kind) {
-      kind.ttl = ttl;
-      return std::move(kind);
-    };
-    switch (type_) {
-      case RecordType::Txt:
-        return with_ttl(records.texts);
-      case RecordType::Mx:
-        return with_ttl(records.mx);
-      case RecordType::Tlsa:
-        return with_ttl(records.tlsa);
-      case RecordType::A:
-      case RecordType::Aaaa:
-        break;
-    }
-    return with_ttl(records.addresses);
+    return records;
   }
 
   // RFC 1035 section 3.3.9: the preference, then a name that may be compressed.
-  bool add_mx(std::span<const unsigned char> rdata, MxRecords& mx) const {
+  bool add(std::span<const unsigned char> rdata, MxRecords& mx) const {
     char host[NS_MAXDNAME];
     if (rdata.size() <= NS_INT16SZ ||
         ns_name_uncompress(ns_msg_base(handle_), rdata.data() + rdata.size(),
@@ -245,7 +221,7 @@ class Reader {
   }
 
   // RFC 6698 section 2.1.
-  static bool add_tlsa(std::span<const unsigned char> rdata, TlsaRecords& tlsa) {
+  static bool add(std::span<const unsigned char> rdata, TlsaRecords& tlsa) {
     constexpr std::size_t kHead = 3;
     if (rdata.size() <= kHead) {
       return false;
@@ -257,7 +233,7 @@ class Reader {
   }
 
   // RFC 8461 section 3.1: the strings of one record are joined without spaces.
-  static bool add_text(std::span<const unsigned char> rdata, TxtRecords& texts) {
+  static bool add(std::span<const unsigned char> rdata, TxtRecords& texts) {
     std::string joined;
     joined.reserve(rdata.size());
     while (!rdata.empty()) {
@@ -272,7 +248,7 @@ class Reader {
     return true;
   }
 
-  bool add_address(std::span<const unsigned char> rdata, Addresses& addresses) const {
+  bool add(std::span<const unsigned char> rdata, Addresses& addresses) const {
     if (type_ == RecordType::A) {
       in_addr address;
       if (rdata.size() != sizeof address) {

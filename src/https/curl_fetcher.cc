@@ -123,11 +123,7 @@ class CurlFetcher::Impl {
 class CurlFetcher::Impl::Transfer final : public Fetch {
  public:
   Transfer(Impl& impl, std::string host, Milliseconds limit, Callback callback)
-      : impl_(&impl), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {
-    if (impl.options_.observe) {
-      observing_ = std::make_unique<Observing>();
-    }
-  }
+      : impl_(&impl), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {}
   ~Transfer() override {
     if (impl_ != nullptr) {
       impl_->forget(*this);
@@ -140,11 +136,6 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
 
  private:
   friend class Impl;
-
-  // Only where fetches are observed.
-  struct Observing {
-    Observation seen;
-  };
 
   template <typename T>
   void set(CURLoption option, T value) {
@@ -166,7 +157,7 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
   std::string host_;
   Milliseconds limit_;
   Callback callback_;
-  std::unique_ptr<Observing> observing_;
+  Observation seen_;  // only where fetches are observed
   Transfers::iterator place_;
   bool is_done_ = false;
   Transfers::iterator done_place_;
@@ -267,8 +258,8 @@ CURLcode CurlFetcher::Impl::Transfer::on_ssl_context(SSL_CTX* context) {
   if (!require_dns_id(context, host_)) {
     return CURLE_SSL_CERTPROBLEM;
   }
-  connection_ =
-      take_notes(context, observing_ ? CertificateRule::VerifyAndNote : CertificateRule::Verify);
+  connection_ = take_notes(
+      context, impl_->options_.observe ? CertificateRule::VerifyAndNote : CertificateRule::Verify);
   if (!connection_) {
     return CURLE_SSL_CERTPROBLEM;
   }
@@ -352,25 +343,24 @@ Progress CurlFetcher::Impl::Transfer::progress() const {
 }
 
 void CurlFetcher::Impl::Transfer::observe_end() {
-  Observation& seen = observing_->seen;
   const char* address = nullptr;
   curl_off_t took = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
   curl_easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME_T, &took);
-  seen.address = address != nullptr ? address : "";
-  seen.took = std::chrono::ceil<Milliseconds>(std::chrono::microseconds(took));
+  seen_.address = address != nullptr ? address : "";
+  seen_.took = std::chrono::ceil<Milliseconds>(std::chrono::microseconds(took));
   if (connection_) {
-    seen.certificate = connection_->certificate;
-    seen.tls_version = connection_->tls_version;
+    seen_.certificate = connection_->certificate;
+    seen_.tls_version = connection_->tls_version;
   }
-  seen.status = head_.status;
-  seen.media_type = head_.content_types.empty() ? "" : head_.content_types.front();
-  seen.location = head_.location;
-  seen.body_size = body_.size();
+  seen_.status = head_.status;
+  seen_.media_type = head_.content_types.empty() ? "" : head_.content_types.front();
+  seen_.location = head_.location;
+  seen_.body_size = body_.size();
 }
 
 void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
-  if (observing_) {
+  if (impl_->options_.observe) {
     observe_end();
   }
   if (refused_) {
@@ -390,9 +380,7 @@ void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
 
 void CurlFetcher::Impl::Transfer::deliver() {
   impl_->forget(*this);
-  if (observing_) {
-    result_->seen = std::move(observing_->seen);
-  }
+  result_->seen = std::move(seen_);
   const auto callback = std::move(callback_);
   callback(*std::move(result_));  // Nothing may follow: it can destroy *this.
 }

@@ -109,19 +109,7 @@ std::optional<Error> refusal(const ResponseHead& head) {
 }
 
 std::string_view result_type(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::Certificate:
-      return "sts-webpki-invalid";
-    case ErrorKind::Connect:
-    case ErrorKind::Timeout:
-    case ErrorKind::Tls:
-    case ErrorKind::Status:
-    case ErrorKind::MediaType:
-    case ErrorKind::TooLarge:
-    case ErrorKind::Protocol:
-      return "sts-policy-fetch-error";
-  }
-  return "sts-policy-fetch-error";
+  return kind == ErrorKind::Certificate ? "sts-webpki-invalid" : "sts-policy-fetch-error";
 }
 
 }  // namespace mtastsd::https

@@ -144,9 +144,7 @@ Result<std::unique_ptr<LmdbEnv>, CacheFile::OpenError> CacheFile::open_to_write(
     return failure(OpenError{Problem::NotWritable,
                              "cache " + directory_ + " is damaged and cannot be renamed"});
   }
-  if (exists(path(kBeingSalvaged))) {
-    note_damaged_file();
-  }
+  has_damaged_file_ = exists(path(kBeingSalvaged));
   auto env = open_environment();
   if (!env && env.error().problem == Problem::Damaged && set_aside()) {
     env = open_environment();
@@ -187,20 +185,13 @@ bool CacheFile::set_aside() {
     return false;
   }
   std::remove(path(kLmdbLockFile).c_str());
-  note_damaged_file();
+  has_damaged_file_ = true;
   last_mark_ = '\0';
   return true;
 }
 
-void CacheFile::note_damaged_file() {
-  const std::lock_guard lock(damaged_mutex_);
-  damaged_file_ = path(kBeingSalvaged);
-  has_damaged_file_ = true;
-}
-
 std::string CacheFile::damaged_file() const {
-  const std::lock_guard lock(damaged_mutex_);
-  return damaged_file_;
+  return has_damaged_file_ ? path(kBeingSalvaged) : std::string();
 }
 
 void CacheFile::use(std::unique_ptr<LmdbEnv> env) {
@@ -238,9 +229,8 @@ CacheTotals CacheFile::totals() const {
 }
 
 std::string CacheFile::finish_damaged_file() {
-  const std::lock_guard lock(damaged_mutex_);
   std::string kept = dated_name(directory_);
-  std::rename(std::exchange(damaged_file_, {}).c_str(), kept.c_str());
+  std::rename(path(kBeingSalvaged).c_str(), kept.c_str());
   has_damaged_file_ = false;
   return kept;
 }

@@ -51,7 +51,7 @@ class CacheFile {
   // The file that was set aside and whose records are still to be read; empty: there is none. It is
   // found again by the next start until it is finished. From any thread.
   std::string damaged_file() const;
-  bool has_damaged_file() const { return has_damaged_file_; }  // the same, without a lock
+  bool has_damaged_file() const { return has_damaged_file_; }
   // Its records are committed: it is kept under another name, which is returned. From any thread.
   std::string finish_damaged_file();
 
@@ -78,7 +78,6 @@ class CacheFile {
   Result<void, OpenError> open_to_read();
   void end_on_lost_page() const;
   bool set_aside();
-  void note_damaged_file();
   void use(std::unique_ptr<LmdbEnv> env);
   void write_mark(char mark) const;
   off_t length() const;
@@ -88,8 +87,6 @@ class CacheFile {
   Log& log_;
   Fd lock_fd_;
   char last_mark_ = '\0';  // how the last daemon ended: see cache_file.cc
-  mutable std::mutex damaged_mutex_;
-  std::string damaged_file_;  // guarded by damaged_mutex_
   std::atomic<bool> has_damaged_file_{false};
   ino_t inode_ = 0;
   off_t length_ = 0;
