@@ -31,55 +31,28 @@ Error busy(std::string message) {
   return {Error::Problem::Busy, std::move(message)};
 }
 
-Status::Queries queries_of(const std::vector<const answer::Counters*>& threads) {
-  Status::Queries sum;
-  for (const answer::Counters* thread : threads) {
-    sum.total += thread->queries.value();
-    sum.enforced += thread->enforced.value();
-    sum.not_enforced += thread->not_enforced.value();
-    sum.no_policy += thread->no_policy.value();
-    sum.no_domain += thread->no_domain.value();
-    sum.waited += thread->asked.value();
-    sum.timed_out += thread->timed_out.value();
-  }
-  // The counters are read while they grow.
-  sum.about_domains = sum.total - std::min(sum.total, sum.no_domain);
-  sum.from_cache = sum.about_domains - std::min(sum.about_domains, sum.waited);
-  if (sum.about_domains > 0) {
-    sum.hit_rate = static_cast<double>(sum.from_cache) / static_cast<double>(sum.about_domains);
-  }
-  return sum;
-}
-
-Status::Connections connections_of(const DaemonFacts& facts) {
-  Status::Connections sum;
+void count_connections(const DaemonFacts& facts, Status::Connections& sum) {
   sum.open = facts.open_connections->load();
-  sum.most = facts.max_connections;
   for (const socketmap::ServerCounters* thread : facts.serving) {
     sum.accepted += thread->connections.value();
     sum.refused += thread->refused.value();
     sum.malformed += thread->malformed.value();
   }
-  return sum;
 }
 
-Status::Cache cache_of(const DaemonFacts& facts, const cache::LmdbStore& store) {
+void count_cache(const cache::LmdbStore& store, Status::Cache& cache) {
   const cache::CacheTotals totals = store.totals();
   const cache::Counters& counters = store.counters();
-  Status::Cache cache;
-  cache.directory = facts.cache_directory;
   cache.writable = store.writable();
   cache.entries = totals.entries;
   cache.policies = totals.policies;
   cache.without_policy = totals.negatives;
   cache.pending = store.pending();
   cache.used_bytes = totals.used_bytes;
-  cache.max_bytes = facts.cache_max_size;
   cache.commits = counters.commits.value();
   cache.failed_commits = counters.failed_commits.value();
   cache.evicted = counters.evicted.value();
   cache.not_kept = counters.not_kept.value();
-  return cache;
 }
 
 Status::LookUps look_ups_of(const resolver::Counters& counters) {
@@ -143,6 +116,26 @@ control::Refreshed refreshed(const resolver::Answer& answer) {
 }
 
 }  // namespace
+
+Status::Queries queries_of(const std::vector<const answer::Counters*>& threads) {
+  Status::Queries sum;
+  for (const answer::Counters* thread : threads) {
+    sum.total += thread->queries.value();
+    sum.enforced += thread->enforced.value();
+    sum.not_enforced += thread->not_enforced.value();
+    sum.no_policy += thread->no_policy.value();
+    sum.no_domain += thread->no_domain.value();
+    sum.waited += thread->asked.value();
+    sum.timed_out += thread->timed_out.value();
+  }
+  // The counters are read while they grow.
+  sum.about_domains = sum.total - std::min(sum.total, sum.no_domain);
+  sum.from_cache = sum.about_domains - std::min(sum.about_domains, sum.waited);
+  if (sum.about_domains > 0) {
+    sum.hit_rate = static_cast<double>(sum.from_cache) / static_cast<double>(sum.about_domains);
+  }
+  return sum;
+}
 
 // Where the reply to one request goes. Called from any thread, also when the commands are gone:
 // their loop does not run any more then.
@@ -221,21 +214,15 @@ cache::EntryPtr Commands::known(const DomainName& domain) {
 }
 
 void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyTo& reply) {
-  const WallTime now = clock_.wall();
-  Status status;
+  Status status = facts_.status;
   status.version = kVersion;
   status.pid = static_cast<std::uint64_t>(::getpid());
-  status.started_at = facts_.started_at;
-  status.uptime_s = std::max(now - facts_.started_at, Seconds(0));
-  if (!facts_.config_path.empty()) {
-    status.config = facts_.config_path;
-  }
-  status.listeners = facts_.listeners;
+  status.uptime_s = std::max(clock_.wall() - status.started_at, Seconds(0));
   status.threads = facts_.answering.size();
-  status.connections = connections_of(facts_);
+  count_connections(facts_, status.connections);
   status.queries = queries_of(facts_.answering);
   status.look_ups = look_ups_of(*facts_.resolver);
-  status.cache = cache_of(facts_, store_);
+  count_cache(store_, status.cache);
   on_resolver_([reply, &store = store_, status = std::move(status)](Resolver& resolver,
                                                                     dns::AresClient& dns) mutable {
     status.look_ups.at_work = resolver.domains_at_work();

@@ -31,17 +31,14 @@ namespace mtastsd::daemon {
 // What the operator is told of the daemon, beside what its parts count. Set at the start; what it
 // points to outlives the commands.
 struct DaemonFacts {
-  std::string config_path;  // empty: built-in defaults
-  std::vector<std::string> listeners;
-  std::string cache_directory;
-  std::size_t cache_max_size = 0;  // bytes
-  std::size_t max_connections = 0;
-  WallTime started_at{};
+  control::Status status;  // what does not change
   const std::atomic<std::size_t>* open_connections = nullptr;
   std::vector<const answer::Counters*> answering;  // one for each thread
   std::vector<const socketmap::ServerCounters*> serving;
   const resolver::Counters* resolver = nullptr;
 };
+
+control::Status::Queries queries_of(const std::vector<const answer::Counters*>& threads);
 
 // Carries out what the operator's tool asks on the control socket. On the main thread, which reads
 // the cache itself; what the resolver has to say or do is handed to its thread and comes back by

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <utility>
 
+#include "mtastsd/base/text.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/config/reload.h"
 #include "mtastsd/log/log.h"
@@ -28,15 +29,6 @@ namespace {
 // At a stop: how long queries may wait for DNS and HTTPS, and clients for taking their replies.
 constexpr Milliseconds kAnswerLimit{3000};
 constexpr Milliseconds kStopLimit{5000};
-
-template <typename Items, typename Name>
-std::string join(const Items& items, Name name) {
-  std::string text;
-  for (const auto& item : items) {
-    text += (text.empty() ? "" : ",") + name(item);
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -108,9 +100,9 @@ Result<void, std::string> Daemon::set_up() {
   log_.write(Event::Started,
              {{"version", kVersion},
               {"config", config_path_.empty() ? "built-in defaults" : config_path_},
-              {"listen", join(listeners, [](const auto& l) { return l->name(); })},
+              {"listen", joined(listeners, ",", [](const auto& l) { return l->name(); })},
               {"cache", options.directory},
-              {"dns", join(resolver_->dns_servers(), [](const auto& s) { return s; })},
+              {"dns", joined(resolver_->dns_servers(), ",")},
               {"ca_file", https_options(config_).ca_file}});
 
   open_control(listeners, options.directory);
@@ -137,14 +129,16 @@ void Daemon::accept_on(std::vector<std::unique_ptr<Listener>> listeners) {
 void Daemon::open_control(const std::vector<std::unique_ptr<Listener>>& listeners,
                           const std::string& cache_directory) {
   DaemonFacts facts;
-  facts.config_path = config_path_;
-  for (const auto& listener : listeners) {
-    facts.listeners.push_back(listener->name());
+  if (!config_path_.empty()) {
+    facts.status.config = config_path_;
   }
-  facts.cache_directory = cache_directory;
-  facts.cache_max_size = config_.cache.max_size;
-  facts.max_connections = config_.socketmap.max_connections;
-  facts.started_at = clock_.wall();
+  for (const auto& listener : listeners) {
+    facts.status.listeners.push_back(listener->name());
+  }
+  facts.status.started_at = clock_.wall();
+  facts.status.connections.most = config_.socketmap.max_connections;
+  facts.status.cache.directory = cache_directory;
+  facts.status.cache.max_bytes = config_.cache.max_size;
   facts.open_connections = &open_connections_;
   for (const auto& thread : answering_) {
     facts.answering.push_back(&thread->counters());
@@ -213,22 +207,17 @@ void Daemon::log_each_error(std::string_view message) {
 }
 
 void Daemon::log_stopped() {
-  std::uint64_t queries = 0;
-  std::uint64_t enforced = 0;
-  std::uint64_t asked = 0;
-  std::uint64_t timed_out = 0;
+  std::vector<const answer::Counters*> counters;
   for (const auto& thread : answering_) {
-    queries += thread->counters().queries.value();
-    enforced += thread->counters().enforced.value();
-    asked += thread->counters().asked.value();
-    timed_out += thread->counters().timed_out.value();
+    counters.push_back(&thread->counters());
   }
+  const control::Status::Queries queries = queries_of(counters);
   const resolver::Counters& found = resolver_->counters();
   const cache::Counters& stored = store_->counters();
-  log_.write(Event::Stopped, {{"queries", queries},
-                              {"enforced", enforced},
-                              {"waited", asked},
-                              {"timed_out", timed_out},
+  log_.write(Event::Stopped, {{"queries", queries.total},
+                              {"enforced", queries.enforced},
+                              {"waited", queries.waited},
+                              {"timed_out", queries.timed_out},
                               {"resolutions", found.resolutions.value()},
                               {"fetches", found.fetches.value()},
                               {"fetch_failures", found.fetch_failures.value()},

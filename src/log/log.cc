@@ -39,34 +39,12 @@ constexpr Seconds kLossInterval{10};
 using ThreadPool = decltype(spdlog::thread_pool())::element_type;
 using Message = spdlog::details::log_msg;
 
+// spdlog neither filters nor shows levels here: its number carries ours to the sink.
 spdlog::level::level_enum to_spdlog(LogLevel level) {
-  switch (level) {
-    case LogLevel::Debug:
-      return spdlog::level::debug;
-    case LogLevel::Info:
-      return spdlog::level::info;
-    case LogLevel::Warn:
-      return spdlog::level::warn;
-    case LogLevel::Error:
-      return spdlog::level::err;
-    case LogLevel::Off:
-      break;
-  }
-  return spdlog::level::off;
+  return static_cast<spdlog::level::level_enum>(level);
 }
-
-LogLevel from_spdlog(spdlog::level::level_enum level) {
-  if (level <= spdlog::level::debug) {
-    return LogLevel::Debug;
-  }
-  if (level == spdlog::level::info) {
-    return LogLevel::Info;
-  }
-  if (level == spdlog::level::warn) {
-    return LogLevel::Warn;
-  }
-  return LogLevel::Error;
-}
+static_assert(static_cast<int>(LogLevel::Debug) == spdlog::level::trace);
+static_assert(static_cast<int>(LogLevel::Off) < spdlog::level::off);
 
 std::string pattern(const LogOptions& options) {
   const bool json = options.format == LogFormat::Json;
@@ -142,8 +120,8 @@ class Sink final : public spdlog::sinks::base_sink<std::mutex> {
     spdlog::memory_buf_t buffer;
     formatter_->format(message, buffer);
     const std::string_view line(buffer.data(), buffer.size());
-    if (syslog_ &&
-        syslog_->send(message.time, from_spdlog(message.level), line.substr(0, line.size() - 1))) {
+    if (syslog_ && syslog_->send(message.time, static_cast<LogLevel>(message.level),
+                                 line.substr(0, line.size() - 1))) {
       return true;
     }
     return write_to_stderr(line);

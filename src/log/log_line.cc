@@ -80,19 +80,8 @@ void append_key(std::string& out, LogFormat format, std::string_view key) {
 }  // namespace
 
 std::string_view level_name(LogLevel level) {
-  switch (level) {
-    case LogLevel::Debug:
-      return "debug";
-    case LogLevel::Info:
-      return "info";
-    case LogLevel::Warn:
-      return "warn";
-    case LogLevel::Error:
-      return "error";
-    case LogLevel::Off:
-      break;
-  }
-  return "off";
+  constexpr std::array<std::string_view, 5> kNames = {"debug", "info", "warn", "error", "off"};
+  return kNames.at(static_cast<std::size_t>(level));
 }
 
 std::string make_body(LogFormat format, const EventRow& row, Log::Fields fields) {
@@ -123,14 +112,7 @@ std::string make_body(LogFormat format, const EventRow& row, Log::Fields fields)
 }
 
 bool has_fields_of(const EventRow& row, Log::Fields fields) {
-  std::string names;
-  for (const LogField& field : fields) {
-    if (!names.empty()) {
-      names += ' ';
-    }
-    names += field.key;
-  }
-  return names == row.fields;
+  return joined(fields, " ", [](const LogField& field) { return field.key; }) == row.fields;
 }
 
 }  // namespace mtastsd::log_line

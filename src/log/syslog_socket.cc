@@ -13,20 +13,8 @@
 namespace mtastsd {
 namespace {
 
-int priority(LogLevel level) {
-  switch (level) {
-    case LogLevel::Debug:
-      return LOG_DEBUG;
-    case LogLevel::Info:
-      return LOG_INFO;
-    case LogLevel::Warn:
-      return LOG_WARNING;
-    case LogLevel::Error:
-    case LogLevel::Off:
-      break;
-  }
-  return LOG_ERR;
-}
+// By LogLevel.
+constexpr std::array kPriorities = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR, LOG_ERR};
 
 // RFC 3164 section 4.1: "<priority>Mmm dd hh:mm:ss tag[pid]: ". The month is in English, because
 // nothing here calls setlocale().
@@ -36,8 +24,8 @@ std::string head(std::chrono::system_clock::time_point time, LogLevel level) {
   ::localtime_r(&seconds, &local);
   std::array<char, 32> date;
   const std::size_t size = std::strftime(date.data(), date.size(), "%b %e %H:%M:%S", &local);
-  return "<" + std::to_string(LOG_MAIL | priority(level)) + ">" + std::string(date.data(), size) +
-         " mtastsd[" + std::to_string(::getpid()) + "]: ";
+  return "<" + std::to_string(LOG_MAIL | kPriorities.at(static_cast<std::size_t>(level))) + ">" +
+         std::string(date.data(), size) + " mtastsd[" + std::to_string(::getpid()) + "]: ";
 }
 
 }  // namespace

@@ -35,8 +35,8 @@ class CommandsTest : public testing::Test {
     store_ = std::move(*cache::LmdbStore::open(options, log_));
     resolver_ = std::make_unique<ResolverThread>(config_, clock_, *store_, log_);
     DaemonFacts facts;
-    facts.listeners = {"unix:/there"};
-    facts.started_at = test::now() - Seconds(10);
+    facts.status.listeners = {"unix:/there"};
+    facts.status.started_at = test::now() - Seconds(10);
     facts.open_connections = &open_;
     facts.answering = {&counters_};
     facts.serving = {&serving_};
