@@ -31,11 +31,11 @@ class CheckRun {
   explicit CheckRun(const CheckSetup& setup)
       : setup_(setup),
         log_(Log::null()),
-        dns_(loop_, clock_, log_, setup.dns),
-        fetcher_(loop_, log_, setup.https),
+        dns_(dns::AresClient::make(loop_, clock_, log_, setup.dns)),
+        fetcher_(https::make_curl_fetcher(loop_, log_, setup.https)),
         ipv6_(clock_),
-        discovery_({loop_, dns_, fetcher_, [this] { return ipv6_.exists(); }}, setup.discovery),
-        gatherer_({loop_, clock_, dns_, discovery_}, setup.gather),
+        discovery_({loop_, *dns_, *fetcher_, [this] { return ipv6_.exists(); }}, setup.discovery),
+        gatherer_({loop_, clock_, *dns_, discovery_}, setup.gather),
         places_(setup.domains.size()),
         progress_("checking", setup.domains.size()),
         progress_timer_(loop_.make_timer([this] { show_progress(); })) {}
@@ -128,8 +128,8 @@ class CheckRun {
   event::Loop loop_;
   SystemClock clock_;
   Log log_;
-  dns::AresClient dns_;         // depends-on: loop_
-  https::CurlFetcher fetcher_;  // depends-on: loop_
+  std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
+  std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_
   discovery::Ipv6Route ipv6_;
   discovery::Discovery discovery_;  // depends-on: all above
   check::Gatherer gatherer_;        // depends-on: all above

@@ -40,10 +40,10 @@ Result<std::vector<MxHost>, std::string> mx_hosts(const Settings& settings,
   options.servers = settings.config.dns.servers;
   options.resolv_conf = settings.config.dns.resolv_conf;
   options.timeout = settings.config.dns.timeout;
-  dns::AresClient client(loop, clock, log, std::move(options));
+  const auto client = dns::AresClient::make(loop, clock, log, std::move(options));
 
   Result<std::vector<MxHost>, std::string> result = std::vector<MxHost>();
-  const auto question = client.mx(domain.str(), [&](const dns::Answer<dns::MxRecords>& got) {
+  const auto question = client->mx(domain.str(), [&](const dns::Answer<dns::MxRecords>& got) {
     if (!got) {
       result = failure("the MX hosts of " + domain.str() +
                        " could not be looked up: " + describe(got.error()));

@@ -9,9 +9,9 @@ namespace mtastsd::daemon {
 ResolverThread::ResolverThread(const config::Config& config, const Clock& clock,
                                cache::LmdbStore& store, Log& log)
     : ipv6_(clock),
-      dns_(loop_, clock, log, dns_options(config)),
-      fetcher_(loop_, log, https_options(config)),
-      discovery_({loop_, dns_, fetcher_, [this] { return ipv6_.exists(); }},
+      dns_(dns::AresClient::make(loop_, clock, log, dns_options(config))),
+      fetcher_(https::make_curl_fetcher(loop_, log, https_options(config))),
+      discovery_({loop_, *dns_, *fetcher_, [this] { return ipv6_.exists(); }},
                  discovery_settings(config)),
       resolver_({clock, loop_, discovery_, store, log, [this] { return jitter(); }},
                 resolver_options(config)) {}
@@ -42,13 +42,13 @@ void ResolverThread::ask(const DomainName& domain, resolver::Waiter waiter) {
 }
 
 void ResolverThread::run(Work work) {
-  loop_.post([this, work = std::move(work)] { work(resolver_, dns_); });
+  loop_.post([this, work = std::move(work)] { work(resolver_, *dns_); });
 }
 
 void ResolverThread::reload(const config::Config& config) {
   loop_.post([this, dns = dns_options(config), discovery = discovery_settings(config),
               resolver = resolver_options(config)]() mutable {
-    dns_.reconfigure(std::move(dns));
+    dns_->reconfigure(std::move(dns));
     discovery_.set_settings(discovery);
     resolver_.set_options(resolver);
   });

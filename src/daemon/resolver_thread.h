@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
@@ -49,7 +50,7 @@ class ResolverThread {
 
   const resolver::Counters& counters() const { return resolver_.counters(); }
   // Before start() only.
-  std::vector<std::string> dns_servers() const { return dns_.servers(); }
+  std::vector<std::string> dns_servers() const { return dns_->servers(); }
 
  private:
   double jitter();
@@ -57,10 +58,10 @@ class ResolverThread {
   std::mt19937_64 random_{std::random_device{}()};
   discovery::Ipv6Route ipv6_;
   event::Loop loop_;
-  dns::AresClient dns_;             // depends-on: loop_
-  https::CurlFetcher fetcher_;      // depends-on: loop_
-  discovery::Discovery discovery_;  // depends-on: all above
-  resolver::Resolver resolver_;     // depends-on: all above
+  std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
+  std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_
+  discovery::Discovery discovery_;                 // depends-on: all above
+  resolver::Resolver resolver_;                    // depends-on: all above
   std::thread thread_;
 };
 

@@ -94,15 +94,13 @@ std::vector<Server> parse_all(const std::vector<std::string>& texts) {
   return servers;
 }
 
-}  // namespace
-
-class AresClient::Impl final : public Channel::Owner {
+class Client final : public AresClient, public Channel::Owner {
  public:
-  Impl(event::Loop& loop, const Clock& clock, Log& log, AresOptions options)
+  Client(event::Loop& loop, const Clock& clock, Log& log, AresOptions options)
       : loop_(loop), clock_(clock), log_(log), delivery_(loop.make_timer([this] { deliver(); })) {
     reconfigure(std::move(options));
   }
-  ~Impl() override;
+  ~Client() override;
 
   template <typename T>
   Handle ask(const std::string& name, RecordType type, Callback<T> callback) {
@@ -111,9 +109,24 @@ class AresClient::Impl final : public Channel::Owner {
                      callback(answer_from<T>(std::move(reading), std::move(provenance)));
                    });
   }
-  const std::vector<Server>& servers() const { return servers_; }
-  std::vector<ServerHealth> health() const;
-  void reconfigure(AresOptions options);
+  Handle txt(const std::string& name, Callback<TxtRecords> callback) override {
+    return ask(name, RecordType::Txt, std::move(callback));
+  }
+  Handle a(const std::string& name, Callback<Addresses> callback) override {
+    return ask(name, RecordType::A, std::move(callback));
+  }
+  Handle aaaa(const std::string& name, Callback<Addresses> callback) override {
+    return ask(name, RecordType::Aaaa, std::move(callback));
+  }
+  Handle mx(const std::string& name, Callback<MxRecords> callback) override {
+    return ask(name, RecordType::Mx, std::move(callback));
+  }
+  Handle tlsa(const std::string& name, Callback<TlsaRecords> callback) override {
+    return ask(name, RecordType::Tlsa, std::move(callback));
+  }
+  std::vector<std::string> servers() const override;
+  std::vector<ServerHealth> health() const override;
+  void reconfigure(AresOptions options) override;
   void after_call() override { deliver(); }
 
  private:
@@ -171,19 +184,19 @@ class AresClient::Impl final : public Channel::Owner {
 };
 
 // One question, from the call to its callback.
-class AresClient::Impl::Question final : public Query, public Channel::Asker {
+class Client::Question final : public Query, public Channel::Asker {
  public:
-  Question(Impl& impl, std::string name, RecordType type, AnyCallback callback)
-      : impl_(&impl),
+  Question(Client& client, std::string name, RecordType type, AnyCallback callback)
+      : client_(&client),
         name_(std::move(name)),
         type_(type),
         callback_(std::move(callback)),
-        deadline_(impl.clock_.steady() + impl.options_.timeout),
-        refused_until_(impl.clock_.steady() + kRefusedAgainFor),
-        timer_(impl.loop_.make_timer([this] { on_timer(); })) {}
+        deadline_(client.clock_.steady() + client.options_.timeout),
+        refused_until_(client.clock_.steady() + kRefusedAgainFor),
+        timer_(client.loop_.make_timer([this] { on_timer(); })) {}
   ~Question() override {
-    if (impl_ != nullptr) {
-      impl_->forget(*this);
+    if (client_ != nullptr) {
+      client_->forget(*this);
     }
   }
 
@@ -200,7 +213,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   void note_truncated(Channel::Attempt& attempt) override;
 
  private:
-  friend class Impl;
+  friend class Client;
 
   void ask(Channel& channel);
   void ask_over_tcp(const Server& server);
@@ -213,7 +226,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   void drop_attempts();
   void mark_suspects(const Channel::Attempt& answered);
 
-  Impl* impl_;  // nullptr once there is nothing left to do
+  Client* client_;  // nullptr once there is nothing left to do
   std::string name_;
   RecordType type_;
   AnyCallback callback_;
@@ -221,7 +234,7 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   SteadyTime refused_until_;
   std::unique_ptr<event::Timer> timer_;
 
-  Questions* list_ = nullptr;  // impl_'s running_ or waiting_
+  Questions* list_ = nullptr;  // client_'s running_ or waiting_
   Questions::iterator place_;
   bool is_ready_ = false;
   Questions::iterator ready_place_;
@@ -243,25 +256,25 @@ class AresClient::Impl::Question final : public Query, public Channel::Asker {
   std::optional<Reading> outcome_;  // for the callback
 };
 
-void AresClient::Impl::Question::choose_order() {
-  if (servers_version_ == impl_->servers_version_) {
+void Client::Question::choose_order() {
+  if (servers_version_ == client_->servers_version_) {
     return;
   }
-  servers_version_ = impl_->servers_version_;
+  servers_version_ = client_->servers_version_;
   turn_ = 0;
   rounds_ = 0;
-  round_.resize(impl_->servers_.size());
+  round_.resize(client_->servers_.size());
   for (std::size_t i = 0; i < round_.size(); ++i) {
     round_[i] = i;
   }
-  const SteadyTime now = impl_->clock_.steady();
+  const SteadyTime now = client_->clock_.steady();
   std::stable_partition(round_.begin(), round_.end(),
-                        [&](std::size_t i) { return impl_->suspect_until_[i] <= now; });
+                        [&](std::size_t i) { return client_->suspect_until_[i] <= now; });
 }
 
 // The server of `channel` has answered, or is to answer over TCP. If it was the last one asked, it
 // is the next one's turn.
-void AresClient::Impl::Question::take_off_the_round(const Channel& channel) {
+void Client::Question::take_off_the_round(const Channel& channel) {
   if (channel.transport() == Channel::Transport::Tcp) {
     return;
   }
@@ -273,11 +286,11 @@ void AresClient::Impl::Question::take_off_the_round(const Channel& channel) {
     Channel::drop(*attempt);
     return true;
   });
-  if (servers_version_ != impl_->servers_version_) {
+  if (servers_version_ != client_->servers_version_) {
     return;
   }
   const auto place = std::find_if(round_.begin(), round_.end(), [&](std::size_t server) {
-    return impl_->servers_[server] == channel.server();
+    return client_->servers_[server] == channel.server();
   });
   if (place == round_.end()) {
     return;
@@ -285,16 +298,16 @@ void AresClient::Impl::Question::take_off_the_round(const Channel& channel) {
   const std::size_t its_turn = static_cast<std::size_t>(place - round_.begin()) * kTurns;
   if (turn_ > its_turn) {
     if (turn_ <= its_turn + kTurns) {
-      next_at_ = impl_->clock_.steady();
+      next_at_ = client_->clock_.steady();
     }
     turn_ -= std::min(kTurns, turn_ - its_turn);
   }
   round_.erase(place);
 }
 
-void AresClient::Impl::Question::ask_next() {
+void Client::Question::ask_next() {
   choose_order();
-  auto& generation = impl_->generations_.back();
+  auto& generation = client_->generations_.back();
   while (!round_.empty()) {
     if (turn_ >= round_.size() * kTurns) {
       turn_ = 0;
@@ -311,7 +324,7 @@ void AresClient::Impl::Question::ask_next() {
         turn_ % kTurns == 0 ? kAskAgainAfter : kNextServerAfter - kAskAgainAfter;
     ++turn_;
     ++generation.questions;
-    next_at_ = impl_->clock_.steady() + wait * (1 << rounds_);
+    next_at_ = client_->clock_.steady() + wait * (1 << rounds_);
     ask(*channel);
     arm_timer();
     return;
@@ -319,31 +332,31 @@ void AresClient::Impl::Question::ask_next() {
   if (!attempts_.empty() || noted_ || !truncated_.empty()) {
     return;  // an answer may yet come
   }
-  const SteadyTime again = impl_->clock_.steady() + kRefusedAgainAfter;
+  const SteadyTime again = client_->clock_.steady() + kRefusedAgainAfter;
   if (last_error_ && last_error_->kind == ErrorKind::NoServer && again < refused_until_ &&
-      again < deadline_ && !impl_->servers_.empty()) {
+      again < deadline_ && !client_->servers_.empty()) {
     servers_version_ = 0;  // all servers again
     next_at_ = again;
     arm_timer();
     return;
   }
   outcome_ = failure(last_error_.value_or(Error{ErrorKind::NoServer, "there is no server"}));
-  impl_->ready(*this);
+  client_->ready(*this);
 }
 
 // What is left to ask: servers of the round, or all of them again after they have refused.
-bool AresClient::Impl::Question::may_ask() const {
-  return list_ == &impl_->running_ && (!round_.empty() || attempts_.empty());
+bool Client::Question::may_ask() const {
+  return list_ == &client_->running_ && (!round_.empty() || attempts_.empty());
 }
 
-void AresClient::Impl::Question::arm_timer() {
+void Client::Question::arm_timer() {
   const SteadyTime next = may_ask() ? std::min(deadline_, next_at_) : deadline_;
-  timer_->arm(std::chrono::ceil<Milliseconds>(next - impl_->clock_.steady()));
+  timer_->arm(std::chrono::ceil<Milliseconds>(next - client_->clock_.steady()));
 }
 
-void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome) {
+void Client::Question::note(Channel::Attempt& attempt, Reading outcome) {
   std::erase(attempts_, &attempt);
-  impl_->note_health(attempt.channel->server(), outcome ? nullptr : &outcome.error());
+  client_->note_health(attempt.channel->server(), outcome ? nullptr : &outcome.error());
   if (!outcome) {
     last_error_ = std::move(outcome.error());
     last_error_->detail += " from " + attempt.channel->server().str();
@@ -354,29 +367,29 @@ void AresClient::Impl::Question::note(Channel::Attempt& attempt, Reading outcome
     noted_provenance_ = std::move(attempt.provenance);
     noted_provenance_.server = attempt.channel->server().str();
   }
-  impl_->ready(*this);
+  client_->ready(*this);
 }
 
-void AresClient::Impl::Question::note_truncated(Channel::Attempt& attempt) {
+void Client::Question::note_truncated(Channel::Attempt& attempt) {
   std::erase(attempts_, &attempt);
   truncated_.push_back(attempt.channel->server());
   take_off_the_round(*attempt.channel);
-  impl_->ready(*this);
+  client_->ready(*this);
 }
 
 // RFC 7766 section 5. The connection is for this question alone: one that breaks breaks no other.
-void AresClient::Impl::Question::ask_over_tcp(const Server& server) {
-  auto channel =
-      Channel::make(impl_->loop_, *impl_, server, Channel::Transport::Tcp, impl_->options_.timeout);
+void Client::Question::ask_over_tcp(const Server& server) {
+  auto channel = Channel::make(client_->loop_, *client_, server, Channel::Transport::Tcp,
+                               client_->options_.timeout);
   if (!channel) {
     last_error_ = Error{ErrorKind::NoServer, "c-ares cannot be set up"};
     return;
   }
-  impl_->tcp_channels_.push_back(std::move(channel));
-  ask(*impl_->tcp_channels_.back());
+  client_->tcp_channels_.push_back(std::move(channel));
+  ask(*client_->tcp_channels_.back());
 }
 
-void AresClient::Impl::Question::ask(Channel& channel) {
+void Client::Question::ask(Channel& channel) {
   auto attempt = std::make_unique<Channel::Attempt>();
   attempt->asker = this;
   attempt->name = name_;
@@ -385,33 +398,33 @@ void AresClient::Impl::Question::ask(Channel& channel) {
   channel.ask(std::move(attempt));
 }
 
-void AresClient::Impl::Question::mark_suspects(const Channel::Attempt& answered) {
+void Client::Question::mark_suspects(const Channel::Attempt& answered) {
   for (const auto* silent : attempts_) {
     // The servers may have changed since it was asked.
-    for (std::size_t i = 0; i < impl_->servers_.size(); ++i) {
-      const Server& server = impl_->servers_[i];
+    for (std::size_t i = 0; i < client_->servers_.size(); ++i) {
+      const Server& server = client_->servers_[i];
       if (server == silent->channel->server() && server != answered.channel->server()) {
-        impl_->suspect_until_[i] = impl_->clock_.steady() + kSuspectFor;
+        client_->suspect_until_[i] = client_->clock_.steady() + kSuspectFor;
       }
     }
   }
 }
 
-void AresClient::Impl::Question::on_timer() {
-  if (impl_->clock_.steady() < deadline_) {
-    if (may_ask() && impl_->clock_.steady() >= next_at_) {
+void Client::Question::on_timer() {
+  if (client_->clock_.steady() < deadline_) {
+    if (may_ask() && client_->clock_.steady() >= next_at_) {
       ask_next();
     }
     arm_timer();
   } else if (!outcome_ && !noted_) {
     outcome_ =
         failure(last_error_.value_or(Error{ErrorKind::Timeout, "no answer from any server"}));
-    impl_->ready(*this);
+    client_->ready(*this);
   }
-  impl_->deliver();  // Nothing may follow: it can destroy *this.
+  client_->deliver();  // Nothing may follow: it can destroy *this.
 }
 
-void AresClient::Impl::Question::proceed() {
+void Client::Question::proceed() {
   if (!outcome_ && noted_) {
     Reading reading = std::move(*noted_);
     noted_.reset();
@@ -423,8 +436,8 @@ void AresClient::Impl::Question::proceed() {
     if (attempts_.empty()) {
       ask_next();
     }
-  } else if (!outcome_ && list_ == &impl_->running_) {  // after an error
-    if (round_.empty() || impl_->clock_.steady() >= next_at_) {
+  } else if (!outcome_ && list_ == &client_->running_) {  // after an error
+    if (round_.empty() || client_->clock_.steady() >= next_at_) {
       ask_next();
     }
     arm_timer();
@@ -432,13 +445,13 @@ void AresClient::Impl::Question::proceed() {
   if (!outcome_) {
     return;
   }
-  impl_->forget(*this);
+  client_->forget(*this);
   const auto callback = std::move(callback_);
   callback(std::move(*outcome_),
            std::move(provenance_));  // Nothing may follow: it can destroy *this.
 }
 
-void AresClient::Impl::Question::take_provenance() {
+void Client::Question::take_provenance() {
   auto& chain = provenance_.chain;
   chain.insert(chain.end(), noted_provenance_.chain.begin(), noted_provenance_.chain.end());
   provenance_.authenticated =
@@ -447,7 +460,7 @@ void AresClient::Impl::Question::take_provenance() {
   provenance_.server = std::move(noted_provenance_.server);
 }
 
-void AresClient::Impl::Question::take(Reading reading) {
+void Client::Question::take(Reading reading) {
   drop_attempts();
   take_provenance();
   const auto limited = [this](Seconds ttl) { return std::min(ttl, ttl_limit_); };
@@ -477,26 +490,26 @@ void AresClient::Impl::Question::take(Reading reading) {
   outcome_ = std::move(reading);
 }
 
-void AresClient::Impl::Question::drop_attempts() {
+void Client::Question::drop_attempts() {
   for (auto* attempt : attempts_) {
     Channel::drop(*attempt);
   }
   attempts_.clear();
 }
 
-AresClient::Impl::~Impl() {
+Client::~Client() {
   Questions all;
   all.splice(all.end(), running_);
   all.splice(all.end(), waiting_);
   all.insert(all.end(), ready_.begin(), ready_.end());  // some for the second time
   for (auto* question : all) {
     question->drop_attempts();
-    question->impl_ = nullptr;
+    question->client_ = nullptr;
     question->timer_.reset();
   }
 }
 
-Handle AresClient::Impl::ask_any(const std::string& name, RecordType type, AnyCallback callback) {
+Handle Client::ask_any(const std::string& name, RecordType type, AnyCallback callback) {
   look_at_resolv_conf();
   auto question = std::make_unique<Question>(*this, name, type, std::move(callback));
   if (waiting_.empty() && has_place()) {
@@ -515,7 +528,7 @@ Handle AresClient::Impl::ask_any(const std::string& name, RecordType type, AnyCa
   return question;
 }
 
-void AresClient::Impl::start(Question& question) {
+void Client::start(Question& question) {
   if (generations_.back().questions >= kQuestionsPerPort) {
     new_generation();
   }
@@ -524,7 +537,7 @@ void AresClient::Impl::start(Question& question) {
   question.ask_next();
 }
 
-void AresClient::Impl::admit() {
+void Client::admit() {
   while (!waiting_.empty() && has_place()) {
     Question& question = *waiting_.front();
     waiting_.pop_front();
@@ -532,7 +545,7 @@ void AresClient::Impl::admit() {
   }
 }
 
-void AresClient::Impl::ready(Question& question) {
+void Client::ready(Question& question) {
   if (question.is_ready_) {
     return;
   }
@@ -542,7 +555,7 @@ void AresClient::Impl::ready(Question& question) {
 
 // Each question that is ready when the call begins gets one step; the rest waits a turn, so
 // that questions asked by callbacks cannot hold the loop.
-void AresClient::Impl::deliver() {
+void Client::deliver() {
   event::SelfGuard::Watch watch(guard_);
   for (std::size_t left = ready_.size(); left > 0 && !ready_.empty(); --left) {
     Question& question = *ready_.front();
@@ -560,9 +573,9 @@ void AresClient::Impl::deliver() {
   }
 }
 
-void AresClient::Impl::forget(Question& question) {
+void Client::forget(Question& question) {
   question.drop_attempts();
-  question.impl_ = nullptr;
+  question.client_ = nullptr;
   question.timer_->cancel();
   if (question.list_ != nullptr) {
     question.list_->erase(question.place_);
@@ -577,7 +590,7 @@ void AresClient::Impl::forget(Question& question) {
   }
 }
 
-void AresClient::Impl::reconfigure(AresOptions options) {
+void Client::reconfigure(AresOptions options) {
   options_ = std::move(options);
   resolv_conf_read_ = false;
   resolv_conf_look_at_ = {};
@@ -589,7 +602,7 @@ void AresClient::Impl::reconfigure(AresOptions options) {
   }
 }
 
-void AresClient::Impl::look_at_resolv_conf() {
+void Client::look_at_resolv_conf() {
   const SteadyTime now = clock_.steady();
   if (!options_.servers.empty() || now < resolv_conf_look_at_) {
     return;
@@ -621,7 +634,7 @@ void AresClient::Impl::look_at_resolv_conf() {
   }
 }
 
-void AresClient::Impl::use_servers(std::vector<Server> servers) {
+void Client::use_servers(std::vector<Server> servers) {
   servers_ = std::move(servers);
   suspect_until_.assign(servers_.size(), SteadyTime{});
   health_.assign(servers_.size(), ServerHealth{});
@@ -631,7 +644,7 @@ void AresClient::Impl::use_servers(std::vector<Server> servers) {
   new_generation();
 }
 
-void AresClient::Impl::new_generation() {
+void Client::new_generation() {
   Generation generation;
   for (const auto& server : servers_) {
     generation.channels.push_back(
@@ -641,14 +654,14 @@ void AresClient::Impl::new_generation() {
   sweep();
 }
 
-void AresClient::Impl::sweep() {
+void Client::sweep() {
   for (auto old = generations_.begin(); old != std::prev(generations_.end());) {
     old = old->idle() ? generations_.erase(old) : std::next(old);
   }
   tcp_channels_.remove_if([](const auto& channel) { return channel->idle(); });
 }
 
-void AresClient::Impl::note_health(const Server& server, const Error* error) {
+void Client::note_health(const Server& server, const Error* error) {
   const auto it = std::find(servers_.begin(), servers_.end(), server);
   if (it == servers_.end()) {
     return;  // the servers have changed since it was asked
@@ -658,7 +671,7 @@ void AresClient::Impl::note_health(const Server& server, const Error* error) {
   health.last_error = error == nullptr ? std::string() : error->detail;
 }
 
-std::vector<AresClient::ServerHealth> AresClient::Impl::health() const {
+std::vector<AresClient::ServerHealth> Client::health() const {
   std::vector<ServerHealth> all = health_;
   for (std::size_t i = 0; i < all.size(); ++i) {
     all[i].server = servers_[i].str();
@@ -667,45 +680,19 @@ std::vector<AresClient::ServerHealth> AresClient::Impl::health() const {
   return all;
 }
 
-AresClient::AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOptions options)
-    : impl_(std::make_unique<Impl>(loop, clock, log, std::move(options))) {}
-
-AresClient::~AresClient() = default;
-
-Handle AresClient::txt(const std::string& name, Callback<TxtRecords> callback) {
-  return impl_->ask(name, RecordType::Txt, std::move(callback));
-}
-
-Handle AresClient::a(const std::string& name, Callback<Addresses> callback) {
-  return impl_->ask(name, RecordType::A, std::move(callback));
-}
-
-Handle AresClient::aaaa(const std::string& name, Callback<Addresses> callback) {
-  return impl_->ask(name, RecordType::Aaaa, std::move(callback));
-}
-
-Handle AresClient::mx(const std::string& name, Callback<MxRecords> callback) {
-  return impl_->ask(name, RecordType::Mx, std::move(callback));
-}
-
-Handle AresClient::tlsa(const std::string& name, Callback<TlsaRecords> callback) {
-  return impl_->ask(name, RecordType::Tlsa, std::move(callback));
-}
-
-std::vector<std::string> AresClient::servers() const {
+std::vector<std::string> Client::servers() const {
   std::vector<std::string> texts;
-  for (const auto& server : impl_->servers()) {
+  for (const auto& server : servers_) {
     texts.push_back(server.str());
   }
   return texts;
 }
 
-std::vector<AresClient::ServerHealth> AresClient::health() const {
-  return impl_->health();
-}
+}  // namespace
 
-void AresClient::reconfigure(AresOptions options) {
-  impl_->reconfigure(std::move(options));
+std::unique_ptr<AresClient> AresClient::make(event::Loop& loop, const Clock& clock, Log& log,
+                                             AresOptions options) {
+  return std::make_unique<Client>(loop, clock, log, std::move(options));
 }
 
 }  // namespace mtastsd::dns

@@ -79,17 +79,15 @@ void append(ListPtr& list, const std::string& text) {
   list.reset(longer);
 }
 
-}  // namespace
-
-class CurlFetcher::Impl {
+class CurlFetcher final : public PolicyFetcher {
  public:
-  Impl(event::Loop& loop, Log& log, CurlOptions options);
-  ~Impl();
+  CurlFetcher(event::Loop& loop, Log& log, CurlOptions options);
+  ~CurlFetcher() override;
 
   using Callback = std::function<void(FetchResult)>;
   Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-               Milliseconds limit, Callback callback);
-  bool uses_proxy() const { return !options_.proxy.empty(); }
+               Milliseconds limit, Callback callback) override;
+  bool uses_proxy() const override { return !options_.proxy.empty(); }
 
  private:
   class Transfer;
@@ -120,13 +118,13 @@ class CurlFetcher::Impl {
 };
 
 // One fetch, from the call to its callback.
-class CurlFetcher::Impl::Transfer final : public Fetch {
+class CurlFetcher::Transfer final : public Fetch {
  public:
-  Transfer(Impl& impl, std::string host, Milliseconds limit, Callback callback)
-      : impl_(&impl), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {}
+  Transfer(CurlFetcher& fetcher, std::string host, Milliseconds limit, Callback callback)
+      : fetcher_(&fetcher), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {}
   ~Transfer() override {
-    if (impl_ != nullptr) {
-      impl_->forget(*this);
+    if (fetcher_ != nullptr) {
+      fetcher_->forget(*this);
     }
   }
 
@@ -135,7 +133,7 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
   void deliver();
 
  private:
-  friend class Impl;
+  friend class CurlFetcher;
 
   template <typename T>
   void set(CURLoption option, T value) {
@@ -153,7 +151,7 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
   void observe_end();
   Progress progress() const;
 
-  Impl* impl_;  // nullptr once there is nothing left to do
+  CurlFetcher* fetcher_;  // nullptr once there is nothing left to do
   std::string host_;
   Milliseconds limit_;
   Callback callback_;
@@ -177,7 +175,7 @@ class CurlFetcher::Impl::Transfer final : public Fetch {
   std::unique_ptr<CURL, EasyDeleter> easy_;  // depends-on: all above
 };
 
-void CurlFetcher::Impl::Transfer::set_up(ListPtr resolve) {
+void CurlFetcher::Transfer::set_up(ListPtr resolve) {
   easy_.reset(curl_easy_init());
   if (!easy_) {
     throw std::bad_alloc();
@@ -188,8 +186,8 @@ void CurlFetcher::Impl::Transfer::set_up(ListPtr resolve) {
   set_http_options();
 }
 
-void CurlFetcher::Impl::Transfer::set_network_options() {
-  const auto& options = impl_->options_;
+void CurlFetcher::Transfer::set_network_options() {
+  const auto& options = fetcher_->options_;
   set(CURLOPT_PRIVATE, this);
   set(CURLOPT_ERRORBUFFER, curl_text_.data());
   set(CURLOPT_NOSIGNAL, 1L);
@@ -203,13 +201,13 @@ void CurlFetcher::Impl::Transfer::set_network_options() {
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
 
-void CurlFetcher::Impl::Transfer::set_tls_options() {
+void CurlFetcher::Transfer::set_tls_options() {
   set(CURLOPT_SSL_VERIFYPEER, 1L);
   set(CURLOPT_SSL_VERIFYHOST, 2L);
   // RFC 8461 section 7.2. SNI (section 7.1) is the host of the URL.
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   set(CURLOPT_TLS13_CIPHERS, kTls13Ciphers);
-  set(CURLOPT_CAINFO, impl_->options_.ca_file.c_str());
+  set(CURLOPT_CAINFO, fetcher_->options_.ca_file.c_str());
   set(CURLOPT_CAPATH, nullptr);  // with a path curl parses the bundle anew for each fetch
   set(CURLOPT_CA_CACHE_TIMEOUT, kCaCacheSeconds);
   set(CURLOPT_SSL_SESSIONID_CACHE, 0L);
@@ -220,8 +218,9 @@ void CurlFetcher::Impl::Transfer::set_tls_options() {
       });
 }
 
-void CurlFetcher::Impl::Transfer::set_http_options() {
-  const std::string url = "https://" + host_ + ":" + std::to_string(impl_->options_.port) + kPath;
+void CurlFetcher::Transfer::set_http_options() {
+  const std::string url =
+      "https://" + host_ + ":" + std::to_string(fetcher_->options_.port) + kPath;
   set(CURLOPT_URL, url.c_str());
   set(CURLOPT_PROTOCOLS_STR, "https");
   set(CURLOPT_HTTPGET, 1L);
@@ -252,14 +251,14 @@ void CurlFetcher::Impl::Transfer::set_http_options() {
       });
 }
 
-CURLcode CurlFetcher::Impl::Transfer::on_ssl_context(SSL_CTX* context) {
+CURLcode CurlFetcher::Transfer::on_ssl_context(SSL_CTX* context) {
   // RFC 8461 section 3.3: only DNS-IDs count, and "*" stands for a whole label. curl's own
   // check, which comes on top, would take the CN of a certificate without them.
   if (!require_dns_id(context, host_)) {
     return CURLE_SSL_CERTPROBLEM;
   }
-  connection_ = take_notes(
-      context, impl_->options_.observe ? CertificateRule::VerifyAndNote : CertificateRule::Verify);
+  connection_ = take_notes(context, fetcher_->options_.observe ? CertificateRule::VerifyAndNote
+                                                               : CertificateRule::Verify);
   if (!connection_) {
     return CURLE_SSL_CERTPROBLEM;
   }
@@ -273,7 +272,7 @@ CURLcode CurlFetcher::Impl::Transfer::on_ssl_context(SSL_CTX* context) {
 
 // libcurl splits lines into fields, joins folded ones and keeps interim responses and trailers
 // apart; what it lets through at the status line, and how much of it all, is ours to bound.
-std::size_t CurlFetcher::Impl::Transfer::on_header(std::string_view line) {
+std::size_t CurlFetcher::Transfer::on_header(std::string_view line) {
   header_bytes_ += line.size();
   if (header_bytes_ > kMaxHeaderBytes) {
     refused_ = Error{ErrorKind::TooLarge,
@@ -285,7 +284,7 @@ std::size_t CurlFetcher::Impl::Transfer::on_header(std::string_view line) {
 }
 
 // A line up to the end of the final response's header section.
-void CurlFetcher::Impl::Transfer::take_header_line(std::string_view line) {
+void CurlFetcher::Transfer::take_header_line(std::string_view line) {
   if (!reading_) {
     reading_ = parse_status_line(line);
     if (!reading_) {
@@ -301,7 +300,7 @@ void CurlFetcher::Impl::Transfer::take_header_line(std::string_view line) {
   }
 }
 
-ResponseHead CurlFetcher::Impl::Transfer::read_head(int status) const {
+ResponseHead CurlFetcher::Transfer::read_head(int status) const {
   const auto all = [this](const char* name) {
     std::vector<std::string> values;
     curl_header* field = nullptr;
@@ -320,7 +319,7 @@ ResponseHead CurlFetcher::Impl::Transfer::read_head(int status) const {
           .location = locations.empty() ? "" : locations.back()};
 }
 
-std::size_t CurlFetcher::Impl::Transfer::on_body(std::string_view data) {
+std::size_t CurlFetcher::Transfer::on_body(std::string_view data) {
   if (data.size() > kMaxBodyBytes - body_.size()) {
     refused_ =
         Error{ErrorKind::TooLarge, "more than " + std::to_string(kMaxBodyBytes) + " bytes of body"};
@@ -330,7 +329,7 @@ std::size_t CurlFetcher::Impl::Transfer::on_body(std::string_view data) {
   return data.size();
 }
 
-Progress CurlFetcher::Impl::Transfer::progress() const {
+Progress CurlFetcher::Transfer::progress() const {
   curl_off_t connect = 0;
   curl_off_t handshake = 0;
   curl_off_t total = 0;
@@ -342,7 +341,7 @@ Progress CurlFetcher::Impl::Transfer::progress() const {
           .limit_over = total >= std::chrono::microseconds(limit_).count()};
 }
 
-void CurlFetcher::Impl::Transfer::observe_end() {
+void CurlFetcher::Transfer::observe_end() {
   const char* address = nullptr;
   curl_off_t took = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
@@ -359,8 +358,8 @@ void CurlFetcher::Impl::Transfer::observe_end() {
   seen_.body_size = body_.size();
 }
 
-void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
-  if (impl_->options_.observe) {
+void CurlFetcher::Transfer::finished(CURLcode code) {
+  if (fetcher_->options_.observe) {
     observe_end();
   }
   if (refused_) {
@@ -378,14 +377,14 @@ void CurlFetcher::Impl::Transfer::finished(CURLcode code) {
   }
 }
 
-void CurlFetcher::Impl::Transfer::deliver() {
-  impl_->forget(*this);
+void CurlFetcher::Transfer::deliver() {
+  fetcher_->forget(*this);
   result_->seen = std::move(seen_);
   const auto callback = std::move(callback_);
   callback(*std::move(result_));  // Nothing may follow: it can destroy *this.
 }
 
-CurlFetcher::Impl::Impl(event::Loop& loop, Log& log, CurlOptions options)
+CurlFetcher::CurlFetcher(event::Loop& loop, Log& log, CurlOptions options)
     : loop_(loop),
       log_(log),
       options_(std::move(options)),
@@ -406,20 +405,20 @@ CurlFetcher::Impl::Impl(event::Loop& loop, Log& log, CurlOptions options)
   curl_multi_setopt(
       multi, CURLMOPT_SOCKETFUNCTION,
       +[](CURL*, curl_socket_t fd, int what, void* self, void*) noexcept {
-        static_cast<Impl*>(self)->socket_changed(fd, what);
+        static_cast<CurlFetcher*>(self)->socket_changed(fd, what);
         return 0;
       });
   curl_multi_setopt(multi, CURLMOPT_TIMERDATA, this);
   curl_multi_setopt(
       multi, CURLMOPT_TIMERFUNCTION, +[](CURLM*, long after_ms, void* self) noexcept {
-        static_cast<Impl*>(self)->timer_changed(after_ms);
+        static_cast<CurlFetcher*>(self)->timer_changed(after_ms);
         return 0;
       });
 }
 
-CurlFetcher::Impl::~Impl() {
+CurlFetcher::~CurlFetcher() {
   for (auto* transfer : transfers_) {
-    transfer->impl_ = nullptr;
+    transfer->fetcher_ = nullptr;
     if (!transfer->easy_) {
       continue;
     }
@@ -431,8 +430,8 @@ CurlFetcher::Impl::~Impl() {
 
 // Entries of earlier fetches are taken out again: the multi handle's list of names would grow
 // with every domain.
-ListPtr CurlFetcher::Impl::resolve_list(const std::string& name_and_port,
-                                        std::span<const IpAddress> addresses) {
+ListPtr CurlFetcher::resolve_list(const std::string& name_and_port,
+                                  std::span<const IpAddress> addresses) {
   ListPtr list;
   for (const auto& stale : stale_names_) {
     append(list, "-" + stale);
@@ -452,8 +451,8 @@ ListPtr CurlFetcher::Impl::resolve_list(const std::string& name_and_port,
   return list;
 }
 
-Handle CurlFetcher::Impl::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-                                Milliseconds limit, Callback callback) {
+Handle CurlFetcher::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
+                          Milliseconds limit, Callback callback) {
   auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), limit, std::move(callback));
   transfer->place_ = transfers_.insert(transfers_.end(), transfer.get());
   if (addresses.empty() && !uses_proxy()) {
@@ -476,8 +475,8 @@ Handle CurlFetcher::Impl::fetch(const DomainName& policy_host, std::span<const I
   return transfer;
 }
 
-void CurlFetcher::Impl::forget(Transfer& transfer) {
-  transfer.impl_ = nullptr;
+void CurlFetcher::forget(Transfer& transfer) {
+  transfer.fetcher_ = nullptr;
   transfers_.erase(transfer.place_);
   if (transfer.is_done_) {
     done_.erase(transfer.done_place_);
@@ -491,7 +490,7 @@ void CurlFetcher::Impl::forget(Transfer& transfer) {
   stale_names_.push_back(std::move(transfer.name_and_port_));
 }
 
-void CurlFetcher::Impl::socket_changed(curl_socket_t fd, int what) {
+void CurlFetcher::socket_changed(curl_socket_t fd, int what) {
   if (what == CURL_POLL_REMOVE) {
     watches_.erase(fd);
     return;
@@ -509,7 +508,7 @@ void CurlFetcher::Impl::socket_changed(curl_socket_t fd, int what) {
   });
 }
 
-void CurlFetcher::Impl::timer_changed(long after_ms) {
+void CurlFetcher::timer_changed(long after_ms) {
   if (after_ms < 0) {
     timer_->cancel();
   } else {
@@ -517,14 +516,14 @@ void CurlFetcher::Impl::timer_changed(long after_ms) {
   }
 }
 
-void CurlFetcher::Impl::act(curl_socket_t fd, int ready) {
+void CurlFetcher::act(curl_socket_t fd, int ready) {
   int running = 0;
   curl_multi_socket_action(multi_.get(), fd, ready, &running);
   collect();
   deliver();  // Nothing may follow: it can destroy *this.
 }
 
-void CurlFetcher::Impl::look_at_connecting() {
+void CurlFetcher::look_at_connecting() {
   const bool any = std::any_of(transfers_.begin(), transfers_.end(), [](const Transfer* t) {
     return t->has_alternatives_ && t->easy_ && !t->progress().connected;
   });
@@ -539,7 +538,7 @@ void CurlFetcher::Impl::look_at_connecting() {
   deliver();  // Nothing may follow: it can destroy *this.
 }
 
-void CurlFetcher::Impl::collect() {
+void CurlFetcher::collect() {
   int left = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
     if (message->msg != CURLMSG_DONE) {
@@ -558,7 +557,7 @@ void CurlFetcher::Impl::collect() {
   }
 }
 
-void CurlFetcher::Impl::deliver() {
+void CurlFetcher::deliver() {
   event::SelfGuard::Watch watch(guard_);
   for (std::size_t left = done_.size(); left > 0 && !done_.empty(); --left) {
     done_.front()->deliver();
@@ -572,18 +571,10 @@ void CurlFetcher::Impl::deliver() {
   }
 }
 
-CurlFetcher::CurlFetcher(event::Loop& loop, Log& log, CurlOptions options)
-    : impl_(std::make_unique<Impl>(loop, log, std::move(options))) {}
+}  // namespace
 
-CurlFetcher::~CurlFetcher() = default;
-
-Handle CurlFetcher::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-                          Milliseconds limit, std::function<void(FetchResult)> callback) {
-  return impl_->fetch(policy_host, addresses, limit, std::move(callback));
-}
-
-bool CurlFetcher::uses_proxy() const {
-  return impl_->uses_proxy();
+std::unique_ptr<PolicyFetcher> make_curl_fetcher(event::Loop& loop, Log& log, CurlOptions options) {
+  return std::make_unique<CurlFetcher>(loop, log, std::move(options));
 }
 
 std::string system_ca_file() {

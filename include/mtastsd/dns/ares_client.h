@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,19 +31,13 @@ bool valid_server(const std::string& text);
 
 // The DnsClient that uses c-ares on the loop. It tries all servers, and repeats a lookup over TCP
 // if the answer over UDP is truncated. A loop has only one. Destroy it before the loop.
-class AresClient final : public DnsClient {
+class AresClient : public DnsClient {
  public:
-  AresClient(event::Loop& loop, const Clock& clock, Log& log, AresOptions options);
-  ~AresClient() override;
-
-  Handle txt(const std::string& name, Callback<TxtRecords> callback) override;
-  Handle a(const std::string& name, Callback<Addresses> callback) override;
-  Handle aaaa(const std::string& name, Callback<Addresses> callback) override;
-  Handle mx(const std::string& name, Callback<MxRecords> callback) override;
-  Handle tlsa(const std::string& name, Callback<TlsaRecords> callback) override;
+  static std::unique_ptr<AresClient> make(event::Loop& loop, const Clock& clock, Log& log,
+                                          AresOptions options);
 
   // The servers in use, as "addr:port".
-  std::vector<std::string> servers() const;
+  virtual std::vector<std::string> servers() const = 0;
 
   // The state of each of them since it has been in use.
   struct ServerHealth {
@@ -52,13 +47,9 @@ class AresClient final : public DnsClient {
     bool asked_last = false;   // it did not answer when another one did, and is asked last
     std::string last_error;
   };
-  std::vector<ServerHealth> health() const;
+  virtual std::vector<ServerHealth> health() const = 0;
   // Uses new options for all lookups from now on. Those in progress continue with the old ones.
-  void reconfigure(AresOptions options);
-
- private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  virtual void reconfigure(AresOptions options) = 0;
 };
 
 }  // namespace mtastsd::dns

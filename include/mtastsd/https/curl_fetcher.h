@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "mtastsd/https/policy_fetcher.h"
@@ -26,18 +27,6 @@ std::string system_ca_file();
 
 // The PolicyFetcher that uses one libcurl multi handle on the loop. The caller calls
 // curl_global_init. Destroy it before the loop.
-class CurlFetcher final : public PolicyFetcher {
- public:
-  CurlFetcher(event::Loop& loop, Log& log, CurlOptions options);
-  ~CurlFetcher() override;
-
-  Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-               Milliseconds limit, std::function<void(FetchResult)> callback) override;
-  bool uses_proxy() const override;
-
- private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
-};
+std::unique_ptr<PolicyFetcher> make_curl_fetcher(event::Loop& loop, Log& log, CurlOptions options);
 
 }  // namespace mtastsd::https

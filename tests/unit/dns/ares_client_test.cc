@@ -35,7 +35,7 @@ class AresClientTest : public testing::Test {
  protected:
   AresClient& client(std::vector<std::string> servers, Milliseconds timeout = Milliseconds(5000),
                      std::size_t max_in_flight = 1024) {
-    client_.emplace(
+    client_ = AresClient::make(
         loop_, clock_, log_,
         AresOptions{
             .servers = std::move(servers), .timeout = timeout, .max_in_flight = max_in_flight});
@@ -80,7 +80,7 @@ class AresClientTest : public testing::Test {
   SystemClock clock_;
   Log log_ = Log::null();
   event::Loop loop_;
-  std::optional<AresClient> client_;
+  std::unique_ptr<AresClient> client_;
 };
 
 TEST_F(AresClientTest, AsksByUdpWithEdnsAndReadsTheAnswer) {
@@ -561,10 +561,10 @@ TEST(AresClientResolvConf, IsReadAgainWhenItChanges) {
   Log log = Log::null();
   event::Loop loop;
   MovingClock clock;
-  AresClient client(loop, clock, log, {.resolv_conf = path});
+  const auto client = AresClient::make(loop, clock, log, {.resolv_conf = path});
   const auto servers = [&] {
-    client.txt("a.example", [](TxtAnswer) {}).reset();
-    return client.servers();
+    client->txt("a.example", [](TxtAnswer) {}).reset();
+    return client->servers();
   };
   EXPECT_EQ(servers(), std::vector<std::string>{"127.0.0.53:53"});
   replace("nameserver 127.0.0.54\n");

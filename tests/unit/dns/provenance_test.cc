@@ -117,8 +117,8 @@ class ProvenanceTest : public testing::Test {
   Answer<TxtRecords> ask_txt(AresClient& client) {
     return ask<TxtRecords>([&](auto callback) { return client.txt(kName, callback); });
   }
-  AresClient client(const DnsServer& server) {
-    return {loop_, clock_, log_, AresOptions{.servers = {server.address()}}};
+  std::unique_ptr<AresClient> client(const DnsServer& server) {
+    return AresClient::make(loop_, clock_, log_, {.servers = {server.address()}});
   }
 
   SystemClock clock_;
@@ -134,8 +134,8 @@ TEST_F(ProvenanceTest, AsksForDnssecsVerdict) {  // RFC 6840 section 5.7
     }
     return reply(packet.txt(asked.name, 300, {"x"}));
   });
-  AresClient dns = client(server);
-  const auto got = ask_txt(dns);
+  const auto dns = client(server);
+  const auto got = ask_txt(*dns);
   ASSERT_TRUE(got);
   EXPECT_TRUE(got.provenance.authenticated);
   EXPECT_EQ(got.provenance.server, server.address());
@@ -146,9 +146,9 @@ TEST_F(ProvenanceTest, IdsAreNotRepeated) {
   DnsServer server([](const Asked& asked) {
     return reply(Packet(asked.name, asked.type).txt(asked.name, 300, {"x"}));
   });
-  AresClient dns = client(server);
+  const auto dns = client(server);
   for (int i = 0; i < 8; ++i) {
-    ask_txt(dns);
+    ask_txt(*dns);
   }
   std::set<unsigned> ids;
   for (const Asked& asked : server.asked()) {
@@ -169,8 +169,8 @@ TEST_F(ProvenanceTest, AChainOverSeveralAnswersIsValidatedOnlyAsAWhole) {
       }
       return reply(packet.txt(asked.name, 300, {"x"}));
     });
-    AresClient dns = client(server);
-    const auto got = ask_txt(dns);
+    const auto dns = client(server);
+    const auto got = ask_txt(*dns);
     ASSERT_TRUE(got);
     EXPECT_EQ(got.provenance.chain, std::vector<std::string>{"b.example"});
     EXPECT_EQ(got.provenance.authenticated, first && last);
@@ -188,20 +188,20 @@ TEST_F(ProvenanceTest, OverTcpToo) {
     }
     return reply(packet.answer(asked.name, kMx, 60, mx_rdata(1, "a.example")));
   });
-  AresClient dns = client(server);
-  const auto got = ask<MxRecords>([&](auto callback) { return dns.mx(kName, callback); });
+  const auto dns = client(server);
+  const auto got = ask<MxRecords>([&](auto callback) { return dns->mx(kName, callback); });
   ASSERT_TRUE(got && std::holds_alternative<MxRecords>(*got));
   EXPECT_TRUE(got.provenance.authenticated);
 }
 
 TEST_F(ProvenanceTest, ErrorsAreErrors) {
   DnsServer server([](const Asked& asked) { return reply(Packet(asked.name, asked.type, 2)); });
-  AresClient dns = client(server);
-  const auto failed = ask_txt(dns);
+  const auto dns = client(server);
+  const auto failed = ask_txt(*dns);
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().kind, ErrorKind::ServFail);
   const auto bad = ask<TxtRecords>(
-      [&](auto callback) { return dns.txt(std::string(70, 'a') + ".example", callback); });
+      [&](auto callback) { return dns->txt(std::string(70, 'a') + ".example", callback); });
   ASSERT_FALSE(bad);
   EXPECT_EQ(bad.error().kind, ErrorKind::Malformed);
 }

@@ -97,8 +97,8 @@ class CurlFetcherTest : public testing::Test {
     curl_global_cleanup();
   }
 
-  CurlFetcher& fetcher(std::uint16_t port, std::string proxy = "") {
-    fetcher_.emplace(loop_, log_, CurlOptions{*ca_file_, port, std::move(proxy)});
+  PolicyFetcher& fetcher(std::uint16_t port, std::string proxy = "") {
+    fetcher_ = make_curl_fetcher(loop_, log_, CurlOptions{*ca_file_, port, std::move(proxy)});
     return *fetcher_;
   }
 
@@ -165,7 +165,7 @@ class CurlFetcherTest : public testing::Test {
   static std::string* ca_file_;
   Log log_ = Log::null();
   event::Loop loop_;
-  std::optional<CurlFetcher> fetcher_;
+  std::unique_ptr<PolicyFetcher> fetcher_;
 };
 
 Identity* CurlFetcherTest::root_;

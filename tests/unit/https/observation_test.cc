@@ -51,14 +51,15 @@ class ObservationTest : public testing::Test {
                       TlsServer::Options options = {}) {
     const Identity leaf = make_identity(spec, issuer);
     TlsServer server(leaf, std::move(script), std::move(options));
-    CurlFetcher fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), "", true});
+    const auto fetcher =
+        make_curl_fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), "", true});
     std::optional<FetchResult> got;
     const std::vector<IpAddress> addresses = {*IpAddress::parse("127.0.0.1")};
-    const Handle handle = fetcher.fetch(*DomainName::parse(kHost), addresses, Milliseconds(10000),
-                                        [&](FetchResult result) {
-                                          got = std::move(result);
-                                          loop_.stop();
-                                        });
+    const Handle handle = fetcher->fetch(*DomainName::parse(kHost), addresses, Milliseconds(10000),
+                                         [&](FetchResult result) {
+                                           got = std::move(result);
+                                           loop_.stop();
+                                         });
     EXPECT_FALSE(got);
     loop_.run();
     return *std::move(got);
@@ -142,10 +143,11 @@ TEST_F(ObservationTest, WithoutTls) {
 TEST_F(ObservationTest, CanBeCancelled) {
   const Identity leaf = make_identity({.cn = kHost, .dns_names = {kHost}}, &root_);
   TlsServer server(leaf, good());
-  CurlFetcher fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), "", true});
+  const auto fetcher =
+      make_curl_fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), "", true});
   const std::vector<IpAddress> addresses = {*IpAddress::parse("127.0.0.1")};
-  Handle handle = fetcher.fetch(*DomainName::parse(kHost), addresses, Milliseconds(10000),
-                                [](const FetchResult&) { FAIL(); });
+  Handle handle = fetcher->fetch(*DomainName::parse(kHost), addresses, Milliseconds(10000),
+                                 [](const FetchResult&) { FAIL(); });
   auto drop = loop_.make_timer([&] { handle.reset(); });
   drop->arm(Milliseconds(1));
   auto end = loop_.make_timer([&] { loop_.stop(); });
