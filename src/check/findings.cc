@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "mtastsd/check/score.h"
 #include "rules.h"
 
 namespace mtastsd::check {
@@ -12,13 +11,12 @@ namespace {
 using enum report::Severity;
 
 constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds = {{
-    {Code::RecordUnknown, "mta_sts_record_unknown", Info,
+    {Code::RecordUnknown, "mta_sts_record_unknown", Unknown,
      "The TXT record at _mta-sts could not be looked up, so it is not known whether there is one.",
      "Try again. If it happens again, check the domain's name servers and its DNSSEC signatures."},
     {Code::RecordMissing, "mta_sts_missing", Low,
      "The domain publishes no MTA-STS record: whoever can tamper with connections can read the "
-     "mail "
-     "that is sent to it.",
+     "mail that is sent to it.",
      "Publish a policy in mode testing, then a TXT record at _mta-sts: \"v=STSv1; id=<date>;\"."},
     {Code::RecordMultiple, "mta_sts_record_multiple", Medium,
      "There is more than one MTA-STS record, which counts as none.",
@@ -47,10 +45,10 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
      "Change the id in the TXT record whenever the policy changes."},
     {Code::Unreachable, "mta_sts_unreachable", Medium,
      "The policy cannot be fetched from the policy host. Senders that have no cached policy "
-     "deliver "
-     "without MTA-STS.",
+     ""
+     "deliver without MTA-STS.",
      "Make https://mta-sts.<domain>/.well-known/mta-sts.txt answer with status 200."},
-    {Code::PolicyUnknown, "mta_sts_policy_unknown", Info,
+    {Code::PolicyUnknown, "mta_sts_policy_unknown", Unknown,
      "It could not be determined whether the policy can be fetched.", "Try again."},
     {Code::HostNoAddress, "policy_host_no_address", Medium, "The policy host has no address.",
      "Publish A and AAAA records for mta-sts.<domain>, or a CNAME to the provider that hosts the "
@@ -109,8 +107,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
      "Set it to weeks: 1209600 is two."},
     {Code::MaxAgeLong, "policy_max_age_long", Info,
      "max_age is more than half a year. If the policy host is lost, senders keep the old policy "
-     "for "
-     "that long.",
+     "for that long.",
      ""},
     {Code::MaxAgeOverLimit, "policy_max_age_over_limit", Low,
      "max_age is above the limit of 31557600 seconds; some senders refuse the policy.",
@@ -144,7 +141,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::MxUnused, "mta_sts_mx_unused", Low,
      "An mx of the policy covers no MX host of the domain.",
      "Remove it, unless a change of the MX records is under way."},
-    {Code::MxUnknown, "mx_unknown", Info,
+    {Code::MxUnknown, "mx_unknown", Unknown,
      "The MX records could not be looked up, so they were not compared with the policy.",
      "Try again. If it happens again, check the domain's name servers and its DNSSEC signatures."},
     {Code::DomainMissing, "domain_missing", Medium, "The domain does not exist.",
@@ -166,7 +163,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
      "Name a host in the MX record; addresses are not possible."},
     {Code::MxTooMany, "mx_too_many", Info, "There are more MX hosts than this report looks at.",
      ""},
-    {Code::SmtpUnknown, "smtp_unknown", Info,
+    {Code::SmtpUnknown, "smtp_unknown", Unknown,
      "An MX host could not be reached from here. Many networks block outgoing port 25.",
      "Try again from the host that sends mail."},
     {Code::SmtpNoStarttls, "smtp_no_starttls", High,
@@ -200,7 +197,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
      "The policy is in testing, but the domain does not ask for reports, so nobody learns what the "
      "test shows.",
      "Publish a TXT record at _smtp._tls: \"v=TLSRPTv1; rua=mailto:<address>\"."},
-    {Code::TlsRptUnknown, "tlsrpt_unknown", Info,
+    {Code::TlsRptUnknown, "tlsrpt_unknown", Unknown,
      "The TXT record at _smtp._tls could not be looked up.", "Try again."},
     {Code::TlsRptMultiple, "tlsrpt_multiple", Low,
      "There is more than one TLSRPT record, which counts as none.",
@@ -218,40 +215,19 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::DaneUnsigned, "dane_unsigned", Low,
      "There are TLSA records without DNSSEC, which have no effect.",
      "Sign the zones of the domain and of the MX hosts, or remove the records."},
-    {Code::DaneUnknown, "dane_unknown", Info,
+    {Code::DaneUnknown, "dane_unknown", Unknown,
      "It could not be determined whether DANE protects the domain.",
      "Name a validating resolver that you trust with --dns, preferably one on this host."},
     {Code::CacheStale, "cache_stale", Info,
      "The mtastsd on this host has a policy with another id. It fetches the new one when mail goes "
      "there.",
      ""},
-    {Code::CacheUnknown, "cache_unknown", Info,
-     "The cache of the mtastsd on this host could not be read.", ""},
+    {Code::CacheUnknown, "cache_unknown", Unknown,
+     "The cache of the mtastsd on this host could not be read.",
+     "Run this as root, or as a member of [control] socket_group."},
 }};
 
-constexpr std::array<PartKind, static_cast<std::size_t>(Part::Count)> kParts = {{
-    {Part::Record, "record", 10, "exactly one valid MTA-STS record"},
-    {Part::PolicyHost, "policy_host", 15,
-     "the policy can be fetched; 12 when the certificate has less than 14 days left"},
-    {Part::Policy, "policy", 10, "the policy is valid; 5 when some lines have faults"},
-    {Part::Mode, "mode", 30, "enforce; 15 for testing, 0 for none"},
-    {Part::MaxAge, "max_age", 10, "two weeks or more; 7 from a week on, 3 from a day on"},
-    {Part::MailServers, "mail_servers", 15,
-     "the policy covers each MX host, and with --smtp each passes its rules; 12 when a pattern is "
-     "of no use"},
-    {Part::Reports, "reports", 10, "a valid TLSRPT record with a destination that can be used"},
-}};
-
-static_assert(report::is_complete(kKinds) && report::is_complete(kParts));
-
-constexpr int sum_of_parts() {
-  int sum = 0;
-  for (const PartKind& part : kParts) {
-    sum += part.max;
-  }
-  return sum;
-}
-static_assert(sum_of_parts() == kFullScore);
+static_assert(report::is_complete(kKinds));
 
 }  // namespace
 
@@ -261,10 +237,6 @@ std::span<const FindingKind> finding_kinds() {
 
 const FindingKind& kind_of(Code code) {
   return kKinds.at(static_cast<std::size_t>(code));
-}
-
-std::span<const PartKind> score_parts() {
-  return kParts;
 }
 
 std::vector<Finding> find(const Facts& facts, const Analysis& analysis) {

@@ -28,31 +28,11 @@ bool on_this_host(std::string_view server) {
 // A fact about a host that cannot be connected to.
 template <typename T>
 Fact<T> without_connection(const discovery::HostAddresses& addresses) {
-  switch (addresses.problem) {
-    case discovery::HostAddresses::Problem::NoAddress:
-    case discovery::HostAddresses::Problem::OnlyLocal:
-      return Fact<T>::none(addresses.detail);
-    case discovery::HostAddresses::Problem::None:
-    case discovery::HostAddresses::Problem::OnlyIpv6:
-    case discovery::HostAddresses::Problem::DnsFailed:
-      break;
-  }
-  return Fact<T>::unknown(addresses.detail);
+  using Problem = discovery::HostAddresses::Problem;
+  const bool absent =
+      addresses.problem == Problem::NoAddress || addresses.problem == Problem::OnlyLocal;
+  return absent ? Fact<T>::none(addresses.detail) : Fact<T>::unknown(addresses.detail);
 }
-
-}  // namespace
-
-class Gatherer::Impl {
- public:
-  Impl(GatherServices services, GatherOptions options)
-      : services_(services), options_(std::move(options)), trusted_(options_.ca_file) {}
-
-  GatherServices services_;
-  GatherOptions options_;
-  TrustStore trusted_;
-};
-
-namespace {
 
 class OneDomain final : public Gathering {
  public:
@@ -380,14 +360,15 @@ void OneDomain::finish() {
 }  // namespace
 
 Gatherer::Gatherer(GatherServices services, GatherOptions options)
-    : impl_(std::make_unique<Impl>(services, std::move(options))) {}
+    : services_(services),
+      options_(std::move(options)),
+      trusted_(std::make_unique<TrustStore>(options_.ca_file)) {}
 
 Gatherer::~Gatherer() = default;
 
 std::unique_ptr<Gathering> Gatherer::start(const DomainName& domain,
                                            std::function<void(Facts)> callback) {
-  return std::make_unique<OneDomain>(impl_->services_, impl_->options_, impl_->trusted_, domain,
-                                     std::move(callback));
+  return std::make_unique<OneDomain>(services_, options_, *trusted_, domain, std::move(callback));
 }
 
 }  // namespace mtastsd::check

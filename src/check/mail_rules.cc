@@ -27,25 +27,8 @@ bool is_old(std::string_view tls_version) {
   return tls_version == "TLSv1" || tls_version == "TLSv1.1";
 }
 
-void find_smtp_certificate(const std::string& host, const https::Certificate& certificate,
-                           WallTime now, Findings& findings) {
-  if (!certificate.chain_trusted) {
-    add(findings, Code::SmtpCertUntrusted, host + ": " + shown(certificate.problem));
-  }
-  if (!certificate.in_time) {
-    add(findings, Code::SmtpCertExpired,
-        host + ": valid from " + day_text(certificate.not_before) + " to " +
-            day_text(certificate.not_after));
-  } else if (days_left(certificate.not_after, now) < kFewDaysLeft) {
-    add(findings, Code::SmtpCertExpiring, host + ": expires on " + day_text(certificate.not_after));
-  }
-  if (!certificate.name_matches) {
-    add(findings, Code::SmtpCertName,
-        host + ": " +
-            (certificate.names.empty() ? std::string("it has no DNS names")
-                                       : "it names " + shown(certificate.names.front())));
-  }
-}
+constexpr CertificateCodes kSmtpCertificate = {Code::SmtpCertUntrusted, Code::SmtpCertExpired,
+                                               Code::SmtpCertExpiring, Code::SmtpCertName};
 
 void find_reports(const Facts& facts, const Analysis& analysis, Findings& findings) {
   if (facts.tlsrpt.cannot_tell()) {
@@ -69,6 +52,31 @@ void find_reports(const Facts& facts, const Analysis& analysis, Findings& findin
 }
 
 }  // namespace
+
+void find_certificate(const Facts& facts, const https::Certificate& certificate,
+                      const CertificateCodes& codes, const std::string& host, Findings& findings) {
+  if (!certificate.chain_trusted) {
+    add(findings, codes.untrusted, host + shown(certificate.problem));
+  }
+  if (!certificate.in_time) {
+    add(findings, codes.expired,
+        host + "valid from " + day_text(certificate.not_before) + " to " +
+            day_text(certificate.not_after));
+  } else if (days_left(certificate.not_after, facts.at) < kFewDaysLeft) {
+    add(findings, codes.expiring, host + "expires on " + day_text(certificate.not_after));
+  }
+  if (certificate.name_matches) {
+    return;
+  }
+  const auto& names = certificate.names;
+  std::string detail = names.empty() ? "it has no DNS names" : "it names " + shown(names[0]);
+  if (std::find(names.begin(), names.end(), facts.domain) != names.end()) {
+    detail = "it is the certificate of " + facts.domain + " itself";
+  } else if (names.size() > 1) {
+    detail += " and " + counted(names.size() - 1, "other", "others");
+  }
+  add(findings, codes.name, host + detail);
+}
 
 void find_mail(const Facts& facts, const Analysis& analysis, Findings& findings) {
   if (facts.mail.cannot_tell()) {
@@ -122,7 +130,7 @@ void find_smtp(const Facts& facts, Findings& findings) {
       add(findings, Code::SmtpTlsOld, name + ": " + smtp.tls_version);
     }
     if (smtp.certificate) {
-      find_smtp_certificate(name, *smtp.certificate, facts.at, findings);
+      find_certificate(facts, *smtp.certificate, kSmtpCertificate, name + ": ", findings);
     }
   }
 }
@@ -137,30 +145,25 @@ void find_reports_and_dane(const Facts& facts, const Analysis& analysis, Finding
   if (!facts.mail.known()) {
     return;
   }
-  switch (analysis.dane) {
-    case Dane::None:
-      break;
-    case Dane::Everywhere:
-      add(findings, Code::DanePresent);
-      break;
-    case Dane::Partly:
-      add(findings, Code::DanePartial);
-      break;
-    case Dane::Unsigned:
-      add(findings, Code::DaneUnsigned);
-      break;
-    case Dane::CannotTell:
-      add(findings, Code::DaneUnknown, shown(analysis.dane_why));
-      break;
+  if (analysis.dane == Dane::CannotTell) {
+    add(findings, Code::DaneUnknown, shown(analysis.dane_why));
+  } else if (analysis.dane != Dane::None) {
+    add(findings, analysis.dane == Dane::Everywhere ? Code::DanePresent
+                  : analysis.dane == Dane::Partly   ? Code::DanePartial
+                                                    : Code::DaneUnsigned);
   }
 }
 
-// DANE and the cache are extras: what is not known of them leaves the verdict as it is.
+bool has_smtp_gap(const Facts& facts) {
+  const auto& hosts = facts.mail.value.hosts;
+  return facts.smtp_asked && std::any_of(hosts.begin(), hosts.end(), [](const MxHost& host) {
+           return host.smtp.cannot_tell();
+         });
+}
+
+// DANE and the cache are extras: a report is complete without them.
 bool has_gaps(const Facts& facts) {
-  const bool smtp_gap =
-      facts.smtp_asked && std::any_of(facts.mail.value.hosts.begin(), facts.mail.value.hosts.end(),
-                                      [](const MxHost& host) { return host.smtp.cannot_tell(); });
-  return facts.record.cannot_tell() || facts.mail.cannot_tell() || smtp_gap ||
+  return facts.record.cannot_tell() || facts.mail.cannot_tell() || has_smtp_gap(facts) ||
          facts.policy_host.fetch.cannot_tell() || facts.tlsrpt.cannot_tell();
 }
 

@@ -12,18 +12,28 @@ namespace {
 
 using mtasts::LineIssue;
 
+constexpr CertificateCodes kHostCertificate = {Code::HostCertUntrusted, Code::HostCertExpired,
+                                               Code::HostCertExpiring, Code::HostCertName};
+
+constexpr std::pair<LineIssue, Code> kLineFindings[] = {
+    {LineIssue::MisspeltField, Code::FieldMisspelt},
+    {LineIssue::UnknownField, Code::FieldUnknown},
+    {LineIssue::Duplicate, Code::FieldDuplicate},
+    {LineIssue::UnmatchableMx, Code::PatternUnmatchable},
+    {LineIssue::FinalDotMx, Code::PatternFinalDot},
+    {LineIssue::RepeatedMx, Code::PatternRepeated},
+    {LineIssue::Blank, Code::BlankLines}};
+
 void find_record_fault(const Facts& facts, const Analysis& analysis, Findings& findings) {
-  switch (analysis.record_error->fault) {
-    case mtasts::TxtFault::MultipleRecords:
-      add(findings, Code::RecordMultiple);
-      return;
-    case mtasts::TxtFault::InvalidRecord:
-      add(findings, Code::RecordInvalid,
-          "at byte " + std::to_string(analysis.record_error->error.offset) + ": " +
-              analysis.record_error->error.detail);
-      return;
-    case mtasts::TxtFault::NoRecord:
-      break;
+  const auto& [fault, error] = *analysis.record_error;
+  if (fault == mtasts::TxtFault::MultipleRecords) {
+    add(findings, Code::RecordMultiple);
+    return;
+  }
+  if (fault == mtasts::TxtFault::InvalidRecord) {
+    add(findings, Code::RecordInvalid,
+        "at byte " + std::to_string(error.offset) + ": " + error.detail);
+    return;
   }
   for (const std::string& text : analysis.near_misses) {
     add(findings, Code::RecordMisspelt, shown_in_quotes(text));
@@ -38,38 +48,11 @@ void find_record_fault(const Facts& facts, const Analysis& analysis, Findings& f
   }
 }
 
-// Whether anything says that the domain means to have a policy. Else its missing policy host is
-// no fault.
+// True if anything says that the domain means to have a policy. Otherwise it is no fault that the
+// policy host does not exist.
 bool policy_expected(const Analysis& analysis) {
   return analysis.record || !analysis.near_misses.empty() || analysis.record_at_apex ||
          (analysis.record_error && analysis.record_error->fault != mtasts::TxtFault::NoRecord);
-}
-
-void find_certificate(const Facts& facts, Findings& findings) {
-  const auto& certificate = facts.policy_host.fetch.value.seen.certificate;
-  if (!certificate) {
-    return;
-  }
-  if (!certificate->chain_trusted) {
-    add(findings, Code::HostCertUntrusted, shown(certificate->problem));
-  }
-  if (!certificate->in_time) {
-    add(findings, Code::HostCertExpired,
-        "valid from " + day_text(certificate->not_before) + " to " +
-            day_text(certificate->not_after));
-  } else if (days_left(certificate->not_after, facts.at) < kFewDaysLeft) {
-    add(findings, Code::HostCertExpiring, "expires on " + day_text(certificate->not_after));
-  }
-  if (!certificate->name_matches) {
-    const auto& names = certificate->names;
-    const bool apex = std::find(names.begin(), names.end(), facts.domain) != names.end();
-    std::string detail = names.empty() ? "it has no DNS names" : "it names " + shown(names[0]);
-    if (names.size() > 1) {
-      detail += " and " + counted(names.size() - 1, "other", "others");
-    }
-    add(findings, Code::HostCertName,
-        apex ? "it is the certificate of " + facts.domain + " itself" : detail);
-  }
 }
 
 void find_response(const Facts& facts, Findings& findings) {
@@ -151,13 +134,9 @@ void find_errors(const mtasts::AnnotatedPolicy& policy, Findings& findings) {
 }
 
 void find_form(const mtasts::AnnotatedPolicy& policy, Findings& findings) {
-  find_lines(policy, LineIssue::MisspeltField, Code::FieldMisspelt, findings);
-  find_lines(policy, LineIssue::UnknownField, Code::FieldUnknown, findings);
-  find_lines(policy, LineIssue::Duplicate, Code::FieldDuplicate, findings);
-  find_lines(policy, LineIssue::UnmatchableMx, Code::PatternUnmatchable, findings);
-  find_lines(policy, LineIssue::FinalDotMx, Code::PatternFinalDot, findings);
-  find_lines(policy, LineIssue::RepeatedMx, Code::PatternRepeated, findings);
-  find_lines(policy, LineIssue::Blank, Code::BlankLines, findings);
+  for (const auto& [issue, code] : kLineFindings) {
+    find_lines(policy, issue, code, findings);
+  }
   const auto ends_in = [&](mtasts::LineEnd end) {
     return std::any_of(policy.lines.begin(), policy.lines.end(),
                        [end](const auto& line) { return line.end == end; });
@@ -181,19 +160,6 @@ void find_max_age(Seconds max_age, Findings& findings) {
     add(findings, Code::MaxAgeTiny, detail);
   } else if (max_age < kShortMaxAge) {
     add(findings, Code::MaxAgeShort, detail);
-  }
-}
-
-void find_mode(mtasts::Mode mode, Findings& findings) {
-  switch (mode) {
-    case mtasts::Mode::None:
-      add(findings, Code::ModeNone);
-      break;
-    case mtasts::Mode::Testing:
-      add(findings, Code::ModeTesting);
-      break;
-    case mtasts::Mode::Enforce:
-      break;
   }
 }
 
@@ -258,7 +224,9 @@ void find_policy_host(const Facts& facts, const Analysis& analysis, Findings& fi
         shown(host.addresses.cannot_tell() ? host.addresses.why : host.fetch.why));
     return;
   } else {
-    find_certificate(facts, findings);
+    if (host.fetch.value.seen.certificate) {
+      find_certificate(facts, *host.fetch.value.seen.certificate, kHostCertificate, "", findings);
+    }
     find_response(facts, findings);
   }
   if (!host.fetch.known()) {
@@ -288,8 +256,14 @@ void find_policy(const Facts& facts, const Analysis& analysis, Findings& finding
   if (!analysis.policy) {
     return;
   }
-  find_mode(analysis.policy->mode, findings);
-  if (analysis.policy->mode != mtasts::Mode::None && analysis.lines->max_age) {
+  if (analysis.policy->mode == mtasts::Mode::None) {
+    add(findings, Code::ModeNone);
+    return;
+  }
+  if (analysis.policy->mode == mtasts::Mode::Testing) {
+    add(findings, Code::ModeTesting);
+  }
+  if (analysis.lines->max_age) {
     find_max_age(*analysis.lines->max_age, findings);
   }
 }

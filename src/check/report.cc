@@ -1,9 +1,9 @@
 #include "mtastsd/check/report.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
-#include "analysis.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/term/terminal.h"
 #include "mtastsd/term/wrapping.h"
@@ -15,41 +15,20 @@ namespace {
 using term::wrapped;
 
 constexpr std::size_t kColumns = 80;
-constexpr std::size_t kLabelWidth = 14;
 
-term::Colour colour_of(Mark mark) {
-  switch (mark) {
-    case Mark::Good:
-      return term::Colour::Green;
-    case Mark::Fault:
-    case Mark::Unknown:
-      return term::Colour::Yellow;
-    case Mark::Error:
-      return term::Colour::Red;
-    case Mark::None:
-    case Mark::Note:
-      break;
-  }
-  return term::Colour::None;
-}
-
-std::string_view word_for(Mark mark) {
-  switch (mark) {
-    case Mark::Good:
-      return "ok";
-    case Mark::Note:
-      return "note";
-    case Mark::Fault:
-      return "fault";
-    case Mark::Error:
-      return "ERROR";
-    case Mark::Unknown:
-      return "?";
-    case Mark::None:
-      break;
-  }
-  return "";
-}
+struct VerdictKind {
+  std::string_view word;
+  std::string_view sentence;
+};
+constexpr std::array<VerdictKind, 8> kVerdicts = {
+    {{"enforced", "MTA-STS is enforced"},
+     {"refused", "MTA-STS is enforced, and mail is refused"},
+     {"testing", "MTA-STS is in testing"},
+     {"withdrawn", "MTA-STS is withdrawn (mode none)"},
+     {"broken", "MTA-STS is broken: senders cannot use it"},
+     {"missing", "no MTA-STS"},
+     {"no_such_domain", "no such domain"},
+     {"cannot_tell", "MTA-STS could not be checked"}}};
 
 bool refuses_mail(const std::vector<Finding>& findings) {
   return std::any_of(findings.begin(), findings.end(), [](const Finding& finding) {
@@ -83,28 +62,6 @@ Verdict decide(const Facts& facts, const Analysis& analysis, const std::vector<F
   return analysis.record || meant_to_be_there(findings) ? Verdict::Broken : Verdict::Missing;
 }
 
-std::string_view sentence(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::Enforced:
-      return "MTA-STS is enforced";
-    case Verdict::Refused:
-      return "MTA-STS is enforced, and mail is refused";
-    case Verdict::Testing:
-      return "MTA-STS is in testing";
-    case Verdict::Withdrawn:
-      return "MTA-STS is withdrawn (mode none)";
-    case Verdict::Broken:
-      return "MTA-STS is broken: senders cannot use it";
-    case Verdict::Missing:
-      return "no MTA-STS";
-    case Verdict::NoSuchDomain:
-      return "no such domain";
-    case Verdict::CannotTell:
-      break;
-  }
-  return "MTA-STS could not be checked";
-}
-
 std::string counts(const std::vector<Finding>& findings) {
   std::string text;
   for (const Severity severity : {Severity::High, Severity::Medium, Severity::Low}) {
@@ -117,11 +74,6 @@ std::string counts(const std::vector<Finding>& findings) {
     }
   }
   return text;
-}
-
-std::string score_text(const Score& score) {
-  return (score.complete ? "" : "at least ") + std::to_string(score.total) + " of " +
-         std::to_string(kFullScore);
 }
 
 // What a kind of finding means is said once, after the last of its kind.
@@ -142,13 +94,14 @@ std::string text_of(const Section& section, const term::Terminal& terminal) {
   constexpr std::size_t kMarkWidth = 6;
   std::string text = "\n" + term::paint(terminal, term::Colour::Bold, section.title) + "\n";
   for (const Line& line : section.lines) {
-    const std::string label = term::padded("  " + line.label, kLabelWidth);
-    const std::string_view word = word_for(line.mark);
+    const std::string label = term::padded("  " + line.label, section.label_width);
     // The colour goes around a word that is laid out already.
-    const std::string lines =
-        wrapped(label + std::string(word), kLabelWidth + kMarkWidth, line.text, kColumns);
-    text += label + term::paint(terminal, colour_of(line.mark), word) +
-            lines.substr(std::min(label.size() + word.size(), lines.size()));
+    std::string lines =
+        wrapped(label + line.mark, section.label_width + kMarkWidth, line.text, kColumns);
+    if (!line.mark.empty()) {
+      lines.replace(label.size(), line.mark.size(), term::paint(terminal, line.colour, line.mark));
+    }
+    text += lines;
   }
   return text;
 }
@@ -168,25 +121,7 @@ std::string plain(std::string_view text) {
 }  // namespace
 
 std::string_view to_string(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::Enforced:
-      return "enforced";
-    case Verdict::Refused:
-      return "refused";
-    case Verdict::Testing:
-      return "testing";
-    case Verdict::Withdrawn:
-      return "withdrawn";
-    case Verdict::Broken:
-      return "broken";
-    case Verdict::Missing:
-      return "missing";
-    case Verdict::NoSuchDomain:
-      return "no_such_domain";
-    case Verdict::CannotTell:
-      break;
-  }
-  return "cannot_tell";
+  return kVerdicts.at(static_cast<std::size_t>(verdict)).word;
 }
 
 Report::Report(Facts facts)
@@ -200,7 +135,8 @@ Report::Report(Facts facts)
 Report::~Report() = default;
 
 std::string Report::verdict_line() const {
-  std::string line = facts_.domain + ": " + std::string(sentence(verdict_));
+  std::string line =
+      facts_.domain + ": " + std::string(kVerdicts.at(static_cast<std::size_t>(verdict_)).sentence);
   const std::string found = counts(findings_);
   if (!found.empty()) {
     line += " (" + found + ")";
@@ -236,14 +172,6 @@ std::string Report::text(bool colour) const {
   for (const Section& section : sections(*this)) {
     text += text_of(section, terminal);
   }
-  text += "\n" + bold("Score " + score_text(score_)) + "\n";
-  for (const PartScore& part : score_.parts) {
-    std::string points = part.known ? std::to_string(part.points) : "?";
-    points += "/" + std::to_string(part.kind->max);
-    std::string label = "  " + std::string(part.kind->code);
-    label.resize(std::max(label.size() + 1, kLabelWidth + 2), ' ');
-    text += wrapped(label + points, kLabelWidth + 8, part.why, kColumns);
-  }
   return text;
 }
 
@@ -267,17 +195,9 @@ std::string Report::markdown() const {
   for (const Section& section : sections(*this)) {
     text += "\n### " + plain(section.title) + "\n\n";
     for (const Line& line : section.lines) {
-      const std::string_view word = word_for(line.mark);
       text += "- " + (line.label.empty() ? "" : "**" + plain(line.label) + "** ") +
-              plain(line.text) + (word.empty() ? "" : " (" + std::string(word) + ")") + "\n";
+              plain(line.text) + (line.mark.empty() ? "" : " (" + line.mark + ")") + "\n";
     }
-  }
-  text += "\n### Score " + score_text(score_) + "\n\n| part | points | of | why |\n" +
-          "| --- | --- | --- | --- |\n";
-  for (const PartScore& part : score_.parts) {
-    text += "| " + plain(part.kind->code) + " | " +
-            (part.known ? std::to_string(part.points) : "?") + " | " +
-            std::to_string(part.kind->max) + " | " + plain(part.why) + " |\n";
   }
   return text;
 }

@@ -1,6 +1,8 @@
 #include "mtastsd/check/score.h"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include "analysis.h"
 #include "mtastsd/base/text.h"
@@ -10,63 +12,68 @@
 namespace mtastsd::check {
 namespace {
 
-constexpr int kPointsTesting = 15;
-constexpr int kPointsHostExpiring = 12;
-constexpr int kPointsFaultyPolicy = 5;
-constexpr int kPointsWeek = 7;
-constexpr int kPointsDay = 3;
-constexpr int kPointsUnusedPattern = 12;
+constexpr std::array<PartKind, static_cast<std::size_t>(Part::Count)> kParts = {{
+    {Part::Record, "record", 10, "exactly one valid MTA-STS record"},
+    {Part::PolicyHost, "policy_host", 15,
+     "the policy can be fetched; 12 when the certificate has less than 14 days left"},
+    {Part::Policy, "policy", 10, "the policy is valid; 5 when some lines have faults"},
+    {Part::Mode, "mode", 30, "enforce; 15 for testing, 0 for none"},
+    {Part::MaxAge, "max_age", 10, "two weeks or more; 7 from a week on, 3 from a day on"},
+    {Part::MailServers, "mail_servers", 15,
+     "the policy covers each MX host, and with --smtp each passes its rules; 12 when a pattern is "
+     "of no use"},
+    {Part::Reports, "reports", 10, "a valid TLSRPT record with a destination that can be used"},
+}};
 
-const PartKind& kind(Part part) {
-  return score_parts()[static_cast<std::size_t>(part)];
-}
-
-PartScore full(Part part, std::string why) {
-  return {&kind(part), kind(part).max, true, std::move(why)};
-}
-PartScore some(Part part, int points, std::string why) {
-  return {&kind(part), points, true, std::move(why)};
-}
-PartScore unknown(Part part) {
-  return {&kind(part), 0, false, "unknown"};
-}
-
-PartScore score_record(const Facts& facts, const Analysis& analysis) {
-  if (facts.record.cannot_tell()) {
-    return unknown(Part::Record);
+constexpr int sum_of_parts() {
+  int sum = 0;
+  for (const PartKind& part : kParts) {
+    sum += part.max;
   }
-  return analysis.record ? full(Part::Record, "valid") : some(Part::Record, 0, "no valid record");
+  return sum;
+}
+static_assert(report::is_complete(kParts) && sum_of_parts() == kFullScore);
+
+// What a part gives, and why; no points if that could not be determined.
+struct Points {
+  std::optional<int> points;
+  std::string why;
+};
+const Points kUnknown = {std::nullopt, "unknown"};
+
+Points of_record(const Facts& facts, const Analysis& analysis) {
+  if (facts.record.cannot_tell()) {
+    return kUnknown;
+  }
+  return analysis.record ? Points{10, "valid"} : Points{0, "no valid record"};
 }
 
-PartScore score_host(const Facts& facts) {
+Points of_policy_host(const Facts& facts) {
   const auto& fetch = facts.policy_host.fetch;
   if (fetch.cannot_tell()) {
-    return unknown(Part::PolicyHost);
+    return kUnknown;
   }
   if (!fetch.known() || fetch.value.error) {
-    return some(Part::PolicyHost, 0, "no policy can be fetched");
+    return {0, "no policy can be fetched"};
   }
   const auto& certificate = fetch.value.seen.certificate;
-  if (certificate && days_left(certificate->not_after, facts.at) < kFewDaysLeft) {
-    return some(Part::PolicyHost, kPointsHostExpiring, "the certificate expires soon");
-  }
-  return full(Part::PolicyHost, "answers");
+  const bool ends = certificate && days_left(certificate->not_after, facts.at) < kFewDaysLeft;
+  return ends ? Points{12, "the certificate expires soon"} : Points{15, "answers"};
 }
 
-PartScore score_policy(const Facts& facts, const Analysis& analysis) {
+Points of_policy(const Facts& facts, const Analysis& analysis) {
   if (facts.policy_host.fetch.cannot_tell()) {
-    return unknown(Part::Policy);
+    return kUnknown;
   }
   if (!analysis.policy) {
-    return some(Part::Policy, 0, analysis.lines ? "not valid" : "no policy");
+    return {0, analysis.lines ? "not valid" : "no policy"};
   }
   const auto& lines = analysis.lines->lines;
   const bool faults = analysis.lines->byte_order_mark ||
                       std::any_of(lines.begin(), lines.end(), [](const mtasts::PolicyLine& line) {
                         return line.verdict == mtasts::LineVerdict::Fault;
                       });
-  return faults ? some(Part::Policy, kPointsFaultyPolicy, "valid, with faults")
-                : full(Part::Policy, "valid");
+  return faults ? Points{5, "valid, with faults"} : Points{10, "valid"};
 }
 
 // The policy that senders can find.
@@ -78,78 +85,59 @@ bool policy_unknown(const Facts& facts) {
   return facts.record.cannot_tell() || facts.policy_host.fetch.cannot_tell();
 }
 
-PartScore score_mode(const mtasts::Policy& policy) {
-  switch (policy.mode) {
-    case mtasts::Mode::Enforce:
-      return full(Part::Mode, "enforce");
-    case mtasts::Mode::Testing:
-      return some(Part::Mode, kPointsTesting, "testing");
-    case mtasts::Mode::None:
-      break;
-  }
-  return some(Part::Mode, 0, "none");
+Points of_mode(const mtasts::Policy& policy) {
+  const bool enforced = policy.mode == mtasts::Mode::Enforce;
+  const bool testing = policy.mode == mtasts::Mode::Testing;
+  return {enforced ? 30 : testing ? 15 : 0, std::string(to_string(policy.mode))};
 }
 
-PartScore score_max_age(const mtasts::Policy& policy) {
-  const std::string why = duration_text(policy.max_age);
+Points of_max_age(const mtasts::Policy& policy) {
+  const Seconds age = policy.max_age;
   if (policy.mode == mtasts::Mode::None) {
-    return some(Part::MaxAge, 0, "mode none");
+    return {0, "mode none"};
   }
-  if (policy.max_age >= kGoodMaxAge) {
-    return full(Part::MaxAge, why);
-  }
-  if (policy.max_age >= kShortMaxAge) {
-    return some(Part::MaxAge, kPointsWeek, why);
-  }
-  return some(Part::MaxAge, policy.max_age >= kTinyMaxAge ? kPointsDay : 0, why);
+  const int points = age >= kGoodMaxAge ? 10 : age >= kShortMaxAge ? 7 : age >= kTinyMaxAge ? 3 : 0;
+  return {points, duration_text(age)};
 }
 
-bool passes(const Smtp& smtp) {
-  return smtp.starttls && smtp.tls_error.empty() && smtp.certificate && smtp.certificate->good();
+bool fails(const MxHost& host) {
+  const Smtp& smtp = host.smtp.value;
+  return host.smtp.known() &&
+         !(smtp.starttls && smtp.tls_error.empty() && smtp.certificate && smtp.certificate->good());
 }
 
-PartScore score_mail(const Facts& facts, const Analysis& analysis) {
+Points of_mail_servers(const Facts& facts, const Analysis& analysis) {
   if (facts.mail.cannot_tell()) {
-    return unknown(Part::MailServers);
+    return kUnknown;
   }
+  const MailServers& mail = facts.mail.value;
   if (!analysis.mx_compared) {
-    return facts.mail.known() && facts.mail.value.null_mx
-               ? full(Part::MailServers, "the domain takes no mail")
-               : some(Part::MailServers, 0, "no policy for them");
+    return mail.null_mx ? Points{15, "the domain takes no mail"} : Points{0, "no policy for them"};
   }
-  if (!analysis.uncovered.empty()) {
-    return some(
-        Part::MailServers, 0,
-        counted(analysis.uncovered.size(), "MX host is", "MX hosts are") + " not in the policy");
+  if (const std::size_t number = analysis.uncovered.size(); number > 0) {
+    return {0, counted(number, "MX host is", "MX hosts are") + " not in the policy"};
   }
-  const auto& hosts = facts.mail.value.hosts;
-  if (facts.smtp_asked) {
-    if (std::any_of(hosts.begin(), hosts.end(), [](const MxHost& host) {
-          return host.smtp.known() && !passes(host.smtp.value);
-        })) {
-      return some(Part::MailServers, 0, "an MX host does not pass");
-    }
-    if (std::any_of(hosts.begin(), hosts.end(),
-                    [](const MxHost& host) { return host.smtp.cannot_tell(); })) {
-      return unknown(Part::MailServers);
-    }
+  if (facts.smtp_asked && std::any_of(mail.hosts.begin(), mail.hosts.end(), fails)) {
+    return {0, "an MX host does not pass"};
   }
-  return analysis.unused.empty()
-             ? full(Part::MailServers, "all in the policy")
-             : some(Part::MailServers, kPointsUnusedPattern, "a pattern is of no use");
+  if (has_smtp_gap(facts)) {
+    return kUnknown;
+  }
+  return analysis.unused.empty() ? Points{15, "all in the policy"}
+                                 : Points{12, "a pattern is of no use"};
 }
 
-PartScore score_reports(const Facts& facts, const Analysis& analysis) {
+Points of_reports(const Facts& facts, const Analysis& analysis) {
   if (facts.tlsrpt.cannot_tell()) {
-    return unknown(Part::Reports);
+    return kUnknown;
   }
   if (!analysis.tlsrpt) {
-    return some(Part::Reports, 0, "no valid TLSRPT record");
+    return {0, "no valid TLSRPT record"};
   }
   const auto& uris = analysis.tlsrpt->destinations;
   return std::any_of(uris.begin(), uris.end(), usable_destination)
-             ? full(Part::Reports, "asked for")
-             : some(Part::Reports, 0, "no destination that can be used");
+             ? Points{10, "asked for"}
+             : Points{0, "no destination that can be used"};
 }
 
 std::string start_advice(const Facts& facts) {
@@ -167,23 +155,22 @@ std::string start_advice(const Facts& facts) {
 
 std::string reports_advice(const Facts& facts) {
   return "Publish the TXT record _smtp._tls." + facts.domain + " \"v=TLSRPTv1; rua=mailto:tlsrpt@" +
-         facts.domain + "\" (any address that you read), so that senders report failures.";
+         facts.domain + "\" (with any address that you read), so that senders report failures.";
 }
 
 std::string testing_advice(const Facts& facts, const Analysis& analysis) {
   constexpr std::int64_t kTestingDays = 14;
   const std::string next = "Then set mode enforce, and change the id.";
   if (!analysis.id_time || *analysis.id_time > facts.at) {
-    return "Stay in testing for two weeks, and read the reports. " + next;
+    return "Stay in mode testing for two weeks and read the reports. " + next;
   }
-  const std::int64_t days = days_left(facts.at, *analysis.id_time);
-  if (days < kTestingDays) {
-    return "By its id the policy is of " + day_text(*analysis.id_time) +
-           ": stay in testing until two weeks are over, and read the reports. " + next;
+  const std::string age = "By its id, the policy is of " + day_text(*analysis.id_time);
+  if (days_left(facts.at, *analysis.id_time) < kTestingDays) {
+    return age + ". Stay in mode testing until two weeks are over, and read the reports. " + next;
   }
-  return "By its id the policy is of " + day_text(*analysis.id_time) +
-         ", more than two weeks ago. If the reports of these show no failures: set mode enforce, "
-         "and change the id.";
+  return age +
+         ", more than two weeks ago. If the reports since then show no failures, set mode "
+         "enforce and change the id.";
 }
 
 bool has_faults(const Facts& facts, const Analysis& analysis) {
@@ -195,50 +182,49 @@ bool has_faults(const Facts& facts, const Analysis& analysis) {
 
 std::vector<std::string> advice_on(const mtasts::Policy& policy, const Facts& facts,
                                    const Analysis& analysis) {
+  if (policy.mode == mtasts::Mode::None) {
+    return {
+        "To return to MTA-STS, publish mode testing under a new id. To leave it for good, keep "
+        "mode "
+        "none until the max_age of the policy before it has passed, and then remove the record and "
+        "the policy host."};
+  }
   std::vector<std::string> steps;
-  const bool reports_missing = !analysis.tlsrpt && !facts.tlsrpt.cannot_tell();
-  if (reports_missing) {
+  if (!analysis.tlsrpt && !facts.tlsrpt.cannot_tell()) {
     steps.push_back(reports_advice(facts));
   }
-  switch (policy.mode) {
-    case mtasts::Mode::None:
-      return {
-          "To come back, publish mode testing under a new id. To leave for good, keep mode "
-          "none until max_age of the policy before it is over, then remove the record and the "
-          "policy host."};
-    case mtasts::Mode::Testing:
-      steps.push_back(testing_advice(facts, analysis));
-      break;
-    case mtasts::Mode::Enforce:
-      if (policy.max_age < kGoodMaxAge) {
-        steps.push_back(
-            "When enforce has run well for some weeks, raise max_age to 1209600 (two "
-            "weeks) or more, and change the id.");
-      }
-      break;
+  if (policy.mode == mtasts::Mode::Testing) {
+    steps.push_back(testing_advice(facts, analysis));
+  } else if (policy.max_age < kGoodMaxAge) {
+    steps.emplace_back(
+        "When mode enforce has worked well for some weeks, raise max_age to 1209600 (two weeks) or "
+        "more, and change the id.");
   }
   return steps;
 }
 
 }  // namespace
 
+std::span<const PartKind> score_parts() {
+  return kParts;
+}
+
 Score score(const Facts& facts, const Analysis& analysis) {
+  const mtasts::Policy* policy = policy_in_use(analysis);
+  const Points none = policy_unknown(facts) ? kUnknown : Points{0, "no policy in use"};
+  const std::array<Points, kParts.size()> points = {
+      of_record(facts, analysis),
+      of_policy_host(facts),
+      of_policy(facts, analysis),
+      policy != nullptr ? of_mode(*policy) : none,
+      policy != nullptr ? of_max_age(*policy) : none,
+      policy != nullptr ? of_mail_servers(facts, analysis) : none,
+      of_reports(facts, analysis)};
   Score result;
-  result.parts = {score_record(facts, analysis), score_host(facts), score_policy(facts, analysis)};
-  if (const mtasts::Policy* policy = policy_in_use(analysis)) {
-    result.parts.push_back(score_mode(*policy));
-    result.parts.push_back(score_max_age(*policy));
-    result.parts.push_back(score_mail(facts, analysis));
-  } else {
-    for (const Part part : {Part::Mode, Part::MaxAge, Part::MailServers}) {
-      result.parts.push_back(policy_unknown(facts) ? unknown(part)
-                                                   : some(part, 0, "no policy in use"));
-    }
-  }
-  result.parts.push_back(score_reports(facts, analysis));
-  for (const PartScore& part : result.parts) {
-    result.total += part.points;
-    result.complete = result.complete && part.known;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    result.parts.push_back({&kParts.at(i), points.at(i).points, points.at(i).why});
+    result.total += points.at(i).points.value_or(0);
+    result.complete = result.complete && points.at(i).points;
   }
   return result;
 }
@@ -252,8 +238,9 @@ std::vector<std::string> advice(const Facts& facts, const Analysis& analysis) {
   }
   if (has_faults(facts, analysis)) {
     return {
-        "Put right what the findings say, the worst first. If that changes the policy, change the "
-        "id."};
+        "Correct what the findings say, and begin with the worst. If that changes the policy, "
+        "change "
+        "the id."};
   }
   if (const mtasts::Policy* policy = policy_in_use(analysis)) {
     return advice_on(*policy, facts, analysis);

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "settings.h"
+#include "daemon.h"
 
 namespace mtastsd::ctl {
 
@@ -24,12 +24,12 @@ struct CacheArguments {
 };
 
 // Each in a file of its name. They return the exit status.
-int cache_list(const CacheArguments& arguments);
-int cache_show(const CacheArguments& arguments);
-int cache_stats(const CacheArguments& arguments);
-int cache_refresh(const CacheArguments& arguments);
-int cache_forget(const CacheArguments& arguments);
-int cache_export(const CacheArguments& arguments);
-int cache_import(const CacheArguments& arguments);
+int cache_list(CacheArguments& arguments);
+int cache_show(CacheArguments& arguments);
+int cache_stats(CacheArguments& arguments);
+int cache_refresh(CacheArguments& arguments);
+int cache_forget(CacheArguments& arguments);
+int cache_export(CacheArguments& arguments);
+int cache_import(CacheArguments& arguments);
 
 }  // namespace mtastsd::ctl

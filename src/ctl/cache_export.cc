@@ -40,7 +40,8 @@ std::string json_line(const DomainName& domain, std::string_view record, WallTim
 
 }  // namespace
 
-int cache_export(const CacheArguments& arguments) {
+int cache_export(CacheArguments& arguments) {
+  arguments.settings.load();
   const postfix::Profile& profile =
       arguments.settings.config.maps.find(answer::kDefaultMap)->second;
   const WallTime now = SystemClock().wall();
@@ -63,13 +64,10 @@ int cache_export(const CacheArguments& arguments) {
     }
     return written;
   };
-  const auto done = each_record(arguments.settings, visit);
+  each_record(arguments.settings, visit);
   progress.hide();
-  if (!done) {
-    return term::trouble(done.error());
-  }
   if (std::fflush(stdout) != 0 || !written) {
-    return term::trouble("the output could not be written: is the disk full?");
+    throw Trouble("the output could not be written: is the disk full?");
   }
   return term::kGood;
 }

@@ -1,15 +1,9 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <array>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cache.h"
-#include "daemon.h"
-#include "json.h"
 #include "lines.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/control/entry_json.h"
@@ -17,107 +11,73 @@
 #include "mtastsd/log/log.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
-#include "mtastsd/term/terminal.h"
 #include "stored.h"
 
 namespace mtastsd::ctl {
 namespace {
 
-constexpr Milliseconds kFlushLimit{30000};
 constexpr std::size_t kMaxComplaints = 10;
 constexpr std::size_t kRoomForCommand = 100;
 
 using control::Imported;
 using control::ImportResult;
 
-// Where records go: to the running daemon, else into the cache file.
+// Where records go: to the running daemon, or otherwise into the cache file.
 class Target {
  public:
-  static Result<Target, std::string> open(const Settings& settings, Log& log) {
-    Target target;
-    auto daemon = connect_to_daemon(settings);
-    if (daemon) {
-      target.daemon_.emplace(std::move(*daemon));
-      return target;
+  explicit Target(const Settings& settings) : log_(Log::null()) {
+    if (auto daemon = connect_to_daemon(settings)) {
+      daemon_.emplace(std::move(*daemon));
+    } else {
+      store_ = open_to_change(settings, log_);
     }
-    if (daemon.error().problem != control::Error::Problem::NoDaemon) {
-      return failure(std::move(daemon.error().message));
-    }
-    auto store = open_to_change(settings, log);
-    if (!store) {
-      return failure(std::move(store.error()));
-    }
-    target.store_ = std::move(*store);
-    return target;
   }
 
-  Result<Imported, std::string> take(const DomainName& domain, cache::Entry entry) {
+  Imported take(const std::string& line) {
+    auto record = control::entry_from_json(line);
+    if (!record) {
+      return {ImportResult::Invalid, std::move(record.error())};
+    }
+    auto& [domain, entry] = *record;
     if (daemon_) {
-      auto done = daemon_->ask(control::ImportRequest{domain, std::move(entry)});
-      return done ? Result<Imported, std::string>(std::move(*done))
-                  : failure(std::move(done.error().message));
+      return need(daemon_->ask(control::ImportRequest{domain, std::move(entry)}));
     }
     auto imported = control::import_entry(store_->find(domain), entry, SystemClock().wall());
     if (!imported) {
-      return Imported{imported.error().why, imported.error().sentence};
+      return {imported.error().why, imported.error().sentence};
     }
-    if (!store_->has_room() && !store_->flush(kFlushLimit)) {
-      return failure(std::string("the cache could not be written: is the disk full?"));
+    if (!store_->has_room()) {
+      commit(*store_);
     }
     store_->put(domain, std::move(*imported));
-    return Imported{ImportResult::Imported, ""};
+    return {ImportResult::Imported, ""};
   }
 
-  bool finish() { return !store_ || store_->flush(kFlushLimit); }
+  void finish() {
+    if (store_) {
+      commit(*store_);
+    }
+  }
 
  private:
+  Log log_;
   std::optional<control::Client> daemon_;
   std::unique_ptr<cache::LmdbStore> store_;
 };
 
-class Import {
+// How many lines came to each result.
+class Counts {
  public:
-  explicit Import(Target target) : target_(std::move(target)) {}
-
-  Result<void, std::string> run(Lines& lines) {
-    while (!lines.at_end()) {
-      auto line = lines.next();
-      if (!line) {
-        if (auto filled = lines.fill(); !filled) {
-          return filled;
-        }
-        continue;
-      }
-      progress_.step(++read_);
-      const auto outcome = take(*line);
-      if (!outcome) {
-        return failure("line " + std::to_string(lines.number()) + ": " + outcome.error());
-      }
-      ++count(outcome->result);
-      if (outcome->result == ImportResult::Invalid &&
-          count(ImportResult::Invalid) <= kMaxComplaints) {
-        progress_.hide();
-        term::trouble("line " + std::to_string(lines.number()) + " " + printable(outcome->detail));
-      }
-    }
-    progress_.hide();
-    if (!target_.finish()) {
-      return failure(std::string("the cache could not be written: is the disk full?"));
-    }
-    return {};
-  }
+  std::size_t& of(ImportResult result) { return counts_[static_cast<std::size_t>(result)]; }
 
   int report(bool as_json) {
-    const std::size_t imported = count(ImportResult::Imported);
-    const std::size_t newer = count(ImportResult::Newer);
-    const std::size_t expired = count(ImportResult::Expired);
-    const std::size_t invalid = count(ImportResult::Invalid);
+    const std::size_t imported = of(ImportResult::Imported);
+    const std::size_t newer = of(ImportResult::Newer);
+    const std::size_t expired = of(ImportResult::Expired);
+    const std::size_t invalid = of(ImportResult::Invalid);
     if (as_json) {
-      std::puts(json_object({{"imported", imported},
-                             {"newer", newer},
-                             {"expired", expired},
-                             {"invalid", invalid}})
-                    .text.c_str());
+      print_line(
+          {{"imported", imported}, {"newer", newer}, {"expired", expired}, {"invalid", invalid}});
     } else {
       std::printf("%s imported\n", term::count_text(imported).c_str());
       say(newer, "skipped: the cache already has a policy as new or newer");
@@ -134,42 +94,36 @@ class Import {
     }
   }
 
-  std::size_t& count(ImportResult result) { return counts_[static_cast<std::size_t>(result)]; }
-
-  Result<Imported, std::string> take(const std::string& line) {
-    auto record = control::entry_from_json(line);
-    if (!record) {
-      return Imported{ImportResult::Invalid, std::move(record.error())};
-    }
-    return target_.take(record->first, std::move(record->second));
-  }
-
-  Target target_;
-  term::Progress progress_{"importing"};
   std::array<std::size_t, 4> counts_{};
-  std::size_t read_ = 0;
 };
+
+void take_all(Target& target, Lines& lines, Counts& counts) {
+  term::Progress progress("importing");
+  for (std::size_t read = 1; const auto line = lines.read(); ++read) {
+    progress.step(read);
+    const Imported outcome = target.take(*line);
+    if (++counts.of(outcome.result) <= kMaxComplaints && outcome.result == ImportResult::Invalid) {
+      progress.hide();
+      term::trouble(lines.position() + " " + printable(outcome.detail));
+    }
+  }
+  target.finish();
+}
 
 }  // namespace
 
-int cache_import(const CacheArguments& arguments) {
-  const bool from_stdin = arguments.file == "-";
-  const int fd = from_stdin ? STDIN_FILENO : ::open(arguments.file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    return term::trouble(arguments.file + ": " + std::strerror(errno));
+int cache_import(CacheArguments& arguments) {
+  arguments.settings.load();
+  Lines lines = Lines::of(arguments.file, control::kMaxLineBytes - kRoomForCommand);
+  Target target(arguments.settings);
+  Counts counts;
+  try {
+    take_all(target, lines, counts);
+  } catch (const Trouble&) {
+    counts.report(arguments.json);
+    throw;
   }
-  Log log = Log::null();
-  auto target = Target::open(arguments.settings, log);
-  if (!target) {
-    return term::trouble(target.error());
-  }
-  Import import(std::move(*target));
-  Lines lines(fd, control::kMaxLineBytes - kRoomForCommand);
-  if (const auto done = import.run(lines); !done) {
-    import.report(arguments.json);
-    return term::trouble((from_stdin ? "standard input" : arguments.file) + ": " + done.error());
-  }
-  return import.report(arguments.json);
+  return counts.report(arguments.json);
 }
 
 }  // namespace mtastsd::ctl

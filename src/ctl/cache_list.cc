@@ -38,6 +38,16 @@ struct Filter {
   }
 };
 
+// "certificate x3": what went wrong, and how often in a row.
+std::string short_problem(const cache::Failure& failed) {
+  const bool invalid = failed.type == cache::FailureType::PolicyInvalid;
+  const bool untrusted = failed.type == cache::FailureType::WebpkiInvalid;
+  return std::string(untrusted ? "certificate"
+                     : invalid ? "policy"
+                               : "fetch") +
+         " x" + std::to_string(failed.count);
+}
+
 std::vector<std::pair<std::string, term::Colour>> cells_of(const std::string& domain,
                                                            const cache::Entry& entry,
                                                            WallTime now) {
@@ -125,22 +135,20 @@ class Listing {
 
 }  // namespace
 
-int cache_list(const CacheArguments& arguments) {
+int cache_list(CacheArguments& arguments) {
+  arguments.settings.load();
   Filter filter{arguments.mode, arguments.failing, std::nullopt, arguments.match};
   if (!arguments.expiring.empty()) {
     const auto within = config::parse_duration(arguments.expiring);
     if (!within) {
-      return term::trouble("--expiring: '" + arguments.expiring + "' " + within.error());
+      throw Trouble("--expiring: '" + arguments.expiring + "' " + within.error());
     }
     filter.ends_before = SystemClock().wall() + std::chrono::duration_cast<Seconds>(*within);
   }
   Listing listing(arguments, std::move(filter));
-  const auto visit = [&listing](std::string_view domain, std::string_view record) {
+  each_record(arguments.settings, [&listing](std::string_view domain, std::string_view record) {
     return listing.add(std::string(domain), record);
-  };
-  if (const auto read = each_record(arguments.settings, visit); !read) {
-    return term::trouble(read.error());
-  }
+  });
   return listing.finish();
 }
 

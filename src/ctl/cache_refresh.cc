@@ -1,15 +1,12 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "cache.h"
-#include "daemon.h"
-#include "json.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
-#include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
-#include "mtastsd/term/terminal.h"
 #include "stored.h"
 
 namespace mtastsd::ctl {
@@ -51,15 +48,6 @@ std::string reason(const Refreshed& done, WallTime now) {
          relative_text(done.entry->failure->retry_at, now);
 }
 
-Json to_json(const DomainName& domain, const Refreshed& done) {
-  return json_object(
-      {{"domain", domain.str()},
-       {"result", std::string(control::to_string(done.result))},
-       {"detail", done.detail},
-       {"change", std::string(to_string(done.change))},
-       {"entry", done.entry ? Json{control::to_json(domain.view(), *done.entry)} : null()}});
-}
-
 void print(const DomainName& domain, const Refreshed& done) {
   const term::Terminal terminal = term::look_at(STDOUT_FILENO);
   const WallTime now = SystemClock().wall();
@@ -76,27 +64,29 @@ void print(const DomainName& domain, const Refreshed& done) {
 
 }  // namespace
 
-int cache_refresh(const CacheArguments& arguments) {
-  const auto domain = domain_of(arguments.domain);
-  if (!domain) {
-    return term::trouble(domain.error());
-  }
+int cache_refresh(CacheArguments& arguments) {
+  arguments.settings.load();
+  const DomainName domain = domain_of(arguments.domain);
   auto daemon = connect_to_daemon(arguments.settings);
   if (!daemon) {
-    return term::trouble(daemon_needed(daemon.error(), "a refresh"));
+    throw Trouble(daemon.error() +
+                  ": a refresh needs a running daemon: start it, or name its configuration with "
+                  "--config");
   }
-  term::Progress progress("waiting for mtastsd to fetch the policy of " + domain->str());
-  const auto done = daemon->ask(control::RefreshRequest{*domain}, [&progress] { progress.tick(); });
+  term::Progress progress("waiting for mtastsd to fetch the policy of " + domain.str());
+  const Refreshed done =
+      need(daemon->ask(control::RefreshRequest{domain}, [&progress] { progress.tick(); }));
   progress.hide();
-  if (!done) {
-    return term::trouble(done.error().message);
-  }
   if (arguments.json) {
-    std::puts(to_json(*domain, *done).text.c_str());
+    print_line({{"domain", domain.str()},
+                {"result", control::to_string(done.result)},
+                {"detail", done.detail},
+                {"change", to_string(done.change)},
+                {"entry", to_json(domain, done.entry)}});
   } else {
-    print(*domain, *done);
+    print(domain, done);
   }
-  return done->result == Refreshed::Result::Fetched ? term::kGood : term::kNotFound;
+  return done.result == Refreshed::Result::Fetched ? term::kGood : term::kNotFound;
 }
 
 }  // namespace mtastsd::ctl

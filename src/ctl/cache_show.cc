@@ -1,40 +1,34 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "cache.h"
 #include "mtastsd/base/text.h"
-#include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
-#include "mtastsd/term/terminal.h"
 #include "stored.h"
 
 namespace mtastsd::ctl {
 
-int cache_show(const CacheArguments& arguments) {
-  const auto domain = domain_of(arguments.domain);
-  if (!domain) {
-    return term::trouble(domain.error());
-  }
-  const auto found = find_entry(arguments.settings, *domain);
-  if (!found) {
-    return term::trouble(found.error());
-  }
-  if (!found->entry) {
-    term::trouble("nothing is known of " + domain->str() + ": \"mtastsctl query " + domain->str() +
+int cache_show(CacheArguments& arguments) {
+  arguments.settings.load();
+  const DomainName domain = domain_of(arguments.domain);
+  const cache::EntryPtr entry = find_entry(arguments.settings, domain).entry;
+  if (!entry) {
+    term::trouble("nothing is known of " + domain.str() + ": \"mtastsctl query " + domain.str() +
                   "\" looks it up");
     return term::kNotFound;
   }
   if (arguments.json) {
-    std::puts(control::to_json(domain->view(), *found->entry).c_str());
+    print_line(to_json(domain, entry));
     return term::kGood;
   }
   const term::Terminal terminal = term::look_at(STDOUT_FILENO);
-  std::fputs(describe(terminal, *domain, *found->entry, SystemClock().wall()).c_str(), stdout);
-  if (found->entry->policy) {
+  std::fputs(describe(terminal, domain, *entry, SystemClock().wall()).c_str(), stdout);
+  if (entry->policy) {
     std::puts("");
-    std::istringstream lines(found->entry->policy->text);
+    std::istringstream lines(entry->policy->text);
     for (std::string line; std::getline(lines, line);) {
       if (line.ends_with('\r')) {
         line.pop_back();

@@ -1,14 +1,13 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "cache.h"
-#include "json.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
-#include "mtastsd/term/terminal.h"
 #include "stored.h"
 
 namespace mtastsd::ctl {
@@ -50,21 +49,21 @@ struct Stats {
   }
 };
 
-Json to_json(const Stats& stats, const Usage& usage) {
-  return json_object({{"directory", usage.directory},
-                      {"entries", stats.entries()},
-                      {"enforce", stats.by_mode[2]},
-                      {"testing", stats.by_mode[1]},
-                      {"none", stats.by_mode[0]},
-                      {"no_policy", stats.no_policy},
-                      {"failing", stats.failing},
-                      {"expired", stats.expired},
-                      {"expiring_within_day", stats.within_day},
-                      {"expiring_within_week", stats.within_week},
-                      {"expiring_later", stats.later},
-                      {"unreadable", stats.unreadable},
-                      {"used_bytes", usage.used_bytes},
-                      {"max_bytes", usage.max_bytes}});
+nlohmann::ordered_json to_json(const Stats& stats, const Usage& usage) {
+  return {{"directory", usage.directory},
+          {"entries", stats.entries()},
+          {"enforce", stats.by_mode[2]},
+          {"testing", stats.by_mode[1]},
+          {"none", stats.by_mode[0]},
+          {"no_policy", stats.no_policy},
+          {"failing", stats.failing},
+          {"expired", stats.expired},
+          {"expiring_within_day", stats.within_day},
+          {"expiring_within_week", stats.within_week},
+          {"expiring_later", stats.later},
+          {"unreadable", stats.unreadable},
+          {"used_bytes", usage.used_bytes},
+          {"max_bytes", usage.max_bytes}};
 }
 
 void print(const Stats& stats, const Usage& usage) {
@@ -84,42 +83,31 @@ void print(const Stats& stats, const Usage& usage) {
   }
   line("Failing", term::count_text(stats.failing),
        stats.failing > 0 ? term::Colour::Red : term::Colour::None);
-  line("Policies", term::count_text(stats.within_day) + " expire within a day, " +
-                       term::count_text(stats.within_week) + " within a week, " +
-                       term::count_text(stats.later) + " later; " +
-                       term::count_text(stats.expired) + " have expired");
-  char percent[16];
-  std::snprintf(percent, sizeof(percent), "%.1f%%",
-                100.0 * static_cast<double>(usage.used_bytes) /
-                    static_cast<double>(std::max<std::size_t>(usage.max_bytes, 1)));
-  line("Size", term::size_text(usage.used_bytes) + " of " + term::size_text(usage.max_bytes) +
-                   " (" + percent + ")");
+  line("Policies",
+       fmt::format("{} expire within a day, {} within a week, {} later; {} have expired",
+                   term::count_text(stats.within_day), term::count_text(stats.within_week),
+                   term::count_text(stats.later), term::count_text(stats.expired)));
+  line("Size", term::usage_text(usage.used_bytes, usage.max_bytes));
 }
 
 }  // namespace
 
-int cache_stats(const CacheArguments& arguments) {
-  const auto full = usage(arguments.settings);
-  if (!full) {
-    return term::trouble(full.error());
-  }
+int cache_stats(CacheArguments& arguments) {
+  arguments.settings.load();
+  const Usage full = usage(arguments.settings);
   const WallTime now = SystemClock().wall();
   Stats stats;
-  term::Progress progress("reading the cache", full->entries);
-  const auto visit = [&](std::string_view /*domain*/, std::string_view record) {
+  term::Progress progress("reading the cache", full.entries);
+  each_record(arguments.settings, [&](std::string_view /*domain*/, std::string_view record) {
     stats.add(record, now);
     progress.step(stats.entries());
     return true;
-  };
-  const auto read = each_record(arguments.settings, visit);
+  });
   progress.hide();
-  if (!read) {
-    return term::trouble(read.error());
-  }
   if (arguments.json) {
-    std::puts(to_json(stats, *full).text.c_str());
+    print_line(to_json(stats, full));
   } else {
-    print(stats, *full);
+    print(stats, full);
   }
   return term::kGood;
 }

@@ -1,23 +1,27 @@
 // Domains are looked at some at a time, and reported in the order in which they were given.
 
 #include <curl/curl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "check_setup.h"
+#include "mtastsd/base/text.h"
+#include "mtastsd/cache/cache_view.h"
 #include "mtastsd/check/gather.h"
 #include "mtastsd/check/report.h"
 #include "mtastsd/dns/ares_client.h"
+#include "mtastsd/https/curl_fetcher.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/term/exit_status.h"
-#include "mtastsd/term/terminal.h"
+#include "stored.h"
 #include "verbs.h"
 
 namespace mtastsd::ctl {
@@ -25,6 +29,147 @@ namespace {
 
 constexpr std::size_t kDomainsAtOnce = 4;
 constexpr Milliseconds kProgressEvery{200};
+
+constexpr Milliseconds kLeastTimeout{1000};
+constexpr Milliseconds kLongestTimeout{600000};
+constexpr std::size_t kMaxDomains = 10000;
+
+// The command line of `check`.
+struct CheckArguments {
+  std::vector<std::string> domains;
+  bool smtp = false;
+  bool json = false;
+  bool list_findings = false;
+  std::string format = "text";
+  std::string fail_on = "low";
+  Settings settings;
+  std::vector<std::string> dns;
+  std::string ca_file;
+  unsigned port = 0;  // 0: that of the configuration
+  std::string timeout = "30s";
+};
+
+// What follows from the command line, the daemon's configuration and the terminal.
+struct CheckSetup {
+  std::vector<DomainName> domains;
+  std::string format;
+  check::Severity fail_on = check::Severity::Low;
+  dns::AresOptions dns;
+  https::CurlOptions https;
+  discovery::Settings discovery;
+  check::GatherOptions gather;
+  // What the daemon's cache has of a domain; empty when there is no daemon here.
+  std::function<check::Fact<check::CachedPolicy>(const DomainName&)> read_cache;
+};
+
+std::vector<DomainName> parse_domains(const std::vector<std::string>& texts) {
+  if (texts.empty()) {
+    throw Trouble("check: name a domain, such as \"mtastsctl check example.com\"");
+  }
+  if (texts.size() > kMaxDomains) {
+    throw Trouble("check: at most " + std::to_string(kMaxDomains) + " domains at once");
+  }
+  std::vector<DomainName> domains;
+  for (const std::string& text : texts) {
+    const auto domain = DomainName::parse_utf8(text);
+    if (!domain) {
+      throw Trouble("check: '" + printable(text) + "' is not a domain name");
+    }
+    domains.push_back(*domain);
+  }
+  return domains;
+}
+
+// What this host says it is called; a name that RFC 5321 section 4.1.1.1 allows.
+std::string own_name() {
+  std::array<char, 256> text{};
+  gethostname(text.data(), text.size() - 1);
+  const auto name = DomainName::parse(text.data());
+  return name ? name->str() : "localhost";
+}
+
+using CachedFact = check::Fact<check::CachedPolicy>;
+
+CachedFact look_up(const Settings& settings, const DomainName& domain) {
+  try {
+    const cache::EntryPtr entry = find_entry(settings, domain).entry;
+    if (!entry || !entry->policy) {
+      return CachedFact::none();
+    }
+    const cache::StoredPolicy& policy = *entry->policy;
+    return CachedFact::is({policy.id, policy.text, policy.fetched_at, policy.expires_at()});
+  } catch (const Trouble& trouble) {
+    return CachedFact::unknown(trouble.what());
+  }
+}
+
+// False if this host has neither a daemon nor a cache, so that there is nothing to say about them.
+bool has_cache(const Settings& settings) {
+  try {
+    if (connect_to_daemon(settings)) {
+      return true;
+    }
+  } catch (const Trouble&) {
+    return true;
+  }
+  const auto view = cache::CacheView::open(cache_directory(settings));
+  return view || view.error().problem != cache::CacheView::Problem::NoCache;
+}
+
+std::string authorities(const CheckArguments& arguments, const config::Config& config) {
+  std::string file = arguments.ca_file.empty() ? config.https.ca_file : arguments.ca_file;
+  if (file.empty()) {
+    file = https::system_ca_file();
+  }
+  if (file.empty() || ::access(file.c_str(), R_OK) != 0) {
+    throw Trouble("check: no certificate authorities were found" +
+                  (file.empty() ? "" : " in " + file) +
+                  ": install ca-certificates, or name a PEM file with --ca-file");
+  }
+  return file;
+}
+
+CheckSetup make_setup(CheckArguments& arguments) {
+  CheckSetup setup;
+  setup.domains = parse_domains(arguments.domains);
+  setup.format = arguments.json ? "json" : arguments.format;
+  setup.fail_on = check::parse_severity(arguments.fail_on).value();
+  arguments.settings.load();
+  const config::Config& config = arguments.settings.config;
+  const auto timeout = config::parse_duration(arguments.timeout);
+  if (!timeout || *timeout < kLeastTimeout || *timeout > kLongestTimeout) {
+    throw Trouble("--timeout: '" + arguments.timeout + "' is not a duration between 1s and 10m");
+  }
+  for (const std::string& server : arguments.dns) {
+    if (!dns::valid_server(server)) {
+      throw Trouble("--dns: '" + server +
+                    "' is not the address of a server, such as 192.0.2.53 or [2001:db8::53]:53");
+    }
+  }
+  const std::string ca_file = authorities(arguments, config);
+  setup.dns = {.servers = arguments.dns.empty() ? config.dns.servers : arguments.dns,
+               .resolv_conf = config.dns.resolv_conf,
+               .timeout = std::min(config.dns.timeout, *timeout)};
+  setup.https = {
+      .ca_file = ca_file,
+      .port = arguments.port != 0 ? static_cast<std::uint16_t>(arguments.port) : config.https.port,
+      .proxy = config.https.proxy,
+      .observe = true};
+  setup.discovery = {.allow_local_addresses = config.https.allow_local_addresses,
+                     .for_report = true};
+  setup.gather = {.timeout = *timeout,
+                  .fetch_timeout = config.https.timeout,
+                  .smtp = arguments.smtp,
+                  .resolver_trusted = !setup.dns.servers.empty(),
+                  .ca_file = ca_file,
+                  .helo = own_name()};
+  if (has_cache(arguments.settings)) {
+    setup.read_cache = [&settings = arguments.settings](const DomainName& domain) {
+      return look_up(settings, domain);
+    };
+  }
+  return setup;
+}
 
 class CheckRun {
  public:
@@ -44,7 +189,7 @@ class CheckRun {
     start_more();
     show_progress();
     loop_.run();
-    if (setup_.format == CheckFormat::Json) {
+    if (setup_.format == "json") {
       std::vector<const check::Report*> reports;
       for (const Place& place : places_) {
         reports.push_back(place.report.get());
@@ -88,15 +233,10 @@ class CheckRun {
   void print_ready() {
     for (; printed_ < places_.size() && places_[printed_].report; ++printed_) {
       const check::Report& report = *places_[printed_].report;
-      switch (setup_.format) {
-        case CheckFormat::Text:
-          print((printed_ > 0 ? "\n" : "") + report.text(setup_.colour));
-          break;
-        case CheckFormat::Markdown:
-          print((printed_ > 0 ? "\n" : "") + report.markdown());
-          break;
-        case CheckFormat::Json:
-          break;
+      if (setup_.format != "json") {
+        print((printed_ > 0 ? "\n" : "") +
+              (setup_.format == "markdown" ? report.markdown()
+                                           : report.text(term::look_at(STDOUT_FILENO).colours)));
       }
     }
   }
@@ -147,13 +287,10 @@ int check(CheckArguments& arguments) {
     std::fputs(check::list_of_findings().c_str(), stdout);
     return term::kGood;
   }
-  const auto setup = make_setup(arguments);
-  if (!setup) {
-    return term::trouble(setup.error());
-  }
+  const CheckSetup setup = make_setup(arguments);
   std::signal(SIGPIPE, SIG_IGN);
   curl_global_init(CURL_GLOBAL_DEFAULT);
-  const int status = CheckRun(*setup).run();
+  const int status = CheckRun(setup).run();
   curl_global_cleanup();
   return status;
 }
@@ -179,7 +316,12 @@ void add_check(Verb& root) {
   verb.option("--ca-file", arguments.ca_file, "FILE", "a PEM file of the authorities to trust");
   verb.number("--port", arguments.port, "PORT", 1, 65535, "the port that policy hosts listen on");
   verb.option("--timeout", arguments.timeout, "TIME", "the most time to spend on one domain");
-  verb.footer("Exit status: 0 nothing to fix, 1 something to fix, 2 could not be determined.");
+  verb.footer(
+      "Examples:\n"
+      "  mtastsctl check example.com\n"
+      "  mtastsctl check --smtp example.com example.net\n"
+      "  mtastsctl check --fail-on high --format markdown example.com > report.md\n\n"
+      "Exit status: 0 nothing to fix, 1 something to fix, 2 could not be determined.");
 }
 
 }  // namespace mtastsd::ctl

@@ -1,49 +1,46 @@
 #include "daemon.h"
 
+#include <utility>
+
 #include "mtastsd/config/places.h"
 
 namespace mtastsd::ctl {
 
 using control::Error;
 
-Result<control::Client, Error> connect_to_daemon(const Settings& settings) {
+void Settings::add_option(Verb& verb) {
+  verb.option("--config", path, "FILE",
+              "the daemon's configuration (default: " + std::string(config::kDefaultFile) +
+                  " if it exists)");
+}
+
+void Settings::load() {
+  config = need(config::load_or_defaults(path));
+}
+
+Result<control::Client, std::string> connect_to_daemon(const Settings& settings) {
   const std::string& configured = settings.config.control.socket;
   if (configured.empty()) {
-    return failure(Error{Error::Problem::NoDaemon,
-                         "the configuration has no control socket: set [control] socket"});
+    return failure(std::string("the configuration has no control socket: set [control] socket"));
   }
   std::string tried;
   for (const std::string& path : config::control_sockets(configured)) {
     auto client = control::Client::connect(path);
     if (client) {
-      return client;
+      return std::move(*client);
     }
-    switch (client.error().problem) {
-      case Error::Problem::NoDaemon:
-        tried += (tried.empty() ? "" : ", ") + path;
-        break;
-      case Error::Problem::Forbidden:
-        client.error().message +=
-            ": run as root, as the user that mtastsd runs as, or as a member of [control] "
-            "socket_group";
-        return client;
-      case Error::Problem::UnknownCommand:
-      case Error::Problem::BadRequest:
-      case Error::Problem::BadDomain:
-      case Error::Problem::Busy:
-      case Error::Problem::Broken:
-        return client;
+    const Error& error = client.error();
+    if (error.problem == Error::Problem::Forbidden) {
+      throw Trouble(error.message +
+                    ": run as root, as the user that mtastsd runs as, or as a member of [control] "
+                    "socket_group");
     }
+    if (error.problem != Error::Problem::NoDaemon) {
+      throw Trouble(error.message);
+    }
+    tried += (tried.empty() ? "" : ", ") + path;
   }
-  return failure(Error{Error::Problem::NoDaemon, "no mtastsd answers at " + tried});
-}
-
-std::string daemon_needed(const Error& error, const std::string& what) {
-  if (error.problem != Error::Problem::NoDaemon) {
-    return error.message;
-  }
-  return error.message + ": " + what +
-         " needs a running daemon: start it, or name its configuration with --config";
+  return failure("no mtastsd answers at " + tried);
 }
 
 }  // namespace mtastsd::ctl

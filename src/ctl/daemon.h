@@ -3,16 +3,25 @@
 #include <string>
 
 #include "mtastsd/base/result.h"
+#include "mtastsd/config/config.h"
 #include "mtastsd/control/client.h"
-#include "settings.h"
+#include "trouble.h"
+#include "verb.h"
 
 namespace mtastsd::ctl {
 
-// Connects to the control socket of the running daemon. Error::Problem::NoDaemon: there is none,
-// or it has no control socket. The message is one sentence with what to do.
-Result<control::Client, control::Error> connect_to_daemon(const Settings& settings);
+// The daemon's configuration, so that the tool looks where the daemon does.
+struct Settings {
+  std::string path;  // of the file; empty: /etc/mtastsd/mtastsd.toml if it exists
+  config::Config config;
 
-// The sentence to end with where only a running daemon will do: `what` ("a refresh") needs it.
-std::string daemon_needed(const control::Error& error, const std::string& what);
+  void add_option(Verb& verb);
+  // Reads the file. Throws Trouble.
+  void load();
+};
+
+// Connects to the control socket of the running daemon. The error is a sentence which says that no
+// daemon runs. Throws Trouble if one runs and cannot be used.
+Result<control::Client, std::string> connect_to_daemon(const Settings& settings);
 
 }  // namespace mtastsd::ctl

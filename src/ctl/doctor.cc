@@ -3,12 +3,11 @@
 #include <cstdio>
 #include <string>
 
+#include "daemon.h"
 #include "mtastsd/doctor/findings.h"
 #include "mtastsd/doctor/gather.h"
 #include "mtastsd/doctor/report.h"
-#include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/terminal.h"
-#include "settings.h"
 #include "verbs.h"
 
 namespace mtastsd::ctl {
@@ -21,14 +20,12 @@ struct Arguments {
 };
 
 int examine(Arguments& arguments) {
-  const auto facts = doctor::gather({arguments.postfix_config, arguments.settings.path});
-  if (!facts) {
-    return term::trouble(facts.error());
-  }
-  const auto findings = doctor::judge(*facts);
+  const doctor::Facts facts =
+      need(doctor::gather({arguments.postfix_config, arguments.settings.path}));
+  const auto findings = doctor::judge(facts);
   const std::string report =
-      arguments.json ? doctor::json_report(*facts, findings)
-                     : doctor::text_report(*facts, findings, term::look_at(STDOUT_FILENO));
+      arguments.json ? doctor::json_report(facts, findings)
+                     : doctor::text_report(facts, findings, term::look_at(STDOUT_FILENO));
   std::fputs(report.c_str(), stdout);
   return doctor::exit_status(findings);
 }

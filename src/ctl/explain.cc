@@ -3,22 +3,24 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
-#include "daemon.h"
-#include "json.h"
 #include "mtastsd/answer/explain.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
-#include "mtastsd/control/entry_json.h"
+#include "mtastsd/dns/ares_client.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/log/log.h"
+#include "mtastsd/mtasts/mx_match.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
-#include "mtastsd/term/terminal.h"
-#include "mx_hosts.h"
-#include "settings.h"
 #include "stored.h"
 #include "verbs.h"
 
@@ -26,6 +28,16 @@ namespace mtastsd::ctl {
 namespace {
 
 using resolver::Standing;
+using Json = nlohmann::ordered_json;
+
+constexpr Milliseconds kTick{100};
+
+// A host that mail for a domain is sent to.
+struct MxHost {
+  std::uint16_t preference = 0;
+  std::string host;
+  std::optional<std::string> pattern;  // the first of the policy's that it matches
+};
 
 struct Arguments {
   std::string key;
@@ -41,7 +53,7 @@ struct Report {
   std::string why;
   bool restricts = false;  // there is a policy that limits which MX hosts may be used
   std::vector<MxHost> hosts;
-  std::string hosts_error;
+  std::optional<std::string> hosts_error;
 };
 
 std::string why_no_domain(const std::string& key) {
@@ -52,27 +64,15 @@ std::string why_no_domain(const std::string& key) {
   return "the key is an address, a single label or no domain name: there can be no policy";
 }
 
-// The reason that the resolver left in the entry.
 std::string why_no_policy(const cache::Entry& entry) {
-  const std::string detail =
-      entry.no_policy_detail.empty() ? "" : " (" + printable(entry.no_policy_detail) + ")";
-  switch (entry.no_policy_reason) {
-    case cache::NoPolicyReason::NoRecord:
-      return "the domain publishes no MTA-STS record, and no policy is cached";
-    case cache::NoPolicyReason::UnusableRecord:
-      return "the domain's MTA-STS record cannot be used" + detail + ", and no policy is cached";
-    case cache::NoPolicyReason::DnsFailed:
-      return "DNS could not be asked for its MTA-STS record" + detail +
-             ", and no policy is cached: it is asked again within seconds";
-    case cache::NoPolicyReason::FetchFailed:
-    case cache::NoPolicyReason::None:
-      break;
+  const std::string text = no_policy_text(entry) + ", and none is cached";
+  if (entry.no_policy_reason == cache::NoPolicyReason::DnsFailed) {
+    return text + ": it is looked up again within seconds";
   }
-  if (entry.failure) {
-    return "the policy could not be fetched, and none is cached: mail is sent as if the domain had "
-           "no MTA-STS (RFC 8461 section 5.1)";
-  }
-  return "no usable MTA-STS record was found, and no policy is cached";
+  return entry.failure ? text +
+                             ": mail is sent as if the domain had no MTA-STS (RFC 8461 section "
+                             "5.1)"
+                       : text;
 }
 
 std::string why(const Report& report, WallTime now) {
@@ -98,78 +98,113 @@ std::string why(const Report& report, WallTime now) {
                              : "and the daemon that would look it up is not running");
 }
 
-Result<Report, std::string> ask(const Arguments& arguments, term::Progress& progress) {
+Report ask(const Arguments& arguments, term::Progress& progress) {
   Report report;
-  auto daemon = connect_to_daemon(arguments.settings);
-  if (daemon) {
-    auto explained = daemon->ask(control::ExplainRequest{arguments.map, arguments.key},
-                                 [&progress] { progress.tick(); });
-    if (!explained) {
-      return failure(std::move(explained.error().message));
-    }
-    report.it = std::move(explained->explanation);
+  if (auto daemon = connect_to_daemon(arguments.settings)) {
+    const control::ExplainRequest request{arguments.map, arguments.key};
+    report.it = need(daemon->ask(request, [&progress] { progress.tick(); })).explanation;
     report.from_daemon = true;
     return report;
-  }
-  if (daemon.error().problem != control::Error::Problem::NoDaemon) {
-    return failure(std::move(daemon.error().message));
   }
   const auto& maps = arguments.settings.config.maps;
   report.it = answer::explain_key({maps.begin(), maps.end()}, arguments.map, arguments.key);
   if (report.it.domain) {
-    const auto found = find_entry(arguments.settings, *report.it.domain);
-    if (!found) {
-      return failure(found.error());
-    }
-    if (found->entry) {
-      answer::explain_entry(report.it, found->entry, false, SystemClock().wall());
+    if (const auto entry = find_entry(arguments.settings, *report.it.domain).entry) {
+      answer::explain_entry(report.it, entry, false, SystemClock().wall());
     }
   }
   return report;
 }
 
-void look_up_hosts(const Arguments& arguments, Report& report, term::Progress& progress) {
-  // "[host]" is that host, whatever its MX records say.
-  if (report.it.key.starts_with('[')) {
-    report.hosts = {{0, report.it.domain->str(), std::nullopt}};
-  } else if (auto hosts = mx_hosts(arguments.settings, *report.it.domain,
-                                   [&progress] { progress.tick(); })) {
-    report.hosts = std::move(*hosts);
-  } else {
-    report.hosts_error = std::move(hosts.error());
+// The MX hosts by preference. Without an MX record it is the domain itself (RFC 5321 section 5.1),
+// and a null MX names none (RFC 7505).
+std::vector<MxHost> hosts_of(const DomainName& domain, dns::Answer<dns::MxRecords> answer) {
+  auto* found = std::get_if<dns::MxRecords>(&*answer);
+  if (found == nullptr) {
+    return answer.provenance.no_such_name ? std::vector<MxHost>()
+                                          : std::vector<MxHost>{{0, domain.str(), std::nullopt}};
   }
-  if (report.restricts) {
-    match(report.hosts, report.it.entry->policy->policy);
+  std::vector<MxHost> hosts;
+  for (dns::Mx& record : found->records) {
+    if (record.host != ".") {
+      hosts.push_back({record.preference, std::move(record.host), std::nullopt});
+    }
+  }
+  std::sort(hosts.begin(), hosts.end(), [](const MxHost& a, const MxHost& b) {
+    return std::tie(a.preference, a.host) < std::tie(b.preference, b.host);
+  });
+  return hosts;
+}
+
+// Asks the servers that the daemon asks.
+void look_up_hosts(const config::Config& config, Report& report, term::Progress& progress) {
+  event::Loop loop;
+  const SystemClock clock;
+  Log log = Log::null();
+  const auto client = dns::AresClient::make(loop, clock, log,
+                                            {.servers = config.dns.servers,
+                                             .resolv_conf = config.dns.resolv_conf,
+                                             .timeout = config.dns.timeout});
+  const DomainName& domain = *report.it.domain;
+  const auto question = client->mx(domain.str(), [&](dns::Answer<dns::MxRecords> answer) {
+    if (answer) {
+      report.hosts = hosts_of(domain, std::move(answer));
+    } else {
+      report.hosts_error = "the MX hosts of " + domain.str() +
+                           " could not be looked up: " + describe(answer.error());
+    }
+    loop.stop();
+  });
+  std::unique_ptr<event::Timer> timer;
+  timer = loop.make_timer([&] {
+    progress.tick();
+    timer->arm(kTick);
+  });
+  timer->arm(kTick);
+  loop.run();
+}
+
+// RFC 8461 section 4.1.
+void match(std::vector<MxHost>& hosts, const mtasts::Policy& policy) {
+  for (MxHost& host : hosts) {
+    const auto name = DomainName::parse(host.host);
+    const auto found = std::find_if(
+        policy.mx.begin(), policy.mx.end(),
+        [&name](const mtasts::MxPattern& pattern) { return name && matches(pattern, *name); });
+    if (found != policy.mx.end()) {
+      host.pattern = found->str();
+    }
   }
 }
 
+Json text_or_null(const std::optional<std::string>& text) {
+  return text ? Json(*text) : nullptr;
+}
+
 Json to_json(const Report& report) {
-  std::vector<Json> hosts;
+  Json hosts = Json::array();
   for (const MxHost& host : report.hosts) {
-    const Json passes{host.pattern ? "true" : "false"};
-    hosts.push_back(
-        json_object({{"preference", std::uint64_t{host.preference}},
+    hosts.push_back({{"preference", host.preference},
                      {"host", host.host},
-                     {"passes", report.restricts ? passes : null()},
-                     {"pattern", host.pattern ? json_text(host.pattern->str()) : null()}}));
+                     {"passes", report.restricts ? Json(host.pattern.has_value()) : nullptr},
+                     {"pattern", text_or_null(host.pattern)}});
   }
   const answer::Explanation& it = report.it;
-  const Json profile = json_object({{"known", it.map_known},
-                                    {"servername", it.profile.servername},
-                                    {"report_attributes", it.profile.report_attributes},
-                                    {"enforce_testing", it.profile.enforce_testing}});
-  return json_object(
-      {{"key", it.key},
-       {"domain", it.domain ? json_text(it.domain->str()) : null()},
-       {"map", it.map},
-       {"profile", profile},
-       {"from_daemon", report.from_daemon},
-       {"looked_up", it.looked_up},
-       {"entry", it.entry ? Json{control::to_json(it.domain->view(), *it.entry)} : null()},
-       {"reply", it.reply.empty() ? null() : json_text(it.reply)},
-       {"why", report.why},
-       {"mx", json_array(hosts)},
-       {"mx_error", report.hosts_error.empty() ? null() : json_text(report.hosts_error)}});
+  return {{"key", it.key},
+          {"domain", it.domain ? Json(it.domain->view()) : nullptr},
+          {"map", it.map},
+          {"profile",
+           {{"known", it.map_known},
+            {"servername", it.profile.servername},
+            {"report_attributes", it.profile.report_attributes},
+            {"enforce_testing", it.profile.enforce_testing}}},
+          {"from_daemon", report.from_daemon},
+          {"looked_up", it.looked_up},
+          {"entry", it.entry ? ctl::to_json(*it.domain, it.entry) : nullptr},
+          {"reply", it.reply.empty() ? nullptr : Json(it.reply)},
+          {"why", report.why},
+          {"mx", hosts},
+          {"mx_error", text_or_null(report.hosts_error)}};
 }
 
 std::string profile_text(const answer::Explanation& it) {
@@ -190,13 +225,15 @@ std::string source_text(const Report& report) {
                              : "the running daemon";
 }
 
-void print_hosts(const term::Terminal& terminal, const Report& it) {
-  const auto line = [&terminal](std::string_view name, const std::string& value,
-                                term::Colour colour) {
-    std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
-  };
-  if (!it.hosts_error.empty()) {
-    line("MX hosts", printable(it.hosts_error), term::Colour::Yellow);
+// Prints a line of the report.
+void line(std::string_view name, const std::string& value,
+          term::Colour colour = term::Colour::None) {
+  std::fputs(term::field(term::look_at(STDOUT_FILENO), name, value, colour).c_str(), stdout);
+}
+
+void print_hosts(const Report& it) {
+  if (it.hosts_error) {
+    line("MX hosts", printable(*it.hosts_error), term::Colour::Yellow);
     return;
   }
   if (it.hosts.empty()) {
@@ -207,7 +244,7 @@ void print_hosts(const term::Terminal& terminal, const Report& it) {
     std::string text = std::to_string(host.preference) + " " + printable(host.host);
     term::Colour colour = term::Colour::None;
     if (host.pattern) {
-      text += "  matches " + host.pattern->str();
+      text += "  matches " + *host.pattern;
       colour = term::Colour::Green;
     } else if (it.restricts) {
       text += "  matches no pattern";
@@ -219,11 +256,6 @@ void print_hosts(const term::Terminal& terminal, const Report& it) {
 }
 
 void print(const Report& report) {
-  const term::Terminal terminal = term::look_at(STDOUT_FILENO);
-  const auto line = [&terminal](std::string_view name, const std::string& value,
-                                term::Colour colour = term::Colour::None) {
-    std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
-  };
   const answer::Explanation& it = report.it;
   line("Key", printable(it.key));
   line("Map", printable(profile_text(it)));
@@ -231,7 +263,9 @@ void print(const Report& report) {
     line("Policy domain", it.domain->str());
     line("Known from", source_text(report));
     if (it.entry) {
-      std::fputs(describe(terminal, *it.domain, *it.entry, SystemClock().wall()).c_str(), stdout);
+      std::fputs(describe(term::look_at(STDOUT_FILENO), *it.domain, *it.entry, SystemClock().wall())
+                     .c_str(),
+                 stdout);
     }
   }
   const bool found = it.reply.starts_with("OK ");
@@ -242,32 +276,33 @@ void print(const Report& report) {
   }
   line("Why", report.why);
   if (it.domain) {
-    print_hosts(terminal, report);
+    print_hosts(report);
   }
 }
 
 int explain(Arguments& arguments) {
-  if (auto loaded = arguments.settings.load(); !loaded) {
-    return term::trouble(loaded.error());
-  }
+  arguments.settings.load();
   term::Progress progress("asking mtastsd and DNS");
-  auto report = ask(arguments, progress);
-  if (!report) {
-    return term::trouble(report.error());
-  }
+  Report report = ask(arguments, progress);
   const WallTime now = SystemClock().wall();
-  const answer::Explanation& it = report->it;
-  report->why = why(*report, now);
-  report->restricts = it.entry && it.entry->policy && it.entry->policy->expires_at() > now &&
-                      it.entry->policy->policy.mode != mtasts::Mode::None;
-  if (it.domain) {
-    look_up_hosts(arguments, *report, progress);
+  const answer::Explanation& it = report.it;
+  report.why = why(report, now);
+  report.restricts = it.entry && it.entry->policy && it.entry->policy->expires_at() > now &&
+                     it.entry->policy->policy.mode != mtasts::Mode::None;
+  if (it.key.starts_with('[') && it.domain) {
+    // "[host]" is that host, whatever its MX records say.
+    report.hosts = {{0, it.domain->str(), std::nullopt}};
+  } else if (it.domain) {
+    look_up_hosts(arguments.settings.config, report, progress);
+  }
+  if (report.restricts) {
+    match(report.hosts, it.entry->policy->policy);
   }
   progress.hide();
   if (arguments.json) {
-    std::puts(to_json(*report).text.c_str());
+    print_line(to_json(report));
   } else {
-    print(*report);
+    print(report);
   }
   if (it.reply.starts_with("OK ")) {
     return term::kGood;
@@ -285,6 +320,10 @@ void add_explain(Verb& root) {
   verb.option("--map", arguments.map, "NAME", "the socketmap name, as in main.cf");
   verb.flag("--json", arguments.json, "print one JSON object");
   arguments.settings.add_option(verb);
+  verb.footer(
+      "Examples:\n"
+      "  mtastsctl explain example.com\n"
+      "  mtastsctl explain --map QUERYwithTLSRPT example.com");
 }
 
 }  // namespace mtastsd::ctl

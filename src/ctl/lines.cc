@@ -1,5 +1,6 @@
 #include "lines.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+
+#include "trouble.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -24,7 +27,18 @@ std::string_view trimmed(std::string_view line) {
 
 }  // namespace
 
-Result<void, std::string> Lines::fill() {
+Lines Lines::of(const std::string& file, std::size_t longest) {
+  if (file == "-") {
+    return {STDIN_FILENO, longest};
+  }
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    throw Trouble(file + ": " + std::strerror(errno));
+  }
+  return {fd, longest, file};
+}
+
+void Lines::fill() {
   buffer_.erase(0, at_);
   at_ = 0;
   std::array<char, 65536> bytes;
@@ -33,7 +47,7 @@ Result<void, std::string> Lines::fill() {
     got = ::read(fd_, bytes.data(), bytes.size());
   } while (got < 0 && errno == EINTR);
   if (got < 0) {
-    return failure(std::string("cannot read: ") + std::strerror(errno));
+    throw Trouble(name_ + " cannot be read: " + std::strerror(errno));
   }
   end_ = got == 0;
   buffer_.append(bytes.data(), static_cast<std::size_t>(got));
@@ -41,12 +55,20 @@ Result<void, std::string> Lines::fill() {
   for (std::size_t at = 0; at < buffer_.size(); ++line) {
     const std::size_t end = std::min(buffer_.find('\n', at), buffer_.size());
     if (end - at > longest_) {
-      return failure("line " + std::to_string(line) + " is longer than " +
-                     std::to_string(longest_) + " bytes");
+      throw Trouble(name_ + ": line " + std::to_string(line) + " is longer than " +
+                    std::to_string(longest_) + " bytes");
     }
     at = end + 1;
   }
-  return {};
+}
+
+std::optional<std::string> Lines::read() {
+  std::optional<std::string> line = next();
+  while (!line && !at_end()) {
+    fill();
+    line = next();
+  }
+  return line;
 }
 
 std::optional<std::string> Lines::next() {

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include "mtastsd/term/exit_status.h"
+#include "trouble.h"
 #include "verbs.h"
 
 int main(int argc, char** argv) {
@@ -9,8 +10,10 @@ int main(int argc, char** argv) {
   mtastsd::ctl::add_verbs(app, run);
   try {
     app.parse(argc, argv);
+    return run();
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? mtastsd::term::kGood : mtastsd::term::kTrouble;
+  } catch (const mtastsd::ctl::Trouble& trouble) {
+    return mtastsd::term::trouble(trouble.what());
   }
-  return run();
 }

@@ -8,18 +8,16 @@
 #include <chrono>
 #include <cstdio>
 #include <deque>
-#include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "json.h"
 #include "lines.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/socketmap/client.h"
 #include "mtastsd/term/exit_status.h"
-#include "mtastsd/term/terminal.h"
-#include "settings.h"
+#include "stored.h"
 #include "verbs.h"
 
 namespace mtastsd::ctl {
@@ -59,59 +57,42 @@ class Query {
   }
 
   int run() {
-    while (true) {
-      if (auto asked = ask_more(); !asked) {
-        return term::trouble(asked.error());
-      }
+    for (;;) {
+      ask_more();
       if (in_flight_.empty() && waiting_.empty() && (!from_stdin_ || lines_.at_end())) {
-        progress_.hide();
         return status_;
       }
       if (!in_flight_.empty() && !wants_line()) {
-        if (auto taken = take_reply(); !taken) {
-          progress_.hide();
-          return term::trouble(taken.error());
-        }
+        take_reply();
       }
     }
   }
 
  private:
-  Result<void, std::string> ask_more() {
+  void ask_more() {
     while (in_flight_.size() < kInFlight) {
       if (from_stdin_ && waiting_.empty()) {
-        if (auto filled = read_lines(); !filled) {
-          return filled;
-        }
+        read_line();
       }
       if (waiting_.empty()) {
         break;
       }
-      if (auto sent = client_.send(arguments_.map, waiting_.front()); !sent) {
-        return sent;
-      }
+      need(client_.send(arguments_.map, waiting_.front()));
       in_flight_.push_back({waiting_.front(), std::chrono::steady_clock::now()});
       waiting_.pop_front();
     }
-    return {};
   }
 
-  // Takes a line that is there, or waits for one if nothing else can be waited for.
-  Result<void, std::string> read_lines() {
-    if (auto line = lines_.next()) {
-      waiting_.push_back(std::move(*line));
-      return {};
+  // Takes a line that is there, or waits for one if there is nothing else to wait for.
+  void read_line() {
+    std::optional<std::string> line = lines_.next();
+    if (!line && !lines_.at_end() && (in_flight_.empty() || readable(lines_.fd()))) {
+      lines_.fill();
+      line = lines_.next();
     }
-    if (lines_.at_end() || (!in_flight_.empty() && !readable(lines_.fd()))) {
-      return {};
-    }
-    if (auto filled = lines_.fill(); !filled) {
-      return failure("standard input: " + filled.error());
-    }
-    if (auto line = lines_.next()) {
+    if (line) {
       waiting_.push_back(std::move(*line));
     }
-    return {};
   }
 
   static bool readable(int fd) {
@@ -132,17 +113,15 @@ class Query {
     return watches[0].revents == 0;
   }
 
-  Result<void, std::string> take_reply() {
+  void take_reply() {
     const auto reply = client_.receive([this] { progress_.tick(); });
     if (!reply) {
-      return failure(in_flight_.front().key + ": " + reply.error());
+      throw Trouble(in_flight_.front().key + ": " + reply.error());
     }
-    const Question question = std::move(in_flight_.front());
-    in_flight_.pop_front();
     progress_.hide();
-    show(question, *reply);
+    show(in_flight_.front(), *reply);
+    in_flight_.pop_front();
     progress_.step(++answered_);
-    return {};
   }
 
   void show(const Question& question, const std::string& reply) {
@@ -152,14 +131,12 @@ class Query {
     const bool found = reply.starts_with("OK ");
     status_ = std::max(status_, found ? term::kGood : not_found ? term::kNotFound : term::kTrouble);
     if (arguments_.json) {
-      const Json value = found ? json_text(reply.substr(3)) : null();
-      std::puts(json_object({{"domain", question.key},
-                             {"map", arguments_.map},
-                             {"status", reply.substr(0, reply.find(' '))},
-                             {"value", value},
-                             {"reply", reply},
-                             {"took_ms", ms}})
-                    .text.c_str());
+      print_line({{"domain", question.key},
+                  {"map", arguments_.map},
+                  {"status", reply.substr(0, reply.find(' '))},
+                  {"value", found ? nlohmann::json(reply.substr(3)) : nullptr},
+                  {"reply", reply},
+                  {"took_ms", ms}});
     } else {
       std::string line = many_ ? printable(question.key) + "\t" : "";
       line += not_found ? "NOTFOUND" : printable(reply);
@@ -185,33 +162,31 @@ class Query {
   int status_ = term::kGood;
 };
 
+config::ListenAddress server_of(Arguments& arguments) {
+  if (!arguments.server.empty()) {
+    const auto given = config::parse_listen(arguments.server);
+    return given ? *given : throw Trouble("--server: '" + arguments.server + "' " + given.error());
+  }
+  try {
+    arguments.settings.load();
+  } catch (const Trouble& trouble) {
+    throw Trouble(std::string(trouble.what()) +
+                  ": correct it, or say with --server where mtastsd listens");
+  }
+  return arguments.settings.config.socketmap.listen.front();
+}
+
 int query(Arguments& arguments) {
   for (const std::string& key : arguments.keys) {
     if (key.size() > 1 && key.starts_with('-')) {
-      return term::trouble("query: '" + key + "' is neither an option nor a key: see --help");
+      throw Trouble("query: '" + key + "' is neither an option nor a key: see --help");
     }
   }
   if (arguments.map.empty() || arguments.map.find_first_of(" :") != std::string::npos) {
-    return term::trouble("--map: '" + arguments.map +
-                         "' is not a map name: it may not be empty, nor have spaces or colons");
+    throw Trouble("--map: '" + arguments.map +
+                  "' is not a map name: it may not be empty, nor have spaces or colons");
   }
-  config::ListenAddress server;
-  if (arguments.server.empty()) {
-    if (auto loaded = arguments.settings.load(); !loaded) {
-      return term::trouble(loaded.error() +
-                           ": correct it, or say with --server where mtastsd listens");
-    }
-    server = arguments.settings.config.socketmap.listen.front();
-  } else if (const auto given = config::parse_listen(arguments.server); given) {
-    server = *given;
-  } else {
-    return term::trouble("--server: '" + arguments.server + "' " + given.error());
-  }
-  auto client = socketmap::Client::connect(server);
-  if (!client) {
-    return term::trouble(client.error());
-  }
-  return Query(arguments, std::move(*client)).run();
+  return Query(arguments, need(socketmap::Client::connect(server_of(arguments)))).run();
 }
 
 }  // namespace
@@ -229,6 +204,11 @@ void add_query(Verb& root) {
   verb.flag("--json", arguments.json, "print one JSON object a line");
   verb.flag("-v,--verbose", arguments.verbose, "print how long each reply took");
   arguments.settings.add_option(verb);
+  verb.footer(
+      "Examples:\n"
+      "  mtastsctl query example.com\n"
+      "  mtastsctl query --map QUERYwithTLSRPT '[relay.example]:587'\n"
+      "  mtastsctl query -v - < domains");
 }
 
 }  // namespace mtastsd::ctl

@@ -1,6 +1,6 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -11,13 +11,13 @@
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
 #include "mtastsd/term/terminal.h"
-#include "settings.h"
 #include "verbs.h"
 
 namespace mtastsd::ctl {
 namespace {
 
 using control::Status;
+using fmt::format;
 using term::count_text;
 
 struct Arguments {
@@ -28,12 +28,6 @@ struct Arguments {
 // "3 policies", "1 policy".
 std::string counted(std::uint64_t count, const char* one, const char* many) {
   return count_text(count) + " " + (count == 1 ? one : many);
-}
-
-std::string percent(double share) {
-  char text[16];
-  std::snprintf(text, sizeof(text), "%.1f%%", 100.0 * share);
-  return text;
 }
 
 class Report {
@@ -64,20 +58,16 @@ class Report {
 
   void daemon() const {
     line("mtastsd",
-         "running since " + date_text(status_.started_at) + " (" + span_text(status_.uptime_s) +
-             "), version " + status_.version + ", pid " + std::to_string(status_.pid),
+         format("running since {} ({}), version {}, pid {}", date_text(status_.started_at),
+                span_text(status_.uptime_s), status_.version, status_.pid),
          term::Colour::Green);
     line("Configuration", status_.config.value_or("built-in defaults"));
-    std::string listeners;
-    for (const std::string& one : status_.listeners) {
-      listeners += (listeners.empty() ? "" : " ") + one;
-    }
-    line("Listens on", listeners);
+    line("Listens on", joined(status_.listeners, " "));
     const Status::Connections& connections = status_.connections;
-    line("Connections", count_text(connections.open) + " of " + count_text(connections.most) +
-                            " open; " + count_text(connections.accepted) + " accepted, " +
-                            count_text(connections.refused) + " refused, on " +
-                            counted(status_.threads, "answering thread", "answering threads"));
+    line("Connections", format("{} of {} open; {} accepted, {} refused, on {}",
+                               count_text(connections.open), count_text(connections.most),
+                               count_text(connections.accepted), count_text(connections.refused),
+                               counted(status_.threads, "answering thread", "answering threads")));
     if (connections.malformed > 0) {
       line("",
            counted(connections.malformed, "connection", "connections") +
@@ -88,25 +78,28 @@ class Report {
 
   void queries() const {
     const Status::Queries& queries = status_.queries;
-    line("Queries", count_text(queries.total) + ": " + count_text(queries.enforced) +
-                        " with a policy in force, " + count_text(queries.not_enforced) +
-                        " with a policy that is not enforced, " + count_text(queries.no_policy) +
-                        " without a policy, " + count_text(queries.no_domain) +
-                        " for keys that name no domain");
+    line("Queries",
+         format("{}: {} with a policy in force, {} with a policy that is not enforced, {} without "
+                "a policy, {} for keys that name no domain",
+                count_text(queries.total), count_text(queries.enforced),
+                count_text(queries.not_enforced), count_text(queries.no_policy),
+                count_text(queries.no_domain)));
     if (queries.hit_rate) {
-      line("From the cache", percent(*queries.hit_rate) + "; " + count_text(queries.waited) +
-                                 " waited for a lookup, " + count_text(queries.timed_out) +
-                                 " of them timed out");
+      line("From the cache", format("{:.1f}%; {} waited for a lookup, {} of them timed out",
+                                    100.0 * *queries.hit_rate, count_text(queries.waited),
+                                    count_text(queries.timed_out)));
     }
   }
 
   void look_ups() const {
     const Status::LookUps& look_ups = status_.look_ups;
-    line("Lookups", count_text(look_ups.started) + " started, " + count_text(look_ups.at_work) +
-                        " at work; " + counted(look_ups.joined, "query", "queries") +
-                        " joined one; DNS failed for " + count_text(look_ups.txt_failures));
-    line("Fetches", count_text(look_ups.fetches) + ", " + count_text(look_ups.fetch_failures) +
-                        " of them failed; " + counted(look_ups.refreshes, "refresh", "refreshes"));
+    line("Lookups",
+         format("{} started, {} at work; {} joined one; DNS failed for {}",
+                count_text(look_ups.started), count_text(look_ups.at_work),
+                counted(look_ups.joined, "query", "queries"), count_text(look_ups.txt_failures)));
+    line("Fetches", format("{}, {} of them failed; {}", count_text(look_ups.fetches),
+                           count_text(look_ups.fetch_failures),
+                           counted(look_ups.refreshes, "refresh", "refreshes")));
     if (look_ups.refused > 0) {
       line("", counted(look_ups.refused, "lookup", "lookups") + " refused: too many at once",
            term::Colour::Yellow);
@@ -116,13 +109,12 @@ class Report {
   void cache() {
     const Status::Cache& cache = status_.cache;
     line("Cache", cache.directory);
-    line("", counted(cache.policies, "policy", "policies") + ", " +
-                 counted(cache.without_policy, "domain", "domains") + " without one, " +
-                 counted(cache.pending, "change", "changes") + " not yet on disk");
-    line("", term::size_text(cache.used_bytes) + " of " + term::size_text(cache.max_bytes) + " (" +
-                 percent(static_cast<double>(cache.used_bytes) /
-                         static_cast<double>(std::max<std::uint64_t>(cache.max_bytes, 1))) +
-                 "), " + counted(cache.evicted, "entry", "entries") + " evicted");
+    line("", format("{}, {} without one, {} not yet on disk",
+                    counted(cache.policies, "policy", "policies"),
+                    counted(cache.without_policy, "domain", "domains"),
+                    counted(cache.pending, "change", "changes")));
+    line("", term::usage_text(cache.used_bytes, cache.max_bytes) + ", " +
+                 counted(cache.evicted, "entry", "entries") + " evicted");
     if (!cache.writable) {
       wrong("", "cannot be written: new policies are lost at a restart. The log says why.");
     }
@@ -174,29 +166,21 @@ class Report {
 };
 
 int status(Arguments& arguments) {
-  if (auto loaded = arguments.settings.load(); !loaded) {
-    return term::trouble(loaded.error());
-  }
+  arguments.settings.load();
   auto daemon = connect_to_daemon(arguments.settings);
   if (!daemon) {
-    if (daemon.error().problem != control::Error::Problem::NoDaemon) {
-      return term::trouble(daemon.error().message);
-    }
     if (arguments.json) {
       std::puts("{\"running\":false}");
     }
-    term::trouble(daemon.error().message + ": is it running? If it failed, its log says why");
+    term::trouble(daemon.error() + ": is it running? If it failed, its log says why");
     return term::kNotFound;
   }
-  const auto status = daemon->ask(control::StatusRequest{});
-  if (!status) {
-    return term::trouble(status.error().message);
-  }
+  const Status status = need(daemon->ask(control::StatusRequest{}));
   if (arguments.json) {
-    std::puts(control::to_json(*status).c_str());
+    std::puts(control::to_json(status).c_str());
     return term::kGood;
   }
-  return Report(*status).print() ? term::kGood : term::kNotFound;
+  return Report(status).print() ? term::kGood : term::kNotFound;
 }
 
 }  // namespace
@@ -206,6 +190,10 @@ void add_status(Verb& root) {
   Arguments& arguments = verb.runs(status);
   verb.flag("--json", arguments.json, "print one JSON object");
   arguments.settings.add_option(verb);
+  verb.footer(
+      "Examples:\n"
+      "  mtastsctl status\n"
+      "  mtastsctl status --json");
 }
 
 }  // namespace mtastsd::ctl

@@ -1,20 +1,24 @@
 #include "stored.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "daemon.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/cache/cache_view.h"
 #include "mtastsd/config/places.h"
+#include "mtastsd/control/entry_json.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/postfix/request.h"
 #include "mtastsd/term/table.h"
 
 namespace mtastsd::ctl {
 namespace {
+
+constexpr Milliseconds kFlushLimit{30000};
 
 std::string date_and_span(WallTime time, WallTime now) {
   if (time == WallTime{}) {
@@ -23,12 +27,8 @@ std::string date_and_span(WallTime time, WallTime now) {
   return date_text(time) + " (" + relative_text(time, now) + ")";
 }
 
-Result<std::unique_ptr<cache::CacheView>, std::string> open_view(const Settings& settings) {
-  auto view = cache::CacheView::open(cache_directory(settings));
-  if (!view) {
-    return failure(std::move(view.error().message));
-  }
-  return std::move(*view);
+std::unique_ptr<cache::CacheView> open_view(const Settings& settings) {
+  return need(cache::CacheView::open(cache_directory(settings)));
 }
 
 std::string next_text(WallTime time, WallTime now, const char* when_past) {
@@ -42,10 +42,6 @@ std::string failure_text(const cache::Failure& failed, WallTime now) {
          relative_text(failed.retry_at, now) + ")";
 }
 
-term::Colour colour_of(mtasts::Mode mode) {
-  return mode == mtasts::Mode::Enforce ? term::Colour::Green : term::Colour::Yellow;
-}
-
 }  // namespace
 
 std::string cache_directory(const Settings& settings) {
@@ -53,131 +49,108 @@ std::string cache_directory(const Settings& settings) {
   return configured.empty() ? config::find_cache_directory() : configured;
 }
 
-Result<DomainName, std::string> domain_of(const std::string& key) {
+DomainName domain_of(const std::string& key) {
   if (const auto domain = postfix::policy_domain_of(key)) {
     return *domain;
   }
-  return failure("\"" + printable(key) +
-                 "\" names no domain that can have a policy: give a domain such as example.com");
+  throw Trouble("\"" + printable(key) +
+                "\" names no domain that can have a policy: give a domain such as example.com");
 }
 
-Result<Found, std::string> find_entry(const Settings& settings, const DomainName& domain) {
-  auto daemon = connect_to_daemon(settings);
-  if (daemon) {
-    auto shown = daemon->ask(control::ShowRequest{domain});
-    if (!shown) {
-      return failure(std::move(shown.error().message));
-    }
-    return Found{shown->entry, true};
-  }
-  if (daemon.error().problem != control::Error::Problem::NoDaemon) {
-    return failure(std::move(daemon.error().message));
+Found find_entry(const Settings& settings, const DomainName& domain) {
+  if (auto daemon = connect_to_daemon(settings)) {
+    return {need(daemon->ask(control::ShowRequest{domain})).entry, true};
   }
   const auto view = open_view(settings);
-  if (!view) {
-    return failure(view.error());
+  const auto record = need(view->find(domain));
+  if (record.empty()) {
+    return {};
   }
-  const auto record = (*view)->find(domain);
-  if (!record) {
-    return failure(record.error());
-  }
-  if (record->empty()) {
-    return Found{};
-  }
-  auto entry = cache::decode_entry(*record);
+  auto entry = cache::decode_entry(record);
   if (!entry) {
-    return failure("the record of " + domain.str() + " cannot be read (" +
-                   std::string(cache::to_string(entry.error())) +
-                   "): the daemon replaces it when it next needs it");
+    throw Trouble("the record of " + domain.str() + " cannot be read (" +
+                  std::string(cache::to_string(entry.error())) +
+                  "): the daemon replaces it when it next needs it");
   }
-  return Found{std::make_shared<const cache::Entry>(std::move(*entry)), false};
+  return {std::make_shared<const cache::Entry>(std::move(*entry)), false};
 }
 
-Result<void, std::string> each_record(const Settings& settings, const Visit& visit) {
+void each_record(const Settings& settings, const Visit& visit) {
   std::string after;
   do {
     // A connection for each page: one that is kept would be closed while a pager waits for a key.
     auto daemon = connect_to_daemon(settings);
-    if (!daemon && daemon.error().problem == control::Error::Problem::NoDaemon && after.empty()) {
-      const auto view = open_view(settings);
-      return view ? (*view)->each(visit) : failure(view.error());
+    if (!daemon && after.empty()) {
+      return need(open_view(settings)->each(visit));
     }
-    if (!daemon) {
-      return failure(std::move(daemon.error().message));
-    }
-    auto page = daemon->ask(control::ListRequest{after});
-    if (!page) {
-      return failure(std::move(page.error().message));
-    }
-    for (const control::Page::Record& record : page->records) {
+    control::Page page = need(need(std::move(daemon)).ask(control::ListRequest{after}));
+    for (const control::Page::Record& record : page.records) {
       if (!visit(record.domain, record.bytes)) {
-        return {};
+        return;
       }
     }
-    after = std::move(page->next);
+    after = std::move(page.next);
   } while (!after.empty());
-  return {};
 }
 
-Result<Usage, std::string> usage(const Settings& settings) {
-  auto daemon = connect_to_daemon(settings);
-  if (daemon) {
-    const auto status = daemon->ask(control::StatusRequest{});
-    if (!status) {
-      return failure(status.error().message);
-    }
-    return Usage{status->cache.directory, status->cache.entries, status->cache.used_bytes,
-                 status->cache.max_bytes};
+Usage usage(const Settings& settings) {
+  if (auto daemon = connect_to_daemon(settings)) {
+    const control::Status::Cache cache = need(daemon->ask(control::StatusRequest{})).cache;
+    return {cache.directory, cache.entries, cache.used_bytes, cache.max_bytes};
   }
-  if (daemon.error().problem != control::Error::Problem::NoDaemon) {
-    return failure(std::move(daemon.error().message));
-  }
-  const auto view = open_view(settings);
-  const auto totals = view ? (*view)->totals() : failure(view.error());
-  if (!totals) {
-    return failure(totals.error());
-  }
-  return Usage{cache_directory(settings), totals->entries, totals->used_bytes,
-               settings.config.cache.max_size};
+  const auto totals = need(open_view(settings)->totals());
+  return {cache_directory(settings), totals.entries, totals.used_bytes,
+          settings.config.cache.max_size};
 }
 
-Result<std::unique_ptr<cache::LmdbStore>, std::string> open_to_change(const Settings& settings,
-                                                                      Log& log) {
-  cache::StoreOptions options;
-  options.directory = cache_directory(settings);
-  options.max_size = settings.config.cache.max_size;
-  options.max_negative = settings.config.cache.max_negative;
+std::unique_ptr<cache::LmdbStore> open_to_change(const Settings& settings, Log& log) {
+  const cache::StoreOptions options{.directory = cache_directory(settings),
+                                    .max_size = settings.config.cache.max_size,
+                                    .max_negative = settings.config.cache.max_negative};
   std::error_code ec;
   if (!std::filesystem::is_directory(options.directory, ec)) {
-    return failure("there is no cache in " + options.directory +
-                   ": start mtastsd once, or name its configuration with --config");
+    throw Trouble("there is no cache in " + options.directory +
+                  ": start mtastsd once, or name its configuration with --config");
   }
-  auto store = cache::LmdbStore::open(options, log);
-  if (!store) {
-    return failure(std::move(store.error()));
-  }
-  if (!(*store)->writable()) {
-    return failure("the cache in " + options.directory +
-                   " cannot be written by this user: run as root or as the user that mtastsd runs "
-                   "as");
+  auto store = need(cache::LmdbStore::open(options, log));
+  if (!store->writable()) {
+    throw Trouble("the cache in " + options.directory +
+                  " cannot be written by this user: run as root or as the user that mtastsd runs "
+                  "as");
   }
   return store;
 }
 
-std::string short_problem(const cache::Failure& failed) {
-  std::string text;
-  switch (failed.type) {
-    case cache::FailureType::FetchError:
-      text = "fetch";
-      break;
-    case cache::FailureType::PolicyInvalid:
-      text = "policy";
-      break;
-    case cache::FailureType::WebpkiInvalid:
-      text = "certificate";
+void commit(cache::LmdbStore& store) {
+  if (!store.flush(kFlushLimit)) {
+    throw Trouble("the cache could not be written: is the disk full?");
+  }
+}
+
+std::string no_policy_text(const cache::Entry& entry) {
+  const std::string detail =
+      entry.no_policy_detail.empty() ? "" : " (" + printable(entry.no_policy_detail) + ")";
+  switch (entry.no_policy_reason) {
+    case cache::NoPolicyReason::NoRecord:
+      return "the domain publishes no MTA-STS record";
+    case cache::NoPolicyReason::UnusableRecord:
+      return "the domain's MTA-STS record cannot be used" + detail;
+    case cache::NoPolicyReason::DnsFailed:
+      return "the lookup of its MTA-STS record failed" + detail;
+    case cache::NoPolicyReason::FetchFailed:
+    case cache::NoPolicyReason::None:
       break;
   }
-  return text + " x" + std::to_string(failed.count);
+  return entry.failure ? "the policy could not be fetched" : "no usable MTA-STS record was found";
+}
+
+nlohmann::ordered_json to_json(const DomainName& domain, const cache::EntryPtr& entry) {
+  return entry ? nlohmann::ordered_json::parse(control::to_json(domain.view(), *entry)) : nullptr;
+}
+
+void print_line(const nlohmann::ordered_json& object) {
+  constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
+  std::puts(object.dump(-1, ' ', true, kReplace).c_str());
 }
 
 std::string describe(const term::Terminal& terminal, const DomainName& domain,
@@ -185,13 +158,12 @@ std::string describe(const term::Terminal& terminal, const DomainName& domain,
   std::string text = term::field(terminal, "Domain", domain.view());
   if (entry.policy) {
     const cache::StoredPolicy& stored = *entry.policy;
-    std::string patterns;
-    for (const auto& pattern : stored.policy.mx) {
-      patterns += (patterns.empty() ? "" : " ") + pattern.str();
-    }
+    const std::string patterns =
+        joined(stored.policy.mx, " ", [](const auto& pattern) { return pattern.str(); });
     const bool over = stored.expires_at() <= now;
-    text += term::field(terminal, "Mode", mtasts::to_string(stored.policy.mode),
-                        colour_of(stored.policy.mode));
+    text += term::field(
+        terminal, "Mode", mtasts::to_string(stored.policy.mode),
+        stored.policy.mode == mtasts::Mode::Enforce ? term::Colour::Green : term::Colour::Yellow);
     text += term::field(terminal, "Policy id", stored.id);
     text += term::field(terminal, "MX patterns", patterns.empty() ? "none" : patterns);
     text += term::field(terminal, "Fetched", date_and_span(stored.fetched_at, now));
@@ -199,7 +171,7 @@ std::string describe(const term::Terminal& terminal, const DomainName& domain,
         term::field(terminal, over ? "Expired" : "Expires", date_and_span(stored.expires_at(), now),
                     over ? term::Colour::Red : term::Colour::None);
   } else {
-    text += term::field(terminal, "Policy", "none");
+    text += term::field(terminal, "Policy", "none: " + no_policy_text(entry));
   }
   text += term::field(terminal, "TXT checked", date_and_span(entry.txt_checked_at, now));
   text += term::field(terminal, "Next TXT check",

@@ -3,40 +3,40 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
+#include "daemon.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
-#include "mtastsd/base/result.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/term/terminal.h"
-#include "settings.h"
 
 namespace mtastsd {
 class Log;
 }
 
-// What the daemon knows: asked of the running daemon, whose answers have what waits for its commit
-// too, and read from its cache file where none runs. Errors are one sentence with what to do.
+// What the daemon knows. It is asked of the running daemon, whose answers include what waits for
+// its commit. If none runs, it is read from the cache file. All of this throws Trouble.
 namespace mtastsd::ctl {
 
 // Where the daemon's cache is, by the configuration or by its defaults.
 std::string cache_directory(const Settings& settings);
 
-// The policy domain that a key of Postfix names, or a sentence about it.
-Result<DomainName, std::string> domain_of(const std::string& key);
+// The policy domain that a key of Postfix names.
+DomainName domain_of(const std::string& key);
 
 struct Found {
   cache::EntryPtr entry;  // null: nothing is known
   bool from_daemon = false;
 };
-Result<Found, std::string> find_entry(const Settings& settings, const DomainName& domain);
+Found find_entry(const Settings& settings, const DomainName& domain);
 
-// Every record, by name, in constant memory; ends early when `visit` returns false.
+// Calls `visit` for every record, by name, in constant memory; ends early when it returns false.
 using Visit = std::function<bool(std::string_view domain, std::string_view record)>;
-Result<void, std::string> each_record(const Settings& settings, const Visit& visit);
+void each_record(const Settings& settings, const Visit& visit);
 
 // How full the cache is.
 struct Usage {
@@ -45,17 +45,23 @@ struct Usage {
   std::size_t used_bytes = 0;
   std::size_t max_bytes = 0;
 };
-Result<Usage, std::string> usage(const Settings& settings);
+Usage usage(const Settings& settings);
 
-// The cache of a daemon that is down, to change it.
-Result<std::unique_ptr<cache::LmdbStore>, std::string> open_to_change(const Settings& settings,
-                                                                      Log& log);
+// Opens the cache of a daemon that is down, to change it.
+std::unique_ptr<cache::LmdbStore> open_to_change(const Settings& settings, Log& log);
+// Waits until the changes are on disk.
+void commit(cache::LmdbStore& store);
 
 // What is known of a domain, for people: a line for each field.
 std::string describe(const term::Terminal& terminal, const DomainName& domain,
                      const cache::Entry& entry, WallTime now);
 
-// "certificate x3": what went wrong, and how often in a row.
-std::string short_problem(const cache::Failure& failed);
+// Why there is no policy: a clause such as "the domain publishes no MTA-STS record".
+std::string no_policy_text(const cache::Entry& entry);
+
+// The same for programs; null if there is no entry.
+nlohmann::ordered_json to_json(const DomainName& domain, const cache::EntryPtr& entry);
+// Prints it in one line of ASCII.
+void print_line(const nlohmann::ordered_json& object);
 
 }  // namespace mtastsd::ctl

@@ -2,29 +2,24 @@
 // the daemon has room left for mail, and the policy hosts of a large provider are not asked for all
 // of its domains at once.
 
-#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
-#include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "json.h"
 #include "lines.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/socketmap/client.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
-#include "mtastsd/term/terminal.h"
-#include "settings.h"
+#include "stored.h"
 #include "verbs.h"
 
 namespace mtastsd::ctl {
@@ -45,28 +40,24 @@ struct Arguments {
 };
 
 // How many domains a file names; nullopt for a file that can be read only once.
-std::optional<std::size_t> domains_in(int fd) {
-  if (::lseek(fd, 0, SEEK_CUR) < 0) {
+std::optional<std::size_t> domains_in(const Lines& file) {
+  if (::lseek(file.fd(), 0, SEEK_CUR) < 0) {
     return std::nullopt;
   }
-  Lines lines(fd, kMaxKeyBytes);
+  Lines lines(file.fd(), kMaxKeyBytes);
   std::size_t count = 0;
-  while (!lines.at_end()) {
-    if (lines.next()) {
-      ++count;
-    } else if (!lines.fill()) {
-      break;
-    }
+  while (lines.read()) {
+    ++count;
   }
-  ::lseek(fd, 0, SEEK_SET);
+  ::lseek(file.fd(), 0, SEEK_SET);
   return count;
 }
 
 class Warming {
  public:
-  Warming(std::vector<socketmap::Client> clients, int fd, unsigned rate)
-      : total_(domains_in(fd)),
-        lines_(fd, kMaxKeyBytes),
+  Warming(std::vector<socketmap::Client> clients, Lines lines, unsigned rate)
+      : total_(domains_in(lines)),
+        lines_(std::move(lines)),
         spacing_(std::chrono::nanoseconds(std::chrono::seconds(1)) / rate),
         progress_("warming the cache", total_) {
     for (auto& client : clients) {
@@ -74,30 +65,25 @@ class Warming {
     }
   }
 
-  Result<void, std::string> run() {
-    while (true) {
-      if (auto asked = ask_next(); !asked) {
-        return asked;
-      }
+  void run() {
+    for (;;) {
+      ask_next();
       if (busy_ == 0 && lines_.at_end()) {
         progress_.hide();
-        return {};
+        return;
       }
-      if (auto taken = take_replies(); !taken) {
-        return taken;
-      }
+      take_replies();
     }
   }
 
   int report(bool as_json) const {
     const auto took = std::chrono::duration_cast<Seconds>(steady_clock::now() - began_);
     if (as_json) {
-      std::puts(json_object({{"asked", done_},
-                             {"with_policy", found_},
-                             {"without", done_ - found_ - failed_},
-                             {"failed", failed_},
-                             {"took_s", static_cast<std::uint64_t>(took.count())}})
-                    .text.c_str());
+      print_line({{"asked", done_},
+                  {"with_policy", found_},
+                  {"without", done_ - found_ - failed_},
+                  {"failed", failed_},
+                  {"took_s", took.count()}});
     } else {
       std::printf("%s domains asked for in %s: %s with a policy in force, %s without, %s failed\n",
                   term::count_text(done_).c_str(), span_text(took).c_str(),
@@ -115,31 +101,22 @@ class Warming {
   };
 
   // Asks for the next domain if its time has come and a connection is free.
-  Result<void, std::string> ask_next() {
-    while (busy_ < slots_.size() && steady_clock::now() >= next_at_ && !lines_.at_end()) {
-      auto line = lines_.next();
+  void ask_next() {
+    while (busy_ < slots_.size() && steady_clock::now() >= next_at_) {
+      auto line = lines_.read();
       if (!line) {
-        if (auto filled = lines_.fill(); !filled) {
-          return filled;
-        }
-        continue;
+        return;
       }
-      for (Slot& slot : slots_) {
-        if (slot.key.empty()) {
-          if (auto sent = slot.client.send("postfix", *line); !sent) {
-            return sent;
-          }
-          slot.key = std::move(*line);
-          break;
-        }
-      }
+      const auto slot = std::find_if(slots_.begin(), slots_.end(),
+                                     [](const Slot& one) { return one.key.empty(); });
+      need(slot->client.send("postfix", *line));
+      slot->key = std::move(*line);
       ++busy_;
       next_at_ = std::max(next_at_ + spacing_, steady_clock::now() - spacing_);
     }
-    return {};
   }
 
-  Result<void, std::string> take_replies() {
+  void take_replies() {
     std::vector<pollfd> watches;
     for (const Slot& slot : slots_) {
       watches.push_back({slot.key.empty() ? -1 : slot.client.fd(), POLLIN, 0});
@@ -152,13 +129,12 @@ class Warming {
       }
       const auto reply = slots_[i].client.receive();
       if (!reply) {
-        return failure(slots_[i].key + ": " + reply.error());
+        throw Trouble(slots_[i].key + ": " + reply.error());
       }
       count(slots_[i].key, *reply);
       slots_[i].key.clear();
       --busy_;
     }
-    return {};
   }
 
   int wait_milliseconds() const {
@@ -195,26 +171,21 @@ class Warming {
 };
 
 int warm(Arguments& arguments) {
-  if (auto loaded = arguments.settings.load(); !loaded) {
-    return term::trouble(loaded.error());
-  }
-  const bool from_stdin = arguments.file == "-";
-  const int fd = from_stdin ? STDIN_FILENO : ::open(arguments.file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    return term::trouble(arguments.file + ": " + std::strerror(errno));
-  }
+  arguments.settings.load();
+  Lines lines = Lines::of(arguments.file, kMaxKeyBytes);
+  const auto& server = arguments.settings.config.socketmap.listen.front();
   std::vector<socketmap::Client> clients;
   while (clients.size() < std::min<std::size_t>(kConnections, arguments.rate)) {
-    auto client = socketmap::Client::connect(arguments.settings.config.socketmap.listen.front());
-    if (!client) {
-      return term::trouble(client.error());
-    }
-    clients.push_back(std::move(*client));
+    clients.push_back(need(socketmap::Client::connect(server)));
   }
-  Warming warming(std::move(clients), fd, arguments.rate);
-  const auto done = warming.run();
-  const int status = warming.report(arguments.json);
-  return done ? status : term::trouble(done.error());
+  Warming warming(std::move(clients), std::move(lines), arguments.rate);
+  try {
+    warming.run();
+  } catch (const Trouble&) {
+    warming.report(arguments.json);
+    throw;
+  }
+  return warming.report(arguments.json);
 }
 
 }  // namespace
@@ -226,6 +197,10 @@ void add_warm(Verb& root) {
   verb.number("--rate", arguments.rate, "NUMBER", 1, 1000, "the most domains to ask for a second");
   verb.flag("--json", arguments.json, "print the summary as a JSON object");
   arguments.settings.add_option(verb);
+  verb.footer(
+      "Examples:\n"
+      "  mtastsctl warm domains\n"
+      "  cut -d@ -f2 addresses | sort -u | mtastsctl warm --rate 10 -");
 }
 
 }  // namespace mtastsd::ctl

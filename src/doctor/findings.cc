@@ -1,17 +1,21 @@
 // Collects the findings of the rules, and has the rules about the host as a whole.
 #include "mtastsd/doctor/findings.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
 
+#include "mtastsd/base/text.h"
 #include "mtastsd/postfix/profile.h"
 
 namespace mtastsd::doctor {
 namespace {
 
 using config::ListenAddress;
+using fmt::format;
 
 constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds = {{
     {Code::Ca, "ca", Severity::Ok},
@@ -91,36 +95,33 @@ void merge(std::vector<Finding>& all, std::vector<Finding> found, const std::str
 }
 
 Finding judge_version(const Facts& facts) {
-  const auto profile = postfix::profile_for_postfix(facts.version);
-  if (!profile) {
+  if (!postfix::profile_for_postfix(facts.version)) {
     Finding found{Code::PostfixVersion, "mail_version",
-                  "Postfix " + facts.version +
-                      " cannot ask mtastsd, because socketmap tables exist only since 2.10"};
+                  format("Postfix {} cannot ask mtastsd, because socketmap tables exist only since "
+                         "2.10.",
+                         facts.version)};
     found.severity = Severity::High;
     return found;
   }
   if (!facts.has_socketmap) {
     return {Code::PostfixSocketmap, "postconf -m",
-            "this Postfix was built without socketmap tables; install one that supports them"};
+            "This Postfix was built without socketmap tables. Install one that supports them."};
   }
-  const std::string map = recommended_map(facts);
   return {Code::PostfixVersion, "mail_version",
-          "Postfix " + facts.version + " needs the map \"" + map + "\""};
+          format("Postfix {} needs the map \"{}\".", facts.version, recommended_map(facts))};
 }
 
 Finding judge_configuration(const Facts& facts) {
-  const std::string path =
-      facts.config_path.empty() ? "the built-in configuration" : facts.config_path;
   if (!facts.config_error.empty()) {
-    return {
-        Code::ConfigUnusable, "mtastsd.toml",
-        "it cannot be used, so its addresses and maps were not compared: " + facts.config_error};
+    return {Code::ConfigUnusable, "mtastsd.toml",
+            "It cannot be used, so its addresses and maps were not compared: " +
+                facts.config_error + "."};
   }
-  std::string listen;
-  for (const ListenAddress& address : facts.daemon.socketmap.listen) {
-    listen += (listen.empty() ? "" : ", ") + address.str();
-  }
-  return {Code::Config, "mtastsd.toml", path + " says that mtastsd listens at " + listen};
+  return {Code::Config, "mtastsd.toml",
+          format("{} says that mtastsd listens at {}.",
+                 facts.config_path.empty() ? "The built-in configuration" : facts.config_path,
+                 joined(facts.daemon.socketmap.listen, ", ",
+                        [](const ListenAddress& address) { return address.str(); }))};
 }
 
 void judge_connections(const Facts& facts, std::vector<Finding>& found) {
@@ -128,26 +129,25 @@ void judge_connections(const Facts& facts, std::vector<Finding>& found) {
   std::size_t limit = 0;
   std::from_chars(text.data(), text.data() + text.size(), limit);
   const std::size_t most = limit * std::max<std::size_t>(facts.services.size(), 1);
-  if (!facts.config_error.empty() || facts.daemon.socketmap.max_connections >= most) {
-    return;
+  const std::size_t accepted = facts.daemon.socketmap.max_connections;
+  if (facts.config_error.empty() && accepted < most) {
+    found.push_back({Code::ConnectionsFew,
+                     "max_connections",
+                     format("mtastsd accepts {} connections, but Postfix can run {} smtp(8) "
+                            "processes, each with one connection.",
+                            accepted, most),
+                     {{"mtastsd.toml [socketmap]", format("max_connections = {}", most)}}});
   }
-  found.push_back({Code::ConnectionsFew,
-                   "max_connections",
-                   "mtastsd accepts " + std::to_string(facts.daemon.socketmap.max_connections) +
-                       " connections, but Postfix can run " + std::to_string(most) +
-                       " smtp(8) processes, each with one connection",
-                   {{"mtastsd.toml [socketmap]", "max_connections = " + std::to_string(most)}}});
 }
 
 void judge_relayhost(const Facts& facts, std::vector<Finding>& found) {
   const std::string_view relay = facts.main_value("relayhost");
-  if (relay.empty()) {
-    return;
+  if (!relay.empty()) {
+    found.push_back({Code::Relayhost, "relayhost",
+                     format("Mail goes to {}, so its policy is looked up, and the policies of the "
+                            "recipients' domains are not. That is the task of the relay host.",
+                            relay)});
   }
-  found.push_back({Code::Relayhost, "relayhost",
-                   "mail goes to " + std::string(relay) +
-                       ", so its policy is looked up, and the policies of the recipients' domains "
-                       "are not; that is the task of the relay host"});
 }
 
 ListenAddress reachable(const ListenAddress& address) {
@@ -226,7 +226,7 @@ std::vector<Finding> judge_machine(const Facts& facts) {
   if (facts.services.empty()) {
     found.push_back({Code::SmtpMissing,
                      "master.cf",
-                     "no service runs smtp(8), so this Postfix delivers nothing to other hosts",
+                     "No service runs smtp(8), so this Postfix delivers nothing to other hosts.",
                      {{"master.cf", "smtp unix - - n - - smtp"}}});
   }
   return found;

@@ -1,11 +1,15 @@
 // smtp_tls_policy_maps: whether each smtp(8) asks mtastsd, may connect to it, and uses the right
 // map.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "mtastsd/base/ip_address.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/doctor/findings.h"
 #include "mtastsd/postfix/profile.h"
 #include "tables.h"
@@ -14,6 +18,7 @@ namespace mtastsd::doctor {
 namespace {
 
 using config::ListenAddress;
+using fmt::format;
 
 constexpr std::string_view kMaps = "smtp_tls_policy_maps";
 
@@ -33,24 +38,15 @@ struct View {
 
   // The whole parameter with one table replaced.
   Fix replace(const Table& table, const std::string& by) const {
-    std::string value;
-    for (const Table& one : tables) {
-      value += (value.empty() ? "" : ", ") + (one.str() == table.str() ? by : one.str());
-    }
-    return set_parameter(service, kMaps, value);
+    return set_parameter(service, kMaps, joined(tables, ", ", [&](const Table& one) {
+                           return one.str() == table.str() ? by : one.str();
+                         }));
   }
 };
 
-std::string socketmap_text(const Socketmap& map, const std::string& name) {
-  if (map.kind == Socketmap::Kind::Unix) {
-    return "socketmap:unix:" + map.path + ":" + name;
-  }
-  const bool v6 = map.host.find(':') != std::string::npos;
-  return "socketmap:inet:" + (v6 ? "[" + map.host + "]" : map.host) + ":" + map.port + ":" + name;
-}
-
-std::string with_name(const Table& table, const std::string& name) {
-  return (table.proxied ? "proxy:" : "") + socketmap_text(*table.socketmap, name);
+// The table with another map of the same server.
+std::string with_name(const Table& table, std::string_view name) {
+  return table.str().substr(0, table.str().rfind(':') + 1) + std::string(name);
 }
 
 bool same_host(const std::string& listening, const std::string& asked) {
@@ -59,11 +55,8 @@ bool same_host(const std::string& listening, const std::string& asked) {
   }
   const auto one = IpAddress::parse(listening);
   const auto other = IpAddress::parse(asked);
-  if (one && other) {
-    return *one == *other;
-  }
   // A name could mean any address, and nothing is looked up here.
-  return true;
+  return !one || !other || *one == *other;
 }
 
 bool listens_there(const View& view, const Table& table) {
@@ -96,61 +89,61 @@ std::size_t find_mtastsd(const View& view) {
 }
 
 void judge_absence(View& view) {
-  const std::string wanted = recommended_table(view.facts);
-  std::string value;
+  std::vector<std::string> kept;
+  std::string broken;
   for (const Table& table : view.tables) {
     if (table.type != "socketmap") {
-      value += table.str() + ", ";
+      kept.push_back(table.str());
+    } else if (broken.empty()) {
+      broken = table.str();
     }
   }
-  value += wanted;
-  const auto broken = std::find_if(view.tables.begin(), view.tables.end(),
-                                   [](const Table& table) { return table.type == "socketmap"; });
-  if (broken != view.tables.end()) {
+  kept.push_back(recommended_table(view.facts));
+  const std::vector<Fix> fixes = {set_parameter(view.service, kMaps, joined(kept))};
+  if (!broken.empty()) {
     view.add(Code::MapSyntax,
-             broken->str() + " is not socketmap:inet:HOST:PORT:NAME or socketmap:unix:PATH:NAME",
-             {set_parameter(view.service, kMaps, value)});
+             broken + " is not socketmap:inet:HOST:PORT:NAME or socketmap:unix:PATH:NAME.", fixes);
   } else if (view.service.overrides.find(kMaps) != view.service.overrides.end()) {
-    view.add(
-        Code::MapOffHere,
-        "mail through " + view.service.name +
-            " is sent without MTA-STS, because master.cf overrides this parameter; remove that "
-            "line, or change it to",
-        {set_parameter(view.service, kMaps, value)});
+    view.add(Code::MapOffHere,
+             format("Mail through {} is sent without MTA-STS, because master.cf overrides this "
+                    "parameter. Remove that line, or change it.",
+                    view.service.name),
+             fixes);
   } else {
-    view.add(Code::MapMissing, "Postfix does not ask mtastsd, so no MTA-STS policy is applied",
-             {set_parameter(view.service, kMaps, value)});
+    view.add(Code::MapMissing, "Postfix does not ask mtastsd, so no MTA-STS policy is applied.",
+             fixes);
   }
 }
 
 // The first match decides, and an error of one table defers the mail.
 void judge_order(View& view, std::size_t mtastsd) {
-  std::string before;
-  for (std::size_t i = 0; i < mtastsd; ++i) {
-    const Table& table = view.tables[i];
-    if (table.type == "static") {
-      std::string value = view.tables[mtastsd].str();
-      for (const Table& one : view.tables) {
-        if (&one != &view.tables[mtastsd] && one.type != "static") {
-          value = one.str() + ", " + value;
-        }
-      }
-      view.add(Code::MapHidden,
-               table.str() + " matches every domain, so the tables after it are never asked",
-               {set_parameter(view.service, kMaps, value)});
-    } else {
-      before += (before.empty() ? "" : ", ") + table.str();
+  std::vector<std::string> before;
+  for (const Table& table : std::span(view.tables).first(mtastsd)) {
+    if (table.type != "static") {
+      before.push_back(table.str());
+      continue;
     }
+    std::string value = view.tables[mtastsd].str();
+    for (const Table& one : view.tables) {
+      if (&one != &view.tables[mtastsd] && one.type != "static") {
+        value = one.str() + ", " + value;
+      }
+    }
+    view.add(Code::MapHidden,
+             table.str() + " matches every domain, so the tables after it are never asked.",
+             {set_parameter(view.service, kMaps, value)});
   }
   if (!before.empty()) {
     view.add(Code::MapOrder,
-             before + " is asked before mtastsd and decides for the domains that it matches");
+             format("mtastsd is asked after {}, which {} for the domains that match.",
+                    joined(before), before.size() == 1 ? "decides" : "decide"));
   }
-  for (std::size_t i = mtastsd + 1; i < view.tables.size(); ++i) {
-    if (view.tables[i].socketmap && listens_there(view, view.tables[i])) {
-      view.add(Code::MapTwice, view.tables[i].str() +
-                                   " asks mtastsd a second time for every domain without a "
-                                   "policy; remove it from the list");
+  for (const Table& table : std::span(view.tables).subspan(mtastsd + 1)) {
+    if (table.socketmap && listens_there(view, table)) {
+      view.add(Code::MapTwice,
+               format("{} asks mtastsd a second time for every domain without a policy. Remove it "
+                      "from the list.",
+                      table.str()));
     }
   }
 }
@@ -161,15 +154,26 @@ std::string last_reason(const std::string& reason) {
   return begin == std::string::npos ? reason : reason.substr(begin + 2);
 }
 
+// True if postmap could not use a table only because this user may not.
+bool is_hidden(const View& view, const TableAnswer& answer) {
+  return !view.facts.root && last_reason(answer.reason) == "Permission denied";
+}
+
+// What postmap said of a table; nullptr if it was not asked.
+const TableAnswer* answer_of(const View& view, const Table& table) {
+  const auto asked = view.facts.tables.find({table.text, view.chroot(table)});
+  return asked == view.facts.tables.end() ? nullptr : &asked->second;
+}
+
 void judge_other_tables(View& view, std::size_t mtastsd) {
   for (std::size_t i = 0; i < view.tables.size(); ++i) {
     const Table& table = view.tables[i];
-    const auto asked = view.facts.tables.find({table.text, view.chroot(table)});
-    if (i == mtastsd || asked == view.facts.tables.end() || asked->second.good) {
+    const TableAnswer* answer = answer_of(view, table);
+    if (i == mtastsd || answer == nullptr || answer->good) {
       continue;
     }
-    if (!view.facts.root && last_reason(asked->second.reason) == "Permission denied") {
-      view.add(Code::MapUnchecked, "you may not read " + table.str() + "; run this as root");
+    if (is_hidden(view, *answer)) {
+      view.add(Code::MapUnchecked, format("You may not read {}. Run this as root.", table.str()));
       continue;
     }
     std::vector<Fix> fixes;
@@ -177,97 +181,99 @@ void judge_other_tables(View& view, std::size_t mtastsd) {
       fixes.push_back({"command", "postmap " + table.text});
     }
     view.add(Code::MapBroken,
-             table.str() +
-                 " cannot be used, which defers all mail that no earlier table matches: " +
-                 asked->second.reason,
+             format("{} cannot be used, which defers all mail that no earlier table matches: {}.",
+                    table.str(), answer->reason),
              std::move(fixes));
   }
 }
 
 void judge_answer(View& view, const Table& table) {
-  const auto asked = view.facts.tables.find({table.text, view.chroot(table)});
-  if (asked == view.facts.tables.end()) {
+  const TableAnswer* answer = answer_of(view, table);
+  if (answer == nullptr) {
     return;
   }
-  const bool listed = view.facts.config_error.empty() ? listens_there(view, table) : true;
-  if (asked->second.good && listed) {
-    view.add(Code::DaemonAnswers, "mtastsd answers at " + table.str());
-    return;
-  }
-  const std::string wanted = (table.proxied ? "proxy:" : "") + recommended_table(view.facts);
-  if (asked->second.good) {
-    view.add(
-        Code::DaemonAddress,
-        "a server answers at " + table.str() +
-            ", but mtastsd's configuration does not have this address; check that it is mtastsd",
-        {view.replace(table, wanted)});
-  } else if (!view.facts.root && last_reason(asked->second.reason) == "Permission denied") {
-    view.add(Code::DaemonUnchecked, "you may not connect to " + table.str() + "; run this as root");
+  const bool listed = !view.facts.config_error.empty() || listens_there(view, table);
+  const Fix use =
+      view.replace(table, (table.proxied ? "proxy:" : "") + recommended_table(view.facts));
+  if (answer->good && listed) {
+    view.add(Code::DaemonAnswers, format("mtastsd answers at {}.", table.str()));
+  } else if (answer->good) {
+    view.add(Code::DaemonAddress,
+             format("A server answers at {}, but mtastsd's configuration does not have this "
+                    "address. Check that it is mtastsd.",
+                    table.str()),
+             {use});
+  } else if (is_hidden(view, *answer)) {
+    view.add(Code::DaemonUnchecked,
+             format("You may not connect to {}. Run this as root.", table.str()));
   } else if (listed) {
     view.add(Code::DaemonSilent,
-             "mtastsd does not answer at " + table.str() +
-                 ", and all mail is deferred until it does: " + asked->second.reason,
+             format("mtastsd does not answer at {}, and all mail is deferred until it does: {}.",
+                    table.str(), answer->reason),
              {{"command", "systemctl enable --now mtastsd"}});
   } else {
     view.add(Code::DaemonSilent,
-             "no server answers at " + table.str() +
-                 ", which is not an address in mtastsd's configuration; all mail is deferred: " +
-                 asked->second.reason,
-             {view.replace(table, wanted)});
+             format("No server answers at {}, which is not an address in mtastsd's configuration. "
+                    "All mail is deferred: {}.",
+                    table.str(), answer->reason),
+             {use});
   }
 }
 
 void judge_profile(View& view, const Table& table) {
-  if (!view.facts.config_error.empty()) {
-    return;
-  }
-  const auto can = postfix::profile_for_postfix(view.facts.version);
-  if (!can) {
+  const std::string& version = view.facts.version;
+  const auto can = postfix::profile_for_postfix(version);
+  if (!view.facts.config_error.empty() || !can) {
     return;
   }
   const std::string& name = table.socketmap->name;
+  const std::string wanted = recommended_map(view.facts);
   const auto& maps = view.facts.daemon.maps;
   auto map = maps.find(name);
-  const Fix use = view.replace(table, with_name(table, recommended_map(view.facts)));
+  const Fix use = view.replace(table, with_name(table, wanted));
   if (map == maps.end()) {
     view.add(Code::MapNameUnknown,
-             "mtastsd has no map \"" + name + "\" and answers as for the map \"postfix\"", {use});
+             format("mtastsd has no map \"{}\" and answers as for the map \"postfix\".", name),
+             {use});
     map = maps.find("postfix");
   }
   const postfix::Profile& has = map->second;
   if ((has.report_attributes && !can->report_attributes) || (has.servername && !can->servername)) {
     std::vector<Fix> fixes = {use};
-    if (maps.find(recommended_map(view.facts)) == maps.end()) {
-      fixes.push_back({"mtastsd.toml", "[maps." + recommended_map(view.facts) +
-                                           "]  # and below it: postfix_version = \"" +
-                                           view.facts.version + "\""});
+    if (maps.find(wanted) == maps.end()) {
+      fixes.push_back({"mtastsd.toml", format("[maps.{}]  # and below it: postfix_version = \"{}\"",
+                                              wanted, version)});
     }
-    view.add(Code::ProfileTooNew,
-             "the map \"" + name + "\" sends attributes that Postfix " + view.facts.version +
-                 " does not know, which defers the mail",
-             std::move(fixes));
+    view.add(
+        Code::ProfileTooNew,
+        format("The map \"{}\" sends attributes that Postfix {} does not know, which defers the "
+               "mail.",
+               name, version),
+        std::move(fixes));
   } else if (can->report_attributes && !has.report_attributes) {
     const bool checks = view.facts.main.count("smtp_tls_enforce_sts_mx_patterns") != 0;
     view.add(Code::ProfileTooOld,
-             "the map \"" + name + "\" does not send the policy to Postfix " + view.facts.version +
-                 (checks ? ", which then cannot compare the names of MX hosts with it"
-                         : ", which could use it in TLS reports"),
+             format("The map \"{}\" does not send the policy to Postfix {}, which {}.", name,
+                    version,
+                    checks ? "then cannot compare the names of MX hosts with it"
+                           : "could use it in TLS reports"),
              {use})
         .severity = checks ? Severity::Medium : Severity::Info;
   } else if (can->servername && !has.servername) {
-    view.add(Code::ProfileNoSni,
-             "the map \"" + name +
-                 "\" is for a Postfix before 3.4, so Postfix sends no SNI, and a mail server may "
-                 "present the certificate of another host",
-             {use});
+    view.add(
+        Code::ProfileNoSni,
+        format("The map \"{}\" is for a Postfix before 3.4, so Postfix sends no SNI, and a mail "
+               "server may present the certificate of another host.",
+               name),
+        {use});
   } else {
-    view.add(Code::Profile, "the map \"" + name + "\" fits Postfix " + view.facts.version);
+    view.add(Code::Profile, format("The map \"{}\" fits Postfix {}.", name, version));
   }
   if (has.enforce_testing) {
     view.add(Code::ProfileTesting,
-             "the map \"" + name +
-                 "\" enforces policies of mode testing, so mail can be deferred although its "
-                 "domain asks for delivery in any case");
+             format("The map \"{}\" enforces policies of mode testing, so mail can be deferred "
+                    "although its domain asks for delivery in any case.",
+                    name));
   }
 }
 
@@ -276,48 +282,45 @@ void judge_chroot_path(View& view, const Table& table) {
   const Socketmap& map = *table.socketmap;
   const std::string queue = view.queue() + "/";
   const std::string seen = real_path(map.path, view.chroot(table), view.queue());
+  const std::vector<Fix> move = {
+      {"mtastsd.toml [socketmap]", format("listen = [\"unix:{}run/mtastsd/policy.sock\"]", queue)},
+      view.replace(table, "socketmap:unix:run/mtastsd/policy.sock:" + map.name)};
   if (map.path.starts_with("private/") || map.path.starts_with("public/") ||
       seen.starts_with(queue + "private/") || seen.starts_with(queue + "public/")) {
-    view.add(
-        Code::SocketPlace,
-        "private/ and public/ in the queue directory belong to Postfix; put the socket into a "
-        "directory of its own",
-        {{"mtastsd.toml [socketmap]", "listen = [\"unix:" + queue + "run/mtastsd/policy.sock\"]"},
-         view.replace(table, "socketmap:unix:run/mtastsd/policy.sock:" + map.name)});
+    view.add(Code::SocketPlace,
+             "The directories private and public in the queue directory belong to Postfix. Put the "
+             "socket into a directory of its own.",
+             move);
   }
   if (!view.chroot(table) || !map.path.starts_with('/')) {
     return;
   }
+  const std::string problem =
+      format("{} is chrooted to {} and looks for {}.", view.service.name, view.queue(), seen);
   if (map.path.starts_with(queue)) {
-    view.add(
-        Code::ChrootPath,
-        view.service.name + " is chrooted to " + view.queue() + " and looks for " + seen +
-            "; a path relative to the queue directory works with and without the chroot",
-        {view.replace(table, "socketmap:unix:" + map.path.substr(queue.size()) + ":" + map.name)});
+    view.add(Code::ChrootPath,
+             problem + " A path relative to the queue directory works with and without the chroot.",
+             {view.replace(
+                 table, format("socketmap:unix:{}:{}", map.path.substr(queue.size()), map.name))});
   } else if (!listens_there(view, table)) {
-    view.add(
-        Code::ChrootPath,
-        view.service.name + " is chrooted to " + view.queue() + " and looks for " + seen +
-            "; let mtastsd listen below the queue directory",
-        {{"mtastsd.toml [socketmap]", "listen = [\"unix:" + queue + "run/mtastsd/policy.sock\"]"},
-         view.replace(table, "socketmap:unix:run/mtastsd/policy.sock:" + map.name)});
+    view.add(Code::ChrootPath, problem + " Let mtastsd listen below the queue directory.", move);
   }
 }
 
 void judge_denied(View& view, const std::string& path, const SocketReach& reach) {
   const std::string owner(view.facts.main_value("mail_owner"));
-  std::string text = "smtp(8) runs as " + owner + " and may not connect to " + path;
+  std::string text = format("smtp(8) runs as {} and may not connect to {}", owner, path);
   std::vector<Fix> fixes;
   if (reach.blocked == path) {
     text += ": the socket is " + reach.blocked_mode;
-    fixes = {{"mtastsd.toml [socketmap]", "socket_group = \"" + owner + "\""},
+    fixes = {{"mtastsd.toml [socketmap]", format("socket_group = \"{}\"", owner)},
              {"mtastsd.toml [socketmap]", "socket_mode = \"0660\""}};
   } else if (!reach.blocked.empty()) {
-    text += ": the directory " + reach.blocked + " is " + reach.blocked_mode;
-    fixes = {{"command", "chgrp " + owner + " " + reach.blocked},
+    text += format(": the directory {} is {}", reach.blocked, reach.blocked_mode);
+    fixes = {{"command", format("chgrp {} {}", owner, reach.blocked)},
              {"command", "chmod g+x " + reach.blocked}};
   }
-  view.add(Code::SocketDenied, text, std::move(fixes));
+  view.add(Code::SocketDenied, text + ".", std::move(fixes));
 }
 
 void judge_reach(View& view, const Table& table) {
@@ -326,15 +329,20 @@ void judge_reach(View& view, const Table& table) {
   const std::string real = real_path(path, chroot, view.queue());
   const auto reached = view.facts.sockets.find({path, chroot});
   if (reached == view.facts.sockets.end()) {
-    view.add(Code::SocketUnchecked, "only root can test whether smtp(8) may connect to " + real);
-  } else if (reached->second.error == 0) {
-    view.add(Code::Socket, "smtp(8) may connect to " + real);
-  } else if (reached->second.error == EACCES || reached->second.error == EPERM) {
+    view.add(
+        Code::SocketUnchecked,
+        format("Only root can test whether smtp(8) may connect to {}. Run this as root.", real));
+    return;
+  }
+  const int error = reached->second.error;
+  if (error == 0) {
+    view.add(Code::Socket, format("smtp(8) may connect to {}.", real));
+  } else if (error == EACCES || error == EPERM) {
     judge_denied(view, real, reached->second);
   } else {
-    view.add(Code::SocketGone, "smtp(8) cannot connect to " + real + ": " +
-                                   std::strerror(reached->second.error) +
-                                   (reached->second.error == ENOENT ? "; there is no socket" : ""));
+    view.add(Code::SocketGone,
+             format("smtp(8) cannot connect to {}: {}.", real,
+                    error == ENOENT ? "there is no socket" : std::strerror(error)));
   }
 }
 
@@ -348,16 +356,15 @@ void judge_proxy(View& view, const Table& table) {
   });
   if (named) {
     view.add(Code::Proxy,
-             "a proxymap process serves many clients one after the other, so a domain with a slow "
-             "policy host delays the others");
+             "A proxymap process serves many clients one after the other, so a domain with a slow "
+             "policy host delays the others.");
     return;
   }
+  const std::string command =
+      format("postconf -e \"proxy_read_maps = $(postconf -h proxy_read_maps) {}\"", table.str());
   view.found.emplace_back(Code::ProxyReadMaps, "proxy_read_maps",
-                          "proxymap(8) refuses " + table.str() + ", which defers all mail",
-                          std::vector<Fix>{{"command",
-                                            "postconf -e \"proxy_read_maps = $(postconf -h "
-                                            "proxy_read_maps) " +
-                                                table.str() + "\""}});
+                          format("proxymap(8) refuses {}, which defers all mail.", table.str()),
+                          std::vector<Fix>{{"command", command}});
 }
 
 void judge_host(View& view, const Table& table) {
@@ -365,16 +372,16 @@ void judge_host(View& view, const Table& table) {
   if (!view.chroot(table) || IpAddress::parse(map.host)) {
     return;
   }
-  Table numeric = table;
+  std::vector<Fix> fixes;
   if (map.host == "localhost") {
-    numeric.socketmap->host = "127.0.0.1";
+    fixes.push_back(view.replace(table, format("{}socketmap:inet:127.0.0.1:{}:{}",
+                                               table.proxied ? "proxy:" : "", map.port, map.name)));
   }
   view.add(Code::HostName,
-           "a chrooted smtp(8) looks up \"" + map.host +
-               "\" with the files in the chroot; an IP address needs no lookup",
-           map.host == "localhost"
-               ? std::vector<Fix>{view.replace(table, with_name(numeric, map.name))}
-               : std::vector<Fix>{});
+           format("A chrooted smtp(8) looks up \"{}\" with the files in the chroot. An IP address "
+                  "needs no lookup.",
+                  map.host),
+           std::move(fixes));
 }
 
 }  // namespace

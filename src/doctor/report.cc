@@ -42,10 +42,9 @@ std::string text_report(const Facts& facts, const std::vector<Finding>& findings
   bool postfix_changes = false;
   bool daemon_changes = false;
   for (const Finding& one : findings) {
-    std::string text = one.text;
-    if (!one.services.empty()) {
-      text += " (" + joined(one.services) + ")";
-    }
+    const std::string where =
+        one.services.empty() ? "" : " This is about " + joined(one.services) + ".";
+    const std::string text = one.text + where;
     report::Shown finding = shown(one);
     finding.meaning = text;
     out += report::text_of(finding, terminal, std::min(terminal.width, kMaxWidth));

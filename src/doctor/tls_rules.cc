@@ -1,14 +1,19 @@
 // TLS in smtp(8): the level without a policy, the certificate authorities, DANE, and everything
 // else that the level "secure", which mtastsd answers with, depends on.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
 
+#include "mtastsd/base/text.h"
 #include "mtastsd/doctor/findings.h"
 #include "tables.h"
 
 namespace mtastsd::doctor {
 namespace {
+
+using fmt::format;
 
 constexpr std::string_view kLevel = "smtp_tls_security_level";
 constexpr std::string_view kCaFile = "smtp_tls_CAfile";
@@ -57,23 +62,26 @@ std::string level_of(const View& view) {
 
 void judge_level(View& view) {
   const std::string level = level_of(view);
+  const std::vector<Fix> use_may = {view.set(kLevel, "may")};
   if (level == "none") {
     view.add(Code::TlsLevelNone, kLevel,
-             "mail to domains without an enforced policy is sent without TLS, although a policy of "
-             "mode testing expects that TLS is tried",
-             {view.set(kLevel, "may")});
+             "Mail to domains without an enforced policy is sent without TLS, although a policy of "
+             "mode testing expects that TLS is tried.",
+             use_may);
   } else if (is_one_of(level, kMandatory)) {
     view.add(Code::TlsLevelStrict, kLevel,
-             "\"" + level +
-                 "\" applies to every domain without an enforced policy, and mail to servers that "
-                 "do not support it is deferred; mtastsd needs only \"may\"",
-             {view.set(kLevel, "may")});
+             format("The level \"{}\" applies to every domain without an enforced policy. Mail to "
+                    "servers that do not support it is deferred. mtastsd needs only \"may\".",
+                    level),
+             use_may);
   } else if (!is_one_of(level, kOpportunistic)) {
-    view.add(Code::TlsLevelUnknown, kLevel,
-             "Postfix has no level \"" + level + "\", so smtp(8) exits and all mail is deferred",
-             {view.set(kLevel, "may")});
+    view.add(
+        Code::TlsLevelUnknown, kLevel,
+        format("Postfix has no level \"{}\", so smtp(8) exits and all mail is deferred.", level),
+        use_may);
   } else {
-    view.add(Code::TlsLevel, kLevel, "the level is \"" + level + "\" if no policy is enforced");
+    view.add(Code::TlsLevel, kLevel,
+             format("The level is \"{}\" if no policy is enforced.", level));
   }
 }
 
@@ -83,36 +91,42 @@ void judge_dane(View& view) {
     return;
   }
   const Severity severity = level == "dane" ? Severity::Medium : Severity::High;
-  const std::string result = level == "dane" ? "Postfix uses \"may\" instead"
-                                             : "all mail without an enforced policy is deferred";
+  const std::string_view result = level == "dane"
+                                      ? "Postfix uses \"may\" instead"
+                                      : "all mail without an enforced policy is deferred";
   if (view.value("smtp_dns_support_level") != "dnssec") {
     view.add(Code::DaneWithoutDnssec, "smtp_dns_support_level",
-             "\"" + level + "\" needs DNSSEC, and without it " + result,
+             format("The level \"{}\" needs DNSSEC, and without it {}.", level, result),
              {view.set("smtp_dns_support_level", "dnssec")})
         .severity = severity;
   } else if (view.on("ignore_mx_lookup_error")) {
     view.add(Code::DaneIgnoresErrors, "ignore_mx_lookup_error",
-             "\"" + level + "\" is incompatible with this, and " + result,
+             format("The level \"{}\" is incompatible with this, and {}.", level, result),
              {view.set("ignore_mx_lookup_error", "no")})
         .severity = severity;
   }
   view.add(Code::DaneAndSts, kLevel,
-           "Postfix does not use DANE for a domain for which mtastsd answers \"secure\"; give "
-           "domains that have both a line \"example.com dane\" in a table before mtastsd");
+           "Postfix does not use DANE for a domain for which mtastsd answers \"secure\". Give "
+           "domains that have both a line \"example.com dane\" in a table before mtastsd.");
 }
 
 void judge_dns(View& view) {
   const std::string level = view.value("smtp_dns_support_level");
-  if (level != "disabled" && !(level.empty() && view.on("disable_dns_lookups"))) {
-    return;
+  if (level == "disabled" || (level.empty() && view.on("disable_dns_lookups"))) {
+    view.add(Code::DnsDisabled, "smtp_dns_support_level",
+             "smtp(8) does not look up MX hosts, so a policy is compared with the domain's own "
+             "name.",
+             {view.set("smtp_dns_support_level", "enabled")});
   }
-  view.add(Code::DnsDisabled, "smtp_dns_support_level",
-           "smtp(8) does not look up MX hosts, so a policy is compared with the domain's own name",
-           {view.set("smtp_dns_support_level", "enabled")});
 }
 
 std::vector<Fix> system_authorities(const View& view) {
   return {view.set(kCaFile, kSystemAuthorities)};
+}
+
+// True if the authorities could not be read for want of rights.
+bool is_hidden(const View& view, const Authorities& has) {
+  return !view.facts.root && has.reason == "Permission denied";
 }
 
 void judge_ca_file(View& view, const std::string& path) {
@@ -121,107 +135,100 @@ void judge_ca_file(View& view, const std::string& path) {
     return;
   }
   const Authorities& has = known->second;
-  if (!has.reason.empty()) {
-    const bool hidden = !view.facts.root && has.reason == "Permission denied";
-    view.add(hidden ? Code::CaUnchecked : Code::CaUnusable, kCaFile,
-             hidden ? "you may not read " + path + "; run this as root"
-                    : path + ": " + has.reason +
-                          "; smtp(8) turns TLS off, and mail under a policy is deferred",
-             hidden ? std::vector<Fix>{} : system_authorities(view));
+  if (is_hidden(view, has)) {
+    view.add(Code::CaUnchecked, kCaFile, format("You may not read {}. Run this as root.", path));
+  } else if (!has.reason.empty()) {
+    view.add(Code::CaUnusable, kCaFile,
+             format("{}: {}. smtp(8) turns TLS off, and mail under a policy is deferred.", path,
+                    has.reason),
+             system_authorities(view));
   } else if (has.usable == 0) {
     view.add(Code::CaExpired, kCaFile,
-             "all " + std::to_string(has.expired) + " certificates in " + path +
-                 " have expired, so no mail server can be verified",
+             format("All {} certificates in {} have expired, so no mail server can be verified.",
+                    has.expired, path),
              system_authorities(view));
   } else if (has.usable < kFewAuthorities) {
     view.add(Code::CaFew, kCaFile,
-             path + " has " + std::to_string(has.usable) +
-                 (has.usable == 1 ? " authority" : " authorities") +
-                 ", but public mail servers have certificates from many more",
+             format("{} has {}, but public mail servers have certificates from many more.", path,
+                    counted(static_cast<std::size_t>(has.usable), "authority", "authorities")),
              system_authorities(view));
   } else {
-    view.add(Code::Ca, kCaFile, path + " has " + std::to_string(has.usable) + " authorities");
+    view.add(Code::Ca, kCaFile, format("{} has {} authorities.", path, has.usable));
   }
 }
 
 // A CApath is searched at each handshake, by then in the chroot.
 void judge_ca_path(View& view, const std::string& path, bool alone) {
-  const auto known = view.facts.ca_paths.find({path, view.service.chroot});
+  const bool chroot = view.service.chroot;
+  const auto known = view.facts.ca_paths.find({path, chroot});
   if (known == view.facts.ca_paths.end()) {
     return;
   }
   const Authorities& has = known->second;
   if (has.reason.empty() && has.usable > 0) {
     view.add(Code::Ca, kCaPath,
-             path + " has " + std::to_string(has.usable) + " authorities" +
-                 (view.service.chroot ? " in the chroot" : ""));
+             format("{} has {} authorities{}.", path, has.usable, chroot ? " in the chroot" : ""));
     return;
   }
   if (!alone) {
     return;
   }
-  const bool hidden = !view.facts.root && has.reason == "Permission denied";
-  std::string text = view.service.chroot
-                         ? "smtp(8) looks for " + path + " in the chroot, as " +
-                               real_path(path, true, view.facts.main_value("queue_directory"))
-                         : path;
+  std::string text = path;
+  if (chroot) {
+    text = format("smtp(8) looks for {} in the chroot, as {}", path,
+                  real_path(path, true, view.facts.main_value("queue_directory")));
+  }
   text += has.reason.empty() ? " has no authority that OpenSSL can find (see openssl-rehash(1))"
                              : ": " + has.reason;
-  view.add(hidden ? Code::CaUnchecked : Code::CaPathUseless, kCaPath,
-           hidden ? text + "; run this as root"
-                  : text + "; no mail server can be verified, and mail under a policy is deferred",
-           hidden ? std::vector<Fix>{} : system_authorities(view));
+  if (is_hidden(view, has)) {
+    view.add(Code::CaUnchecked, kCaPath, text + ". Run this as root.");
+  } else {
+    view.add(Code::CaPathUseless, kCaPath,
+             text + ". No mail server can be verified, and mail under a policy is deferred.",
+             system_authorities(view));
+  }
 }
 
 void judge_authorities(View& view) {
   const std::string file = view.value(kCaFile);
   const std::string path = view.value(kCaPath);
   const std::string anchors = view.value("smtp_tls_trust_anchor_file");
+  const bool defaults = view.on("tls_append_default_CA");
   if (!anchors.empty()) {
     view.add(Code::TrustAnchors, "smtp_tls_trust_anchor_file",
-             "only " + anchors + " is trusted for mail under a policy; " + std::string(kCaFile) +
-                 " and " + std::string(kCaPath) + " are not used for it",
+             format("Only {} is trusted for mail under a policy. {} and {} are not used for it.",
+                    anchors, kCaFile, kCaPath),
              {view.set("smtp_tls_trust_anchor_file", "")});
-    return;
-  }
-  if (file.empty() && path.empty()) {
-    view.add(
-        Code::CaMissing, kCaFile,
-        std::string("no certificate authorities are set, so no mail server can be verified and "
-                    "all mail under a policy is deferred") +
-            (view.on("tls_append_default_CA")
-                 ? "; tls_append_default_CA has no effect if neither CAfile nor CApath is set"
-                 : ""),
-        system_authorities(view));
-    return;
-  }
-  const bool defaults = view.on("tls_append_default_CA");
-  if (!file.empty()) {
+  } else if (file.empty() && path.empty()) {
+    view.add(Code::CaMissing, kCaFile,
+             format("No certificate authorities are set, so no mail server can be verified and all "
+                    "mail under a policy is deferred.{}",
+                    defaults ? " tls_append_default_CA has no effect if neither CAfile nor CApath "
+                               "is set."
+                             : ""),
+             system_authorities(view));
+  } else {
     judge_ca_file(view, file);
-  }
-  if (!path.empty()) {
     judge_ca_path(view, path, file.empty() && !defaults);
   }
 }
 
 void judge_mx_patterns(View& view) {
   constexpr std::string_view kName = "smtp_tls_enforce_sts_mx_patterns";
-  if (view.value(kName) != "no") {
-    return;
+  if (view.value(kName) == "no") {
+    view.add(Code::MxPatternsOff, kName,
+             "The names of MX hosts are not compared with the policy, which RFC 8461 section 4.1 "
+             "requires.",
+             {view.set(kName, "yes")});
   }
-  view.add(Code::MxPatternsOff, kName,
-           "the names of MX hosts are not compared with the policy, which RFC 8461 section 4.1 "
-           "requires",
-           {view.set(kName, "yes")});
 }
 
 void judge_old_ways(View& view) {
   if (!view.value("smtp_tls_per_site").empty() && !view.value("smtp_tls_policy_maps").empty()) {
-    view.add(
-        Code::TlsPerSite, "smtp_tls_per_site",
-        "this is ignored because smtp_tls_policy_maps is set; move its entries to a table before "
-        "mtastsd",
-        {view.set("smtp_tls_per_site", "")});
+    view.add(Code::TlsPerSite, "smtp_tls_per_site",
+             "This parameter is ignored because smtp_tls_policy_maps is set. Move its entries to a "
+             "table before mtastsd.",
+             {view.set("smtp_tls_per_site", "")});
   }
 }
 
@@ -229,24 +236,20 @@ void judge_logs_and_reports(View& view) {
   const std::string log_level = view.value("smtp_tls_loglevel");
   if (log_level == "0" || log_level == "none") {
     view.add(Code::TlsLog, "smtp_tls_loglevel",
-             "the log does not show which connections were verified",
+             "The log does not show which connections were verified.",
              {view.set("smtp_tls_loglevel", "1")});
   }
-  if (!view.on("smtp_tlsrpt_enable")) {
-    return;
+  const auto tables = parse_tables(view.value("smtp_tls_policy_maps"));
+  const auto& maps = view.facts.daemon.maps;
+  const bool has_policy = std::any_of(tables.begin(), tables.end(), [&](const Table& table) {
+    const auto map = table.socketmap ? maps.find(table.socketmap->name) : maps.end();
+    return map != maps.end() && map->second.report_attributes;
+  });
+  if (view.on("smtp_tlsrpt_enable") && !has_policy) {
+    view.add(Code::TlsrptWithoutPolicy, "smtp_tlsrpt_enable",
+             "TLS reports are sent, but no map gives Postfix the policy for them. Use the map "
+             "\"QUERYwithTLSRPT\".");
   }
-  for (const Table& table : parse_tables(view.value("smtp_tls_policy_maps"))) {
-    if (!table.socketmap) {
-      continue;
-    }
-    const auto map = view.facts.daemon.maps.find(table.socketmap->name);
-    if (map != view.facts.daemon.maps.end() && map->second.report_attributes) {
-      return;
-    }
-  }
-  view.add(Code::TlsrptWithoutPolicy, "smtp_tlsrpt_enable",
-           "TLS reports are sent, but no map gives Postfix the policy for them; use the map "
-           "\"QUERYwithTLSRPT\"");
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 #include "mtastsd/term/table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
 #include "mtastsd/term/wrapping.h"
 
@@ -66,19 +67,22 @@ std::string field(const Terminal& terminal, std::string_view name, std::string_v
 }
 
 std::string size_text(std::size_t bytes) {
-  constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  constexpr std::array kUnits = {"KiB", "MiB", "GiB", "TiB"};
   if (bytes < 1024) {
     return std::to_string(bytes) + " B";
   }
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < kUnits.size()) {
+  double value = static_cast<double>(bytes) / 1024;
+  const char* const* unit = kUnits.begin();
+  for (; value >= 1024 && unit + 1 != kUnits.end(); ++unit) {
     value /= 1024;
-    ++unit;
   }
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.1f %s", value, kUnits[unit]);
-  return text.data();
+  return fmt::format("{:.1f} {}", value, *unit);
+}
+
+std::string usage_text(std::size_t used, std::size_t most) {
+  return fmt::format(
+      "{} of {} ({:.1f}%)", size_text(used), size_text(most),
+      100.0 * static_cast<double>(used) / static_cast<double>(std::max<std::size_t>(most, 1)));
 }
 
 std::string count_text(std::size_t count) {

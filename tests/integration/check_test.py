@@ -317,7 +317,7 @@ class CheckTest(unittest.TestCase):
                      report["facts"]["policy_host"]["fetch"]):
             self.assertEqual(fact["outcome"], "cannot_tell")
             self.assertIn("SERVFAIL", fact["why"])
-        self.assertEqual({finding["severity"] for finding in report["findings"]}, {"INFO"})
+        self.assertEqual({finding["severity"] for finding in report["findings"]}, {"UNKNOWN"})
 
     def test_time_is_bounded(self):
         began = time.monotonic()

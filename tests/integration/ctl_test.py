@@ -183,7 +183,9 @@ class CtlTest(unittest.TestCase):
         self.mtastsd.start()
         self.mtastsd.ask("dark.explain.test")
         it = self.json("explain", "explain", "dark.explain.test", status=1)
-        self.assertIn("DNS could not be asked", it["why"])
+        self.assertIn("the lookup of its MTA-STS record failed", it["why"])
+        self.assertIn("none: the lookup of its MTA-STS record failed",
+                      self.ctl("cache", "show", "dark.explain.test"))
 
     def test_explain(self):
         self.publish("explain.test", "*.explain.test", "mail.other.test")

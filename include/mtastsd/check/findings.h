@@ -110,6 +110,9 @@ std::vector<Finding> find(const Facts& facts, const Analysis& analysis);
 // True if something that the report is about could not be determined.
 bool has_gaps(const Facts& facts);
 
+// True if the SMTP of an MX host was asked for and could not be determined.
+bool has_smtp_gap(const Facts& facts);
+
 // The limits of what is good.
 inline constexpr std::int64_t kFewDaysLeft = 14;
 inline constexpr Seconds kTinyMaxAge{86400};

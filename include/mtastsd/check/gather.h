@@ -12,6 +12,8 @@
 
 namespace mtastsd::check {
 
+class TrustStore;
+
 struct GatherOptions {
   Milliseconds timeout{30000};  // for all about one domain
   Milliseconds fetch_timeout{30000};
@@ -47,8 +49,9 @@ class Gatherer {
   std::unique_ptr<Gathering> start(const DomainName& domain, std::function<void(Facts)> callback);
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  GatherServices services_;
+  GatherOptions options_;
+  std::unique_ptr<TrustStore> trusted_;
 };
 
 }  // namespace mtastsd::check

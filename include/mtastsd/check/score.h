@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,8 +29,7 @@ std::span<const PartKind> score_parts();
 
 struct PartScore {
   const PartKind* kind;
-  int points = 0;
-  bool known = true;  // false: it could not be determined, and gives no points
+  std::optional<int> points;  // nullopt: they could not be determined, and count as none
   std::string why;
 };
 

@@ -35,6 +35,8 @@ std::string field(const Terminal& terminal, std::string_view name, std::string_v
 
 // "1.5 MiB", "512 B".
 std::string size_text(std::size_t bytes);
+// "1.5 MiB of 1.0 GiB (0.1%)".
+std::string usage_text(std::size_t used, std::size_t most);
 // "1,234,567".
 std::string count_text(std::size_t count);
 

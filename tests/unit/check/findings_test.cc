@@ -39,6 +39,8 @@ TEST(FindingKinds, HaveStableCodesAndPlainText) {
     EXPECT_TRUE(kind.meaning.ends_with('.'));
     EXPECT_TRUE(kind.fix.empty() || kind.fix.ends_with('.'));
     EXPECT_TRUE(!kind.fix.empty() || kind.severity == Severity::Info) << "how is it put right?";
+    EXPECT_EQ(kind.code.ends_with("_unknown"),
+              kind.severity == Severity::Unknown || kind.id == Code::FieldUnknown);
   }
   struct Promise {
     Code code;

@@ -34,7 +34,7 @@ using Points = std::vector<int>;
 Points points(const Facts& facts) {
   Points all;
   for (const PartScore& part : score_of(facts).parts) {
-    all.push_back(part.known ? part.points : -1);
+    all.push_back(part.points.value_or(-1));
   }
   return all;
 }
@@ -181,11 +181,11 @@ TEST(Advice, NamesTheNextStepOfARollOut) {
   EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("raise max_age")));
 
   serve(facts, policy_text("none", {}));
-  EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("come back")));
+  EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("To return to MTA-STS")));
 
   facts = sound();
   facts.mail = mail({mx_host("other.example")});
-  EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("Put right")));
+  EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("begin with the worst")));
 
   facts.record = Fact<TextRecords>::unknown("SERVFAIL");
   EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("Try again")));
