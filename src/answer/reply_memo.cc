@@ -15,22 +15,24 @@ ReplyMemo::ReplyMemo(const cache::Versions& versions)
   }
 }
 
+bool ReplyMemo::holds(const Entry& entry, std::string_view request, WallTime now) const {
+  return entry.generation == generation_ && now >= entry.from && now < entry.until &&
+         std::string_view(entry.text.data(), entry.request_bytes) == request &&
+         entry.version == versions_.version(entry.slot);
+}
+
 std::optional<ReplyMemo::Known> ReplyMemo::find(std::string_view request, WallTime now) const {
   const std::size_t hash = std::hash<std::string_view>{}(request);
-  const std::size_t at = hash % kEntries;
-  if (table_->kept[at] != static_cast<std::uint16_t>(hash / kSeen)) {
-    return std::nullopt;
+  for (const std::size_t at : places_of(hash)) {
+    const Entry& entry = table_->entries[at];
+    if (table_->kept[at] == mark_of(hash) && holds(entry, request, now)) {
+      return Known{{entry.text.data() + entry.request_bytes, entry.reply_bytes},
+                   entry.standing,
+                   entry.slot,
+                   entry.version};
+    }
   }
-  const Entry& entry = table_->entries[at];
-  if (entry.generation != generation_ || now < entry.from || now >= entry.until ||
-      std::string_view(entry.text.data(), entry.request_bytes) != request ||
-      entry.version != versions_.version(entry.slot)) {
-    return std::nullopt;
-  }
-  return Known{{entry.text.data() + entry.request_bytes, entry.reply_bytes},
-               entry.standing,
-               entry.slot,
-               entry.version};
+  return std::nullopt;
 }
 
 void ReplyMemo::keep(std::string_view request, const Known& known, WallTime from, WallTime until) {
@@ -38,12 +40,14 @@ void ReplyMemo::keep(std::string_view request, const Known& known, WallTime from
     return;
   }
   const std::size_t hash = std::hash<std::string_view>{}(request);
-  const auto mark = static_cast<std::uint16_t>(hash / kSeen);
-  if (std::exchange(table_->seen[hash % kSeen], mark) != mark) {
+  if (std::exchange(table_->seen[hash % kSeen], mark_of(hash)) != mark_of(hash)) {
     return;
   }
-  table_->kept[hash % kEntries] = mark;
-  Entry& entry = table_->entries[hash % kEntries];
+  const auto [first, second] = places_of(hash);
+  const bool first_is_older = table_->entries[first].from <= table_->entries[second].from;
+  const std::size_t at = first_is_older ? first : second;
+  table_->kept[at] = mark_of(hash);
+  Entry& entry = table_->entries[at];
   entry.from = from;
   entry.until = until;
   entry.version = known.version;

@@ -22,9 +22,11 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <concepts>
 #include <cstring>
-#include <type_traits>
 
 namespace mtastsd::cache {
 namespace {
@@ -36,18 +38,23 @@ constexpr std::uint8_t kHasPolicy = 1;
 constexpr std::uint8_t kHasFailure = 2;
 constexpr auto kLastReason = static_cast<std::uint8_t>(NoPolicyReason::FetchFailed);
 
+// From this machine's order of bytes to little-endian, and back.
 template <std::integral T>
-T load(std::string_view bytes, std::size_t at) {
-  std::make_unsigned_t<T> value = 0;
-  for (std::size_t i = sizeof(T); i-- > 0;) {
-    value = static_cast<decltype(value)>(value << 8 | static_cast<unsigned char>(bytes[at + i]));
+T little_endian(T value) {
+  if constexpr (std::endian::native == std::endian::little) {
+    return value;
   }
-  return static_cast<T>(value);
+  auto bytes = std::bit_cast<std::array<char, sizeof(T)>>(value);
+  std::reverse(bytes.begin(), bytes.end());
+  return std::bit_cast<T>(bytes);
 }
 
-template <>
-std::uint8_t load<std::uint8_t>(std::string_view bytes, std::size_t at) {
-  return static_cast<std::uint8_t>(bytes[at]);
+// The caller has looked at the length.
+template <std::integral T>
+T load(std::string_view bytes, std::size_t at) {
+  T value;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return little_endian(value);
 }
 
 std::uint64_t checksum_of(std::string_view record) {
@@ -60,13 +67,8 @@ WallTime load_time(std::string_view bytes, std::size_t at) {
 
 template <std::integral T>
 void store(std::string& out, T value) {
-  auto rest = static_cast<std::make_unsigned_t<T>>(value);
-  for (std::size_t i = 0; i < sizeof(T); ++i) {
-    out.push_back(static_cast<char>(rest & 0xff));
-    if constexpr (sizeof(T) > 1) {
-      rest = static_cast<decltype(rest)>(rest >> 8);
-    }
-  }
+  value = little_endian(value);
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
 void store_time(std::string& out, WallTime time) {
@@ -214,9 +216,8 @@ std::string encode(const Entry& entry) {
   if (entry.failure) {
     encode_failure(record, *entry.failure);
   }
-  std::string checksum;
-  store(checksum, checksum_of(record));
-  record.replace(0, kChecksumSize, checksum);
+  const std::uint64_t checksum = little_endian(checksum_of(record));
+  std::memcpy(record.data(), &checksum, sizeof checksum);
   return record;
 }
 

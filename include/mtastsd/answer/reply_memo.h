@@ -54,7 +54,7 @@ class ReplyMemo {
     std::array<char, kText> text;  // the request, then the reply
   };
   static constexpr std::size_t kEntries = 16384;
-  static constexpr std::size_t kSeen = 65536;
+  static constexpr std::size_t kSeen = std::size_t{1} << 18;
 
   struct Table {
     std::array<Entry, kEntries> entries;
@@ -66,6 +66,15 @@ class ReplyMemo {
   struct Free {
     void operator()(Table* table) const { std::free(table); }
   };
+
+  // A request is kept in one of two neighbours, so that two which want the same place both stay.
+  static std::array<std::size_t, 2> places_of(std::size_t hash) {
+    return {hash % kEntries, (hash % kEntries) ^ 1};
+  }
+  static std::uint16_t mark_of(std::size_t hash) {
+    return static_cast<std::uint16_t>(hash / kSeen);
+  }
+  bool holds(const Entry& entry, std::string_view request, WallTime now) const;
 
   const cache::Versions& versions_;
   std::unique_ptr<Table, Free> table_;  // pages that no request has touched take no memory
