@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdint>
+#include <cstdio>
 
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/base/text.h"
@@ -30,42 +30,24 @@ constexpr std::array<Unit, 4> kUnits = {{{Seconds(86400), 'd', "day", "days"},
                                          {Seconds(60), 'm', "minute", "minutes"},
                                          {Seconds(1), 's', "second", "seconds"}}};
 
-template <std::size_t Width>
-void append_digits(std::string& out, std::int64_t value) {
-  std::array<char, Width> digits;
-  for (std::size_t i = Width; i-- > 0; value /= 10) {
-    digits[i] = static_cast<char>('0' + value % 10);
-  }
-  out.append(digits.data(), Width);
-}
-
-void append_day(std::string& out, WallTime time) {
-  const std::chrono::year_month_day date(floor<days>(std::clamp(time, kFirst, kLast)));
-  append_digits<4>(out, static_cast<int>(date.year()));
-  out += '-';
-  append_digits<2>(out, static_cast<unsigned>(date.month()));
-  out += '-';
-  append_digits<2>(out, static_cast<unsigned>(date.day()));
-}
-
-void append_time_of_day(std::string& out, WallTime time) {
+// By a format of printf(3) that takes the year, month, day, hour, minute and second.
+std::string formatted(const char* format, WallTime time) {
   time = std::clamp(time, kFirst, kLast);
+  const std::chrono::year_month_day date(floor<days>(time));
   const std::chrono::hh_mm_ss clock(time - floor<days>(time));
-  append_digits<2>(out, clock.hours().count());
-  out += ':';
-  append_digits<2>(out, clock.minutes().count());
-  out += ':';
-  append_digits<2>(out, clock.seconds().count());
+  std::array<char, 32> text;
+  const int size = std::snprintf(
+      text.data(), text.size(), format, static_cast<int>(date.year()),
+      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+      static_cast<int>(clock.seconds().count()));
+  return {text.data(), static_cast<std::size_t>(size)};
 }
 
 }  // namespace
 
 std::string timestamp(WallTime time) {
-  std::string text;
-  append_day(text, time);
-  text += 'T';
-  append_time_of_day(text, time);
-  return text + 'Z';
+  return formatted("%04d-%02u-%02uT%02d:%02d:%02dZ", time);
 }
 
 std::optional<WallTime> parse_timestamp(std::string_view text) {
@@ -94,20 +76,11 @@ std::optional<WallTime> parse_timestamp(std::string_view text) {
 }
 
 std::string day_text(WallTime time) {
-  std::string text;
-  append_day(text, time);
-  return text;
+  return formatted("%04d-%02u-%02u", time);
 }
 
 std::string date_text(WallTime time) {
-  if (time == WallTime{}) {
-    return "never";
-  }
-  std::string text;
-  append_day(text, time);
-  text += ' ';
-  append_time_of_day(text, time);
-  return text + " UTC";
+  return time == WallTime{} ? "never" : formatted("%04d-%02u-%02u %02d:%02d:%02d UTC", time);
 }
 
 std::string span_text(Seconds span) {

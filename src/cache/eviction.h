@@ -1,10 +1,8 @@
 #pragma once
 
-#include <cstddef>
-#include <vector>
+#include <utility>
 
 #include "mtastsd/base/clock.h"
-#include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/entry.h"
 
 namespace mtastsd::cache {
@@ -17,27 +15,10 @@ enum class Worth {
   NotEnforced,  // mode testing or none
   Enforced,
 };
-Worth worth_of(const EntryFacts& facts, WallTime now);
 
-// Collects the least valuable of all records that it is shown, at most `most`: by worth, then the
-// longest unused ("no policy" results: those that end first).
-class Victims {
- public:
-  explicit Victims(std::size_t most) : most_(most) {}
-
-  void consider(const DomainName& domain, const EntryFacts& facts, WallTime now);
-
-  struct Victim {
-    Worth worth;
-    WallTime since;
-    DomainName domain;
-  };
-  // The least valuable first.
-  std::vector<Victim> take();
-
- private:
-  const std::size_t most_;
-  std::vector<Victim> heap_;  // the most valuable of them on top
-};
+// What a record is worth: among those of one kind, the longest unused is worth the least ("no
+// policy" results: the one that ends first).
+using Value = std::pair<Worth, WallTime>;
+Value value_of(const EntryFacts& facts, WallTime now);
 
 }  // namespace mtastsd::cache

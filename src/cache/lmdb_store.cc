@@ -8,10 +8,10 @@
 #include <chrono>
 #include <utility>
 
-#include "due_selection.h"
 #include "lmdb/cache_file.h"
 #include "lmdb/tables.h"
 #include "lmdb/writer.h"
+#include "lowest.h"
 #include "mtastsd/log/log.h"
 #include "pending.h"
 #include "salvage.h"
@@ -35,6 +35,16 @@ constexpr std::chrono::hours kReadErrorLogged{1};
 const SystemClock kSystemClock;
 
 }  // namespace
+
+// A policy that is due, by its end.
+struct DueCandidate {
+  DomainName domain;
+  WallTime due_at{};
+  bool on_disk = false;  // else it waits for its commit
+};
+class DueSelection : public Lowest<WallTime, DueCandidate> {
+  using Lowest::Lowest;
+};
 
 // --- opening and closing ----------------------------------------------------------------------
 
@@ -194,7 +204,7 @@ std::vector<DomainName> LmdbStore::due(const DueRequest& request) {
   select_due_on_disk(request, selection);
   std::vector<DomainName> domains;
   Reader::Snapshot snapshot(*reader_);
-  for (const DueSelection::Candidate& candidate : selection.take()) {
+  for (const auto& [expires_at, candidate] : selection.take()) {
     const auto view = snapshot.find(candidate.domain);
     const bool holds = !candidate.on_disk ||
                        (view && view->facts().has_policy && view->due_at() == candidate.due_at);
@@ -219,7 +229,7 @@ void LmdbStore::select_due_on_disk(const DueRequest& request, DueSelection& sele
     }
     // What waits for its commit has been looked at in memory.
     if (!pending_->find(*domain) && !(request.busy && request.busy(*domain))) {
-      selection.add({*domain, index_time(key), expires_at, true});
+      selection.add(expires_at, {*domain, index_time(key), true});
     }
   });
 }
@@ -234,7 +244,7 @@ void LmdbStore::select_due_in_memory(const DueRequest& request, DueSelection& se
     const WallTime expires_at = change.entry->policy->expires_at();
     if ((due_at <= request.now || due_at > request.farthest) && selection.wants(expires_at) &&
         !(request.busy && request.busy(domain))) {
-      selection.add({domain, due_at, expires_at, false});
+      selection.add(expires_at, {domain, due_at, false});
     }
   });
 }

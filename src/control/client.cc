@@ -1,6 +1,5 @@
 #include "mtastsd/control/client.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -69,12 +68,8 @@ Reply Client::exchange(const Request& request, const std::function<void()>& tick
 
 Result<std::string, Error> Client::exchange_lines(const std::string& line,
                                                   const std::function<void()>& tick) {
-  for (std::string_view rest = line; !rest.empty();) {
-    const ssize_t sent = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
-    if (sent <= 0) {
-      return failure(closed());
-    }
-    rest.remove_prefix(static_cast<std::size_t>(sent));
+  if (!send_all(fd_, line)) {
+    return failure(closed());
   }
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   std::array<char, 65536> bytes;
@@ -88,15 +83,8 @@ Result<std::string, Error> Client::exchange_lines(const std::string& line,
     if (input_.size() > kMaxLineBytes) {
       return failure(broken("the reply is too long: is that mtastsd?"));
     }
-    pollfd watch{fd_.get(), POLLIN, 0};
-    if (::poll(&watch, 1, static_cast<int>(kTick.count())) <= 0) {
-      if (std::chrono::steady_clock::now() > deadline) {
-        return failure(broken("mtastsd did not reply within 180 seconds"));
-      }
-      if (tick) {
-        tick();
-      }
-      continue;
+    if (!wait_to_read(fd_, deadline, tick)) {
+      return failure(broken("mtastsd did not reply within 180 seconds"));
     }
     const ssize_t got = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
     if (got <= 0) {

@@ -27,6 +27,7 @@
 #include <list>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include <sys/stat.h>
@@ -68,13 +69,8 @@ Answer<T> answer_from(Reading&& reading, Provenance&& provenance) {
   return answer;
 }
 
-struct FileMark {
-  std::int64_t seconds = 0;
-  std::int64_t nanoseconds = 0;
-  std::int64_t size = 0;
-  std::uint64_t inode = 0;
-  friend bool operator==(const FileMark&, const FileMark&) = default;
-};
+// Changes with the file.
+using FileMark = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::uint64_t>;
 
 std::optional<FileMark> mark_of(const std::string& path) {
   struct stat st {};

@@ -30,10 +30,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-struct EventDeleter {
-  void operator()(::event* e) const { event_free(e); }
-};
-using EventPtr = std::unique_ptr<::event, EventDeleter>;
+using EventPtr = std::unique_ptr<::event, Loop::EventFree>;
 
 template <typename T>
 T* must(T* pointer) {
@@ -177,14 +174,15 @@ Loop::Loop() : base_(event_base_new()) {
   if (!base_) {
     throw std::runtime_error("cannot set up the event loop");
   }
-  wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake_fd_ < 0) {
+  wake_fd_.reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!wake_fd_) {
     throw std::system_error(errno, std::generic_category(), "eventfd");
   }
   const auto on_wake = [](evutil_socket_t, short, void* self) noexcept {
     static_cast<Loop*>(self)->drain();
   };
-  wake_event_.reset(must(event_new(base_.get(), wake_fd_, EV_READ | EV_PERSIST, on_wake, this)));
+  wake_event_.reset(
+      must(event_new(base_.get(), wake_fd_.get(), EV_READ | EV_PERSIST, on_wake, this)));
   if (event_add(wake_event_.get(), nullptr) != 0) {
     throw std::runtime_error("cannot set up the event loop");
   }
@@ -203,8 +201,6 @@ Loop::~Loop() {
       break;
     }
   }
-  wake_event_.reset();
-  close(wake_fd_);
 }
 
 void Loop::run() {
@@ -224,12 +220,12 @@ void Loop::post(Callback callback) {
   }
   const std::uint64_t one = 1;
   // This can fail only if the counter is full, and then the loop wakes up anyway.
-  [[maybe_unused]] const auto written = write(wake_fd_, &one, sizeof one);
+  [[maybe_unused]] const auto written = write(wake_fd_.get(), &one, sizeof one);
 }
 
 void Loop::drain() {
   std::uint64_t count = 0;
-  [[maybe_unused]] const auto got = read(wake_fd_, &count, sizeof count);
+  [[maybe_unused]] const auto got = read(wake_fd_.get(), &count, sizeof count);
   std::vector<Callback> batch;
   {
     const std::lock_guard lock(mutex_);

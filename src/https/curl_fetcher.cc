@@ -16,11 +16,12 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <functional>
-#include <list>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -91,7 +92,6 @@ class CurlFetcher final : public PolicyFetcher {
 
  private:
   class Transfer;
-  using Transfers = std::list<Transfer*>;
 
   void socket_changed(curl_socket_t fd, int what);
   void timer_changed(long after_ms);
@@ -110,8 +110,8 @@ class CurlFetcher final : public PolicyFetcher {
   std::unique_ptr<event::Timer> look_;      // while there may be a next address to try
   std::unique_ptr<event::Timer> delivery_;  // for what is known before curl is asked
   std::map<curl_socket_t, std::unique_ptr<event::FdWatch>> watches_;
-  Transfers transfers_;
-  Transfers done_;
+  std::set<Transfer*> transfers_;
+  std::deque<Transfer*> done_;  // of these, those that have a result
   // "host:port" whose addresses are still in the multi handle's list of names.
   std::vector<std::string> stale_names_;
   std::unique_ptr<CURLM, MultiDeleter> multi_;  // depends-on: timer_, watches_
@@ -156,9 +156,6 @@ class CurlFetcher::Transfer final : public Fetch {
   Milliseconds limit_;
   Callback callback_;
   Observation seen_;  // only where fetches are observed
-  Transfers::iterator place_;
-  bool is_done_ = false;
-  Transfers::iterator done_place_;
 
   bool has_alternatives_ = false;  // more addresses than one
   std::string name_and_port_;
@@ -454,11 +451,10 @@ ListPtr CurlFetcher::resolve_list(const std::string& name_and_port,
 Handle CurlFetcher::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
                           Milliseconds limit, Callback callback) {
   auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), limit, std::move(callback));
-  transfer->place_ = transfers_.insert(transfers_.end(), transfer.get());
+  transfers_.insert(transfer.get());
   if (addresses.empty() && !uses_proxy()) {
     transfer->result_ = failure(Error{ErrorKind::Connect, "the policy host has no address"});
-    transfer->is_done_ = true;
-    transfer->done_place_ = done_.insert(done_.end(), transfer.get());
+    done_.push_back(transfer.get());
     delivery_->arm(Milliseconds(0));
     return transfer;
   }
@@ -477,11 +473,8 @@ Handle CurlFetcher::fetch(const DomainName& policy_host, std::span<const IpAddre
 
 void CurlFetcher::forget(Transfer& transfer) {
   transfer.fetcher_ = nullptr;
-  transfers_.erase(transfer.place_);
-  if (transfer.is_done_) {
-    done_.erase(transfer.done_place_);
-  }
-  transfer.is_done_ = false;
+  transfers_.erase(&transfer);
+  std::erase(done_, &transfer);
   if (!transfer.easy_) {
     return;
   }
@@ -548,12 +541,10 @@ void CurlFetcher::collect() {
     char* self = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &self);
     auto* transfer = reinterpret_cast<Transfer*>(self);
-    if (transfer->is_done_) {
-      continue;
+    if (!transfer->result_) {
+      transfer->finished(code);
+      done_.push_back(transfer);
     }
-    transfer->finished(code);
-    transfer->is_done_ = true;
-    transfer->done_place_ = done_.insert(done_.end(), transfer);
   }
 }
 

@@ -1,7 +1,6 @@
 #include "mtastsd/socketmap/client.h"
 
 #include <netdb.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -21,7 +20,6 @@ namespace {
 
 constexpr timeval kPostfixTimeLimit{100, 0};
 constexpr std::chrono::seconds kPostfixPatience{100};
-constexpr int kTickMilliseconds = 100;
 
 struct AddrInfoFree {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
@@ -85,12 +83,8 @@ Result<Client, std::string> Client::connect(const config::ListenAddress& server)
 Result<void, std::string> Client::send(std::string_view map, std::string_view key) {
   std::string request;
   socketmap::append_netstring(request, std::string(map) + " " + std::string(key));
-  for (std::string_view rest = request; !rest.empty();) {
-    const ssize_t sent = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
-    if (sent <= 0) {
-      return failure(std::string("cannot send the request: ") + std::strerror(errno));
-    }
-    rest.remove_prefix(static_cast<std::size_t>(sent));
+  if (!send_all(fd_, request)) {
+    return failure(std::string("cannot send the request: ") + std::strerror(errno));
   }
   return {};
 }
@@ -99,20 +93,6 @@ bool Client::reply_ready() const {
   const auto rest = std::string_view(input_).substr(at_);
   return socketmap::read_netstring(rest, postfix::kMaxReplyBytes).status ==
          socketmap::NetstringStatus::Complete;
-}
-
-Result<void, std::string> Client::wait_for_bytes(const std::function<void()>& tick) const {
-  const auto deadline = std::chrono::steady_clock::now() + kPostfixPatience;
-  while (std::chrono::steady_clock::now() < deadline) {
-    pollfd watch{fd_.get(), POLLIN, 0};
-    if (::poll(&watch, 1, kTickMilliseconds) > 0) {
-      return {};
-    }
-    if (tick) {
-      tick();
-    }
-  }
-  return failure(std::string("no reply within 100 s: Postfix would give up"));
 }
 
 Result<std::string, std::string> Client::receive(const std::function<void()>& tick) {
@@ -133,8 +113,8 @@ Result<std::string, std::string> Client::receive(const std::function<void()>& ti
       case socketmap::NetstringStatus::Incomplete:
         break;
     }
-    if (auto waited = wait_for_bytes(tick); !waited) {
-      return failure(std::move(waited.error()));
+    if (!wait_to_read(fd_, std::chrono::steady_clock::now() + kPostfixPatience, tick)) {
+      return failure(std::string("no reply within 100 s: Postfix would give up"));
     }
     input_.erase(0, at_);
     at_ = 0;

@@ -1,7 +1,6 @@
 #include "connection.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -20,13 +19,8 @@ constexpr std::size_t kMaxOutput = 256 * 1024;  // unwritten replies before read
 
 Connection::Connection(Server& server, std::uint64_t id, int fd)
     : server_(server), id_(id), fd_(fd), last_activity_(server.activity_) {
-  watch_ = server_.loop_.watch(fd_, event::Interest::Read,
+  watch_ = server_.loop_.watch(fd, event::Interest::Read,
                                [this](event::Interest ready) { on_ready(ready); });
-}
-
-Connection::~Connection() {
-  watch_.reset();
-  ::close(fd_);
 }
 
 void Connection::on_ready(event::Interest ready) {
@@ -54,7 +48,7 @@ bool Connection::may_read() const {
 bool Connection::read_some() {
   std::string& buffer = server_.input_;
   buffer.resize(kReadSize);
-  const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
+  const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
   if (got == 0) {
     // The client may have closed only its sending side, so its requests are still answered.
     stopping_ = true;
@@ -161,7 +155,7 @@ bool Connection::flush() {
   if (bytes.empty()) {
     return true;
   }
-  const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   if (sent < 0 && errno != EAGAIN && errno != EINTR) {
     fresh.clear();
     return false;

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "mtastsd/base/fd.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/socketmap/server.h"
 
@@ -15,9 +16,6 @@ namespace mtastsd::socketmap {
 class Connection {
  public:
   Connection(Server& server, std::uint64_t id, int fd);
-  ~Connection();
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
 
   void reply(std::uint64_t request, std::string_view text);
   void drain();
@@ -48,7 +46,7 @@ class Connection {
 
   Server& server_;
   const std::uint64_t id_;
-  const int fd_;
+  const Fd fd_;
   std::uint64_t last_activity_ = 0;
   std::uint64_t first_waiting_ = 0;  // number of the request in waiting_.front()
   bool stopping_ = false;            // no more requests are read

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <functional>
+#include <string_view>
 #include <utility>
+
+#include "mtastsd/base/clock.h"
 
 namespace mtastsd {
 
@@ -26,5 +30,13 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+// For clients that block. Sends all of the bytes; false, and errno says why, where that cannot be
+// done.
+bool send_all(const Fd& socket, std::string_view bytes);
+
+// Waits until there is something to read. Calls `tick`, if there is one, about ten times a second
+// meanwhile. False: the deadline is over.
+bool wait_to_read(const Fd& socket, SteadyTime deadline, const std::function<void()>& tick);
 
 }  // namespace mtastsd

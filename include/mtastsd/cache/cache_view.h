@@ -12,6 +12,7 @@
 namespace mtastsd::cache {
 
 class LmdbEnv;
+class Txn;
 
 // Reads a cache directory from another process than the daemon's, which may be running and
 // writing: what it sees is what is committed. It changes nothing, holds the daemon up nowhere, and
@@ -41,6 +42,7 @@ class CacheView {
 
  private:
   CacheView(std::string directory, std::unique_ptr<LmdbEnv> env);
+  Result<Txn, std::string> begin() const;
   std::string sentence(int rc) const;
 
   const std::string directory_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mtastsd/base/clock.h"
+#include "mtastsd/base/fd.h"
 
 struct event;
 struct event_base;
@@ -52,6 +53,10 @@ class FdWatch {
 // stop(), which any thread may call.
 class Loop final : public Timers {
  public:
+  struct EventFree {
+    void operator()(::event* e) const;
+  };
+
   Loop();
   ~Loop() override;
   Loop(const Loop&) = delete;
@@ -73,15 +78,12 @@ class Loop final : public Timers {
  private:
   void drain();
 
-  struct EventFree {
-    void operator()(::event* e) const;
-  };
   struct BaseFree {
     void operator()(event_base* b) const;
   };
 
   std::unique_ptr<event_base, BaseFree> base_;
-  int wake_fd_ = -1;
+  Fd wake_fd_;
   std::unique_ptr<::event, EventFree> wake_event_;  // depends-on: base_, wake_fd_
   std::mutex mutex_;
   std::vector<Callback> posted_;  // guarded by mutex_

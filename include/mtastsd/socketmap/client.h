@@ -27,7 +27,6 @@ class Client {
 
  private:
   explicit Client(Fd fd) : fd_(std::move(fd)) {}
-  Result<void, std::string> wait_for_bytes(const std::function<void()>& tick) const;
 
   Fd fd_;
   std::string input_;

@@ -23,35 +23,6 @@ struct Record {
   std::string bytes;
 };
 
-// A daemon that was started anew with a larger [cache] max_size has a larger map.
-Result<Txn, int> begin_reading(MDB_env* env) {
-  auto txn = Txn::begin(env, MDB_RDONLY);
-  if (!txn && txn.error() == MDB_MAP_RESIZED && mdb_env_set_mapsize(env, 0) == 0) {
-    return Txn::begin(env, MDB_RDONLY);
-  }
-  return txn;
-}
-
-// The records behind `after`, as many as go into a page.
-Result<std::vector<Record>, int> read_page(const LmdbEnv& env, const std::string& after) {
-  std::vector<Record> page;
-  const auto txn = begin_reading(env.env());
-  if (!txn) {
-    return failure(int{txn.error()});
-  }
-  const int rc = each_record(
-      txn->get(), env.entries(), after,
-      [&page, bytes = std::size_t{0}](std::string_view key, std::string_view record) mutable {
-        page.push_back({std::string(key), std::string(record)});
-        bytes += record.size();
-        return page.size() < kPageRecords && bytes < kPageBytes;
-      });
-  if (rc != 0) {
-    return failure(int{rc});
-  }
-  return page;
-}
-
 CacheView::OpenError explain(const std::string& directory, LmdbEnv::OpenError error) {
   using Problem = CacheView::Problem;
   switch (error.problem) {
@@ -98,45 +69,56 @@ std::string CacheView::sentence(int rc) const {
   return "the cache in " + directory_ + " cannot be read: " + mdb_strerror(rc);
 }
 
+Result<Txn, std::string> CacheView::begin() const {
+  auto txn = Txn::begin(env_->env(), MDB_RDONLY);
+  // A daemon that was started anew with a larger [cache] max_size has a larger map.
+  if (!txn && txn.error() == MDB_MAP_RESIZED && mdb_env_set_mapsize(env_->env(), 0) == 0) {
+    txn = Txn::begin(env_->env(), MDB_RDONLY);
+  }
+  return std::move(txn).map_error([this](int rc) { return sentence(rc); });
+}
+
 Result<std::string, std::string> CacheView::find(const DomainName& domain) const {
-  const auto txn = begin_reading(env_->env());
-  if (!txn) {
-    return failure(sentence(txn.error()));
-  }
-  MDB_val key = to_val(domain.view());
-  MDB_val value;
-  const int rc = mdb_get(txn->get(), env_->entries(), &key, &value);
-  if (rc != 0 && rc != MDB_NOTFOUND) {
-    return failure(sentence(rc));
-  }
-  return rc == 0 ? std::string(from_val(value)) : std::string();
+  return begin().and_then([&](const Txn& txn) -> Result<std::string, std::string> {
+    MDB_val key = to_val(domain.view());
+    MDB_val value{};
+    const int rc = mdb_get(txn.get(), env_->entries(), &key, &value);
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+      return failure(sentence(rc));
+    }
+    return std::string(from_val(value));
+  });
 }
 
 Result<void, std::string> CacheView::each(const Visit& visit) const {
-  std::string after;
-  while (true) {
-    const auto page = read_page(*env_, after);
-    if (!page) {
-      return failure(sentence(page.error()));
+  std::vector<Record> page;
+  do {
+    const std::string after = page.empty() ? std::string() : std::move(page.back().domain);
+    page.clear();
+    const auto copy = [&, bytes = std::size_t{0}](std::string_view key,
+                                                  std::string_view record) mutable {
+      page.push_back({std::string(key), std::string(record)});
+      bytes += record.size();
+      return page.size() < kPageRecords && bytes < kPageBytes;
+    };
+    const auto read = begin().and_then([&](const Txn& txn) -> Result<void, std::string> {
+      const int rc = each_record(txn.get(), env_->entries(), after, copy);
+      return rc == 0 ? Result<void, std::string>() : failure(sentence(rc));
+    });
+    if (!read) {
+      return read;
     }
-    if (page->empty()) {
-      return {};
-    }
-    for (const Record& record : *page) {
+    for (const Record& record : page) {
       if (!visit(record.domain, record.bytes)) {
         return {};
       }
     }
-    after = page->back().domain;
-  }
+  } while (!page.empty());
+  return {};
 }
 
 Result<CacheTotals, std::string> CacheView::totals() const {
-  const auto txn = begin_reading(env_->env());
-  if (!txn) {
-    return failure(sentence(txn.error()));
-  }
-  return env_->totals(txn->get());
+  return begin().map([this](const Txn& txn) { return env_->totals(txn.get()); });
 }
 
 }  // namespace mtastsd::cache

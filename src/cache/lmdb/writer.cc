@@ -9,6 +9,7 @@
 #include "lmdb/cache_file.h"
 #include "lmdb/env.h"
 #include "lmdb/tables.h"
+#include "lowest.h"
 #include "mtastsd/log/log.h"
 
 namespace mtastsd::cache {
@@ -173,12 +174,13 @@ int Writer::drop_record_of(MDB_txn* txn, std::string_view negative_key) {
 // Looks at all records, and drops the least valuable until `target` bytes are in use.
 int Writer::evict(MDB_txn* txn, std::size_t target) {
   const WallTime now = clock_.wall();
-  Victims victims(kEvictAtOnce);
+  Lowest<Value, DomainName> victims(kEvictAtOnce);
   const auto consider = [&](std::string_view key, std::string_view bytes) {
     const auto domain = DomainName::parse(key);
     const auto record = RecordView::decode(bytes);
-    if (domain) {
-      victims.consider(*domain, record ? record->facts() : EntryFacts{}, now);
+    const Value value = value_of(record ? record->facts() : EntryFacts{}, now);
+    if (domain && victims.wants(value)) {
+      victims.add(value, *domain);
     }
     return true;
   };
@@ -186,15 +188,15 @@ int Writer::evict(MDB_txn* txn, std::size_t target) {
     return rc;
   }
   std::size_t enforced = 0;
-  for (const Victims::Victim& victim : victims.take()) {
+  for (const auto& [value, domain] : victims.take()) {
     if (env().used_bytes(txn) <= target) {
       break;
     }
-    if (const int rc = write_record(env(), txn, victim.domain, {}); rc != 0) {
+    if (const int rc = write_record(env(), txn, domain, {}); rc != 0) {
       return rc;
     }
     counters_.evicted.add();
-    enforced += victim.worth == Worth::Enforced ? 1 : 0;
+    enforced += value.first == Worth::Enforced ? 1 : 0;
   }
   if (enforced > 0) {
     log_.write(Event::CacheFull, {{"dropped", enforced}, {"max_size", bounds_.max_size}});

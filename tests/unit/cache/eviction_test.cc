@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "lowest.h"
+
 namespace mtastsd::cache {
 namespace {
 
@@ -25,21 +27,27 @@ EntryFacts no_policy(Seconds left) {
   return facts;
 }
 
+using Victims = Lowest<Value, DomainName>;
+
+void consider(Victims& victims, const std::string& name, const EntryFacts& facts) {
+  if (const Value value = value_of(facts, kNow); victims.wants(value)) {
+    victims.add(value, *DomainName::parse(name));
+  }
+}
+
 TEST(Victims, TheLeastValuableGoFirstAndEnforcedPoliciesInUseLast) {
   Victims victims(100);
-  const auto consider = [&](const char* name, const EntryFacts& facts) {
-    victims.consider(*DomainName::parse(name), facts, kNow);
-  };
-  consider("in-use.example", policy(mtasts::Mode::Enforce, Seconds(1000), Seconds(0)));
-  consider("unused.example", policy(mtasts::Mode::Enforce, Seconds(9000), Seconds(900000)));
-  consider("none.example", policy(mtasts::Mode::None, Seconds(1000), Seconds(0)));
-  consider("testing.example", policy(mtasts::Mode::Testing, Seconds(1000), Seconds(5)));
-  consider("expired.example", policy(mtasts::Mode::Enforce, Seconds(0), Seconds(0)));
-  consider("long.example", no_policy(Seconds(3000)));
-  consider("short.example", no_policy(Seconds(10)));
+  consider(victims, "in-use.example", policy(mtasts::Mode::Enforce, Seconds(1000), Seconds(0)));
+  consider(victims, "unused.example",
+           policy(mtasts::Mode::Enforce, Seconds(9000), Seconds(900000)));
+  consider(victims, "none.example", policy(mtasts::Mode::None, Seconds(1000), Seconds(0)));
+  consider(victims, "testing.example", policy(mtasts::Mode::Testing, Seconds(1000), Seconds(5)));
+  consider(victims, "expired.example", policy(mtasts::Mode::Enforce, Seconds(0), Seconds(0)));
+  consider(victims, "long.example", no_policy(Seconds(3000)));
+  consider(victims, "short.example", no_policy(Seconds(10)));
   std::string order;
-  for (const auto& victim : victims.take()) {
-    order += victim.domain.str() + " ";
+  for (const auto& [value, domain] : victims.take()) {
+    order += domain.str() + " ";
   }
   EXPECT_EQ(order,
             "short.example long.example expired.example testing.example none.example "
@@ -50,12 +58,12 @@ TEST(Victims, ABoundedNumberIsTheLeastValuableOfAll) {
   Victims victims(3);
   for (int i = 0; i < 1000; ++i) {
     const int shuffled = i * 7919 % 1000;
-    victims.consider(*DomainName::parse("d" + std::to_string(shuffled) + ".example"),
-                     policy(mtasts::Mode::Enforce, Seconds(1000), Seconds(shuffled)), kNow);
+    consider(victims, "d" + std::to_string(shuffled) + ".example",
+             policy(mtasts::Mode::Enforce, Seconds(1000), Seconds(shuffled)));
   }
   std::string order;
-  for (const auto& victim : victims.take()) {
-    order += victim.domain.str() + " ";
+  for (const auto& [value, domain] : victims.take()) {
+    order += domain.str() + " ";
   }
   EXPECT_EQ(order, "d999.example d998.example d997.example ");
 }
