@@ -4,8 +4,7 @@
 
 #include "smtp_probe.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -18,10 +17,7 @@
 #include <string_view>
 #include <utility>
 
-#include "mtastsd/base/fd.h"
 #include "mtastsd/base/text.h"
-#include "mtastsd/https/verification.h"
-#include "smtp_reply.h"
 
 namespace mtastsd::check {
 namespace {
@@ -30,32 +26,18 @@ constexpr Milliseconds kConnectLimit{5000};  // for one address
 constexpr std::ptrdiff_t kMaxAddresses = 4;
 constexpr std::size_t kReadSize = 4096;
 
-struct ContextFree {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-};
-struct SslFree {
-  void operator()(SSL* ssl) const { SSL_free(ssl); }
-};
-
+// 0 or the errno.
 int start_connect(const Fd& socket, const IpAddress& address, std::uint16_t port) {
-  const std::string text = address.str();
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  if (address.is_v6()) {
-    auto* to = reinterpret_cast<sockaddr_in6*>(&storage);
-    to->sin6_family = AF_INET6;
-    to->sin6_port = htons(port);
-    inet_pton(AF_INET6, text.c_str(), &to->sin6_addr);
-    size = sizeof *to;
-  } else {
-    auto* to = reinterpret_cast<sockaddr_in*>(&storage);
-    to->sin_family = AF_INET;
-    to->sin_port = htons(port);
-    inet_pton(AF_INET, text.c_str(), &to->sin_addr);
-    size = sizeof *to;
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(address.str().c_str(), std::to_string(port).c_str(), &hints, &found) != 0) {
+    return EINVAL;
   }
-  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&storage), size) == 0 ? 0
-                                                                                         : errno;
+  const int error = ::connect(socket.get(), found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
+  ::freeaddrinfo(found);
+  return error;
 }
 
 // The oldest error of OpenSSL's queue, which is then empty.
@@ -78,67 +60,37 @@ TrustStore::~TrustStore() {
   X509_STORE_free(store_);
 }
 
-class SmtpProbe::Impl {
- public:
-  Impl(event::Loop& loop, const TrustStore& trusted, SmtpTarget target, Milliseconds limit,
-       std::function<void(Fact<Smtp>)> callback)
-      : loop_(loop),
-        trusted_(trusted),
-        target_(std::move(target)),
-        callback_(std::move(callback)),
-        deadline_(loop.make_timer([this] { on_deadline(); })),
-        connect_timer_(loop.make_timer([this] {
-          if (state_ == State::Connecting) {
-            note_connect_error(ETIMEDOUT);
-          }
-          next_address();
-        })) {
-    auto& addresses = target_.addresses;
-    addresses.erase(addresses.begin() + std::min(std::ssize(addresses), kMaxAddresses),
-                    addresses.end());
-    deadline_->arm(limit);
-    connect_timer_->arm(Milliseconds(0));
-  }
+SmtpProbe::SmtpProbe(event::Loop& loop, const TrustStore& trusted, SmtpTarget target,
+                     Milliseconds limit, std::function<void(Fact<Smtp>)> callback)
+    : loop_(loop),
+      trusted_(trusted),
+      target_(std::move(target)),
+      callback_(std::move(callback)),
+      deadline_(loop.make_timer([this] { on_deadline(); })),
+      connect_timer_(loop.make_timer([this] {
+        if (state_ == State::Connecting) {
+          note_connect_error(ETIMEDOUT);
+        }
+        next_address();
+      })) {
+  auto& addresses = target_.addresses;
+  addresses.erase(addresses.begin() + std::min(std::ssize(addresses), kMaxAddresses),
+                  addresses.end());
+  deadline_->arm(limit);
+  connect_timer_->arm(Milliseconds(0));
+}
 
- private:
-  enum class State { Idle, Connecting, Greeting, Ehlo, StartTls, Handshake };
+SmtpProbe::~SmtpProbe() = default;
 
-  void next_address();
-  void note_connect_error(int error);
-  void on_deadline();
-  void on_ready();
-  void connected();
-  void read_replies();
-  void on_reply(const SmtpReply& reply);
-  void send(std::string_view line);
-  void start_handshake();
-  bool make_ssl();
-  void shake_hands();
-  void quit();
-  void finish(Fact<Smtp> result);
-  void cannot_tell(std::string why) { finish(Fact<Smtp>::unknown(std::move(why))); }
-  void known() { finish(Fact<Smtp>::is(smtp_)); }
-  std::string at_address(std::string text) const { return smtp_.address + ": " + std::move(text); }
+void ContextFree::operator()(ssl_ctx_st* context) const {
+  SSL_CTX_free(context);
+}
 
-  event::Loop& loop_;
-  const TrustStore& trusted_;
-  SmtpTarget target_;
-  std::function<void(Fact<Smtp>)> callback_;
-  std::unique_ptr<event::Timer> deadline_;
-  std::unique_ptr<event::Timer> connect_timer_;
-  State state_ = State::Idle;
-  std::size_t next_ = 0;  // of the addresses
-  std::string connect_errors_;
-  std::string received_;
-  Smtp smtp_;
-  Fd socket_;
-  std::unique_ptr<SSL_CTX, ContextFree> context_;  // depends-on: socket_
-  std::shared_ptr<const https::ConnectionNotes> connection_;
-  std::unique_ptr<SSL, SslFree> ssl_;      // depends-on: context_
-  std::unique_ptr<event::FdWatch> watch_;  // depends-on: socket_
-};
+void SslFree::operator()(ssl_st* ssl) const {
+  SSL_free(ssl);
+}
 
-void SmtpProbe::Impl::next_address() {
+void SmtpProbe::next_address() {
   watch_.reset();
   if (next_ == target_.addresses.size()) {
     cannot_tell(connect_errors_);  // Nothing may follow: it can destroy *this.
@@ -161,12 +113,12 @@ void SmtpProbe::Impl::next_address() {
       loop_.watch(socket_.get(), event::Interest::Write, [this](event::Interest) { on_ready(); });
 }
 
-void SmtpProbe::Impl::note_connect_error(int error) {
+void SmtpProbe::note_connect_error(int error) {
   connect_errors_ += (connect_errors_.empty() ? "no connection to " : ", ") + smtp_.address + " (" +
                      std::strerror(error) + ")";
 }
 
-void SmtpProbe::Impl::on_deadline() {
+void SmtpProbe::on_deadline() {
   switch (state_) {
     case State::Idle:
     case State::Connecting:
@@ -185,7 +137,7 @@ void SmtpProbe::Impl::on_deadline() {
   }
 }
 
-void SmtpProbe::Impl::on_ready() {
+void SmtpProbe::on_ready() {
   switch (state_) {
     case State::Idle:
       return;
@@ -203,7 +155,7 @@ void SmtpProbe::Impl::on_ready() {
   }
 }
 
-void SmtpProbe::Impl::connected() {
+void SmtpProbe::connected() {
   int error = 0;
   socklen_t size = sizeof error;
   getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
@@ -219,7 +171,7 @@ void SmtpProbe::Impl::connected() {
   watch_->set(event::Interest::Read);
 }
 
-void SmtpProbe::Impl::read_replies() {
+void SmtpProbe::read_replies() {
   char buffer[kReadSize];
   const ssize_t got = ::recv(socket_.get(), buffer, sizeof buffer, 0);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -247,7 +199,7 @@ void SmtpProbe::Impl::read_replies() {
   on_reply(**reply);  // Nothing may follow: it can destroy *this.
 }
 
-void SmtpProbe::Impl::on_reply(const SmtpReply& reply) {
+void SmtpProbe::on_reply(const SmtpReply& reply) {
   if (state_ == State::Greeting) {
     if (!reply.positive()) {
       cannot_tell(at_address("greeted with " + reply.str()));
@@ -277,11 +229,11 @@ void SmtpProbe::Impl::on_reply(const SmtpReply& reply) {
 }
 
 // A command always fits into an empty send buffer; one that does not arrive is not answered.
-void SmtpProbe::Impl::send(std::string_view line) {
+void SmtpProbe::send(std::string_view line) {
   static_cast<void>(::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL));
 }
 
-bool SmtpProbe::Impl::make_ssl() {
+bool SmtpProbe::make_ssl() {
   context_.reset(SSL_CTX_new(TLS_client_method()));
   if (!context_ || trusted_.get() == nullptr ||
       !https::require_dns_id(context_.get(), target_.host.str())) {
@@ -303,7 +255,7 @@ bool SmtpProbe::Impl::make_ssl() {
          SSL_set_fd(ssl_.get(), socket_.get()) == 1;
 }
 
-void SmtpProbe::Impl::start_handshake() {
+void SmtpProbe::start_handshake() {
   state_ = State::Handshake;
   ERR_clear_error();
   if (!make_ssl()) {
@@ -313,7 +265,7 @@ void SmtpProbe::Impl::start_handshake() {
   shake_hands();  // Nothing may follow: it can destroy *this.
 }
 
-void SmtpProbe::Impl::shake_hands() {
+void SmtpProbe::shake_hands() {
   ERR_clear_error();
   const int done = SSL_connect(ssl_.get());
   const int error = done == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl_.get(), done);
@@ -332,14 +284,14 @@ void SmtpProbe::Impl::shake_hands() {
 }
 
 // Polite, and not waited for.
-void SmtpProbe::Impl::quit() {
+void SmtpProbe::quit() {
   constexpr std::string_view kQuit = "QUIT\r\n";
   static_cast<void>(SSL_write(ssl_.get(), kQuit.data(), static_cast<int>(kQuit.size())));
   static_cast<void>(SSL_shutdown(ssl_.get()));
   ERR_clear_error();
 }
 
-void SmtpProbe::Impl::finish(Fact<Smtp> result) {
+void SmtpProbe::finish(Fact<Smtp> result) {
   deadline_->cancel();
   connect_timer_->cancel();
   watch_.reset();
@@ -348,11 +300,5 @@ void SmtpProbe::Impl::finish(Fact<Smtp> result) {
   const auto callback = std::move(callback_);
   callback(std::move(result));  // Nothing may follow: it can destroy *this.
 }
-
-SmtpProbe::SmtpProbe(event::Loop& loop, const TrustStore& trusted, SmtpTarget target,
-                     Milliseconds limit, std::function<void(Fact<Smtp>)> callback)
-    : impl_(std::make_unique<Impl>(loop, trusted, std::move(target), limit, std::move(callback))) {}
-
-SmtpProbe::~SmtpProbe() = default;
 
 }  // namespace mtastsd::check

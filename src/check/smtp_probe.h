@@ -7,9 +7,14 @@
 #include <vector>
 
 #include "mtastsd/base/domain_name.h"
+#include "mtastsd/base/fd.h"
 #include "mtastsd/check/facts.h"
 #include "mtastsd/event/loop.h"
+#include "mtastsd/https/verification.h"
+#include "smtp_reply.h"
 
+struct ssl_ctx_st;
+struct ssl_st;
 struct x509_store_st;
 
 namespace mtastsd::check {
@@ -26,6 +31,13 @@ class TrustStore {
 
  private:
   x509_store_st* store_;
+};
+
+struct ContextFree {
+  void operator()(ssl_ctx_st* context) const;
+};
+struct SslFree {
+  void operator()(ssl_st* ssl) const;
 };
 
 inline constexpr std::uint16_t kSmtpPort = 25;
@@ -51,8 +63,41 @@ class SmtpProbe {
   SmtpProbe& operator=(const SmtpProbe&) = delete;
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  enum class State { Idle, Connecting, Greeting, Ehlo, StartTls, Handshake };
+
+  void next_address();
+  void note_connect_error(int error);
+  void on_deadline();
+  void on_ready();
+  void connected();
+  void read_replies();
+  void on_reply(const SmtpReply& reply);
+  void send(std::string_view line);
+  void start_handshake();
+  bool make_ssl();
+  void shake_hands();
+  void quit();
+  void finish(Fact<Smtp> result);
+  void cannot_tell(std::string why) { finish(Fact<Smtp>::unknown(std::move(why))); }
+  void known() { finish(Fact<Smtp>::is(smtp_)); }
+  std::string at_address(std::string text) const { return smtp_.address + ": " + std::move(text); }
+
+  event::Loop& loop_;
+  const TrustStore& trusted_;
+  SmtpTarget target_;
+  std::function<void(Fact<Smtp>)> callback_;
+  std::unique_ptr<event::Timer> deadline_;
+  std::unique_ptr<event::Timer> connect_timer_;
+  State state_ = State::Idle;
+  std::size_t next_ = 0;  // of the addresses
+  std::string connect_errors_;
+  std::string received_;
+  Smtp smtp_;
+  Fd socket_;
+  std::unique_ptr<ssl_ctx_st, ContextFree> context_;  // depends-on: socket_
+  std::shared_ptr<const https::ConnectionNotes> connection_;
+  std::unique_ptr<ssl_st, SslFree> ssl_;   // depends-on: context_
+  std::unique_ptr<event::FdWatch> watch_;  // depends-on: socket_
 };
 
 }  // namespace mtastsd::check

@@ -39,52 +39,36 @@ std::optional<Pipe> make_pipe() {
   return Pipe{Fd(fds[0]), Fd(fds[1])};
 }
 
-std::optional<std::string> find_program(const std::string& name) {
-  if (name.starts_with('/')) {
-    return ::access(name.c_str(), X_OK) == 0 ? std::optional(name) : std::nullopt;
+// Becomes the program. It sees little of our environment: Postfix's messages are read, so they are
+// in English.
+[[noreturn]] void become(const Program& program, const Pipe& output, const Pipe& errors) {
+  constexpr std::array kKept = {"PATH", "HOME", "TZ"};
+  std::array<std::string, kKept.size()> values;
+  for (std::size_t i = 0; i < kKept.size(); ++i) {
+    const char* value = std::getenv(kKept.at(i));
+    values.at(i) = value != nullptr ? value : "";
   }
-  const char* path = std::getenv("PATH");
-  const std::string where = std::string(path != nullptr ? path : "") + kMorePath;
-  for (std::size_t begin = 0; begin <= where.size();) {
-    const std::size_t end = std::min(where.find(':', begin), where.size());
-    const std::string file = where.substr(begin, end - begin) + "/" + name;
-    if (end > begin && ::access(file.c_str(), X_OK) == 0) {
-      return file;
-    }
-    begin = end + 1;
-  }
-  return std::nullopt;
-}
-
-// What the program sees of our environment: Postfix's messages are read, so they are in English.
-std::vector<std::string> environment() {
-  std::vector<std::string> kept = {"LC_ALL=C"};
-  for (const char* name : {"PATH", "HOME", "TZ"}) {
-    if (const char* value = std::getenv(name); value != nullptr) {
-      kept.push_back(std::string(name) + "=" + value);
+  ::clearenv();
+  values[0] += kMorePath;
+  for (std::size_t i = 0; i < kKept.size(); ++i) {
+    if (!values.at(i).empty()) {
+      ::setenv(kKept.at(i), values.at(i).c_str(), 1);
     }
   }
-  return kept;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> list;
-  for (std::string& word : words) {
-    list.push_back(word.data());
+  ::setenv("LC_ALL", "C", 1);
+  std::vector<char*> arguments;
+  for (const std::string& word : program.command) {
+    arguments.push_back(const_cast<char*>(word.c_str()));  // execvp(3) changes nothing
   }
-  list.push_back(nullptr);
-  return list;
-}
-
-[[noreturn]] void become(const std::string& file, char* const* arguments, char* const* env,
-                         const std::string& directory, int output, int errors) {
+  arguments.push_back(nullptr);
   const int nothing = ::open("/dev/null", O_RDONLY);
-  if (nothing < 0 || ::dup2(nothing, 0) < 0 || ::dup2(output, 1) < 0 || ::dup2(errors, 2) < 0 ||
-      (!directory.empty() && ::chdir(directory.c_str()) != 0)) {
+  if (nothing < 0 || ::dup2(nothing, 0) < 0 || ::dup2(output.writing.get(), 1) < 0 ||
+      ::dup2(errors.writing.get(), 2) < 0 ||
+      (!program.directory.empty() && ::chdir(program.directory.c_str()) != 0) ||
+      ::setpgid(0, 0) != 0) {
     ::_exit(kNotRunnable);
   }
-  ::setpgid(0, 0);
-  ::execve(file.c_str(), arguments, env);
+  ::execvp(arguments[0], arguments.data());
   ::_exit(errno == ENOENT ? kNotFound : kNotRunnable);
 }
 
@@ -156,14 +140,6 @@ void kill_and_reap(pid_t pid) {
 
 Result<Ended, std::string> run_program(const Program& program) {
   const std::string& name = program.command.at(0);
-  const auto file = find_program(name);
-  if (!file) {
-    return failure(name + " was not found");
-  }
-  std::vector<std::string> words = program.command;
-  std::vector<std::string> env_words = environment();
-  const std::vector<char*> arguments = pointers(words);
-  const std::vector<char*> env = pointers(env_words);
   auto output = make_pipe();
   auto errors = make_pipe();
   if (!output || !errors) {
@@ -175,8 +151,7 @@ Result<Ended, std::string> run_program(const Program& program) {
     return failure(name + ": " + std::strerror(errno));
   }
   if (pid == 0) {
-    become(*file, arguments.data(), env.data(), program.directory, output->writing.get(),
-           errors->writing.get());
+    become(program, *output, *errors);
   }
   output->writing.reset();
   errors->writing.reset();
@@ -192,7 +167,7 @@ Result<Ended, std::string> run_program(const Program& program) {
   }
   ended.status = *status;
   if (ended.status == kNotRunnable || ended.status == kNotFound) {
-    return failure(name + " could not be run");
+    return failure(name + (ended.status == kNotFound ? " was not found" : " could not be run"));
   }
   return ended;
 }

@@ -1,11 +1,12 @@
 // bash: one function that goes through the words for the verb, and looks both up: what may stand
 // behind an option, and what behind a verb.
 #include "completion/completion.h"
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::ctl {
 namespace {
 
-constexpr char kHead[] = R"(# bash completion for mtastsctl, made by "mtastsctl completion bash"
+constexpr char kHead[] = R"(# bash completion for mtastsctl, made when mtastsctl was built
 
 _mtastsctl() {
   local cur=${COMP_WORDS[COMP_CWORD]} verb= before= kind= words= i word
@@ -61,69 +62,48 @@ std::string kind_of(const ValueSpec& value) {
       return "file";
     case ValueSpec::Kind::Directory:
       return "directory";
-    case ValueSpec::Kind::OneOf: {
-      std::string kind = "words";
-      for (const std::string& word : value.words) {
-        kind += " " + word;
-      }
-      return kind;
-    }
+    case ValueSpec::Kind::OneOf:
+      return "words " + joined(value.words, " ");
   }
   return "";
 }
 
-void append_paths(std::string& out, const VerbSpec& spec, const std::string& path) {
-  for (const VerbSpec& verb : spec.verbs) {
-    out += (out.empty() ? "" : "|") + path + "/" + verb.name;
-    append_paths(out, verb, path + "/" + verb.name);
-  }
-}
-
-void append_values(std::string& out, const VerbSpec& spec, const std::string& path) {
-  for (const OptionSpec& option : spec.options) {
-    const std::string kind = kind_of(option.value);
-    for (const std::string& name : option.names) {
-      if (!kind.empty()) {
-        out += "    " + path + ":" + name + ") kind='" + kind + "' ;;\n";
-      }
-    }
-  }
-  for (const VerbSpec& verb : spec.verbs) {
-    append_values(out, verb, path + "/" + verb.name);
-  }
-}
-
-void append_words(std::string& out, const VerbSpec& spec, const std::string& path) {
-  std::string verbs;
-  std::string options;
-  for (const VerbSpec& verb : spec.verbs) {
-    verbs += (verbs.empty() ? "" : " ") + verb.name;
-  }
-  for (const OptionSpec& option : spec.options) {
-    for (const std::string& name : option.names) {
-      options += (options.empty() ? "" : " ") + name;
-    }
-  }
-  const std::string arguments = spec.positionals.empty() ? "" : kind_of(spec.positionals.back());
-  out += "    '" + path + "') words='" + verbs + "' options='" + options + "' arguments='" +
-         arguments + "' ;;\n";
-  for (const VerbSpec& verb : spec.verbs) {
-    append_words(out, verb, path + "/" + verb.name);
-  }
-}
-
 }  // namespace
 
+std::string paths_of(const VerbSpec& table, std::string_view separator) {
+  std::vector<std::string> paths;
+  for_each_verb(table, "",
+                [&](const VerbSpec& /*verb*/, const std::string& path) { paths.push_back(path); });
+  paths.erase(paths.begin());  // the program itself
+  return joined(paths, separator);
+}
+
+ValueSpec arguments_of(const VerbSpec& spec) {
+  return spec.positionals.empty() ? ValueSpec{} : spec.positionals.back();
+}
+
 std::string bash_completion(const VerbSpec& table) {
-  std::string paths;
-  append_paths(paths, table, "");
-  std::string out = kHead + std::string("      ") + paths + ")\n" + kMiddle;
-  out += "# What the option takes, as in \"/query:--map\"; empty: it is a flag, or no option.\n";
-  out += "_mtastsctl_value() {\n  kind=\n  case \"$1\" in\n";
-  append_values(out, table, "");
-  out += "  esac\n}\n\n_mtastsctl_words() {\n  words= options= arguments=\n  case \"$1\" in\n";
-  append_words(out, table, "");
-  return out + "  esac\n}\n\ncomplete -F _mtastsctl mtastsctl\n";
+  std::string values;
+  std::string words;
+  for_each_verb(table, "", [&](const VerbSpec& spec, const std::string& path) {
+    std::vector<std::string> options;
+    for (const OptionSpec& option : spec.options) {
+      const std::string kind = kind_of(option.value);
+      for (const std::string& name : option.names) {
+        options.push_back(name);
+        values += kind.empty() ? "" : "    " + path + ":" + name + ") kind='" + kind + "' ;;\n";
+      }
+    }
+    const auto name_of = [](const VerbSpec& verb) { return verb.name; };
+    words += "    '" + path + "') words='" + joined(spec.verbs, " ", name_of) + "' options='" +
+             joined(options, " ") + "' arguments='" + kind_of(arguments_of(spec)) + "' ;;\n";
+  });
+  return std::string(kHead) + "      " + paths_of(table, "|") + ")\n" + kMiddle +
+         "# What the option takes, as in \"/query:--map\"; empty: it is a flag, or no option.\n"
+         "_mtastsctl_value() {\n  kind=\n  case \"$1\" in\n" +
+         values +
+         "  esac\n}\n\n_mtastsctl_words() {\n  words= options= arguments=\n  case \"$1\" in\n" +
+         words + "  esac\n}\n\ncomplete -F _mtastsctl mtastsctl\n";
 }
 
 }  // namespace mtastsd::ctl

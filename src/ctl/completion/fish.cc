@@ -1,10 +1,11 @@
 // fish: a line an option, each with the verb at which it counts.
 #include "completion/completion.h"
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::ctl {
 namespace {
 
-constexpr char kHead[] = R"(# fish completion for mtastsctl, made by "mtastsctl completion fish"
+constexpr char kHead[] = R"(# fish completion for mtastsctl, made when mtastsctl was built
 
 # The verb that stands on the command line, as "/cache/list", is the argument.
 function __mtastsctl_at
@@ -24,14 +25,6 @@ std::string quote(const std::string& text) {
   return out + "'";
 }
 
-std::string words_of(const ValueSpec& value) {
-  std::string words;
-  for (const std::string& word : value.words) {
-    words += (words.empty() ? "" : " ") + word;
-  }
-  return words;
-}
-
 // "-x" wants a value and no files, "-r" a value that may be one.
 std::string value_flags(const ValueSpec& value) {
   switch (value.kind) {
@@ -44,16 +37,9 @@ std::string value_flags(const ValueSpec& value) {
     case ValueSpec::Kind::Directory:
       return " -x -a '(__fish_complete_directories)'";
     case ValueSpec::Kind::OneOf:
-      return " -x -a " + quote(words_of(value));
+      return " -x -a " + quote(joined(value.words, " "));
   }
   return "";
-}
-
-void append_paths(std::string& out, const VerbSpec& spec, const std::string& path) {
-  for (const VerbSpec& verb : spec.verbs) {
-    out += (out.ends_with("case ") ? "" : " ") + path + "/" + verb.name;
-    append_paths(out, verb, path + "/" + verb.name);
-  }
 }
 
 void append_lines(std::string& out, const VerbSpec& spec, const std::string& path) {
@@ -68,29 +54,23 @@ void append_lines(std::string& out, const VerbSpec& spec, const std::string& pat
     }
     out += value_flags(option.value) + " -d " + quote(option.description) + "\n";
   }
-  if (!spec.positionals.empty()) {
-    const ValueSpec& value = spec.positionals.back();
-    if (value.kind == ValueSpec::Kind::File) {
-      out += at + " -F\n";
-    }
-    if (value.kind == ValueSpec::Kind::OneOf) {
-      out += at + " -a " + quote(words_of(value)) + "\n";
-    }
-  }
-  for (const VerbSpec& verb : spec.verbs) {
-    append_lines(out, verb, path + "/" + verb.name);
+  const ValueSpec value = arguments_of(spec);
+  if (value.kind == ValueSpec::Kind::File) {
+    out += at + " -F\n";
+  } else if (value.kind == ValueSpec::Kind::OneOf) {
+    out += at + " -a " + quote(joined(value.words, " ")) + "\n";
   }
 }
 
 }  // namespace
 
 std::string fish_completion(const VerbSpec& table) {
-  std::string out = kHead;
-  append_paths(out, table, "");
-  out +=
-      "\n                set verb \"$verb/$word\"\n        end\n    end\n"
-      "    test \"$verb\" = \"$argv[1]\"\nend\n\ncomplete -c mtastsctl -f\n";
-  append_lines(out, table, "");
+  std::string out = kHead + paths_of(table, " ") +
+                    "\n                set verb \"$verb/$word\"\n        end\n    end\n"
+                    "    test \"$verb\" = \"$argv[1]\"\nend\n\ncomplete -c mtastsctl -f\n";
+  for_each_verb(table, "", [&](const VerbSpec& spec, const std::string& path) {
+    append_lines(out, spec, path);
+  });
   return out;
 }
 

@@ -1,5 +1,6 @@
 // zsh: a function a verb, which hands its options to _arguments.
 #include "completion/completion.h"
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -29,13 +30,8 @@ std::string action(const ValueSpec& value) {
       return "_files";
     case ValueSpec::Kind::Directory:
       return "_files -/";
-    case ValueSpec::Kind::OneOf: {
-      std::string words;
-      for (const std::string& word : value.words) {
-        words += (words.empty() ? "" : " ") + word;
-      }
-      return "(" + words + ")";
-    }
+    case ValueSpec::Kind::OneOf:
+      return "(" + joined(value.words, " ") + ")";
   }
   return "";
 }
@@ -63,9 +59,8 @@ void append_verb(std::string& out, const VerbSpec& spec, const std::string& func
     append_option(out, option);
   }
   if (spec.verbs.empty()) {
-    const ValueSpec value = spec.positionals.empty() ? ValueSpec{} : spec.positionals.back();
     if (!spec.positionals.empty()) {
-      out += "    '*:argument:" + action(value) + "' \\\n";
+      out += "    '*:argument:" + action(arguments_of(spec)) + "' \\\n";
     }
     out += "    && return\n}\n\n";
     return;
@@ -88,7 +83,7 @@ void append_verb(std::string& out, const VerbSpec& spec, const std::string& func
 }  // namespace
 
 std::string zsh_completion(const VerbSpec& table) {
-  std::string out = "#compdef mtastsctl\n# made by \"mtastsctl completion zsh\"\n\n";
+  std::string out = "#compdef mtastsctl\n# made when mtastsctl was built\n\n";
   append_verb(out, table, "_mtastsctl");
   return out + "_mtastsctl \"$@\"\n";
 }
