@@ -1,10 +1,9 @@
 #include "analysis.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "mtastsd/base/ascii.h"
-#include "mtastsd/base/text.h"
+#include "mtastsd/base/time_text.h"
 #include "mtastsd/mtasts/mx_match.h"
 #include "shown.h"
 
@@ -147,12 +146,6 @@ void read_dane(const Facts& facts, Analysis& analysis) {
   }
 }
 
-int number(std::string_view digits) {
-  int value = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return value;
-}
-
 }  // namespace
 
 std::optional<WallTime> time_of_id(std::string_view id) {
@@ -170,22 +163,18 @@ std::optional<WallTime> time_of_id(std::string_view id) {
   constexpr std::size_t kFullTime = 14;
   if (digits.size() >= kDate && digits.size() <= kFullTime && digits.size() % 2 == 0 &&
       (digits.starts_with("19") || digits.starts_with("20"))) {
-    digits.resize(kFullTime, '0');
-    const std::string_view d = digits;
-    const auto day = std::chrono::year(number(d.substr(0, 4))) /
-                     static_cast<unsigned>(number(d.substr(4, 2))) /
-                     static_cast<unsigned>(number(d.substr(6, 2)));
-    const std::chrono::hours hour(number(d.substr(8, 2)));
-    const std::chrono::minutes minute(number(d.substr(10, 2)));
-    const Seconds second(number(d.substr(12, 2)));
-    if (day.ok() && hour < std::chrono::hours(24) && minute < std::chrono::minutes(60) &&
-        second < Seconds(60)) {
-      return WallTime(std::chrono::sys_days(day)) + hour + minute + second;
+    std::string text = digits + std::string(kFullTime - digits.size(), '0') + "Z";
+    for (const auto& [at, separator] : {std::pair(12, ":"), std::pair(10, ":"), std::pair(8, "T"),
+                                        std::pair(6, "-"), std::pair(4, "-")}) {
+      text.insert(static_cast<std::size_t>(at), separator);
+    }
+    if (const auto time = parse_timestamp(text)) {
+      return time;
     }
   }
   constexpr std::size_t kUnixTime = 10;
   if (id.size() == kUnixTime && id.front() == '1' && all_digits(id)) {
-    return WallTime(Seconds(number(id)));
+    return WallTime(Seconds(std::stoll(digits)));
   }
   return std::nullopt;
 }

@@ -8,18 +8,27 @@
 
 namespace mtastsd::check {
 
-Fact<TextRecords> text_fact(dns::TxtAnswer answer) {
+namespace {
+
+// `to_value` makes the value from the records that were found.
+template <typename Value, typename Records, typename ToValue>
+Fact<Value> fact_of(dns::Answer<Records>& answer, ToValue to_value) {
   if (!answer) {
-    return Fact<TextRecords>::unknown(describe(answer.error()));
+    return Fact<Value>::unknown(describe(answer.error()));
   }
-  auto* found = std::get_if<dns::TxtRecords>(&*answer);
-  if (found == nullptr) {
-    return Fact<TextRecords>::none();
-  }
-  return Fact<TextRecords>::is({.records = std::move(found->records),
-                                .chain = std::move(answer.provenance.chain),
-                                .ttl = found->ttl,
-                                .authenticated = answer.provenance.authenticated});
+  auto* found = std::get_if<Records>(&*answer);
+  return found == nullptr ? Fact<Value>::none() : Fact<Value>::is(to_value(*found));
+}
+
+}  // namespace
+
+Fact<TextRecords> text_fact(dns::TxtAnswer answer) {
+  return fact_of<TextRecords>(answer, [&](dns::TxtRecords& found) -> TextRecords {
+    return {.records = std::move(found.records),
+            .chain = std::move(answer.provenance.chain),
+            .ttl = found.ttl,
+            .authenticated = answer.provenance.authenticated};
+  });
 }
 
 Fact<AddressRecords> address_fact(const discovery::HostAddresses& addresses) {
@@ -48,12 +57,8 @@ Fact<AddressRecords> address_fact(const discovery::HostAddresses& addresses) {
 }
 
 Fact<std::vector<dns::Tlsa>> tlsa_fact(dns::Answer<dns::TlsaRecords> answer) {
-  using Records = Fact<std::vector<dns::Tlsa>>;
-  if (!answer) {
-    return Records::unknown(describe(answer.error()));
-  }
-  auto* found = std::get_if<dns::TlsaRecords>(&*answer);
-  return found == nullptr ? Records::none() : Records::is(std::move(found->records));
+  return fact_of<std::vector<dns::Tlsa>>(
+      answer, [](dns::TlsaRecords& found) { return std::move(found.records); });
 }
 
 }  // namespace mtastsd::check

@@ -141,7 +141,7 @@ int cache_list(CacheArguments& arguments) {
   if (!arguments.expiring.empty()) {
     const auto within = config::parse_duration(arguments.expiring);
     if (!within) {
-      throw Trouble("--expiring: '" + arguments.expiring + "' " + within.error());
+      throw Trouble("--expiring '" + arguments.expiring + "': " + within.error());
     }
     filter.ends_before = SystemClock().wall() + std::chrono::duration_cast<Seconds>(*within);
   }

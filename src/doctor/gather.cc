@@ -49,10 +49,6 @@ constexpr std::array kParameters = {
     "tls_append_default_CA",
 };
 
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
-}
-
 // What a tool said last: the ones before are warnings, or the same in other words.
 std::string last_line(std::string text) {
   while (!text.empty() && text.back() == '\n') {
@@ -81,14 +77,18 @@ class Gatherer {
   }
 
  private:
-  Result<std::string, std::string> postconf(std::vector<std::string> arguments) {
+  // Runs a tool of Postfix on the configuration that is examined.
+  Result<Ended, std::string> run_tool(const char* name, std::vector<std::string> arguments) {
     progress_.tick();
-    std::vector<std::string> command = {"postconf"};
     if (!where_.postfix_config.empty()) {
-      command.insert(command.end(), {"-c", where_.postfix_config});
+      arguments.insert(arguments.begin(), {"-c", where_.postfix_config});
     }
-    command.insert(command.end(), arguments.begin(), arguments.end());
-    auto ended = run_program({std::move(command), "", kToolLimit});
+    arguments.insert(arguments.begin(), name);
+    return run_program({std::move(arguments), "", kToolLimit});
+  }
+
+  Result<std::string, std::string> postconf(std::vector<std::string> arguments) {
+    auto ended = run_tool("postconf", std::move(arguments));
     if (!ended) {
       return failure(ended.error() +
                      "; doctor looks at a Postfix on this machine: install one, or run this "
@@ -106,39 +106,25 @@ class Gatherer {
   }
 
   Result<void, std::string> read_postfix() {
-    const auto version = postconf({"-d", "-h", "mail_version"});
-    if (!version) {
-      return failure(version.error());
-    }
-    facts_.version = first_line(*version);
     std::vector<std::string> names = {"-x"};
     names.insert(names.end(), kParameters.begin(), kParameters.end());
-    const auto parameters = postconf(std::move(names));
-    if (!parameters) {
-      return failure(parameters.error());
+    const std::vector<std::string> questions[] = {
+        {"-d", "-h", "mail_version"}, std::move(names), {"-m"}, {"-F"}, {"-P", "-x"}};
+    std::vector<std::string> said;
+    for (const auto& arguments : questions) {
+      auto output = postconf(arguments);
+      if (!output) {
+        return failure(std::move(output.error()));
+      }
+      said.push_back(std::move(*output));
     }
-    facts_.main = parse_parameters(*parameters);
+    facts_.version = said[0].substr(0, said[0].find('\n'));
+    facts_.main = parse_parameters(said[1]);
     facts_.config_directory = facts_.main_value("config_directory");
-    const auto types = postconf({"-m"});
-    if (!types) {
-      return failure(types.error());
-    }
-    facts_.has_socketmap = ("\n" + *types).find("\nsocketmap\n") != std::string::npos;
-    return read_master();
-  }
-
-  Result<void, std::string> read_master() {
-    const auto fields = postconf({"-F"});
-    if (!fields) {
-      return failure(fields.error());
-    }
-    const auto overrides = postconf({"-P", "-x"});
-    if (!overrides) {
-      return failure(overrides.error());
-    }
+    facts_.has_socketmap = ("\n" + said[2]).find("\nsocketmap\n") != std::string::npos;
     // Since compatibility level 1 a "-" in master.cf means that a service is not chrooted.
     const int level = std::atoi(std::string(facts_.main_value("compatibility_level")).c_str());
-    Master master = parse_master(*fields, *overrides, level < 1);
+    Master master = parse_master(said[3], said[4], level < 1);
     facts_.services = std::move(master.smtp);
     facts_.proxymap_chroot = master.proxymap_chroot;
     return {};
@@ -188,13 +174,7 @@ class Gatherer {
   }
 
   TableAnswer ask(const Table& table, bool chroot) {
-    progress_.tick();
-    std::vector<std::string> command = {"postmap"};
-    if (!where_.postfix_config.empty()) {
-      command.insert(command.end(), {"-c", where_.postfix_config});
-    }
-    command.insert(command.end(), {"-q", kKey, for_postmap(table, chroot, queue())});
-    const auto ended = run_program({std::move(command), "", kToolLimit});
+    const auto ended = run_tool("postmap", {"-q", kKey, for_postmap(table, chroot, queue())});
     if (!ended) {
       return {false, ended.error()};
     }

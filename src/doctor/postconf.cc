@@ -1,7 +1,6 @@
 #include "postconf.h"
 
 #include <algorithm>
-#include <optional>
 
 namespace mtastsd::doctor {
 namespace {
@@ -16,11 +15,7 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
-struct Pair {
-  std::string_view name;
-  std::string_view value;
-};
-
+// Calls `use` with both sides of "name = value".
 template <typename Use>
 void for_each_pair(std::string_view text, Use use) {
   while (!text.empty()) {
@@ -29,72 +24,58 @@ void for_each_pair(std::string_view text, Use use) {
     text.remove_prefix(std::min(end + 1, text.size()));
     const std::size_t equal = line.find('=');
     if (equal != std::string_view::npos) {
-      use(Pair{trim(line.substr(0, equal)), trim(line.substr(equal + 1))});
+      use(trim(line.substr(0, equal)), trim(line.substr(equal + 1)));
     }
   }
 }
 
-// "relay/unix/chroot" to "relay/unix" and "chroot".
-std::optional<Pair> split_field(std::string_view name) {
-  const std::size_t slash = name.rfind('/');
-  if (slash == std::string_view::npos) {
-    return std::nullopt;
-  }
-  return Pair{name.substr(0, slash), name.substr(slash + 1)};
+// The same where the name is "relay/unix/chroot": calls `use` with "relay/unix", "chroot" and the
+// value.
+template <typename Use>
+void for_each_field(std::string_view text, Use use) {
+  for_each_pair(text, [&](std::string_view name, std::string_view value) {
+    const std::size_t slash = name.rfind('/');
+    if (slash != std::string_view::npos) {
+      use(name.substr(0, slash), name.substr(slash + 1), value);
+    }
+  });
 }
-
-struct Entry {
-  std::string program;
-  bool chroot = false;
-};
 
 }  // namespace
 
 std::map<std::string, std::string, std::less<>> parse_parameters(std::string_view text) {
   std::map<std::string, std::string, std::less<>> found;
-  for_each_pair(text, [&](const Pair& pair) { found[std::string(pair.name)] = pair.value; });
+  for_each_pair(text, [&](std::string_view name, std::string_view value) {
+    found[std::string(name)] = value;
+  });
   return found;
 }
 
 Master parse_master(std::string_view fields, std::string_view overrides, bool chroot_default) {
-  std::vector<std::string> order;
-  std::map<std::string, Entry, std::less<>> entries;
-  for_each_pair(fields, [&](const Pair& pair) {
-    const auto field = split_field(pair.name);
-    if (!field) {
-      return;
-    }
-    const std::string service(field->name);
-    if (entries.find(service) == entries.end()) {
-      order.push_back(service);
-    }
-    Entry& entry = entries[service];
-    if (field->value == "chroot") {
-      entry.chroot = pair.value == "-" ? chroot_default : pair.value == "y";
-    } else if (field->value == "command") {
-      entry.program = pair.value.substr(0, pair.value.find_first_of(kBlank));
-    }
-  });
   Master master;
-  for (const std::string& name : order) {
-    const Entry& entry = entries[name];
-    if (entry.program == "smtp" && master.smtp.size() < kMaxServices) {
-      master.smtp.push_back({name, entry.chroot, {}});
-    } else if (entry.program == "proxymap" && name == "proxymap/unix") {
-      master.proxymap_chroot = entry.chroot;
-    }
-  }
-  for_each_pair(overrides, [&](const Pair& pair) {
-    const auto field = split_field(pair.name);
-    if (!field) {
-      return;
-    }
-    for (SmtpService& service : master.smtp) {
-      if (service.name == field->name) {
-        service.overrides[std::string(field->value)] = pair.value;
-      }
-    }
-  });
+  bool chroot = false;
+  // The fields of a service stand together, and its command is the last of them.
+  for_each_field(fields,
+                 [&](std::string_view name, std::string_view field, std::string_view value) {
+                   if (field == "chroot") {
+                     chroot = value == "-" ? chroot_default : value == "y";
+                   } else if (field == "command") {
+                     const std::string_view program = value.substr(0, value.find_first_of(kBlank));
+                     if (program == "smtp" && master.smtp.size() < kMaxServices) {
+                       master.smtp.push_back({std::string(name), chroot, {}});
+                     } else if (program == "proxymap" && name == "proxymap/unix") {
+                       master.proxymap_chroot = chroot;
+                     }
+                   }
+                 });
+  for_each_field(overrides,
+                 [&](std::string_view name, std::string_view field, std::string_view value) {
+                   for (SmtpService& service : master.smtp) {
+                     if (service.name == name) {
+                       service.overrides[std::string(field)] = value;
+                     }
+                   }
+                 });
   return master;
 }
 

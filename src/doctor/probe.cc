@@ -1,6 +1,5 @@
 #include "probe.h"
 
-#include <dirent.h>
 #include <grp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -40,9 +39,6 @@ constexpr unsigned kConnectSeconds = 5;
 
 struct FileClose {
   void operator()(std::FILE* file) const { std::fclose(file); }
-};
-struct DirClose {
-  void operator()(DIR* directory) const { ::closedir(directory); }
 };
 struct X509Free {
   void operator()(X509* certificate) const { X509_free(certificate); }
@@ -178,17 +174,17 @@ Authorities look_at_ca_file(const std::string& path) {
 
 Authorities look_at_ca_path(const std::string& root, const std::string& path) {
   Authorities found;
-  const std::unique_ptr<DIR, DirClose> directory(::opendir((root + path).c_str()));
-  if (directory == nullptr) {
-    found.reason = std::strerror(errno);
-    return found;
-  }
-  while (const dirent* entry = ::readdir(directory.get())) {
-    const std::string name = entry->d_name;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(root + path, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename();
     if (is_hashed_name(name) && found.usable < kMaxCertificates &&
         is_file_below(root, std::filesystem::path(path) / name)) {
       ++found.usable;
     }
+  }
+  if (error) {
+    found.reason = std::strerror(error.value());
   }
   return found;
 }

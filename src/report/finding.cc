@@ -2,7 +2,6 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
-#include <utility>
 
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/base/text.h"
@@ -16,13 +15,17 @@ constexpr std::size_t kLineIndent = 15;
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::pair<Severity, std::string_view>, 6> kNames = {
-    {{Severity::Ok, "OK"},
-     {Severity::Info, "INFO"},
-     {Severity::Unknown, "UNKNOWN"},
-     {Severity::Low, "LOW"},
-     {Severity::Medium, "MEDIUM"},
-     {Severity::High, "HIGH"}}};
+struct SeverityKind {
+  std::string_view name;
+  term::Colour colour;
+};
+// In the order of Severity.
+constexpr std::array<SeverityKind, 6> kSeverities = {{{"OK", term::Colour::Green},
+                                                      {"INFO", term::Colour::Dim},
+                                                      {"UNKNOWN", term::Colour::Yellow},
+                                                      {"LOW", term::Colour::Bold},
+                                                      {"MEDIUM", term::Colour::Yellow},
+                                                      {"HIGH", term::Colour::Red}}};
 
 Json text_or_null(std::string_view text) {
   return text.empty() ? Json(nullptr) : Json(text);
@@ -31,33 +34,20 @@ Json text_or_null(std::string_view text) {
 }  // namespace
 
 std::string_view to_string(Severity severity) {
-  return kNames[static_cast<std::size_t>(severity)].second;
+  return kSeverities.at(static_cast<std::size_t>(severity)).name;
 }
 
 std::optional<Severity> parse_severity(std::string_view text) {
-  for (const auto& [severity, name] : kNames) {
-    if (equal_ignoring_case(text, name)) {
-      return severity;
+  for (std::size_t i = 0; i < kSeverities.size(); ++i) {
+    if (equal_ignoring_case(text, kSeverities.at(i).name)) {
+      return static_cast<Severity>(i);
     }
   }
   return std::nullopt;
 }
 
 term::Colour colour_of(Severity severity) {
-  switch (severity) {
-    case Severity::Ok:
-      return term::Colour::Green;
-    case Severity::Info:
-      return term::Colour::Dim;
-    case Severity::Low:
-      return term::Colour::Bold;
-    case Severity::Unknown:
-    case Severity::Medium:
-      return term::Colour::Yellow;
-    case Severity::High:
-      return term::Colour::Red;
-  }
-  return term::Colour::None;
+  return kSeverities.at(static_cast<std::size_t>(severity)).colour;
 }
 
 std::string text_of(const Shown& finding, const term::Terminal& terminal, std::size_t width) {

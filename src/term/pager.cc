@@ -2,39 +2,17 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <string>
+#include <string_view>
 
 #include "mtastsd/term/terminal.h"
 
 namespace mtastsd::term {
 namespace {
 
-// Exits if everything fits on the screen, keeps colours, and leaves the text on the screen.
-constexpr char kLess[] = "less -FRSX";
-
-bool is_installed(const std::string& program) {
-  const char* path = std::getenv("PATH");
-  std::string_view rest = path == nullptr ? "" : path;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find(':'), rest.size());
-    if (::access((std::string(rest.substr(0, end)) + "/" + program).c_str(), X_OK) == 0) {
-      return true;
-    }
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return false;
-}
-
-std::string pager_command() {
-  const char* set = std::getenv("PAGER");
-  if (set != nullptr) {
-    return set;
-  }
-  return is_installed("less") ? kLess : "";
-}
+// less exits if everything fits on the screen, keeps colours, and leaves the text on the screen.
+constexpr char kPager[] = "command -v less >/dev/null && exec less -FRSX; exec cat";
 
 }  // namespace
 
@@ -42,11 +20,12 @@ void Pager::begin() {
   out_ = stdout;
   // When the user closes the pager or the pipe, only the listing ends.
   std::signal(SIGPIPE, SIG_IGN);
-  const std::string command = look_at(STDOUT_FILENO).is_terminal ? pager_command() : "";
-  if (command.empty() || command == "cat") {
+  const char* set = std::getenv("PAGER");
+  const std::string_view command = set != nullptr ? set : kPager;
+  if (!look_at(STDOUT_FILENO).is_terminal || command.empty() || command == "cat") {
     return;
   }
-  if (std::FILE* pipe = ::popen(command.c_str(), "w"); pipe != nullptr) {
+  if (std::FILE* pipe = ::popen(command.data(), "w"); pipe != nullptr) {
     out_ = pipe;
     started_ = true;
   }

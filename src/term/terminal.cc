@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 
@@ -24,23 +25,9 @@ bool is_set(const char* name) {
   return value != nullptr && *value != '\0';
 }
 
-std::string_view code_of(Colour colour) {
-  switch (colour) {
-    case Colour::None:
-      return "";
-    case Colour::Bold:
-      return "\x1b[1m";
-    case Colour::Dim:
-      return "\x1b[2m";
-    case Colour::Red:
-      return "\x1b[31m";
-    case Colour::Green:
-      return "\x1b[32m";
-    case Colour::Yellow:
-      return "\x1b[33m";
-  }
-  return "";
-}
+// In the order of Colour.
+constexpr std::array<std::string_view, 6> kCodes = {"",         "\x1b[1m",  "\x1b[2m",
+                                                    "\x1b[31m", "\x1b[32m", "\x1b[33m"};
 
 }  // namespace
 
@@ -60,7 +47,7 @@ Terminal look_at(int fd) {
 }
 
 std::string paint(const Terminal& terminal, Colour colour, std::string_view text) {
-  const std::string_view code = terminal.colours ? code_of(colour) : "";
+  const std::string_view code = terminal.colours ? kCodes.at(static_cast<std::size_t>(colour)) : "";
   if (code.empty()) {
     return std::string(text);
   }

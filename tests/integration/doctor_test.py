@@ -286,7 +286,7 @@ class DoctorTest(unittest.TestCase):
         self.configure(smtp_tls_policy_maps=self.unix)
         done = self.run_doctor(user="nobody", group="nogroup", extra_groups=[])
         self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-        self.assertIn("run this as root", " ".join(done.stdout.split()))
+        self.assertIn("Run this as root", " ".join(done.stdout.split()))
 
     def test_no_configuration_of_postfix(self):
         done = subprocess.run([OPTIONS.mtastsctl, "doctor", "--postfix-config", "/nonexistent"],
