@@ -149,9 +149,9 @@ MUTATIONS = [
      "    drop_policy(entry, reason, record.detail);",
      "    if (record.status != Record::Status::Found) drop_policy(entry, reason, record.detail);\n"
      "    else if (entry.policy) entry.policy->fetched_at = now;"),
-    ("a kept reply outlives its policy", MEMO, "now >= entry.until ||", "false ||"),
+    ("a kept reply outlives its policy", MEMO, "now < entry.until &&", "true &&"),
     ("a kept reply outlives a change", MEMO,
-     "entry.version != versions_.version(entry.slot)", "false"),
+     "entry.version == versions_.version(entry.slot)", "true"),
 ]
 
 
