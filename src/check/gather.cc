@@ -84,9 +84,6 @@ class OneDomain final : public Gathering {
     steps_.push_back(std::move(step));
   }
 
-  void ask_record();
-  void ask_texts();
-  void ask_resolver();
   // The callback of a step after which there is nothing to do.
   template <typename Then>
   auto and_done(Then then) {
@@ -95,17 +92,239 @@ class OneDomain final : public Gathering {
       done();
     };
   }
-  void ask_policy_host();
-  void fetch(PolicyHost& host, const DomainName& name, discovery::HostAddresses addresses);
-  void look_at_apex();
-  void ask_mail();
-  void on_mx(dns::Answer<dns::MxRecords> answer);
-  void ask_implicit_mail();
-  void add_hosts(std::vector<dns::Mx> records);
-  void ask_host(HostIndex index);
-  void probe(HostIndex index, discovery::HostAddresses addresses);
-  void done();
-  void finish();
+  void ask_record() {
+    keep(services_.discovery.record(domain_, [this](discovery::Record record) {
+      facts_.record = text_fact(std::move(record.answer));
+      record_done_ = true;
+      look_at_apex();
+      done();
+    }));
+  }
+
+  void ask_texts() {
+    if (const auto name = domain_.under("_smtp._tls")) {
+      keep(services_.dns.txt(name->str(), [this](dns::TxtAnswer answer) {
+        facts_.tlsrpt = text_fact(std::move(answer));
+        done();
+      }));
+    } else {
+      facts_.tlsrpt = Fact<TextRecords>::none("the name would be too long");
+    }
+    keep(services_.dns.txt(domain_.str(), [this](dns::TxtAnswer answer) {
+      note_existence(answer.provenance);
+      facts_.apex_text = text_fact(std::move(answer));
+      done();
+    }));
+  }
+
+  // The root zone is signed: a resolver that does not vouch for it does not validate. There is no
+  // address at the root, and that is what a validating resolver can prove.
+  void ask_resolver() {
+    keep(services_.dns.a(".", [this](dns::Answer<dns::Addresses> answer) {
+      const dns::Provenance& provenance = answer.provenance;
+      if (!answer) {
+        facts_.validating = Fact<bool>::unknown(describe(answer.error()));
+      } else if (!provenance.authenticated) {
+        facts_.validating = Fact<bool>::is(false);
+      } else if (options_.resolver_trusted || on_this_host(provenance.server)) {
+        facts_.validating = Fact<bool>::is(true);
+      } else {
+        facts_.validating = Fact<bool>::unknown("the resolver " + provenance.server +
+                                                " is not on this host, and nobody has named it");
+      }
+      done();
+    }));
+  }
+
+  void ask_policy_host() {
+    const auto name = domain_.under("mta-sts");
+    facts_.policy_host.name = "mta-sts." + facts_.domain;
+    if (!name) {
+      facts_.policy_host.addresses = Fact<AddressRecords>::none("the name would be too long");
+      facts_.policy_host.fetch = Fact<Fetch>::none("the name would be too long");
+      return;
+    }
+    keep(services_.discovery.policy_host(*name,
+                                         and_done([this, name](discovery::HostAddresses addresses) {
+                                           fetch(facts_.policy_host, *name, std::move(addresses));
+                                         })));
+  }
+
+  void fetch(PolicyHost& host, const DomainName& name, discovery::HostAddresses addresses) {
+    host.addresses = address_fact(addresses);
+    const auto note = [this, &host](Fact<Fetch> fetched) {
+      host.fetch = std::move(fetched);
+      policy_host_done_ = policy_host_done_ || &host == &facts_.policy_host;
+      look_at_apex();
+    };
+    if (!addresses.can_connect()) {
+      note(without_connection<Fetch>(addresses));
+      return;
+    }
+    keep(services_.discovery.policy(name, addresses, std::min(options_.fetch_timeout, time_left()),
+                                    [this, note](discovery::FetchedPolicy policy) {
+                                      https::FetchResult& fetched = policy.fetched;
+                                      Fetch fact{
+                                          .seen = std::move(fetched.seen), .error = {}, .body = {}};
+                                      if (fetched) {
+                                        fact.body = std::move(fetched->body);
+                                        fact.seen.body_size = fact.body.size();
+                                      } else {
+                                        fact.error = std::move(fetched.error());
+                                      }
+                                      note(Fact<Fetch>::is(std::move(fact)));
+                                      done();
+                                    }));
+  }
+
+  // A frequent mistake: the policy is served by the domain's own web server. Looked for only where
+  // a record says that there is a policy, and the policy host has none.
+  void look_at_apex() {
+    if (!record_done_ || !policy_host_done_) {
+      return;
+    }
+    record_done_ = false;  // once is enough
+    const Fact<Fetch>& fetched = facts_.policy_host.fetch;
+    const auto& records = facts_.record.value.records;
+    if (fetched.cannot_tell() || (fetched.known() && !fetched.value.error) ||
+        std::none_of(records.begin(), records.end(), mtasts::claims_mta_sts)) {
+      return;
+    }
+    keep(services_.discovery.policy_host(domain_,
+                                         and_done([this](discovery::HostAddresses addresses) {
+                                           fetch(facts_.apex_host, domain_, std::move(addresses));
+                                         })));
+  }
+
+  void ask_mail() {
+    keep(services_.dns.mx(domain_.str(), [this](dns::Answer<dns::MxRecords> answer) {
+      on_mx(std::move(answer));
+      done();
+    }));
+  }
+
+  void on_mx(dns::Answer<dns::MxRecords> answer) {
+    if (!answer) {
+      facts_.mail = Fact<MailServers>::unknown(describe(answer.error()));
+      return;
+    }
+    note_existence(answer.provenance);
+    MailServers servers;
+    servers.chain = std::move(answer.provenance.chain);
+    servers.authenticated = answer.provenance.authenticated;
+    auto* found = std::get_if<dns::MxRecords>(&*answer);
+    if (found == nullptr) {
+      facts_.mail.value = std::move(servers);
+      ask_implicit_mail();
+      return;
+    }
+    servers.ttl = found->ttl;
+    facts_.mail = Fact<MailServers>::is(std::move(servers));
+    add_hosts(std::move(found->records));
+  }
+
+  // RFC 5321 section 5.1: without MX records the domain's own address is the mail server.
+  void ask_implicit_mail() {
+    keep(services_.discovery.mail_host(
+        domain_, and_done([this](const discovery::HostAddresses& found) {
+          const Fact<AddressRecords> addresses = address_fact(found);
+          if (!addresses.known()) {
+            facts_.mail = addresses.absent() ? Fact<MailServers>::none("no address")
+                                             : Fact<MailServers>::unknown(addresses.why);
+            return;
+          }
+          facts_.mail.outcome = Outcome::Known;
+          facts_.mail.why.clear();
+          facts_.mail.value.implicit = true;
+          add_hosts({{0, domain_.str()}});
+        })));
+  }
+
+  void add_hosts(std::vector<dns::Mx> records) {
+    MailServers& servers = facts_.mail.value;
+    std::stable_sort(records.begin(), records.end(), [](const dns::Mx& a, const dns::Mx& b) {
+      return a.preference < b.preference;
+    });
+    for (dns::Mx& record : records) {
+      if (record.host == ".") {
+        servers.null_mx = true;
+      } else if (servers.hosts.size() == kMaxMxHosts) {
+        ++servers.left_out;
+      } else {
+        MxHost host;
+        host.preference = record.preference;
+        host.name = DomainName::parse(record.host);
+        host.host = std::move(record.host);
+        servers.hosts.push_back(std::move(host));
+      }
+    }
+    for (HostIndex i = 0; i < servers.hosts.size(); ++i) {
+      ask_host(i);
+    }
+  }
+
+  void ask_host(HostIndex index) {
+    MxHost& host = facts_.mail.value.hosts[index];
+    if (!host.name) {
+      host.addresses = Fact<AddressRecords>::none("not the name of a host");
+      host.tlsa = Fact<std::vector<dns::Tlsa>>::none("not the name of a host");
+      host.smtp = Fact<Smtp>::none("not the name of a host");
+      return;
+    }
+    keep(services_.discovery.mail_host(
+        *host.name, and_done([this, index](discovery::HostAddresses addresses) {
+          facts_.mail.value.hosts[index].addresses = address_fact(addresses);
+          if (options_.smtp) {
+            probe(index, std::move(addresses));
+          }
+        })));
+    const auto name = host.name->under("_25._tcp");
+    if (!name) {
+      host.tlsa = Fact<std::vector<dns::Tlsa>>::none("the name would be too long");
+      return;
+    }
+    keep(services_.dns.tlsa(name->str(), [this, index](dns::Answer<dns::TlsaRecords> answer) {
+      MxHost& asked = facts_.mail.value.hosts[index];
+      asked.tlsa_authenticated = answer.provenance.authenticated;
+      asked.tlsa = tlsa_fact(std::move(answer));
+      done();
+    }));
+  }
+
+  void probe(HostIndex index, discovery::HostAddresses addresses) {
+    MxHost& host = facts_.mail.value.hosts[index];
+    if (addresses.usable.empty()) {
+      host.smtp = addresses.problem == discovery::HostAddresses::Problem::NoAddress
+                      ? Fact<Smtp>::none("no address")
+                      : Fact<Smtp>::unknown(addresses.detail);
+      return;
+    }
+    SmtpTarget target{.host = *host.name,
+                      .addresses = std::move(addresses.usable),
+                      .port = kSmtpPort,
+                      .helo = options_.helo};
+    ++pending_;
+    probes_.push_back(std::make_unique<SmtpProbe>(
+        services_.loop, trusted_, std::move(target), time_left(), [this, index](Fact<Smtp> smtp) {
+          facts_.mail.value.hosts[index].smtp = std::move(smtp);
+          done();
+        }));
+  }
+
+  void done() {
+    if (--pending_ == 0) {
+      finish();  // Nothing may follow: it can destroy *this.
+    }
+  }
+
+  void finish() {
+    deadline_->cancel();
+    queries_.clear();
+    steps_.clear();
+    probes_.clear();
+    const auto callback = std::move(callback_);
+    callback(std::move(facts_));  // Nothing may follow: it can destroy *this.
+  }
 
   const GatherServices& services_;
   const GatherOptions& options_;
@@ -122,240 +341,6 @@ class OneDomain final : public Gathering {
   std::vector<discovery::Handle> steps_;
   std::vector<std::unique_ptr<SmtpProbe>> probes_;
 };
-
-void OneDomain::ask_record() {
-  keep(services_.discovery.record(domain_, [this](discovery::Record record) {
-    facts_.record = text_fact(std::move(record.answer));
-    record_done_ = true;
-    look_at_apex();
-    done();
-  }));
-}
-
-void OneDomain::ask_texts() {
-  if (const auto name = domain_.under("_smtp._tls")) {
-    keep(services_.dns.txt(name->str(), [this](dns::TxtAnswer answer) {
-      facts_.tlsrpt = text_fact(std::move(answer));
-      done();
-    }));
-  } else {
-    facts_.tlsrpt = Fact<TextRecords>::none("the name would be too long");
-  }
-  keep(services_.dns.txt(domain_.str(), [this](dns::TxtAnswer answer) {
-    note_existence(answer.provenance);
-    facts_.apex_text = text_fact(std::move(answer));
-    done();
-  }));
-}
-
-// The root zone is signed: a resolver that does not vouch for it does not validate. There is no
-// address at the root, and that is what a validating resolver can prove.
-void OneDomain::ask_resolver() {
-  keep(services_.dns.a(".", [this](dns::Answer<dns::Addresses> answer) {
-    const dns::Provenance& provenance = answer.provenance;
-    if (!answer) {
-      facts_.validating = Fact<bool>::unknown(describe(answer.error()));
-    } else if (!provenance.authenticated) {
-      facts_.validating = Fact<bool>::is(false);
-    } else if (options_.resolver_trusted || on_this_host(provenance.server)) {
-      facts_.validating = Fact<bool>::is(true);
-    } else {
-      facts_.validating = Fact<bool>::unknown("the resolver " + provenance.server +
-                                              " is not on this host, and nobody has named it");
-    }
-    done();
-  }));
-}
-
-void OneDomain::ask_policy_host() {
-  const auto name = domain_.under("mta-sts");
-  facts_.policy_host.name = "mta-sts." + facts_.domain;
-  if (!name) {
-    facts_.policy_host.addresses = Fact<AddressRecords>::none("the name would be too long");
-    facts_.policy_host.fetch = Fact<Fetch>::none("the name would be too long");
-    return;
-  }
-  keep(services_.discovery.policy_host(*name,
-                                       and_done([this, name](discovery::HostAddresses addresses) {
-                                         fetch(facts_.policy_host, *name, std::move(addresses));
-                                       })));
-}
-
-void OneDomain::fetch(PolicyHost& host, const DomainName& name,
-                      discovery::HostAddresses addresses) {
-  host.addresses = address_fact(addresses);
-  const auto note = [this, &host](Fact<Fetch> fetched) {
-    host.fetch = std::move(fetched);
-    policy_host_done_ = policy_host_done_ || &host == &facts_.policy_host;
-    look_at_apex();
-  };
-  if (!addresses.can_connect()) {
-    note(without_connection<Fetch>(addresses));
-    return;
-  }
-  keep(services_.discovery.policy(name, addresses, std::min(options_.fetch_timeout, time_left()),
-                                  [this, note](discovery::FetchedPolicy policy) {
-                                    https::FetchResult& fetched = policy.fetched;
-                                    Fetch fact{
-                                        .seen = std::move(fetched.seen), .error = {}, .body = {}};
-                                    if (fetched) {
-                                      fact.body = std::move(fetched->body);
-                                      fact.seen.body_size = fact.body.size();
-                                    } else {
-                                      fact.error = std::move(fetched.error());
-                                    }
-                                    note(Fact<Fetch>::is(std::move(fact)));
-                                    done();
-                                  }));
-}
-
-// A frequent mistake: the policy is served by the domain's own web server. Looked for only where
-// a record says that there is a policy, and the policy host has none.
-void OneDomain::look_at_apex() {
-  if (!record_done_ || !policy_host_done_) {
-    return;
-  }
-  record_done_ = false;  // once is enough
-  const Fact<Fetch>& fetched = facts_.policy_host.fetch;
-  const auto& records = facts_.record.value.records;
-  if (fetched.cannot_tell() || (fetched.known() && !fetched.value.error) ||
-      std::none_of(records.begin(), records.end(), mtasts::claims_mta_sts)) {
-    return;
-  }
-  keep(
-      services_.discovery.policy_host(domain_, and_done([this](discovery::HostAddresses addresses) {
-                                        fetch(facts_.apex_host, domain_, std::move(addresses));
-                                      })));
-}
-
-void OneDomain::ask_mail() {
-  keep(services_.dns.mx(domain_.str(), [this](dns::Answer<dns::MxRecords> answer) {
-    on_mx(std::move(answer));
-    done();
-  }));
-}
-
-void OneDomain::on_mx(dns::Answer<dns::MxRecords> answer) {
-  if (!answer) {
-    facts_.mail = Fact<MailServers>::unknown(describe(answer.error()));
-    return;
-  }
-  note_existence(answer.provenance);
-  MailServers servers;
-  servers.chain = std::move(answer.provenance.chain);
-  servers.authenticated = answer.provenance.authenticated;
-  auto* found = std::get_if<dns::MxRecords>(&*answer);
-  if (found == nullptr) {
-    facts_.mail.value = std::move(servers);
-    ask_implicit_mail();
-    return;
-  }
-  servers.ttl = found->ttl;
-  facts_.mail = Fact<MailServers>::is(std::move(servers));
-  add_hosts(std::move(found->records));
-}
-
-// RFC 5321 section 5.1: without MX records the domain's own address is the mail server.
-void OneDomain::ask_implicit_mail() {
-  keep(services_.discovery.mail_host(
-      domain_, and_done([this](const discovery::HostAddresses& found) {
-        const Fact<AddressRecords> addresses = address_fact(found);
-        if (!addresses.known()) {
-          facts_.mail = addresses.absent() ? Fact<MailServers>::none("no address")
-                                           : Fact<MailServers>::unknown(addresses.why);
-          return;
-        }
-        facts_.mail.outcome = Outcome::Known;
-        facts_.mail.why.clear();
-        facts_.mail.value.implicit = true;
-        add_hosts({{0, domain_.str()}});
-      })));
-}
-
-void OneDomain::add_hosts(std::vector<dns::Mx> records) {
-  MailServers& servers = facts_.mail.value;
-  std::stable_sort(records.begin(), records.end(),
-                   [](const dns::Mx& a, const dns::Mx& b) { return a.preference < b.preference; });
-  for (dns::Mx& record : records) {
-    if (record.host == ".") {
-      servers.null_mx = true;
-    } else if (servers.hosts.size() == kMaxMxHosts) {
-      ++servers.left_out;
-    } else {
-      MxHost host;
-      host.preference = record.preference;
-      host.name = DomainName::parse(record.host);
-      host.host = std::move(record.host);
-      servers.hosts.push_back(std::move(host));
-    }
-  }
-  for (HostIndex i = 0; i < servers.hosts.size(); ++i) {
-    ask_host(i);
-  }
-}
-
-void OneDomain::ask_host(HostIndex index) {
-  MxHost& host = facts_.mail.value.hosts[index];
-  if (!host.name) {
-    host.addresses = Fact<AddressRecords>::none("not the name of a host");
-    host.tlsa = Fact<std::vector<dns::Tlsa>>::none("not the name of a host");
-    host.smtp = Fact<Smtp>::none("not the name of a host");
-    return;
-  }
-  keep(services_.discovery.mail_host(
-      *host.name, and_done([this, index](discovery::HostAddresses addresses) {
-        facts_.mail.value.hosts[index].addresses = address_fact(addresses);
-        if (options_.smtp) {
-          probe(index, std::move(addresses));
-        }
-      })));
-  const auto name = host.name->under("_25._tcp");
-  if (!name) {
-    host.tlsa = Fact<std::vector<dns::Tlsa>>::none("the name would be too long");
-    return;
-  }
-  keep(services_.dns.tlsa(name->str(), [this, index](dns::Answer<dns::TlsaRecords> answer) {
-    MxHost& asked = facts_.mail.value.hosts[index];
-    asked.tlsa_authenticated = answer.provenance.authenticated;
-    asked.tlsa = tlsa_fact(std::move(answer));
-    done();
-  }));
-}
-
-void OneDomain::probe(HostIndex index, discovery::HostAddresses addresses) {
-  MxHost& host = facts_.mail.value.hosts[index];
-  if (addresses.usable.empty()) {
-    host.smtp = addresses.problem == discovery::HostAddresses::Problem::NoAddress
-                    ? Fact<Smtp>::none("no address")
-                    : Fact<Smtp>::unknown(addresses.detail);
-    return;
-  }
-  SmtpTarget target{.host = *host.name,
-                    .addresses = std::move(addresses.usable),
-                    .port = kSmtpPort,
-                    .helo = options_.helo};
-  ++pending_;
-  probes_.push_back(std::make_unique<SmtpProbe>(
-      services_.loop, trusted_, std::move(target), time_left(), [this, index](Fact<Smtp> smtp) {
-        facts_.mail.value.hosts[index].smtp = std::move(smtp);
-        done();
-      }));
-}
-
-void OneDomain::done() {
-  if (--pending_ == 0) {
-    finish();  // Nothing may follow: it can destroy *this.
-  }
-}
-
-void OneDomain::finish() {
-  deadline_->cancel();
-  queries_.clear();
-  steps_.clear();
-  probes_.clear();
-  const auto callback = std::move(callback_);
-  callback(std::move(facts_));  // Nothing may follow: it can destroy *this.
-}
 
 }  // namespace
 

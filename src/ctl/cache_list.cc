@@ -21,23 +21,6 @@ constexpr std::size_t kUntilWidth = 10;
 constexpr std::size_t kCheckedWidth = 11;
 constexpr std::size_t kProblemWidth = 15;
 
-struct Filter {
-  std::string mode;
-  bool failing = false;
-  std::optional<WallTime> ends_before;
-  std::string match;
-
-  bool matches(const std::string& domain) const {
-    return match.empty() || ::fnmatch(match.c_str(), domain.c_str(), FNM_CASEFOLD) == 0;
-  }
-  bool takes(const cache::Entry& entry) const {
-    const std::string_view of_entry =
-        entry.policy ? mtasts::to_string(entry.policy->policy.mode) : "no-policy";
-    return (mode.empty() || mode == of_entry) && (!failing || entry.failure) &&
-           (!ends_before || (entry.policy && entry.policy->expires_at() <= *ends_before));
-  }
-};
-
 // "certificate x3": what went wrong, and how often in a row.
 std::string short_problem(const cache::Failure& failed) {
   const bool invalid = failed.type == cache::FailureType::PolicyInvalid;
@@ -71,21 +54,29 @@ std::vector<std::pair<std::string, term::Colour>> cells_of(const std::string& do
 
 class Listing {
  public:
-  Listing(const CacheArguments& arguments, Filter filter)
-      : json_(arguments.json),
-        filter_(std::move(filter)),
+  explicit Listing(const CacheArguments& arguments)
+      : arguments_(arguments),
         now_(SystemClock().wall()),
         table_(term::look_at(STDOUT_FILENO), {{"DOMAIN", 0},
                                               {"MODE", kModeWidth},
                                               {"UNTIL", kUntilWidth},
                                               {"CHECKED", kCheckedWidth},
                                               {"PROBLEM", kProblemWidth}}),
-        reading_("reading the cache") {}
+        reading_("reading the cache") {
+    if (!arguments.expiring.empty()) {
+      const auto within = config::parse_duration(arguments.expiring);
+      if (!within) {
+        throw Trouble("--expiring '" + arguments.expiring + "': " + within.error());
+      }
+      ends_before_ = now_ + std::chrono::duration_cast<Seconds>(*within);
+    }
+  }
 
   // False once nobody reads any more.
   bool add(const std::string& domain, std::string_view record) {
     reading_.step(++read_);
-    if (!filter_.matches(domain)) {
+    const std::string& glob = arguments_.match;
+    if (!glob.empty() && ::fnmatch(glob.c_str(), domain.c_str(), FNM_CASEFOLD) != 0) {
       return true;
     }
     const auto entry = cache::decode_entry(record);
@@ -93,18 +84,18 @@ class Listing {
       ++unreadable_;
       return true;
     }
-    if (!filter_.takes(*entry)) {
+    if (!takes(*entry)) {
       return true;
     }
     if (shown_++ == 0) {
       reading_.hide();
       pager_.begin();
-      if (!json_) {
+      if (!arguments_.json) {
         pager_.line(table_.head());
       }
     }
-    return pager_.line(json_ ? control::to_json(domain, *entry)
-                             : table_.row(cells_of(printable(domain), *entry, now_)));
+    return pager_.line(arguments_.json ? control::to_json(domain, *entry)
+                                       : table_.row(cells_of(printable(domain), *entry, now_)));
   }
 
   int finish() {
@@ -122,8 +113,16 @@ class Listing {
   }
 
  private:
-  const bool json_;
-  const Filter filter_;
+  bool takes(const cache::Entry& entry) const {
+    const std::string_view mode =
+        entry.policy ? mtasts::to_string(entry.policy->policy.mode) : "no-policy";
+    return (arguments_.mode.empty() || arguments_.mode == mode) &&
+           (!arguments_.failing || entry.failure) &&
+           (!ends_before_ || (entry.policy && entry.policy->expires_at() <= *ends_before_));
+  }
+
+  const CacheArguments& arguments_;
+  std::optional<WallTime> ends_before_;
   const WallTime now_;
   const term::Table table_;
   term::Progress reading_;
@@ -137,15 +136,7 @@ class Listing {
 
 int cache_list(CacheArguments& arguments) {
   arguments.settings.load();
-  Filter filter{arguments.mode, arguments.failing, std::nullopt, arguments.match};
-  if (!arguments.expiring.empty()) {
-    const auto within = config::parse_duration(arguments.expiring);
-    if (!within) {
-      throw Trouble("--expiring '" + arguments.expiring + "': " + within.error());
-    }
-    filter.ends_before = SystemClock().wall() + std::chrono::duration_cast<Seconds>(*within);
-  }
-  Listing listing(arguments, std::move(filter));
+  Listing listing(arguments);
   each_record(arguments.settings, [&listing](std::string_view domain, std::string_view record) {
     return listing.add(std::string(domain), record);
   });

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cache.h"
@@ -67,27 +65,22 @@ nlohmann::ordered_json to_json(const Stats& stats, const Usage& usage) {
 }
 
 void print(const Stats& stats, const Usage& usage) {
-  const term::Terminal terminal = term::look_at(STDOUT_FILENO);
-  const auto line = [&terminal](std::string_view name, const std::string& value,
-                                term::Colour colour = term::Colour::None) {
-    std::fputs(term::field(terminal, name, value, colour).c_str(), stdout);
-  };
-  line("Cache", usage.directory);
-  line("Entries", term::count_text(stats.entries()));
-  line("  enforce", term::count_text(stats.by_mode[2]));
-  line("  testing", term::count_text(stats.by_mode[1]));
-  line("  none", term::count_text(stats.by_mode[0]));
-  line("  no policy", term::count_text(stats.no_policy));
+  print_field("Cache", usage.directory);
+  print_field("Entries", term::count_text(stats.entries()));
+  print_field("  enforce", term::count_text(stats.by_mode[2]));
+  print_field("  testing", term::count_text(stats.by_mode[1]));
+  print_field("  none", term::count_text(stats.by_mode[0]));
+  print_field("  no policy", term::count_text(stats.no_policy));
   if (stats.unreadable > 0) {
-    line("  unreadable", term::count_text(stats.unreadable), term::Colour::Red);
+    print_field("  unreadable", term::count_text(stats.unreadable), term::Colour::Red);
   }
-  line("Failing", term::count_text(stats.failing),
-       stats.failing > 0 ? term::Colour::Red : term::Colour::None);
-  line("Policies",
-       fmt::format("{} expire within a day, {} within a week, {} later; {} have expired",
-                   term::count_text(stats.within_day), term::count_text(stats.within_week),
-                   term::count_text(stats.later), term::count_text(stats.expired)));
-  line("Size", term::usage_text(usage.used_bytes, usage.max_bytes));
+  print_field("Failing", term::count_text(stats.failing),
+              stats.failing > 0 ? term::Colour::Red : term::Colour::None);
+  print_field("Policies",
+              fmt::format("{} expire within a day, {} within a week, {} later; {} have expired",
+                          term::count_text(stats.within_day), term::count_text(stats.within_week),
+                          term::count_text(stats.later), term::count_text(stats.expired)));
+  print_field("Size", term::usage_text(usage.used_bytes, usage.max_bytes));
 }
 
 }  // namespace

@@ -225,19 +225,13 @@ std::string source_text(const Report& report) {
                              : "the running daemon";
 }
 
-// Prints a line of the report.
-void line(std::string_view name, const std::string& value,
-          term::Colour colour = term::Colour::None) {
-  std::fputs(term::field(term::look_at(STDOUT_FILENO), name, value, colour).c_str(), stdout);
-}
-
 void print_hosts(const Report& it) {
   if (it.hosts_error) {
-    line("MX hosts", printable(*it.hosts_error), term::Colour::Yellow);
+    print_field("MX hosts", printable(*it.hosts_error), term::Colour::Yellow);
     return;
   }
   if (it.hosts.empty()) {
-    line("MX hosts", "none: the domain takes no mail", term::Colour::Yellow);
+    print_field("MX hosts", "none: the domain takes no mail", term::Colour::Yellow);
   }
   std::string_view name = "MX hosts";
   for (const MxHost& host : it.hosts) {
@@ -250,31 +244,30 @@ void print_hosts(const Report& it) {
       text += "  matches no pattern";
       colour = term::Colour::Red;
     }
-    line(name, text, colour);
+    print_field(name, text, colour);
     name = "";
   }
 }
 
 void print(const Report& report) {
   const answer::Explanation& it = report.it;
-  line("Key", printable(it.key));
-  line("Map", printable(profile_text(it)));
+  print_field("Key", printable(it.key));
+  print_field("Map", printable(profile_text(it)));
   if (it.domain) {
-    line("Policy domain", it.domain->str());
-    line("Known from", source_text(report));
+    print_field("Policy domain", it.domain->str());
+    print_field("Known from", source_text(report));
     if (it.entry) {
       std::fputs(describe(term::look_at(STDOUT_FILENO), *it.domain, *it.entry, SystemClock().wall())
                      .c_str(),
                  stdout);
     }
   }
-  const bool found = it.reply.starts_with("OK ");
-  line("Reply", it.reply.empty() ? "only the running daemon can tell" : printable(it.reply),
-       found ? term::Colour::Green : term::Colour::Yellow);
+  print_field("Reply", it.reply.empty() ? "only the running daemon can tell" : printable(it.reply),
+              status_of(it.reply) == term::kGood ? term::Colour::Green : term::Colour::Yellow);
   if (it.domain && !it.reply.empty() && !report.from_daemon) {
-    line("", "(what the daemon would say if it were running)");
+    print_field("", "(what the daemon would say if it were running)");
   }
-  line("Why", report.why);
+  print_field("Why", report.why);
   if (it.domain) {
     print_hosts(report);
   }
@@ -304,10 +297,7 @@ int explain(Arguments& arguments) {
   } else {
     print(report);
   }
-  if (it.reply.starts_with("OK ")) {
-    return term::kGood;
-  }
-  return it.reply.starts_with("NOTFOUND") ? term::kNotFound : term::kTrouble;
+  return status_of(it.reply);
 }
 
 }  // namespace

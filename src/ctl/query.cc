@@ -127,9 +127,9 @@ class Query {
   void show(const Question& question, const std::string& reply) {
     const auto took = std::chrono::steady_clock::now() - question.asked_at;
     const double ms = std::chrono::duration<double, std::milli>(took).count();
-    const bool not_found = reply == "NOTFOUND" || reply.starts_with("NOTFOUND ");
-    const bool found = reply.starts_with("OK ");
-    status_ = std::max(status_, found ? term::kGood : not_found ? term::kNotFound : term::kTrouble);
+    const int status = status_of(reply);
+    const bool found = status == term::kGood;
+    status_ = std::max(status_, status);
     if (arguments_.json) {
       print_line({{"domain", question.key},
                   {"map", arguments_.map},
@@ -139,7 +139,7 @@ class Query {
                   {"took_ms", ms}});
     } else {
       std::string line = many_ ? printable(question.key) + "\t" : "";
-      line += not_found ? "NOTFOUND" : printable(reply);
+      line += status == term::kNotFound ? "NOTFOUND" : printable(reply);
       if (arguments_.verbose) {
         char time[32];
         std::snprintf(time, sizeof(time), "\t%.1f ms", ms);

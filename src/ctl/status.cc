@@ -1,16 +1,14 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <string>
 
-#include "daemon.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/control/protocol.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
-#include "mtastsd/term/terminal.h"
+#include "stored.h"
 #include "verbs.h"
 
 namespace mtastsd::ctl {
@@ -32,8 +30,7 @@ std::string counted(std::uint64_t count, const char* one, const char* many) {
 
 class Report {
  public:
-  explicit Report(const Status& status)
-      : status_(status), terminal_(term::look_at(STDOUT_FILENO)) {}
+  explicit Report(const Status& status) : status_(status) {}
 
   // False: something is wrong that the operator should look at.
   bool print() {
@@ -47,74 +44,72 @@ class Report {
   }
 
  private:
-  void line(std::string_view name, const std::string& value,
-            term::Colour colour = term::Colour::None) const {
-    std::fputs(term::field(terminal_, name, value, colour).c_str(), stdout);
-  }
   void wrong(std::string_view name, const std::string& value) {
     well_ = false;
-    line(name, value, term::Colour::Red);
+    print_field(name, value, term::Colour::Red);
   }
 
   void daemon() const {
-    line("mtastsd",
-         format("running since {} ({}), version {}, pid {}", date_text(status_.started_at),
-                span_text(status_.uptime_s), status_.version, status_.pid),
-         term::Colour::Green);
-    line("Configuration", status_.config.value_or("built-in defaults"));
-    line("Listens on", joined(status_.listeners, " "));
+    print_field("mtastsd",
+                format("running since {} ({}), version {}, pid {}", date_text(status_.started_at),
+                       span_text(status_.uptime_s), status_.version, status_.pid),
+                term::Colour::Green);
+    print_field("Configuration", status_.config.value_or("built-in defaults"));
+    print_field("Listens on", joined(status_.listeners, " "));
     const Status::Connections& connections = status_.connections;
-    line("Connections", format("{} of {} open; {} accepted, {} refused, on {}",
-                               count_text(connections.open), count_text(connections.most),
-                               count_text(connections.accepted), count_text(connections.refused),
-                               counted(status_.threads, "answering thread", "answering threads")));
+    print_field("Connections",
+                format("{} of {} open; {} accepted, {} refused, on {}",
+                       count_text(connections.open), count_text(connections.most),
+                       count_text(connections.accepted), count_text(connections.refused),
+                       counted(status_.threads, "answering thread", "answering threads")));
     if (connections.malformed > 0) {
-      line("",
-           counted(connections.malformed, "connection", "connections") +
-               " closed: what came was not the socketmap protocol",
-           term::Colour::Yellow);
+      print_field("",
+                  counted(connections.malformed, "connection", "connections") +
+                      " closed: what came was not the socketmap protocol",
+                  term::Colour::Yellow);
     }
   }
 
   void queries() const {
     const Status::Queries& queries = status_.queries;
-    line("Queries",
-         format("{}: {} with a policy in force, {} with a policy that is not enforced, {} without "
-                "a policy, {} for keys that name no domain",
-                count_text(queries.total), count_text(queries.enforced),
-                count_text(queries.not_enforced), count_text(queries.no_policy),
-                count_text(queries.no_domain)));
+    print_field(
+        "Queries",
+        format("{}: {} with a policy in force, {} with a policy that is not enforced, {} without "
+               "a policy, {} for keys that name no domain",
+               count_text(queries.total), count_text(queries.enforced),
+               count_text(queries.not_enforced), count_text(queries.no_policy),
+               count_text(queries.no_domain)));
     if (queries.hit_rate) {
-      line("From the cache", format("{:.1f}%; {} waited for a lookup, {} of them timed out",
-                                    100.0 * *queries.hit_rate, count_text(queries.waited),
-                                    count_text(queries.timed_out)));
+      print_field("From the cache", format("{:.1f}%; {} waited for a lookup, {} of them timed out",
+                                           100.0 * *queries.hit_rate, count_text(queries.waited),
+                                           count_text(queries.timed_out)));
     }
   }
 
   void look_ups() const {
     const Status::LookUps& look_ups = status_.look_ups;
-    line("Lookups",
-         format("{} started, {} at work; {} joined one; DNS failed for {}",
-                count_text(look_ups.started), count_text(look_ups.at_work),
-                counted(look_ups.joined, "query", "queries"), count_text(look_ups.txt_failures)));
-    line("Fetches", format("{}, {} of them failed; {}", count_text(look_ups.fetches),
-                           count_text(look_ups.fetch_failures),
-                           counted(look_ups.refreshes, "refresh", "refreshes")));
+    print_field("Lookups", format("{} started, {} at work; {} joined one; DNS failed for {}",
+                                  count_text(look_ups.started), count_text(look_ups.at_work),
+                                  counted(look_ups.joined, "query", "queries"),
+                                  count_text(look_ups.txt_failures)));
+    print_field("Fetches", format("{}, {} of them failed; {}", count_text(look_ups.fetches),
+                                  count_text(look_ups.fetch_failures),
+                                  counted(look_ups.refreshes, "refresh", "refreshes")));
     if (look_ups.refused > 0) {
-      line("", counted(look_ups.refused, "lookup", "lookups") + " refused: too many at once",
-           term::Colour::Yellow);
+      print_field("", counted(look_ups.refused, "lookup", "lookups") + " refused: too many at once",
+                  term::Colour::Yellow);
     }
   }
 
   void cache() {
     const Status::Cache& cache = status_.cache;
-    line("Cache", cache.directory);
-    line("", format("{}, {} without one, {} not yet on disk",
-                    counted(cache.policies, "policy", "policies"),
-                    counted(cache.without_policy, "domain", "domains"),
-                    counted(cache.pending, "change", "changes")));
-    line("", term::usage_text(cache.used_bytes, cache.max_bytes) + ", " +
-                 counted(cache.evicted, "entry", "entries") + " evicted");
+    print_field("Cache", cache.directory);
+    print_field("", format("{}, {} without one, {} not yet on disk",
+                           counted(cache.policies, "policy", "policies"),
+                           counted(cache.without_policy, "domain", "domains"),
+                           counted(cache.pending, "change", "changes")));
+    print_field("", term::usage_text(cache.used_bytes, cache.max_bytes) + ", " +
+                        counted(cache.evicted, "entry", "entries") + " evicted");
     if (!cache.writable) {
       wrong("", "cannot be written: new policies are lost at a restart. The log says why.");
     }
@@ -137,7 +132,7 @@ class Report {
         text += "; last error: " + printable(*server.last_error);
       }
       const bool bad = server.last_error || server.silent;
-      line(name, text, bad ? term::Colour::Red : term::Colour::None);
+      print_field(name, text, bad ? term::Colour::Red : term::Colour::None);
       any_good = any_good || !bad;
       name = "";
     }
@@ -147,21 +142,20 @@ class Report {
   void failing() {
     const Status::FailingRefreshes& failing = status_.failing_refreshes;
     if (failing.count == 0) {
-      line("Failing", "no refresh fails");
+      print_field("Failing", "no refresh fails");
       return;
     }
     wrong("Failing", counted(failing.count, "policy", "policies") + " cannot be refreshed:");
     for (const Status::FailingRefresh& one : failing.first) {
-      line("",
-           one.domain + " (expires " + date_text(one.expires_at) + "): " + printable(one.detail));
+      print_field("", one.domain + " (expires " + date_text(one.expires_at) +
+                          "): " + printable(one.detail));
     }
     if (failing.first.size() < failing.count) {
-      line("", "\"mtastsctl cache list --failing\" lists them all");
+      print_field("", "\"mtastsctl cache list --failing\" lists them all");
     }
   }
 
   const Status& status_;
-  const term::Terminal terminal_;
   bool well_ = true;
 };
 

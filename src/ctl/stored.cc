@@ -1,5 +1,7 @@
 #include "stored.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -13,6 +15,7 @@
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/postfix/request.h"
+#include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
 
 namespace mtastsd::ctl {
@@ -125,6 +128,18 @@ void commit(cache::LmdbStore& store) {
   if (!store.flush(kFlushLimit)) {
     throw Trouble("the cache could not be written: is the disk full?");
   }
+}
+
+void print_field(std::string_view name, std::string_view value, term::Colour colour) {
+  std::fputs(term::field(term::look_at(STDOUT_FILENO), name, value, colour).c_str(), stdout);
+}
+
+int status_of(std::string_view reply) {
+  if (reply.starts_with("OK ")) {
+    return term::kGood;
+  }
+  const bool not_found = reply == "NOTFOUND" || reply.starts_with("NOTFOUND ");
+  return not_found ? term::kNotFound : term::kTrouble;
 }
 
 std::string no_policy_text(const cache::Entry& entry) {

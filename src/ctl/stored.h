@@ -56,6 +56,14 @@ void commit(cache::LmdbStore& store);
 std::string describe(const term::Terminal& terminal, const DomainName& domain,
                      const cache::Entry& entry, WallTime now);
 
+// Prints "name:   value" on stdout.
+void print_field(std::string_view name, std::string_view value,
+                 term::Colour colour = term::Colour::None);
+
+// The exit status for a reply of the daemon to a key: kGood for a policy in force, kNotFound for
+// NOTFOUND, and kTrouble for an error or no reply.
+int status_of(std::string_view reply);
+
 // Why there is no policy: a clause such as "the domain publishes no MTA-STS record".
 std::string no_policy_text(const cache::Entry& entry);
 

@@ -147,10 +147,10 @@ class Warming {
 
   void count(const std::string& key, const std::string& reply) {
     ++done_;
-    if (reply.starts_with("OK ")) {
+    const int status = status_of(reply);
+    if (status == term::kGood) {
       ++found_;
-    } else if (reply != "NOTFOUND" && !reply.starts_with("NOTFOUND ") &&
-               ++failed_ <= kMaxComplaints) {
+    } else if (status == term::kTrouble && ++failed_ <= kMaxComplaints) {
       progress_.hide();
       term::trouble(printable(key) + ": " + printable(reply));
     }
