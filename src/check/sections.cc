@@ -12,8 +12,6 @@
 namespace mtastsd::check {
 namespace {
 
-using fmt::format;
-
 constexpr std::size_t kMaxLinesShown = 60;
 constexpr std::size_t kMaxNamesListed = 6;
 constexpr std::size_t kMaxRecordsShown = 10;
@@ -33,7 +31,7 @@ template <typename List, typename ToText>
 std::string listed(const List& list, ToText to_text) {
   const std::size_t count = std::min(list.size(), kMaxNamesListed);
   const std::string text = joined(std::span(list).first(count), ", ", to_text);
-  return count == list.size() ? text : format("{}, and {} more", text, list.size() - count);
+  return count == list.size() ? text : fmt::format("{}, and {} more", text, list.size() - count);
 }
 
 std::string names(const std::vector<std::string>& list) {
@@ -68,7 +66,7 @@ void add_records(Section& section, const Fact<TextRecords>& fact) {
     section.add("TXT", shown_in_quotes(text));
   }
   if (count < records.size()) {
-    section.add("TXT", format("and {} more", records.size() - count));
+    section.add("TXT", fmt::format("and {} more", records.size() - count));
   }
   add_chain(section, fact.value.chain);
   section.add("TTL", duration_text(fact.value.ttl));
@@ -86,7 +84,7 @@ Section record_section(const Facts& facts, const Analysis& analysis) {
   } else if (analysis.record_error &&
              analysis.record_error->fault == mtasts::TxtFault::InvalidRecord) {
     const auto& error = analysis.record_error->error;
-    section.add("fault", format("at byte {}: {}", error.offset, error.detail), Mark::Error);
+    section.add("fault", fmt::format("at byte {}: {}", error.offset, error.detail), Mark::Error);
   } else if (analysis.record_error &&
              analysis.record_error->fault == mtasts::TxtFault::MultipleRecords) {
     section.add("fault", "more than one MTA-STS record", Mark::Error);
@@ -120,9 +118,10 @@ void add_certificate(Section& section, const https::Certificate& certificate, Wa
   const std::int64_t left = days_left(certificate.not_after, now);
   section.add(
       "certificate",
-      format("{}; by {}, until {}, {}", verdict_on(certificate), shown(certificate.issuer),
-             day_text(certificate.not_after),
-             left < 0 ? "over" : counted(static_cast<std::size_t>(left), "day", "days") + " left"),
+      fmt::format(
+          "{}; by {}, until {}, {}", verdict_on(certificate), shown(certificate.issuer),
+          day_text(certificate.not_after),
+          left < 0 ? "over" : counted(static_cast<std::size_t>(left), "day", "days") + " left"),
       certificate.good() ? Mark::Good : Mark::Error);
   section.add("its names", certificate.names.empty() ? "none" : names(certificate.names),
               certificate.name_matches ? Mark::None : Mark::Error);
@@ -145,11 +144,11 @@ Section host_section(const Facts& facts) {
   }
   if (seen.status != 0) {
     section.add("answer",
-                format("status {}, {}{}{}, {} ms", seen.status,
-                       seen.media_type.empty() ? "no media type" : shown(seen.media_type),
-                       seen.location.empty() ? "" : ", to " + shown_in_quotes(seen.location),
-                       fetch.error ? "" : ", " + counted(seen.body_size, "byte", "bytes"),
-                       seen.took.count()),
+                fmt::format("status {}, {}{}{}, {} ms", seen.status,
+                            seen.media_type.empty() ? "no media type" : shown(seen.media_type),
+                            seen.location.empty() ? "" : ", to " + shown_in_quotes(seen.location),
+                            fetch.error ? "" : ", " + counted(seen.body_size, "byte", "bytes"),
+                            seen.took.count()),
                 fetch.error ? Mark::Error : Mark::Good);
   }
   if (fetch.error) {
@@ -168,15 +167,15 @@ Section policy_section(const Analysis& analysis) {
                 static_cast<Mark>(line.verdict));
   }
   if (count < lines.size()) {
-    section.add("", format("and {} more lines", lines.size() - count));
+    section.add("", fmt::format("and {} more lines", lines.size() - count));
   }
   for (const auto& name : analysis.lines->missing) {
     section.add("", "no " + std::string(name), Mark::Error);
   }
   if (analysis.policy) {
-    section.add("result", format("mode {}, for {}, {}", to_string(analysis.policy->mode),
-                                 duration_text(analysis.policy->max_age),
-                                 counted(analysis.policy->mx.size(), "pattern", "patterns")));
+    section.add("result", fmt::format("mode {}, for {}, {}", to_string(analysis.policy->mode),
+                                      duration_text(analysis.policy->max_age),
+                                      counted(analysis.policy->mx.size(), "pattern", "patterns")));
   }
   return section;
 }
@@ -189,10 +188,12 @@ void add_smtp(Section& section, const MxHost& host, WallTime now) {
   if (!smtp.starttls) {
     section.add("SMTP", "no STARTTLS at " + smtp.address, Mark::Error);
   } else if (!smtp.tls_error.empty()) {
-    section.add("SMTP", format("STARTTLS at {} fails: {}", smtp.address, shown(smtp.tls_error)),
+    section.add("SMTP",
+                fmt::format("STARTTLS at {} fails: {}", smtp.address, shown(smtp.tls_error)),
                 Mark::Error);
   } else {
-    section.add("SMTP", format("STARTTLS at {}, {}", smtp.address, smtp.tls_version), Mark::Good);
+    section.add("SMTP", fmt::format("STARTTLS at {}, {}", smtp.address, smtp.tls_version),
+                Mark::Good);
   }
   if (smtp.certificate) {
     add_certificate(section, *smtp.certificate, now);
@@ -273,10 +274,10 @@ Section cache_section(const Facts& facts) {
   Section section{"Cache of the mtastsd on this host"};
   if (add_known(section, "policy", facts.cached, "none for this domain")) {
     const CachedPolicy& cached = facts.cached.value;
-    section.add("policy", format("id {}, fetched at {}, {} {}", shown(cached.id),
-                                 timestamp(cached.fetched_at),
-                                 cached.expires_at > facts.at ? "valid until" : "expired at",
-                                 timestamp(cached.expires_at)));
+    section.add("policy", fmt::format("id {}, fetched at {}, {} {}", shown(cached.id),
+                                      timestamp(cached.fetched_at),
+                                      cached.expires_at > facts.at ? "valid until" : "expired at",
+                                      timestamp(cached.expires_at)));
   }
   return section;
 }
@@ -287,7 +288,7 @@ Section score_section(const Score& score) {
   for (const PartScore& part : score.parts) {
     section.lines.push_back(
         {std::string(part.kind->code), part.why,
-         format("{}/{}", part.points ? std::to_string(*part.points) : "?", part.kind->max)});
+         fmt::format("{}/{}", part.points ? std::to_string(*part.points) : "?", part.kind->max)});
   }
   return section;
 }
@@ -300,7 +301,7 @@ void Section::add(std::string label, std::string text, Mark mark) {
 }
 
 std::string score_text(const Score& score) {
-  return format("{}{} of {}", score.complete ? "" : "at least ", score.total, kFullScore);
+  return fmt::format("{}{} of {}", score.complete ? "" : "at least ", score.total, kFullScore);
 }
 
 bool is_uncovered(const Analysis& analysis, const MxHost& host) {

@@ -15,7 +15,6 @@ namespace mtastsd::ctl {
 namespace {
 
 using control::Status;
-using fmt::format;
 using term::count_text;
 
 struct Arguments {
@@ -50,18 +49,19 @@ class Report {
   }
 
   void daemon() const {
-    print_field("mtastsd",
-                format("running since {} ({}), version {}, pid {}", date_text(status_.started_at),
-                       span_text(status_.uptime_s), status_.version, status_.pid),
-                term::Colour::Green);
+    print_field(
+        "mtastsd",
+        fmt::format("running since {} ({}), version {}, pid {}", date_text(status_.started_at),
+                    span_text(status_.uptime_s), status_.version, status_.pid),
+        term::Colour::Green);
     print_field("Configuration", status_.config.value_or("built-in defaults"));
     print_field("Listens on", joined(status_.listeners, " "));
     const Status::Connections& connections = status_.connections;
     print_field("Connections",
-                format("{} of {} open; {} accepted, {} refused, on {}",
-                       count_text(connections.open), count_text(connections.most),
-                       count_text(connections.accepted), count_text(connections.refused),
-                       counted(status_.threads, "answering thread", "answering threads")));
+                fmt::format("{} of {} open; {} accepted, {} refused, on {}",
+                            count_text(connections.open), count_text(connections.most),
+                            count_text(connections.accepted), count_text(connections.refused),
+                            counted(status_.threads, "answering thread", "answering threads")));
     if (connections.malformed > 0) {
       print_field("",
                   counted(connections.malformed, "connection", "connections") +
@@ -74,27 +74,29 @@ class Report {
     const Status::Queries& queries = status_.queries;
     print_field(
         "Queries",
-        format("{}: {} with a policy in force, {} with a policy that is not enforced, {} without "
-               "a policy, {} for keys that name no domain",
-               count_text(queries.total), count_text(queries.enforced),
-               count_text(queries.not_enforced), count_text(queries.no_policy),
-               count_text(queries.no_domain)));
+        fmt::format(
+            "{}: {} with a policy in force, {} with a policy that is not enforced, {} without "
+            "a policy, {} for keys that name no domain",
+            count_text(queries.total), count_text(queries.enforced),
+            count_text(queries.not_enforced), count_text(queries.no_policy),
+            count_text(queries.no_domain)));
     if (queries.hit_rate) {
-      print_field("From the cache", format("{:.1f}%; {} waited for a lookup, {} of them timed out",
-                                           100.0 * *queries.hit_rate, count_text(queries.waited),
-                                           count_text(queries.timed_out)));
+      print_field("From the cache",
+                  fmt::format("{:.1f}%; {} waited for a lookup, {} of them timed out",
+                              100.0 * *queries.hit_rate, count_text(queries.waited),
+                              count_text(queries.timed_out)));
     }
   }
 
   void look_ups() const {
     const Status::LookUps& look_ups = status_.look_ups;
-    print_field("Lookups", format("{} started, {} at work; {} joined one; DNS failed for {}",
-                                  count_text(look_ups.started), count_text(look_ups.at_work),
-                                  counted(look_ups.joined, "query", "queries"),
-                                  count_text(look_ups.txt_failures)));
-    print_field("Fetches", format("{}, {} of them failed; {}", count_text(look_ups.fetches),
-                                  count_text(look_ups.fetch_failures),
-                                  counted(look_ups.refreshes, "refresh", "refreshes")));
+    print_field("Lookups", fmt::format("{} started, {} at work; {} joined one; DNS failed for {}",
+                                       count_text(look_ups.started), count_text(look_ups.at_work),
+                                       counted(look_ups.joined, "query", "queries"),
+                                       count_text(look_ups.txt_failures)));
+    print_field("Fetches", fmt::format("{}, {} of them failed; {}", count_text(look_ups.fetches),
+                                       count_text(look_ups.fetch_failures),
+                                       counted(look_ups.refreshes, "refresh", "refreshes")));
     if (look_ups.refused > 0) {
       print_field("", counted(look_ups.refused, "lookup", "lookups") + " refused: too many at once",
                   term::Colour::Yellow);
@@ -104,10 +106,10 @@ class Report {
   void cache() {
     const Status::Cache& cache = status_.cache;
     print_field("Cache", cache.directory);
-    print_field("", format("{}, {} without one, {} not yet on disk",
-                           counted(cache.policies, "policy", "policies"),
-                           counted(cache.without_policy, "domain", "domains"),
-                           counted(cache.pending, "change", "changes")));
+    print_field("", fmt::format("{}, {} without one, {} not yet on disk",
+                                counted(cache.policies, "policy", "policies"),
+                                counted(cache.without_policy, "domain", "domains"),
+                                counted(cache.pending, "change", "changes")));
     print_field("", term::usage_text(cache.used_bytes, cache.max_bytes) + ", " +
                         counted(cache.evicted, "entry", "entries") + " evicted");
     if (!cache.writable) {

@@ -15,7 +15,6 @@ namespace mtastsd::doctor {
 namespace {
 
 using config::ListenAddress;
-using fmt::format;
 
 constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds = {{
     {Code::Ca, "ca", Severity::Ok},
@@ -96,10 +95,11 @@ void merge(std::vector<Finding>& all, std::vector<Finding> found, const std::str
 
 Finding judge_version(const Facts& facts) {
   if (!postfix::profile_for_postfix(facts.version)) {
-    Finding found{Code::PostfixVersion, "mail_version",
-                  format("Postfix {} cannot ask mtastsd, because socketmap tables exist only since "
-                         "2.10.",
-                         facts.version)};
+    Finding found{
+        Code::PostfixVersion, "mail_version",
+        fmt::format("Postfix {} cannot ask mtastsd, because socketmap tables exist only since "
+                    "2.10.",
+                    facts.version)};
     found.severity = Severity::High;
     return found;
   }
@@ -108,7 +108,7 @@ Finding judge_version(const Facts& facts) {
             "This Postfix was built without socketmap tables. Install one that supports them."};
   }
   return {Code::PostfixVersion, "mail_version",
-          format("Postfix {} needs the map \"{}\".", facts.version, recommended_map(facts))};
+          fmt::format("Postfix {} needs the map \"{}\".", facts.version, recommended_map(facts))};
 }
 
 Finding judge_configuration(const Facts& facts) {
@@ -118,10 +118,10 @@ Finding judge_configuration(const Facts& facts) {
                 facts.config_error + "."};
   }
   return {Code::Config, "mtastsd.toml",
-          format("{} says that mtastsd listens at {}.",
-                 facts.config_path.empty() ? "The built-in configuration" : facts.config_path,
-                 joined(facts.daemon.socketmap.listen, ", ",
-                        [](const ListenAddress& address) { return address.str(); }))};
+          fmt::format("{} says that mtastsd listens at {}.",
+                      facts.config_path.empty() ? "The built-in configuration" : facts.config_path,
+                      joined(facts.daemon.socketmap.listen, ", ",
+                             [](const ListenAddress& address) { return address.str(); }))};
 }
 
 void judge_connections(const Facts& facts, std::vector<Finding>& found) {
@@ -133,20 +133,21 @@ void judge_connections(const Facts& facts, std::vector<Finding>& found) {
   if (facts.config_error.empty() && accepted < most) {
     found.push_back({Code::ConnectionsFew,
                      "max_connections",
-                     format("mtastsd accepts {} connections, but Postfix can run {} smtp(8) "
-                            "processes, each with one connection.",
-                            accepted, most),
-                     {{"mtastsd.toml [socketmap]", format("max_connections = {}", most)}}});
+                     fmt::format("mtastsd accepts {} connections, but Postfix can run {} smtp(8) "
+                                 "processes, each with one connection.",
+                                 accepted, most),
+                     {{"mtastsd.toml [socketmap]", fmt::format("max_connections = {}", most)}}});
   }
 }
 
 void judge_relayhost(const Facts& facts, std::vector<Finding>& found) {
   const std::string_view relay = facts.main_value("relayhost");
   if (!relay.empty()) {
-    found.push_back({Code::Relayhost, "relayhost",
-                     format("Mail goes to {}, so its policy is looked up, and the policies of the "
-                            "recipients' domains are not. That is the task of the relay host.",
-                            relay)});
+    found.push_back(
+        {Code::Relayhost, "relayhost",
+         fmt::format("Mail goes to {}, so its policy is looked up, and the policies of the "
+                     "recipients' domains are not. That is the task of the relay host.",
+                     relay)});
   }
 }
 

@@ -18,7 +18,6 @@ namespace mtastsd::doctor {
 namespace {
 
 using config::ListenAddress;
-using fmt::format;
 
 constexpr std::string_view kMaps = "smtp_tls_policy_maps";
 
@@ -104,11 +103,12 @@ void judge_absence(View& view) {
     view.add(Code::MapSyntax,
              broken + " is not socketmap:inet:HOST:PORT:NAME or socketmap:unix:PATH:NAME.", fixes);
   } else if (view.service.overrides.find(kMaps) != view.service.overrides.end()) {
-    view.add(Code::MapOffHere,
-             format("Mail through {} is sent without MTA-STS, because master.cf overrides this "
+    view.add(
+        Code::MapOffHere,
+        fmt::format("Mail through {} is sent without MTA-STS, because master.cf overrides this "
                     "parameter. Remove that line, or change it.",
                     view.service.name),
-             fixes);
+        fixes);
   } else {
     view.add(Code::MapMissing, "Postfix does not ask mtastsd, so no MTA-STS policy is applied.",
              fixes);
@@ -135,13 +135,14 @@ void judge_order(View& view, std::size_t mtastsd) {
   }
   if (!before.empty()) {
     view.add(Code::MapOrder,
-             format("mtastsd is asked after {}, which {} for the domains that match.",
-                    joined(before), before.size() == 1 ? "decides" : "decide"));
+             fmt::format("mtastsd is asked after {}, which {} for the domains that match.",
+                         joined(before), before.size() == 1 ? "decides" : "decide"));
   }
   for (const Table& table : std::span(view.tables).subspan(mtastsd + 1)) {
     if (table.socketmap && listens_there(view, table)) {
-      view.add(Code::MapTwice,
-               format("{} asks mtastsd a second time for every domain without a policy. Remove it "
+      view.add(
+          Code::MapTwice,
+          fmt::format("{} asks mtastsd a second time for every domain without a policy. Remove it "
                       "from the list.",
                       table.str()));
     }
@@ -173,17 +174,19 @@ void judge_other_tables(View& view, std::size_t mtastsd) {
       continue;
     }
     if (is_hidden(view, *answer)) {
-      view.add(Code::MapUnchecked, format("You may not read {}. Run this as root.", table.str()));
+      view.add(Code::MapUnchecked,
+               fmt::format("You may not read {}. Run this as root.", table.str()));
       continue;
     }
     std::vector<Fix> fixes;
     if (table.type == "hash" || table.type == "btree" || table.type == "lmdb") {
       fixes.push_back({"command", "postmap " + table.text});
     }
-    view.add(Code::MapBroken,
-             format("{} cannot be used, which defers all mail that no earlier table matches: {}.",
+    view.add(
+        Code::MapBroken,
+        fmt::format("{} cannot be used, which defers all mail that no earlier table matches: {}.",
                     table.str(), answer->reason),
-             std::move(fixes));
+        std::move(fixes));
   }
 }
 
@@ -196,27 +199,29 @@ void judge_answer(View& view, const Table& table) {
   const Fix use =
       view.replace(table, (table.proxied ? "proxy:" : "") + recommended_table(view.facts));
   if (answer->good && listed) {
-    view.add(Code::DaemonAnswers, format("mtastsd answers at {}.", table.str()));
+    view.add(Code::DaemonAnswers, fmt::format("mtastsd answers at {}.", table.str()));
   } else if (answer->good) {
     view.add(Code::DaemonAddress,
-             format("A server answers at {}, but mtastsd's configuration does not have this "
-                    "address. Check that it is mtastsd.",
-                    table.str()),
+             fmt::format("A server answers at {}, but mtastsd's configuration does not have this "
+                         "address. Check that it is mtastsd.",
+                         table.str()),
              {use});
   } else if (is_hidden(view, *answer)) {
     view.add(Code::DaemonUnchecked,
-             format("You may not connect to {}. Run this as root.", table.str()));
+             fmt::format("You may not connect to {}. Run this as root.", table.str()));
   } else if (listed) {
-    view.add(Code::DaemonSilent,
-             format("mtastsd does not answer at {}, and all mail is deferred until it does: {}.",
+    view.add(
+        Code::DaemonSilent,
+        fmt::format("mtastsd does not answer at {}, and all mail is deferred until it does: {}.",
                     table.str(), answer->reason),
-             {{"command", "systemctl enable --now mtastsd"}});
+        {{"command", "systemctl enable --now mtastsd"}});
   } else {
-    view.add(Code::DaemonSilent,
-             format("No server answers at {}, which is not an address in mtastsd's configuration. "
+    view.add(
+        Code::DaemonSilent,
+        fmt::format("No server answers at {}, which is not an address in mtastsd's configuration. "
                     "All mail is deferred: {}.",
                     table.str(), answer->reason),
-             {use});
+        {use});
   }
 }
 
@@ -233,7 +238,7 @@ void judge_profile(View& view, const Table& table) {
   const Fix use = view.replace(table, with_name(table, wanted));
   if (map == maps.end()) {
     view.add(Code::MapNameUnknown,
-             format("mtastsd has no map \"{}\" and answers as for the map \"postfix\".", name),
+             fmt::format("mtastsd has no map \"{}\" and answers as for the map \"postfix\".", name),
              {use});
     map = maps.find("postfix");
   }
@@ -241,37 +246,39 @@ void judge_profile(View& view, const Table& table) {
   if ((has.report_attributes && !can->report_attributes) || (has.servername && !can->servername)) {
     std::vector<Fix> fixes = {use};
     if (maps.find(wanted) == maps.end()) {
-      fixes.push_back({"mtastsd.toml", format("[maps.{}]  # and below it: postfix_version = \"{}\"",
-                                              wanted, version)});
+      fixes.push_back(
+          {"mtastsd.toml",
+           fmt::format("[maps.{}]  # and below it: postfix_version = \"{}\"", wanted, version)});
     }
-    view.add(
-        Code::ProfileTooNew,
-        format("The map \"{}\" sends attributes that Postfix {} does not know, which defers the "
-               "mail.",
-               name, version),
-        std::move(fixes));
+    view.add(Code::ProfileTooNew,
+             fmt::format(
+                 "The map \"{}\" sends attributes that Postfix {} does not know, which defers the "
+                 "mail.",
+                 name, version),
+             std::move(fixes));
   } else if (can->report_attributes && !has.report_attributes) {
     const bool checks = view.facts.main.count("smtp_tls_enforce_sts_mx_patterns") != 0;
     view.add(Code::ProfileTooOld,
-             format("The map \"{}\" does not send the policy to Postfix {}, which {}.", name,
-                    version,
-                    checks ? "then cannot compare the names of MX hosts with it"
-                           : "could use it in TLS reports"),
+             fmt::format("The map \"{}\" does not send the policy to Postfix {}, which {}.", name,
+                         version,
+                         checks ? "then cannot compare the names of MX hosts with it"
+                                : "could use it in TLS reports"),
              {use})
         .severity = checks ? Severity::Medium : Severity::Info;
   } else if (can->servername && !has.servername) {
-    view.add(
-        Code::ProfileNoSni,
-        format("The map \"{}\" is for a Postfix before 3.4, so Postfix sends no SNI, and a mail "
-               "server may present the certificate of another host.",
-               name),
-        {use});
+    view.add(Code::ProfileNoSni,
+             fmt::format(
+                 "The map \"{}\" is for a Postfix before 3.4, so Postfix sends no SNI, and a mail "
+                 "server may present the certificate of another host.",
+                 name),
+             {use});
   } else {
-    view.add(Code::Profile, format("The map \"{}\" fits Postfix {}.", name, version));
+    view.add(Code::Profile, fmt::format("The map \"{}\" fits Postfix {}.", name, version));
   }
   if (has.enforce_testing) {
-    view.add(Code::ProfileTesting,
-             format("The map \"{}\" enforces policies of mode testing, so mail can be deferred "
+    view.add(
+        Code::ProfileTesting,
+        fmt::format("The map \"{}\" enforces policies of mode testing, so mail can be deferred "
                     "although its domain asks for delivery in any case.",
                     name));
   }
@@ -283,7 +290,8 @@ void judge_chroot_path(View& view, const Table& table) {
   const std::string queue = view.queue() + "/";
   const std::string seen = real_path(map.path, view.chroot(table), view.queue());
   const std::vector<Fix> move = {
-      {"mtastsd.toml [socketmap]", format("listen = [\"unix:{}run/mtastsd/policy.sock\"]", queue)},
+      {"mtastsd.toml [socketmap]",
+       fmt::format("listen = [\"unix:{}run/mtastsd/policy.sock\"]", queue)},
       view.replace(table, "socketmap:unix:run/mtastsd/policy.sock:" + map.name)};
   if (map.path.starts_with("private/") || map.path.starts_with("public/") ||
       seen.starts_with(queue + "private/") || seen.starts_with(queue + "public/")) {
@@ -296,12 +304,12 @@ void judge_chroot_path(View& view, const Table& table) {
     return;
   }
   const std::string problem =
-      format("{} is chrooted to {} and looks for {}.", view.service.name, view.queue(), seen);
+      fmt::format("{} is chrooted to {} and looks for {}.", view.service.name, view.queue(), seen);
   if (map.path.starts_with(queue)) {
     view.add(Code::ChrootPath,
              problem + " A path relative to the queue directory works with and without the chroot.",
-             {view.replace(
-                 table, format("socketmap:unix:{}:{}", map.path.substr(queue.size()), map.name))});
+             {view.replace(table, fmt::format("socketmap:unix:{}:{}", map.path.substr(queue.size()),
+                                              map.name))});
   } else if (!listens_there(view, table)) {
     view.add(Code::ChrootPath, problem + " Let mtastsd listen below the queue directory.", move);
   }
@@ -309,15 +317,15 @@ void judge_chroot_path(View& view, const Table& table) {
 
 void judge_denied(View& view, const std::string& path, const SocketReach& reach) {
   const std::string owner(view.facts.main_value("mail_owner"));
-  std::string text = format("smtp(8) runs as {} and may not connect to {}", owner, path);
+  std::string text = fmt::format("smtp(8) runs as {} and may not connect to {}", owner, path);
   std::vector<Fix> fixes;
   if (reach.blocked == path) {
     text += ": the socket is " + reach.blocked_mode;
-    fixes = {{"mtastsd.toml [socketmap]", format("socket_group = \"{}\"", owner)},
+    fixes = {{"mtastsd.toml [socketmap]", fmt::format("socket_group = \"{}\"", owner)},
              {"mtastsd.toml [socketmap]", "socket_mode = \"0660\""}};
   } else if (!reach.blocked.empty()) {
-    text += format(": the directory {} is {}", reach.blocked, reach.blocked_mode);
-    fixes = {{"command", format("chgrp {} {}", owner, reach.blocked)},
+    text += fmt::format(": the directory {} is {}", reach.blocked, reach.blocked_mode);
+    fixes = {{"command", fmt::format("chgrp {} {}", owner, reach.blocked)},
              {"command", "chmod g+x " + reach.blocked}};
   }
   view.add(Code::SocketDenied, text + ".", std::move(fixes));
@@ -329,20 +337,20 @@ void judge_reach(View& view, const Table& table) {
   const std::string real = real_path(path, chroot, view.queue());
   const auto reached = view.facts.sockets.find({path, chroot});
   if (reached == view.facts.sockets.end()) {
-    view.add(
-        Code::SocketUnchecked,
-        format("Only root can test whether smtp(8) may connect to {}. Run this as root.", real));
+    view.add(Code::SocketUnchecked,
+             fmt::format("Only root can test whether smtp(8) may connect to {}. Run this as root.",
+                         real));
     return;
   }
   const int error = reached->second.error;
   if (error == 0) {
-    view.add(Code::Socket, format("smtp(8) may connect to {}.", real));
+    view.add(Code::Socket, fmt::format("smtp(8) may connect to {}.", real));
   } else if (error == EACCES || error == EPERM) {
     judge_denied(view, real, reached->second);
   } else {
     view.add(Code::SocketGone,
-             format("smtp(8) cannot connect to {}: {}.", real,
-                    error == ENOENT ? "there is no socket" : std::strerror(error)));
+             fmt::format("smtp(8) cannot connect to {}: {}.", real,
+                         error == ENOENT ? "there is no socket" : std::strerror(error)));
   }
 }
 
@@ -360,11 +368,12 @@ void judge_proxy(View& view, const Table& table) {
              "policy host delays the others.");
     return;
   }
-  const std::string command =
-      format("postconf -e \"proxy_read_maps = $(postconf -h proxy_read_maps) {}\"", table.str());
-  view.found.emplace_back(Code::ProxyReadMaps, "proxy_read_maps",
-                          format("proxymap(8) refuses {}, which defers all mail.", table.str()),
-                          std::vector<Fix>{{"command", command}});
+  const std::string command = fmt::format(
+      "postconf -e \"proxy_read_maps = $(postconf -h proxy_read_maps) {}\"", table.str());
+  view.found.emplace_back(
+      Code::ProxyReadMaps, "proxy_read_maps",
+      fmt::format("proxymap(8) refuses {}, which defers all mail.", table.str()),
+      std::vector<Fix>{{"command", command}});
 }
 
 void judge_host(View& view, const Table& table) {
@@ -374,14 +383,16 @@ void judge_host(View& view, const Table& table) {
   }
   std::vector<Fix> fixes;
   if (map.host == "localhost") {
-    fixes.push_back(view.replace(table, format("{}socketmap:inet:127.0.0.1:{}:{}",
-                                               table.proxied ? "proxy:" : "", map.port, map.name)));
+    fixes.push_back(
+        view.replace(table, fmt::format("{}socketmap:inet:127.0.0.1:{}:{}",
+                                        table.proxied ? "proxy:" : "", map.port, map.name)));
   }
-  view.add(Code::HostName,
-           format("A chrooted smtp(8) looks up \"{}\" with the files in the chroot. An IP address "
+  view.add(
+      Code::HostName,
+      fmt::format("A chrooted smtp(8) looks up \"{}\" with the files in the chroot. An IP address "
                   "needs no lookup.",
                   map.host),
-           std::move(fixes));
+      std::move(fixes));
 }
 
 }  // namespace

@@ -13,8 +13,6 @@
 namespace mtastsd::doctor {
 namespace {
 
-using fmt::format;
-
 constexpr std::string_view kLevel = "smtp_tls_security_level";
 constexpr std::string_view kCaFile = "smtp_tls_CAfile";
 constexpr std::string_view kCaPath = "smtp_tls_CApath";
@@ -69,19 +67,20 @@ void judge_level(View& view) {
              "mode testing expects that TLS is tried.",
              use_may);
   } else if (is_one_of(level, kMandatory)) {
-    view.add(Code::TlsLevelStrict, kLevel,
-             format("The level \"{}\" applies to every domain without an enforced policy. Mail to "
+    view.add(
+        Code::TlsLevelStrict, kLevel,
+        fmt::format("The level \"{}\" applies to every domain without an enforced policy. Mail to "
                     "servers that do not support it is deferred. mtastsd needs only \"may\".",
                     level),
-             use_may);
-  } else if (!is_one_of(level, kOpportunistic)) {
-    view.add(
-        Code::TlsLevelUnknown, kLevel,
-        format("Postfix has no level \"{}\", so smtp(8) exits and all mail is deferred.", level),
         use_may);
+  } else if (!is_one_of(level, kOpportunistic)) {
+    view.add(Code::TlsLevelUnknown, kLevel,
+             fmt::format("Postfix has no level \"{}\", so smtp(8) exits and all mail is deferred.",
+                         level),
+             use_may);
   } else {
     view.add(Code::TlsLevel, kLevel,
-             format("The level is \"{}\" if no policy is enforced.", level));
+             fmt::format("The level is \"{}\" if no policy is enforced.", level));
   }
 }
 
@@ -96,12 +95,12 @@ void judge_dane(View& view) {
                                       : "all mail without an enforced policy is deferred";
   if (view.value("smtp_dns_support_level") != "dnssec") {
     view.add(Code::DaneWithoutDnssec, "smtp_dns_support_level",
-             format("The level \"{}\" needs DNSSEC, and without it {}.", level, result),
+             fmt::format("The level \"{}\" needs DNSSEC, and without it {}.", level, result),
              {view.set("smtp_dns_support_level", "dnssec")})
         .severity = severity;
   } else if (view.on("ignore_mx_lookup_error")) {
     view.add(Code::DaneIgnoresErrors, "ignore_mx_lookup_error",
-             format("The level \"{}\" is incompatible with this, and {}.", level, result),
+             fmt::format("The level \"{}\" is incompatible with this, and {}.", level, result),
              {view.set("ignore_mx_lookup_error", "no")})
         .severity = severity;
   }
@@ -136,24 +135,27 @@ void judge_ca_file(View& view, const std::string& path) {
   }
   const Authorities& has = known->second;
   if (is_hidden(view, has)) {
-    view.add(Code::CaUnchecked, kCaFile, format("You may not read {}. Run this as root.", path));
+    view.add(Code::CaUnchecked, kCaFile,
+             fmt::format("You may not read {}. Run this as root.", path));
   } else if (!has.reason.empty()) {
     view.add(Code::CaUnusable, kCaFile,
-             format("{}: {}. smtp(8) turns TLS off, and mail under a policy is deferred.", path,
-                    has.reason),
+             fmt::format("{}: {}. smtp(8) turns TLS off, and mail under a policy is deferred.",
+                         path, has.reason),
              system_authorities(view));
   } else if (has.usable == 0) {
-    view.add(Code::CaExpired, kCaFile,
-             format("All {} certificates in {} have expired, so no mail server can be verified.",
+    view.add(
+        Code::CaExpired, kCaFile,
+        fmt::format("All {} certificates in {} have expired, so no mail server can be verified.",
                     has.expired, path),
-             system_authorities(view));
+        system_authorities(view));
   } else if (has.usable < kFewAuthorities) {
-    view.add(Code::CaFew, kCaFile,
-             format("{} has {}, but public mail servers have certificates from many more.", path,
+    view.add(
+        Code::CaFew, kCaFile,
+        fmt::format("{} has {}, but public mail servers have certificates from many more.", path,
                     counted(static_cast<std::size_t>(has.usable), "authority", "authorities")),
-             system_authorities(view));
+        system_authorities(view));
   } else {
-    view.add(Code::Ca, kCaFile, format("{} has {} authorities.", path, has.usable));
+    view.add(Code::Ca, kCaFile, fmt::format("{} has {} authorities.", path, has.usable));
   }
 }
 
@@ -166,8 +168,9 @@ void judge_ca_path(View& view, const std::string& path, bool alone) {
   }
   const Authorities& has = known->second;
   if (has.reason.empty() && has.usable > 0) {
-    view.add(Code::Ca, kCaPath,
-             format("{} has {} authorities{}.", path, has.usable, chroot ? " in the chroot" : ""));
+    view.add(
+        Code::Ca, kCaPath,
+        fmt::format("{} has {} authorities{}.", path, has.usable, chroot ? " in the chroot" : ""));
     return;
   }
   if (!alone) {
@@ -175,8 +178,8 @@ void judge_ca_path(View& view, const std::string& path, bool alone) {
   }
   std::string text = path;
   if (chroot) {
-    text = format("smtp(8) looks for {} in the chroot, as {}", path,
-                  real_path(path, true, view.facts.main_value("queue_directory")));
+    text = fmt::format("smtp(8) looks for {} in the chroot, as {}", path,
+                       real_path(path, true, view.facts.main_value("queue_directory")));
   }
   text += has.reason.empty() ? " has no authority that OpenSSL can find (see openssl-rehash(1))"
                              : ": " + has.reason;
@@ -195,18 +198,20 @@ void judge_authorities(View& view) {
   const std::string anchors = view.value("smtp_tls_trust_anchor_file");
   const bool defaults = view.on("tls_append_default_CA");
   if (!anchors.empty()) {
-    view.add(Code::TrustAnchors, "smtp_tls_trust_anchor_file",
-             format("Only {} is trusted for mail under a policy. {} and {} are not used for it.",
+    view.add(
+        Code::TrustAnchors, "smtp_tls_trust_anchor_file",
+        fmt::format("Only {} is trusted for mail under a policy. {} and {} are not used for it.",
                     anchors, kCaFile, kCaPath),
-             {view.set("smtp_tls_trust_anchor_file", "")});
+        {view.set("smtp_tls_trust_anchor_file", "")});
   } else if (file.empty() && path.empty()) {
-    view.add(Code::CaMissing, kCaFile,
-             format("No certificate authorities are set, so no mail server can be verified and all "
+    view.add(
+        Code::CaMissing, kCaFile,
+        fmt::format("No certificate authorities are set, so no mail server can be verified and all "
                     "mail under a policy is deferred.{}",
                     defaults ? " tls_append_default_CA has no effect if neither CAfile nor CApath "
                                "is set."
                              : ""),
-             system_authorities(view));
+        system_authorities(view));
   } else {
     judge_ca_file(view, file);
     judge_ca_path(view, path, file.empty() && !defaults);
