@@ -62,10 +62,15 @@ class Report {
                             count_text(connections.open), count_text(connections.most),
                             count_text(connections.accepted), count_text(connections.refused),
                             counted(status_.threads, "answering thread", "answering threads")));
-    if (connections.malformed > 0) {
+    print_closed(connections.malformed, "what came was not the socketmap protocol");
+    print_closed(connections.stalled, "only half a request came, or a reply was not taken");
+    print_closed(connections.greedy, "too many bytes waited for them");
+  }
+
+  static void print_closed(std::uint64_t count, std::string_view reason) {
+    if (count > 0) {
       print_field("",
-                  counted(connections.malformed, "connection", "connections") +
-                      " closed: what came was not the socketmap protocol",
+                  fmt::format("{} closed: {}", counted(count, "connection", "connections"), reason),
                   term::Colour::Yellow);
     }
   }

@@ -9,11 +9,10 @@ namespace mtastsd::daemon {
 
 AnswerThread::AnswerThread(const config::Config& config, const Clock& clock,
                            const cache::LmdbStore& store, AskResolver ask_resolver, Log& log,
-                           std::atomic<std::size_t>& open_connections)
+                           socketmap::ConnectionCount& connections)
     : ask_resolver_(std::move(ask_resolver)),
       answerer_(clock, loop_, store, *this, log, counters_, answer_options(config)),
-      server_(loop_, answerer_, server_counters_, open_connections,
-              config.socketmap.max_connections),
+      server_(loop_, answerer_, server_counters_, connections, server_limits(config)),
       last_call_(loop_.make_timer([this] { answerer_.answer_all_now(); })),
       give_up_(loop_.make_timer([this] { loop_.stop(); })) {
   answerer_.set_reply([this](const socketmap::Ticket& ticket, std::string_view text) {
@@ -29,15 +28,19 @@ AnswerThread::~AnswerThread() {
 void AnswerThread::accept_on(std::vector<std::unique_ptr<Listener>> listeners,
                              std::function<void(int fd)> take) {
   acceptor_ = std::make_unique<Acceptor>(loop_, std::move(listeners), std::move(take),
-                                         [this] { server_.close_longest_idle(); });
+                                         [this] { server_.make_room(); });
 }
 
 void AnswerThread::start() {
   thread_ = std::thread([this] { loop_.run(); });
 }
 
+void AnswerThread::add_here(int fd) {
+  server_.add(fd, socketmap::peer_user(fd));
+}
+
 void AnswerThread::add(int fd) {
-  loop_.post([this, fd] { server_.add(fd); });
+  loop_.post([this, fd] { add_here(fd); });
 }
 
 void AnswerThread::ask(const DomainName& domain, std::uint64_t question) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -30,9 +29,9 @@ class AnswerThread final : public answer::Asker {
   // waiter is called on the resolver's thread, which has to end before this object is destroyed.
   using AskResolver = std::function<void(const DomainName& domain, resolver::Waiter waiter)>;
 
-  // `clock`, `store`, `log` and `open_connections`, which all threads share, outlive it.
+  // `clock`, `store`, `log` and `connections`, which all threads share, outlive it.
   AnswerThread(const config::Config& config, const Clock& clock, const cache::LmdbStore& store,
-               AskResolver ask_resolver, Log& log, std::atomic<std::size_t>& open_connections);
+               AskResolver ask_resolver, Log& log, socketmap::ConnectionCount& connections);
   ~AnswerThread() override;  // ends the thread at once
   AnswerThread(const AnswerThread&) = delete;
   AnswerThread& operator=(const AnswerThread&) = delete;
@@ -44,7 +43,7 @@ class AnswerThread final : public answer::Asker {
   void start();
 
   // Takes over an accepted, non-blocking socket: from this thread, or from any other.
-  void add_here(int fd) { server_.add(fd); }
+  void add_here(int fd);
   void add(int fd);
 
   // Takes over what a reload can change. From any thread.

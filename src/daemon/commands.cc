@@ -32,11 +32,13 @@ Error busy(std::string message) {
 }
 
 void count_connections(const DaemonFacts& facts, Status::Connections& sum) {
-  sum.open = facts.open_connections->load();
+  sum.open = facts.connections->open();
   for (const socketmap::ServerCounters* thread : facts.serving) {
     sum.accepted += thread->connections.value();
     sum.refused += thread->refused.value();
     sum.malformed += thread->malformed.value();
+    sum.stalled += thread->stalled.value();
+    sum.greedy += thread->greedy.value();
   }
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -32,7 +31,7 @@ namespace mtastsd::daemon {
 // points to outlives the commands.
 struct DaemonFacts {
   control::Status status;  // what does not change
-  const std::atomic<std::size_t>* open_connections = nullptr;
+  const socketmap::ConnectionCount* connections = nullptr;
   std::vector<const answer::Counters*> answering;  // one for each thread
   std::vector<const socketmap::ServerCounters*> serving;
   const resolver::Counters* resolver = nullptr;

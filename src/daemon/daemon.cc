@@ -49,7 +49,10 @@ Result<void, std::string> check_environment(const config::Config& config) {
 }
 
 Daemon::Daemon(config::Config config, std::string config_path, Log& log)
-    : config_(std::move(config)), config_path_(std::move(config_path)), log_(log) {}
+    : config_(std::move(config)),
+      config_path_(std::move(config_path)),
+      log_(log),
+      connections_(config_.socketmap.max_connections) {}
 
 Daemon::~Daemon() {
   // The resolver's thread posts to the answering threads: it ends first.
@@ -94,8 +97,8 @@ Result<void, std::string> Daemon::set_up() {
     resolver_->ask(domain, std::move(waiter));
   };
   for (unsigned i = 0; i < config_.socketmap.threads; ++i) {
-    answering_.push_back(std::make_unique<AnswerThread>(config_, clock_, *store_, ask_resolver,
-                                                        log_, open_connections_));
+    answering_.push_back(
+        std::make_unique<AnswerThread>(config_, clock_, *store_, ask_resolver, log_, connections_));
   }
   log_.write(Event::Started,
              {{"version", kVersion},
@@ -136,10 +139,10 @@ void Daemon::open_control(const std::vector<std::unique_ptr<Listener>>& listener
     facts.status.listeners.push_back(listener->name());
   }
   facts.status.started_at = clock_.wall();
-  facts.status.connections.most = config_.socketmap.max_connections;
+  facts.status.connections.most = connections_.most();
   facts.status.cache.directory = cache_directory;
   facts.status.cache.max_bytes = config_.cache.max_size;
-  facts.open_connections = &open_connections_;
+  facts.connections = &connections_;
   for (const auto& thread : answering_) {
     facts.answering.push_back(&thread->counters());
     facts.serving.push_back(&thread->server_counters());

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -55,7 +54,7 @@ class Daemon {
   const std::string config_path_;
   Log& log_;
   SystemClock clock_;
-  std::atomic<std::size_t> open_connections_{0};
+  socketmap::ConnectionCount connections_;
   std::size_t next_thread_ = 0;                           // of the first answering thread
   event::Loop loop_;                                      // signals and the control socket
   std::vector<std::unique_ptr<event::FdWatch>> signals_;  // depends-on: loop_

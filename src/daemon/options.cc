@@ -7,6 +7,12 @@ answer::AnswerOptions answer_options(const config::Config& config) {
           .answer_timeout = config.resolver.answer_timeout};
 }
 
+socketmap::ServerLimits server_limits(const config::Config& config) {
+  socketmap::ServerLimits limits;
+  limits.held_bytes /= config.socketmap.threads;
+  return limits;
+}
+
 resolver::Options resolver_options(const config::Config& config) {
   const config::Resolver& from = config.resolver;
   resolver::Options options;

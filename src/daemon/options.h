@@ -9,11 +9,13 @@
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/https/curl_fetcher.h"
 #include "mtastsd/resolver/resolver.h"
+#include "mtastsd/socketmap/server.h"
 
 // What the configuration means for each module. Pure, but for the places that the system chooses.
 namespace mtastsd::daemon {
 
 answer::AnswerOptions answer_options(const config::Config& config);
+socketmap::ServerLimits server_limits(const config::Config& config);  // of one thread
 resolver::Options resolver_options(const config::Config& config);
 discovery::Settings discovery_settings(const config::Config& config);
 dns::AresOptions dns_options(const config::Config& config);

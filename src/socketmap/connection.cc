@@ -3,6 +3,8 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "mtastsd/socketmap/netstring.h"
@@ -12,15 +14,28 @@ namespace {
 
 // What one turn of the loop reads, so that a client that pipelines does not hold up the others.
 constexpr std::size_t kReadSize = 4 * 1024;
-constexpr std::size_t kMaxWaiting = 256;        // pipelined requests without a reply
-constexpr std::size_t kMaxOutput = 256 * 1024;  // unwritten replies before reading stops
+constexpr std::size_t kMaxWaiting = 16;          // pipelined requests without a reply
+constexpr std::size_t kMaxReplies = 256 * 1024;  // bytes of unsent replies before reading stops
+// What a request without a reply costs here, in the answerer and in the resolver, roughly.
+constexpr std::size_t kWaitingCost = 512;
 
 }  // namespace
 
-Connection::Connection(Server& server, std::uint64_t id, int fd)
-    : server_(server), id_(id), fd_(fd), last_activity_(server.activity_) {
+Connection::Connection(Server& server, std::uint64_t id, int fd, std::optional<uid_t> user)
+    : server_(server),
+      id_(id),
+      fd_(fd),
+      user_(user),
+      last_activity_(server.activity_),
+      order_(&server.idle_),
+      place_(order_->insert(order_->end(), this)) {
   watch_ = server_.loop_.watch(fd, event::Interest::Read,
                                [this](event::Interest ready) { on_ready(ready); });
+}
+
+Connection::~Connection() {
+  server_.held_ -= held_;
+  order_->erase(place_);
 }
 
 void Connection::on_ready(event::Interest ready) {
@@ -33,14 +48,14 @@ void Connection::on_ready(event::Interest ready) {
     server_.close(id_);  // Nothing may follow: it destroys *this.
     return;
   }
-  update_interest();
+  settle();  // Nothing may follow: it can destroy *this.
 }
 
 bool Connection::may_read() const {
   // server_.output_ belongs to this connection while its requests are processed. Otherwise it is
   // empty.
   return !stopping_ && waiting_.size() < kMaxWaiting &&
-         output_.size() + server_.output_.size() < kMaxOutput;
+         waiting_bytes_ + output_.size() + server_.output_.size() < kMaxReplies;
 }
 
 // The functions below return false if the connection must be closed.
@@ -51,8 +66,7 @@ bool Connection::read_some() {
   const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
   if (got == 0) {
     // The client may have closed only its sending side, so its requests are still answered.
-    stopping_ = true;
-    input_.clear();
+    stop_reading();
     return !idle();
   }
   if (got < 0) {
@@ -79,6 +93,7 @@ bool Connection::process(std::string_view bytes) {
     }
     if (!held_back || !may_read()) {
       input_.assign(bytes);
+      half_read_ = !held_back && !bytes.empty();
       return true;
     }
     // Everything was written at once, so no event will come to continue.
@@ -104,6 +119,7 @@ bool Connection::process_requests(std::string_view& bytes) {
 }
 
 void Connection::take_request(std::string_view request) {
+  stalled_since_.reset();
   std::string& reply = server_.reply_;
   reply.clear();
   const Ticket ticket{id_, first_waiting_ + waiting_.size()};
@@ -114,6 +130,7 @@ void Connection::take_request(std::string_view request) {
     return;
   }
   waiting_.push_back(answered ? Slot{true, reply} : Slot{});
+  waiting_bytes_ += waiting_.back().reply.size();
 }
 
 void Connection::reply(std::uint64_t request, std::string_view text) {
@@ -124,8 +141,10 @@ void Connection::reply(std::uint64_t request, std::string_view text) {
   Slot& slot = waiting_[request - first_waiting_];
   slot.answered = true;
   slot.reply = text;
+  waiting_bytes_ += text.size();
   while (!waiting_.empty() && waiting_.front().answered) {
     append_netstring(server_.output_, waiting_.front().reply);
+    waiting_bytes_ -= waiting_.front().reply.size();
     waiting_.pop_front();
     ++first_waiting_;
   }
@@ -133,7 +152,7 @@ void Connection::reply(std::uint64_t request, std::string_view text) {
     server_.close(id_);  // Nothing may follow: it destroys *this.
     return;
   }
-  update_interest();
+  settle();  // Nothing may follow: it can destroy *this.
 }
 
 // Processes what was read before reading had to stop.
@@ -164,25 +183,45 @@ bool Connection::flush() {
   if (output_.empty()) {
     output_.assign(fresh, written);
     fresh.clear();
+    if (fresh.capacity() > 2 * kMaxReplies) {
+      fresh.shrink_to_fit();
+    }
+    return true;
+  }
+  if (written == output_.size()) {
+    output_ = {};  // with its memory
   } else {
     output_.erase(0, written);
   }
-  for (std::string* buffer : {&output_, &fresh}) {
-    if (buffer->empty() && buffer->capacity() > 2 * kMaxOutput) {
-      buffer->shrink_to_fit();
-    }
+  if (written > 0 && !half_read_) {
+    stalled_since_.reset();
   }
   return true;
 }
 
 void Connection::drain() {
-  stopping_ = true;
-  input_.clear();
+  stop_reading();
   if (idle()) {
     server_.close(id_);  // Nothing may follow: it destroys *this.
     return;
   }
+  settle();  // Nothing may follow: it can destroy *this.
+}
+
+void Connection::stop_reading() {
+  stopping_ = true;
+  half_read_ = false;
+  input_ = {};
+}
+
+// Brings up to date what depends on the state, at the end of every event.
+void Connection::settle() {
   update_interest();
+  update_held();
+  update_order();
+  if (server_.held_ > server_.limits_.held_bytes) {
+    server_.close_greediest();  // Nothing may follow: it can destroy *this.
+  }
 }
 
 void Connection::update_interest() {
@@ -192,6 +231,30 @@ void Connection::update_interest() {
   if (interest != interest_) {
     interest_ = interest;
     watch_->set(interest);
+  }
+}
+
+void Connection::update_held() {
+  const std::size_t now =
+      input_.size() + output_.size() + waiting_bytes_ + waiting_.size() * kWaitingCost;
+  server_.held_ += now - held_;
+  held_ = now;
+}
+
+void Connection::update_order() {
+  Server::Order* order = idle() ? &server_.idle_ : &server_.busy_;
+  if (!half_read_ && output_.empty()) {
+    stalled_since_.reset();
+  } else if (!stalled_since_) {
+    stalled_since_ = std::chrono::steady_clock::now();
+    order = &server_.stalled_;
+    server_.watch_stalled();
+  } else {
+    return;  // It keeps its place among those that stall.
+  }
+  if (order != order_ || std::next(place_) != order->end()) {
+    order->splice(order->end(), *order_, place_);
+    order_ = order;
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -17,33 +19,70 @@ constexpr Milliseconds kSweepInterval{300000};
 }  // namespace
 
 Server::Server(event::Loop& loop, RequestHandler& handler, ServerCounters& counters,
-               std::atomic<std::size_t>& open_connections, std::size_t max_connections)
+               ConnectionCount& count, ServerLimits limits)
     : loop_(loop),
       handler_(handler),
       counters_(counters),
-      open_connections_(open_connections),
-      max_connections_(max_connections),
-      sweep_timer_(loop.make_timer([this] { sweep(); })) {}
+      count_(count),
+      limits_(limits),
+      sweep_timer_(loop.make_timer([this] { sweep(); })),
+      stall_timer_(loop.make_timer([this] { close_stalled(); })) {}
 
 Server::~Server() {
-  open_connections_ -= connections_.size();
+  for (const auto& [id, connection] : connections_) {
+    count_.leave(connection->user());
+  }
 }
 
-void Server::add(int fd) {
-  if (draining_ || (open_connections_ >= max_connections_ && !close_longest_idle())) {
+void Server::add(int fd, std::optional<uid_t> user) {
+  if (draining_ || !admit(user)) {
     counters_.refused.add();
     ::close(fd);
     return;
   }
   counters_.connections.add();
-  ++open_connections_;
   ++activity_;
   const std::uint64_t id = next_id_++;
-  connections_.emplace(id, std::make_unique<Connection>(*this, id, fd));
+  connections_.emplace(id, std::make_unique<Connection>(*this, id, fd, user));
   if (!sweep_timer_->armed()) {
     sweep_mark_ = activity_;
     sweep_timer_->arm(kSweepInterval);
   }
+}
+
+bool Server::admit(std::optional<uid_t> user) {
+  using Entry = ConnectionCount::Entry;
+  switch (count_.enter(user)) {
+    case Entry::Entered:
+      return true;
+    case Entry::Full:
+      return make_room() && count_.enter(user) == Entry::Entered;
+    case Entry::OverShare:
+      return make_room_of(*user) && count_.enter(user) == Entry::Entered;
+  }
+  return false;
+}
+
+bool Server::make_room() {
+  for (const Order* order : {&stalled_, &idle_}) {
+    if (!order->empty()) {
+      close(order->front()->id());
+      return true;
+    }
+  }
+  return false;
+}
+
+bool Server::make_room_of(uid_t user) {
+  for (const Order* order : {&stalled_, &idle_}) {
+    for (const Connection* connection : *order) {
+      if (connection->user() == user) {
+        close(connection->id());
+        return true;
+      }
+    }
+  }
+  return false;
 }
 
 void Server::reply(const Ticket& ticket, std::string_view text) {
@@ -58,38 +97,51 @@ void Server::close(std::uint64_t id) {
     return;
   }
   output_.clear();
+  count_.leave(it->second->user());
   connections_.erase(it);
-  --open_connections_;
   if (draining_ && connections_.empty() && drained_) {
     loop_.post(std::exchange(drained_, nullptr));
   }
 }
 
-bool Server::close_longest_idle() {
-  const Connection* longest = nullptr;
+// Closes more than it must, so that it is seldom needed.
+void Server::close_greediest() {
+  std::vector<const Connection*> all;
   for (const auto& [id, connection] : connections_) {
-    if (connection->idle() &&
-        (longest == nullptr || connection->last_activity() < longest->last_activity())) {
-      longest = connection.get();
+    all.push_back(connection.get());
+  }
+  std::sort(all.begin(), all.end(),
+            [](const Connection* a, const Connection* b) { return a->held() > b->held(); });
+  for (const Connection* connection : all) {
+    if (held_ <= limits_.held_bytes / 4 * 3) {
+      break;
     }
+    counters_.greedy.add();
+    close(connection->id());
   }
-  if (longest == nullptr) {
-    return false;
+}
+
+void Server::watch_stalled() {
+  if (!stall_timer_->armed()) {
+    stall_timer_->arm(limits_.stall);
   }
-  close(longest->id());
-  return true;
+}
+
+void Server::close_stalled() {
+  const auto now = std::chrono::steady_clock::now();
+  while (!stalled_.empty() && stalled_.front()->stalled_since() + limits_.stall <= now) {
+    counters_.stalled.add();
+    close(stalled_.front()->id());
+  }
+  if (!stalled_.empty()) {
+    const auto due = stalled_.front()->stalled_since() + limits_.stall;
+    stall_timer_->arm(std::chrono::ceil<Milliseconds>(due - now));
+  }
 }
 
 void Server::sweep() {
-  std::vector<std::uint64_t> silent;
-  for (const auto& [id, connection] : connections_) {
-    // No client that we know sends half a request and then waits for minutes.
-    if (connection->last_activity() <= sweep_mark_ && !connection->waiting()) {
-      silent.push_back(id);
-    }
-  }
-  for (const std::uint64_t id : silent) {
-    close(id);
+  while (!idle_.empty() && idle_.front()->last_activity() <= sweep_mark_) {
+    close(idle_.front()->id());
   }
   sweep_mark_ = activity_;
   if (!connections_.empty()) {
@@ -106,7 +158,9 @@ void Server::drain(std::function<void()> done) {
     ids.push_back(id);
   }
   for (const std::uint64_t id : ids) {
-    connections_.at(id)->drain();
+    if (const auto it = connections_.find(id); it != connections_.end()) {
+      it->second->drain();
+    }
   }
   if (connections_.empty() && drained_) {
     loop_.post(std::exchange(drained_, nullptr));

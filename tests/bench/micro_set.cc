@@ -54,7 +54,7 @@ class Client {
       throw std::runtime_error("socketpair");
     }
     fd_ = pair[0];
-    server.add(pair[1]);
+    server.add(pair[1], std::nullopt);
     watch_ = loop_.watch(fd_, event::Interest::Read, [this](event::Interest) { on_reply(); });
   }
   ~Client() {
@@ -148,12 +148,12 @@ struct MicroSet::World {
   NobodyToAsk nobody;
   answer::Counters counters;
   socketmap::ServerCounters server_counters;
-  std::atomic<std::size_t> open_connections{0};
+  socketmap::ConnectionCount connections{10};
   std::unique_ptr<cache::LmdbStore> store =
       opened(cache::LmdbStore::open(store_options(dir.path()), log));
   std::unique_ptr<cache::Reader> reader = store->make_reader();
   answer::Answerer answerer{clock, loop, *store, nobody, log, counters, answer_options()};
-  socketmap::Server server{loop, answerer, server_counters, open_connections, 10};
+  socketmap::Server server{loop, answerer, server_counters, connections, {}};
   Client client{loop, server};
 
   std::vector<DomainName> domains;    // policies, then as many without

@@ -38,8 +38,10 @@ struct Status {
     std::uint64_t open = 0;
     std::uint64_t most = 0;  // that may be open
     std::uint64_t accepted = 0;
-    std::uint64_t refused = 0;    // because too many were open
+    std::uint64_t refused = 0;    // because too many were open, of all users or of one
     std::uint64_t malformed = 0;  // closed because no netstring came
+    std::uint64_t stalled = 0;    // closed because half a request came, or a reply was not taken
+    std::uint64_t greedy = 0;     // closed because too many bytes waited
   };
   struct Queries {
     std::uint64_t total = 0;

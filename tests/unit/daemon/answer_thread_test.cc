@@ -33,7 +33,7 @@ class AnswerThreadTest : public testing::Test {
         [this](const DomainName& domain, resolver::Waiter waiter) {
           asked_.set_value({domain.str(), std::move(waiter)});
         },
-        log_, open_connections_);
+        log_, connections_);
     std::vector<std::unique_ptr<Listener>> listeners;
     EXPECT_TRUE(open_listeners(where_, {}, listeners));
     thread_->accept_on(std::move(listeners), [this](int fd) { thread_->add_here(fd); });
@@ -57,7 +57,7 @@ class AnswerThreadTest : public testing::Test {
   config::Config config_ = config::defaults();
   SystemClock clock_;
   Log log_ = Log::null();
-  std::atomic<std::size_t> open_connections_{0};
+  socketmap::ConnectionCount connections_{config_.socketmap.max_connections};
   std::unique_ptr<cache::LmdbStore> store_;
   std::promise<Asked> asked_;  // the first question to the resolver
   std::unique_ptr<AnswerThread> thread_;
@@ -89,7 +89,7 @@ TEST_F(AnswerThreadTest, AStopAnswersWhatWaits) {
   thread_->begin_stop(kSoon, kPatience);
   EXPECT_EQ(one.receive().value_or("nothing"), "NOTFOUND ");
   thread_->join();
-  EXPECT_EQ(open_connections_, 0U);
+  EXPECT_EQ(connections_.open(), 0U);
   EXPECT_EQ(test::connect_to(where_.path), -1);
 }
 

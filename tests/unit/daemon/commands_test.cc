@@ -37,7 +37,10 @@ class CommandsTest : public testing::Test {
     DaemonFacts facts;
     facts.status.listeners = {"unix:/there"};
     facts.status.started_at = test::now() - Seconds(10);
-    facts.open_connections = &open_;
+    for (int i = 0; i < 3; ++i) {
+      connections_.enter(std::nullopt);
+    }
+    facts.connections = &connections_;
     facts.answering = {&counters_};
     facts.serving = {&serving_};
     facts.resolver = &resolver_->counters();
@@ -70,7 +73,7 @@ class CommandsTest : public testing::Test {
   config::Config config_ = config::defaults();
   SystemClock clock_;
   Log log_ = Log::null();
-  std::atomic<std::size_t> open_{3};
+  socketmap::ConnectionCount connections_{10};
   answer::Counters counters_;
   socketmap::ServerCounters serving_;
   event::Loop loop_;
@@ -85,6 +88,8 @@ TEST_F(CommandsTest, StatusAddsUpWhatTheThreadsCount) {
   counters_.queries.add();
   counters_.no_domain.add();
   serving_.malformed.add();
+  serving_.stalled.add();
+  serving_.greedy.add();
   start();
   const auto status = ask(control::StatusRequest{});
   EXPECT_EQ(status.queries.total, 2U);
@@ -92,6 +97,8 @@ TEST_F(CommandsTest, StatusAddsUpWhatTheThreadsCount) {
   EXPECT_EQ(status.queries.hit_rate, 1.0);
   EXPECT_EQ(status.connections.open, 3U);
   EXPECT_EQ(status.connections.malformed, 1U);
+  EXPECT_EQ(status.connections.stalled, 1U);
+  EXPECT_EQ(status.connections.greedy, 1U);
   EXPECT_EQ(status.config, std::nullopt);
   EXPECT_GE(status.uptime_s, Seconds(10));
   EXPECT_EQ(status.dns.at(0).server, "127.0.0.1:1");

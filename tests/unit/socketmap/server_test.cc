@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <future>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -99,8 +102,9 @@ class ServerTest : public testing::Test {
  protected:
   ~ServerTest() override { stop(); }
 
-  void start(std::size_t max_connections = 100) {
-    server_ = std::make_unique<Server>(loop_, handler_, counters_, open_, max_connections);
+  void start(std::size_t max_connections = 100, ServerLimits limits = {}) {
+    count_ = std::make_unique<ConnectionCount>(max_connections);
+    server_ = std::make_unique<Server>(loop_, handler_, counters_, *count_, limits);
     thread_ = std::thread([this] { loop_.run(); });
   }
   void stop() {
@@ -120,11 +124,11 @@ class ServerTest : public testing::Test {
     ASSERT_EQ(done.get_future().wait_for(std::chrono::milliseconds(kPatienceMs)),
               std::future_status::ready);
   }
-  std::unique_ptr<Client> connect() {
+  std::unique_ptr<Client> connect(std::optional<uid_t> user = std::nullopt) {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     EXPECT_EQ(::fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
-    on_loop([&] { server_->add(ends[0]); });
+    on_loop([&] { server_->add(ends[0], user); });
     return std::make_unique<Client>(ends[1]);
   }
   void reply_to(const std::string& request, const std::string& text) {
@@ -140,7 +144,7 @@ class ServerTest : public testing::Test {
   event::Loop loop_;
   ScriptedHandler handler_;
   ServerCounters counters_;
-  std::atomic<std::size_t> open_{0};
+  std::unique_ptr<ConnectionCount> count_;
   std::unique_ptr<Server> server_;
   std::thread thread_;
 };
@@ -195,9 +199,9 @@ TEST_F(ServerTest, PipeliningIsBoundedAndGoesOnAfterwards) {
     all += netstring("slow " + std::to_string(i));
   }
   client->send(all);
-  wait_handled(256);
+  wait_handled(16);
   usleep(20000);
-  EXPECT_EQ(handler_.handled, 256);
+  EXPECT_EQ(handler_.handled, 16);
   for (int i = 0; i < 1000; ++i) {
     wait_handled(i + 1);
     reply_to("slow " + std::to_string(i), std::to_string(i));
@@ -329,7 +333,7 @@ TEST_F(ServerTest, OverTheLimitTheLongestIdleConnectionMakesRoom) {
     alive->send(netstring("echo y"));
     EXPECT_EQ(alive->receive(), "y");
   }
-  EXPECT_EQ(open_, 3U);
+  EXPECT_EQ(count_->open(), 3U);
 }
 
 TEST_F(ServerTest, OverTheLimitABusyConnectionIsNotClosedForANewOne) {
@@ -341,6 +345,172 @@ TEST_F(ServerTest, OverTheLimitABusyConnectionIsNotClosedForANewOne) {
   EXPECT_EQ(refused->receive(), "closed");
   reply_to("slow one", "one");
   EXPECT_EQ(busy->receive(), "one");
+}
+
+TEST_F(ServerTest, OverTheLimitAStalledConnectionMakesRoomBeforeAnIdleOne) {
+  start(3);
+  const auto idle = connect();
+  const auto first_half = connect();
+  const auto second_half = connect();
+  first_half->send("5:ec");
+  second_half->send("5");
+  on_loop([] {});
+  const auto fourth = connect();
+  EXPECT_EQ(first_half->receive(), "closed");
+  const auto fifth = connect();
+  EXPECT_EQ(second_half->receive(), "closed");
+  for (Client* alive : {idle.get(), fourth.get(), fifth.get()}) {
+    alive->send(netstring("echo y"));
+    EXPECT_EQ(alive->receive(), "y");
+  }
+}
+
+// From the first byte: more bytes gain no time. A whole request ends the wait.
+TEST_F(ServerTest, ARequestHasItsTimeFromItsFirstByte) {
+  start(100, {.stall = Milliseconds(400)});
+  const auto slow = connect();
+  const auto good = connect();
+  const std::string request = netstring("echo " + std::string(90, 'x'));
+  const auto began = std::chrono::steady_clock::now();
+  std::string got = "nothing";
+  for (std::size_t at = 0; got == "nothing" && at < request.size(); ++at) {
+    slow->send(request.substr(at, 1));
+    good->send(request.substr(0, 50));
+    good->send(request.substr(50));
+    EXPECT_EQ(good->receive().size(), 90U);
+    got = slow->receive(20);
+  }
+  EXPECT_EQ(got, "closed");
+  EXPECT_GE(std::chrono::steady_clock::now() - began, Milliseconds(390));
+  EXPECT_EQ(counters_.stalled.value(), 1U);
+}
+
+TEST_F(ServerTest, AClientThatTakesNoRepliesIsClosedInTime) {
+  start(100, {.stall = Milliseconds(200)});
+  handler_.long_reply.assign(100000, 'x');
+  const auto client = connect();
+  std::string all;
+  for (int i = 0; i < 20; ++i) {
+    all += netstring("long");
+  }
+  client->send(all);
+  for (int i = 0; i < kPatienceMs && counters_.stalled.value() == 0; ++i) {
+    usleep(1000);
+  }
+  EXPECT_EQ(counters_.stalled.value(), 1U);
+}
+
+// A request behind one that waits is held back by the server, and the client owes nothing.
+TEST_F(ServerTest, WhatTheServerHoldsBackDoesNotStall) {
+  start(100, {.stall = Milliseconds(100)});
+  const auto client = connect();
+  std::string all;
+  for (int i = 0; i < 20; ++i) {
+    all += netstring("slow " + std::to_string(i));
+  }
+  client->send(all);
+  wait_handled(16);
+  usleep(300000);
+  for (int i = 0; i < 20; ++i) {
+    wait_handled(i + 1);
+    reply_to("slow " + std::to_string(i), "late");
+    ASSERT_EQ(client->receive(), "late");
+  }
+  EXPECT_EQ(counters_.stalled.value(), 0U);
+}
+
+TEST_F(ServerTest, AUserHasHalfOfTheConnectionsAndTheOthersTheRest) {
+  start(6);
+  const auto tcp = connect();
+  std::vector<std::unique_ptr<Client>> greedy;
+  for (int i = 0; i < 3; ++i) {
+    greedy.push_back(connect(1000));
+    greedy.back()->send(netstring("slow " + std::to_string(i)));
+    wait_handled(i + 1);
+  }
+  EXPECT_EQ(connect(1000)->receive(), "closed");
+  EXPECT_EQ(counters_.refused.value(), 1U);
+  const auto other = connect(1001);
+  other->send(netstring("echo y"));
+  EXPECT_EQ(other->receive(), "y");
+  // Of their own, one that is idle makes room.
+  reply_to("slow 1", "one");
+  EXPECT_EQ(greedy[1]->receive(), "one");
+  const auto next = connect(1000);
+  EXPECT_EQ(greedy[1]->receive(), "closed");
+  for (Client* alive : {tcp.get(), other.get(), next.get()}) {
+    alive->send(netstring("echo y"));
+    EXPECT_EQ(alive->receive(), "y");
+  }
+}
+
+// Replies that wait behind a slow one count as bytes: 30 connections took 296 MB so.
+TEST_F(ServerTest, RepliesThatWaitAreBoundedByTheirBytes) {
+  start();
+  handler_.long_reply.assign(39000, 'x');
+  const auto client = connect();
+  std::string all = netstring("slow one");
+  for (int i = 0; i < 15; ++i) {
+    all += netstring("long");
+  }
+  client->send(all);
+  wait_handled(8);
+  usleep(20000);
+  EXPECT_EQ(handler_.handled, 8);
+  reply_to("slow one", "one");
+  EXPECT_EQ(client->receive(), "one");
+  for (int i = 0; i < 15; ++i) {
+    ASSERT_EQ(client->receive().size(), 39000U);
+  }
+}
+
+TEST_F(ServerTest, WhenTooManyBytesWaitTheGreediestAreClosed) {
+  start(100, {.held_bytes = 180000});
+  handler_.long_reply.assign(39000, 'x');
+  const auto modest = connect();
+  modest->send(netstring("slow modest") + netstring("echo after"));
+  wait_handled(2);
+  const auto greedy = connect();
+  greedy->send(netstring("slow one") + netstring("long") + netstring("long") + netstring("long"));
+  wait_handled(6);
+  const auto other = connect();
+  other->send(netstring("slow two") + netstring("long") + netstring("long"));
+  EXPECT_EQ(greedy->receive(), "closed");
+  EXPECT_EQ(counters_.greedy.value(), 1U);
+  reply_to("slow modest", "modest");
+  EXPECT_EQ(modest->receive(), "modest");
+  EXPECT_EQ(modest->receive(), "after");
+  reply_to("slow two", "two");
+  EXPECT_EQ(other->receive(), "two");
+}
+
+// Replies that come late, all at once, are counted as they come.
+TEST_F(ServerTest, LateRepliesThatNobodyTakesAreBoundedToo) {
+  start(100, {.held_bytes = 1000000});
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 30; ++i) {
+    clients.push_back(connect());
+    clients.back()->send(netstring("slow " + std::to_string(i)));
+  }
+  wait_handled(30);
+  const std::string text(600000, 'x');  // more than a socket takes
+  on_loop([&] {
+    for (int i = 0; i < 30; ++i) {
+      server_->reply(handler_.kept.at("slow " + std::to_string(i)), text);
+    }
+  });
+  EXPECT_GE(counters_.greedy.value(), 25U);
+}
+
+TEST_F(ServerTest, OnlyAUnixSocketSaysWhoConnects) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  EXPECT_EQ(peer_user(ends[0]), ::getuid());
+  ::close(ends[0]);
+  ::close(ends[1]);
+  const int tcp = ::socket(AF_INET, SOCK_STREAM, 0);
+  EXPECT_EQ(peer_user(tcp), std::nullopt);
+  ::close(tcp);
 }
 
 TEST_F(ServerTest, DrainingAnswersWhatIsInFlightAndClosesTheRest) {
@@ -357,7 +527,7 @@ TEST_F(ServerTest, DrainingAnswersWhatIsInFlightAndClosesTheRest) {
   EXPECT_EQ(waiting->receive(), "closed");
   EXPECT_EQ(drained.get_future().wait_for(std::chrono::milliseconds(kPatienceMs)),
             std::future_status::ready);
-  EXPECT_EQ(open_, 0U);
+  EXPECT_EQ(count_->open(), 0U);
 }
 
 }  // namespace
