@@ -89,6 +89,24 @@ IpAddress IpAddress::host_network() const {
   return network;
 }
 
+socklen_t IpAddress::to_sockaddr(std::uint16_t port, sockaddr_storage& to) const {
+  to = {};
+  if (v6_) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(port);
+    std::memcpy(&address.sin6_addr, bytes_.data(), sizeof address.sin6_addr);
+    std::memcpy(&to, &address, sizeof address);
+    return sizeof address;
+  }
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  std::memcpy(&address.sin_addr, bytes_.data(), sizeof address.sin_addr);
+  std::memcpy(&to, &address, sizeof address);
+  return sizeof address;
+}
+
 std::optional<IpEndpoint> IpEndpoint::parse(std::string_view text, std::uint16_t default_port) {
   std::string_view address = text;
   std::string_view colon_and_port;

@@ -146,35 +146,51 @@ class OneDomain final : public Gathering {
     }
     keep(services_.discovery.policy_host(*name,
                                          and_done([this, name](discovery::HostAddresses addresses) {
-                                           fetch(facts_.policy_host, *name, std::move(addresses));
+                                           connect(facts_.policy_host, *name, std::move(addresses));
                                          })));
   }
 
-  void fetch(PolicyHost& host, const DomainName& name, discovery::HostAddresses addresses) {
+  void connect(PolicyHost& host, const DomainName& name, discovery::HostAddresses addresses) {
     host.addresses = address_fact(addresses);
-    const auto note = [this, &host](Fact<Fetch> fetched) {
-      host.fetch = std::move(fetched);
-      policy_host_done_ = policy_host_done_ || &host == &facts_.policy_host;
-      look_at_apex();
-    };
     if (!addresses.can_connect()) {
-      note(without_connection<Fetch>(addresses));
+      note_fetch(host, without_connection<Fetch>(addresses));
       return;
     }
-    keep(services_.discovery.policy(name, addresses, std::min(options_.fetch_timeout, time_left()),
-                                    [this, note](discovery::FetchedPolicy policy) {
-                                      https::FetchResult& fetched = policy.fetched;
-                                      Fetch fact{
-                                          .seen = std::move(fetched.seen), .error = {}, .body = {}};
-                                      if (fetched) {
-                                        fact.body = std::move(fetched->body);
-                                        fact.seen.body_size = fact.body.size();
-                                      } else {
-                                        fact.error = std::move(fetched.error());
-                                      }
-                                      note(Fact<Fetch>::is(std::move(fact)));
-                                      done();
-                                    }));
+    keep(services_.discovery.connect(
+        addresses, std::min(options_.fetch_timeout, time_left()),
+        [this, &host, name](discovery::Connected connected) {
+          if (connected) {
+            fetch(host, name, *std::move(connected));
+          } else {
+            Fetch fact;
+            fact.error = {https::ErrorKind::Connect, std::move(connected.error().detail)};
+            note_fetch(host, Fact<Fetch>::is(std::move(fact)));
+          }
+          done();
+        }));
+  }
+
+  void fetch(PolicyHost& host, const DomainName& name, https::Connection connection) {
+    keep(services_.discovery.policy(
+        name, std::move(connection), {.total = std::min(options_.fetch_timeout, time_left())},
+        [this, &host](discovery::FetchedPolicy policy) {
+          https::FetchResult& fetched = policy.fetched;
+          Fetch fact{.seen = std::move(fetched.seen), .error = {}, .body = {}};
+          if (fetched) {
+            fact.body = std::move(fetched->body);
+            fact.seen.body_size = fact.body.size();
+          } else {
+            fact.error = std::move(fetched.error());
+          }
+          note_fetch(host, Fact<Fetch>::is(std::move(fact)));
+          done();
+        }));
+  }
+
+  void note_fetch(PolicyHost& host, Fact<Fetch> fetched) {
+    host.fetch = std::move(fetched);
+    policy_host_done_ = policy_host_done_ || &host == &facts_.policy_host;
+    look_at_apex();
   }
 
   // A frequent mistake: the policy is served by the domain's own web server. Looked for only where
@@ -192,7 +208,7 @@ class OneDomain final : public Gathering {
     }
     keep(services_.discovery.policy_host(domain_,
                                          and_done([this](discovery::HostAddresses addresses) {
-                                           fetch(facts_.apex_host, domain_, std::move(addresses));
+                                           connect(facts_.apex_host, domain_, std::move(addresses));
                                          })));
   }
 

@@ -19,6 +19,7 @@
 #include "mtastsd/check/report.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/https/curl_fetcher.h"
+#include "mtastsd/https/dialer.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/term/exit_status.h"
 #include "stored.h"
@@ -177,9 +178,11 @@ class CheckRun {
       : setup_(setup),
         log_(Log::null()),
         dns_(dns::AresClient::make(loop_, clock_, log_, setup.dns)),
+        dialer_(https::make_tcp_dialer(loop_, setup.https.port)),
         fetcher_(https::make_curl_fetcher(loop_, log_, setup.https)),
         ipv6_(clock_),
-        discovery_({loop_, *dns_, *fetcher_, [this] { return ipv6_.exists(); }}, setup.discovery),
+        discovery_({loop_, *dns_, *dialer_, *fetcher_, [this] { return ipv6_.exists(); }},
+                   setup.discovery),
         gatherer_({loop_, clock_, *dns_, discovery_}, setup.gather),
         places_(setup.domains.size()),
         progress_("checking", setup.domains.size()),
@@ -269,6 +272,7 @@ class CheckRun {
   SystemClock clock_;
   Log log_;
   std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
+  std::unique_ptr<https::Dialer> dialer_;          // depends-on: loop_
   std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_
   discovery::Ipv6Route ipv6_;
   discovery::Discovery discovery_;  // depends-on: all above

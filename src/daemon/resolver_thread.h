@@ -14,6 +14,7 @@
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/https/curl_fetcher.h"
+#include "mtastsd/https/dialer.h"
 #include "mtastsd/resolver/resolver.h"
 
 namespace mtastsd {
@@ -59,6 +60,7 @@ class ResolverThread {
   discovery::Ipv6Route ipv6_;
   event::Loop loop_;
   std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
+  std::unique_ptr<https::Dialer> dialer_;          // depends-on: loop_
   std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_
   discovery::Discovery discovery_;                 // depends-on: all above
   resolver::Resolver resolver_;                    // depends-on: all above

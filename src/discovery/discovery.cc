@@ -114,16 +114,47 @@ class AddressStep final : public Step {
   dns::Handle aaaa_;
 };
 
+class ConnectStep final : public Step {
+ public:
+  ConnectStep(const Services& services, const HostAddresses& addresses, Milliseconds limit,
+              std::function<void(Connected)> callback)
+      : callback_(std::move(callback)) {
+    if (addresses.by_proxy) {
+      at_once_ = services.timers.make_timer([this] { deliver(https::Connection{}); });
+      at_once_->arm(Milliseconds(0));
+      return;
+    }
+    dial_ = services.dialer.dial(
+        addresses.usable, limit, [this](Result<https::Connection, https::Error> result) {
+          if (result) {
+            deliver(*std::move(result));
+          } else {
+            deliver(failure(PolicyFailure{PolicyFailure::Kind::Fetch, result.error().detail}));
+          }
+        });
+  }
+
+ private:
+  void deliver(Connected result) {
+    const auto callback = std::move(callback_);
+    callback(std::move(result));  // Nothing may follow: it can destroy *this.
+  }
+
+  std::function<void(Connected)> callback_;
+  std::unique_ptr<event::Timer> at_once_;
+  https::DialHandle dial_;
+};
+
 class PolicyStep final : public Step {
  public:
-  PolicyStep(https::PolicyFetcher& fetcher, const DomainName& host,
-             const std::vector<IpAddress>& addresses, Milliseconds limit,
-             std::function<void(FetchedPolicy)> callback)
+  PolicyStep(https::PolicyFetcher& fetcher, const DomainName& host, https::Connection connection,
+             https::FetchLimits limits, std::function<void(FetchedPolicy)> callback)
       : callback_(std::move(callback)),
-        fetch_(fetcher.fetch(host, addresses, limit, [this](https::FetchResult result) {
-          const auto then = std::move(callback_);
-          then(read_policy(std::move(result)));  // Nothing may follow: it can destroy *this.
-        })) {}
+        fetch_(
+            fetcher.fetch(host, std::move(connection), limits, [this](https::FetchResult result) {
+              const auto then = std::move(callback_);
+              then(read_policy(std::move(result)));  // Nothing may follow: it can destroy *this.
+            })) {}
 
  private:
   std::function<void(FetchedPolicy)> callback_;
@@ -191,9 +222,14 @@ Handle Discovery::mail_host(const DomainName& host, std::function<void(HostAddre
   return std::make_unique<AddressStep>(services_, settings_, host, false, std::move(callback));
 }
 
-Handle Discovery::policy(const DomainName& policy_host, const HostAddresses& addresses,
-                         Milliseconds limit, std::function<void(FetchedPolicy)> callback) {
-  return std::make_unique<PolicyStep>(services_.fetcher, policy_host, addresses.usable, limit,
+Handle Discovery::connect(const HostAddresses& addresses, Milliseconds limit,
+                          std::function<void(Connected)> callback) {
+  return std::make_unique<ConnectStep>(services_, addresses, limit, std::move(callback));
+}
+
+Handle Discovery::policy(const DomainName& policy_host, https::Connection connection,
+                         https::FetchLimits limits, std::function<void(FetchedPolicy)> callback) {
+  return std::make_unique<PolicyStep>(services_.fetcher, policy_host, std::move(connection), limits,
                                       std::move(callback));
 }
 

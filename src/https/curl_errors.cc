@@ -13,12 +13,7 @@ constexpr CURLcode kHeaderTooLarge = CURLE_TOO_LARGE;
 constexpr CURLcode kHeaderTooLarge = CURLE_OUT_OF_MEMORY;
 #endif
 
-ErrorKind kind_of_timeout(const Progress& progress) {
-  // The time for connecting is shorter than that for all of it.
-  return progress.limit_over || progress.connected ? ErrorKind::Timeout : ErrorKind::Connect;
-}
-
-ErrorKind kind_of(CURLcode code, const Progress& progress) {
+ErrorKind kind_of(CURLcode code, bool handshaken) {
   switch (code) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -28,7 +23,7 @@ ErrorKind kind_of(CURLcode code, const Progress& progress) {
     case CURLE_NO_CONNECTION_AVAILABLE:
       return ErrorKind::Connect;
     case CURLE_OPERATION_TIMEDOUT:
-      return kind_of_timeout(progress);
+      return ErrorKind::Timeout;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:
@@ -51,7 +46,7 @@ ErrorKind kind_of(CURLcode code, const Progress& progress) {
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_GOT_NOTHING:
-      return progress.handshaken ? ErrorKind::Protocol : ErrorKind::Tls;
+      return handshaken ? ErrorKind::Protocol : ErrorKind::Tls;
     default:  // the list grows with every release of curl; what is new there is about protocol
       return ErrorKind::Protocol;
   }
@@ -59,10 +54,9 @@ ErrorKind kind_of(CURLcode code, const Progress& progress) {
 
 }  // namespace
 
-Error error_from_curl(int code, const std::string& text, const std::string& host,
-                      const Progress& progress) {
+Error error_from_curl(int code, const std::string& text, const std::string& host, bool handshaken) {
   const auto curl_code = static_cast<CURLcode>(code);
-  const ErrorKind kind = kind_of(curl_code, progress);
+  const ErrorKind kind = kind_of(curl_code, handshaken);
   std::string detail = text.empty() ? curl_easy_strerror(curl_code) : text;
   if (curl_code == kHeaderTooLarge) {
     detail = "a header line that is too long";

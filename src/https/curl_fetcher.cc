@@ -9,9 +9,6 @@
 // Limits: a proxy is asked over plain HTTP or SOCKS; "https://" proxies are refused by the
 // check of the policy host's name. curl resolves the proxy's name in a thread of its own.
 
-// For curl_multi_socket_all.
-#define CURL_DISABLE_DEPRECATION
-
 #include "mtastsd/https/curl_fetcher.h"
 
 #include <algorithm>
@@ -43,11 +40,8 @@ namespace mtastsd::https {
 
 namespace {
 
-// With several addresses curl gives each half of what is left of this, so that one silent
-// address costs half of it. TLS handshakes have to be done within it as well.
-constexpr Milliseconds kConnectLimit{15000};
-// curl 7.88 arms no timer for the turn of the next address: it is made to look.
-constexpr Milliseconds kLookEvery{250};
+// How often within FetchLimits::stall the speed is looked at.
+constexpr std::size_t kLooksPerStall = 4;
 constexpr long kCaCacheSeconds = 3600;  // how soon an updated CA bundle is in use
 // Since 8.10 libcurl waits up to 2 s for the other side's close_notify after each fetch. This
 // bounds the connections that wait so, the oldest going first; it must exceed the fetches under
@@ -59,6 +53,14 @@ constexpr long kMaxConnections = 1024;
 constexpr char kTls13Ciphers[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr char kPath[] = "/.well-known/mta-sts.txt";
+
+// libcurl 7.88 calls connect() all the same. Linux returns 0 for the first such call after a
+// non-blocking connect() has succeeded.
+#if LIBCURL_VERSION_NUM >= 0x080000
+constexpr int kSocketIsConnected = CURL_SOCKOPT_ALREADY_CONNECTED;
+#else
+constexpr int kSocketIsConnected = CURL_SOCKOPT_OK;
+#endif
 
 struct EasyDeleter {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -86,8 +88,8 @@ class CurlFetcher final : public PolicyFetcher {
   ~CurlFetcher() override;
 
   using Callback = std::function<void(FetchResult)>;
-  Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-               Milliseconds limit, Callback callback) override;
+  Handle fetch(const DomainName& policy_host, Connection connection, FetchLimits limits,
+               Callback callback) override;
   bool uses_proxy() const override { return !options_.proxy.empty(); }
 
  private:
@@ -96,39 +98,40 @@ class CurlFetcher final : public PolicyFetcher {
   void socket_changed(curl_socket_t fd, int what);
   void timer_changed(long after_ms);
   void act(curl_socket_t fd, int ready);
-  void look_at_connecting();
   void collect();
   void deliver();
+  void end(Transfer& transfer, Error error);
   void forget(Transfer& transfer);
-  ListPtr resolve_list(const std::string& name_and_port, std::span<const IpAddress> addresses);
 
   event::Loop& loop_;
   Log& log_;
   CurlOptions options_;
   event::SelfGuard guard_;
   std::unique_ptr<event::Timer> timer_;     // curl's
-  std::unique_ptr<event::Timer> look_;      // while there may be a next address to try
-  std::unique_ptr<event::Timer> delivery_;  // for what is known before curl is asked
+  std::unique_ptr<event::Timer> delivery_;  // for results that curl did not bring
   std::map<curl_socket_t, std::unique_ptr<event::FdWatch>> watches_;
   std::set<Transfer*> transfers_;
-  std::deque<Transfer*> done_;  // of these, those that have a result
-  // "host:port" whose addresses are still in the multi handle's list of names.
-  std::vector<std::string> stale_names_;
+  std::deque<Transfer*> done_;                  // of these, those that have a result
   std::unique_ptr<CURLM, MultiDeleter> multi_;  // depends-on: timer_, watches_
 };
 
 // One fetch, from the call to its callback.
 class CurlFetcher::Transfer final : public Fetch {
  public:
-  Transfer(CurlFetcher& fetcher, std::string host, Milliseconds limit, Callback callback)
-      : fetcher_(&fetcher), host_(std::move(host)), limit_(limit), callback_(std::move(callback)) {}
+  Transfer(CurlFetcher& fetcher, std::string host, Connection connection, FetchLimits limits,
+           Callback callback)
+      : fetcher_(&fetcher),
+        host_(std::move(host)),
+        connection_(std::move(connection)),
+        limits_(limits),
+        callback_(std::move(callback)) {}
   ~Transfer() override {
     if (fetcher_ != nullptr) {
       fetcher_->forget(*this);
     }
   }
 
-  void set_up(ListPtr resolve);
+  void set_up();
   void finished(CURLcode code);
   void deliver();
 
@@ -140,6 +143,7 @@ class CurlFetcher::Transfer final : public Fetch {
     curl_easy_setopt(easy_.get(), option, value);
   }
   void set_network_options();
+  void set_connection_options();
   void set_tls_options();
   void set_http_options();
 
@@ -147,40 +151,49 @@ class CurlFetcher::Transfer final : public Fetch {
   void take_header_line(std::string_view line);
   ResponseHead read_head(int status) const;
   std::size_t on_body(std::string_view data);
+  void look_at_speed();
+  std::size_t received() const { return notes_ ? notes_->received : 0; }
   CURLcode on_ssl_context(SSL_CTX* context);
   void observe_end();
-  Progress progress() const;
+  bool handshaken() const;
 
   CurlFetcher* fetcher_;  // nullptr once there is nothing left to do
   std::string host_;
-  Milliseconds limit_;
+  Connection connection_;  // the socket until curl takes it
+  FetchLimits limits_;
   Callback callback_;
   Observation seen_;  // only where fetches are observed
 
-  bool has_alternatives_ = false;  // more addresses than one
-  std::string name_and_port_;
-  ListPtr resolve_;
+  std::unique_ptr<event::Timer> speed_timer_;  // with limits_.stall
+  std::deque<std::size_t> received_before_;    // at the last looks, at most kLooksPerStall
+  ListPtr connect_to_;
   ListPtr headers_;
   std::array<char, CURL_ERROR_SIZE> curl_text_{};
   std::size_t header_bytes_ = 0;  // of all responses
   std::optional<int> reading_;    // the status of the response whose fields are coming in
   ResponseHead head_;             // of the final response, once it is complete
   std::string body_;
-  std::optional<Error> refused_;                       // by a callback of ours
-  std::shared_ptr<const ConnectionNotes> connection_;  // nullptr before the TLS handshake
+  std::optional<Error> refused_;                  // by a callback of ours
+  std::shared_ptr<const ConnectionNotes> notes_;  // nullptr before the TLS handshake
   std::optional<FetchResult> result_;
   std::unique_ptr<CURL, EasyDeleter> easy_;  // depends-on: all above
 };
 
-void CurlFetcher::Transfer::set_up(ListPtr resolve) {
+void CurlFetcher::Transfer::set_up() {
   easy_.reset(curl_easy_init());
   if (!easy_) {
     throw std::bad_alloc();
   }
-  resolve_ = std::move(resolve);
   set_network_options();
+  if (connection_.address) {
+    set_connection_options();
+  }
   set_tls_options();
   set_http_options();
+  if (limits_.stall > Milliseconds(0)) {
+    speed_timer_ = fetcher_->loop_.make_timer([this] { look_at_speed(); });
+    look_at_speed();
+  }
 }
 
 void CurlFetcher::Transfer::set_network_options() {
@@ -188,14 +201,33 @@ void CurlFetcher::Transfer::set_network_options() {
   set(CURLOPT_PRIVATE, this);
   set(CURLOPT_ERRORBUFFER, curl_text_.data());
   set(CURLOPT_NOSIGNAL, 1L);
-  set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<Milliseconds::rep>(1, limit_.count())));
-  set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(kConnectLimit.count()));
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<Milliseconds::rep>(1, limits_.total.count())));
   set(CURLOPT_FRESH_CONNECT, 1L);
   set(CURLOPT_FORBID_REUSE, 1L);
-  set(CURLOPT_RESOLVE, resolve_.get());
+  set(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
   set(CURLOPT_PROXY, options.proxy.c_str());  // "" also turns off the environment's
   set(CURLOPT_NOPROXY, "");
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+}
+
+// curl takes the socket that is connected already. It closes it; before it has taken it, the
+// transfer does.
+void CurlFetcher::Transfer::set_connection_options() {
+  // An address in the place of the name, which curl would look up otherwise.
+  append(connect_to_, "::" + std::string(connection_.address->is_v6() ? "[" : "") +
+                          connection_.address->str() + (connection_.address->is_v6() ? "]:" : ":") +
+                          std::to_string(fetcher_->options_.port));
+  set(CURLOPT_CONNECT_TO, connect_to_.get());
+  set(CURLOPT_OPENSOCKETDATA, this);
+  curl_easy_setopt(
+      easy_.get(), CURLOPT_OPENSOCKETFUNCTION,
+      +[](void* self, curlsocktype, curl_sockaddr*) noexcept -> curl_socket_t {
+        return static_cast<Transfer*>(self)->connection_.socket.release();
+      });
+  curl_easy_setopt(
+      easy_.get(), CURLOPT_SOCKOPTFUNCTION, +[](void*, curl_socket_t, curlsocktype) noexcept {
+        return kSocketIsConnected;
+      });
 }
 
 void CurlFetcher::Transfer::set_tls_options() {
@@ -254,9 +286,9 @@ CURLcode CurlFetcher::Transfer::on_ssl_context(SSL_CTX* context) {
   if (!require_dns_id(context, host_)) {
     return CURLE_SSL_CERTPROBLEM;
   }
-  connection_ = take_notes(context, fetcher_->options_.observe ? CertificateRule::VerifyAndNote
-                                                               : CertificateRule::Verify);
-  if (!connection_) {
+  notes_ = take_notes(context, fetcher_->options_.observe ? CertificateRule::VerifyAndNote
+                                                          : CertificateRule::Verify);
+  if (!notes_) {
     return CURLE_SSL_CERTPROBLEM;
   }
   SSL_CTX_clear_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -326,16 +358,29 @@ std::size_t CurlFetcher::Transfer::on_body(std::string_view data) {
   return data.size();
 }
 
-Progress CurlFetcher::Transfer::progress() const {
-  curl_off_t connect = 0;
+// Runs kLooksPerStall times within limits_.stall, and looks back over that long.
+void CurlFetcher::Transfer::look_at_speed() {
+  const Milliseconds stall = limits_.stall;
+  const std::size_t now = received();
+  const auto least =
+      kLeastBytesPerSecond * static_cast<std::size_t>(stall.count()) / std::milli::den;
+  if (received_before_.size() == kLooksPerStall && now - received_before_.front() < least) {
+    fetcher_->end(*this, Error{ErrorKind::Timeout, "fewer than " + std::to_string(least) +
+                                                       " bytes came within " +
+                                                       std::to_string(stall.count()) + " ms"});
+    return;
+  }
+  received_before_.push_back(now);
+  if (received_before_.size() > kLooksPerStall) {
+    received_before_.pop_front();
+  }
+  speed_timer_->arm(stall / kLooksPerStall);
+}
+
+bool CurlFetcher::Transfer::handshaken() const {
   curl_off_t handshake = 0;
-  curl_off_t total = 0;
-  curl_easy_getinfo(easy_.get(), CURLINFO_CONNECT_TIME_T, &connect);
   curl_easy_getinfo(easy_.get(), CURLINFO_APPCONNECT_TIME_T, &handshake);
-  curl_easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME_T, &total);
-  return {.connected = connect > 0,
-          .handshaken = handshake > 0,
-          .limit_over = total >= std::chrono::microseconds(limit_).count()};
+  return handshake > 0;
 }
 
 void CurlFetcher::Transfer::observe_end() {
@@ -345,9 +390,9 @@ void CurlFetcher::Transfer::observe_end() {
   curl_easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME_T, &took);
   seen_.address = address != nullptr ? address : "";
   seen_.took = std::chrono::ceil<Milliseconds>(std::chrono::microseconds(took));
-  if (connection_) {
-    seen_.certificate = connection_->certificate;
-    seen_.tls_version = connection_->tls_version;
+  if (notes_) {
+    seen_.certificate = notes_->certificate;
+    seen_.tls_version = notes_->tls_version;
   }
   seen_.status = head_.status;
   seen_.media_type = head_.content_types.empty() ? "" : head_.content_types.front();
@@ -362,10 +407,10 @@ void CurlFetcher::Transfer::finished(CURLcode code) {
   if (refused_) {
     result_ = failure(*std::move(refused_));
   } else if (code != CURLE_OK) {
-    result_ = failure(error_from_curl(code, curl_text_.data(), host_, progress()));
+    result_ = failure(error_from_curl(code, curl_text_.data(), host_, handshaken()));
   } else if (head_.status == 0) {
     result_ = failure(Error{ErrorKind::Protocol, "not a complete HTTP response"});
-  } else if (head_.body_ends_with_connection() && !connection_->close_notified) {
+  } else if (head_.body_ends_with_connection() && !notes_->close_notified) {
     // libcurl takes the end of the connection for the end of the body with or without it.
     // RFC 9112 section 9.8: whoever sits in between could have cut it anywhere.
     result_ = failure(Error{ErrorKind::Protocol, "the connection ended without close_notify"});
@@ -386,7 +431,6 @@ CurlFetcher::CurlFetcher(event::Loop& loop, Log& log, CurlOptions options)
       log_(log),
       options_(std::move(options)),
       timer_(loop.make_timer([this] { act(CURL_SOCKET_TIMEOUT, 0); })),
-      look_(loop.make_timer([this] { look_at_connecting(); })),
       delivery_(loop.make_timer([this] { deliver(); })),
       multi_(curl_multi_init()) {
   if (!multi_) {
@@ -425,50 +469,28 @@ CurlFetcher::~CurlFetcher() {
   multi_.reset();  // still calls for its last sockets
 }
 
-// Entries of earlier fetches are taken out again: the multi handle's list of names would grow
-// with every domain.
-ListPtr CurlFetcher::resolve_list(const std::string& name_and_port,
-                                  std::span<const IpAddress> addresses) {
-  ListPtr list;
-  for (const auto& stale : stale_names_) {
-    append(list, "-" + stale);
-  }
-  stale_names_.clear();
-  if (addresses.empty()) {
-    return list;
-  }
-  std::string entry = "+" + name_and_port + ":";
-  for (const auto& address : addresses) {
-    if (&address != addresses.data()) {
-      entry += ",";
-    }
-    entry += address.is_v6() ? "[" + address.str() + "]" : address.str();
-  }
-  append(list, entry);
-  return list;
-}
-
-Handle CurlFetcher::fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-                          Milliseconds limit, Callback callback) {
-  auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), limit, std::move(callback));
+Handle CurlFetcher::fetch(const DomainName& policy_host, Connection connection, FetchLimits limits,
+                          Callback callback) {
+  auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), std::move(connection),
+                                             limits, std::move(callback));
   transfers_.insert(transfer.get());
-  if (addresses.empty() && !uses_proxy()) {
-    transfer->result_ = failure(Error{ErrorKind::Connect, "the policy host has no address"});
-    done_.push_back(transfer.get());
-    delivery_->arm(Milliseconds(0));
+  if (!transfer->connection_.socket && !uses_proxy()) {
+    end(*transfer, Error{ErrorKind::Connect, "there is no connection to the policy host"});
     return transfer;
   }
-  transfer->name_and_port_ = transfer->host_ + ":" + std::to_string(options_.port);
-  transfer->set_up(resolve_list(transfer->name_and_port_, addresses));
+  transfer->set_up();
   // Starts nothing yet: curl asks for a timer, and begins when that comes.
   if (curl_multi_add_handle(multi_.get(), transfer->easy_.get()) != CURLM_OK) {
     throw std::runtime_error("libcurl takes no transfer");
   }
-  transfer->has_alternatives_ = addresses.size() > 1;
-  if (transfer->has_alternatives_ && !look_->armed()) {
-    look_->arm(kLookEvery);
-  }
   return transfer;
+}
+
+// The callback is told on the next turn of the loop.
+void CurlFetcher::end(Transfer& transfer, Error error) {
+  transfer.result_ = failure(std::move(error));
+  done_.push_back(&transfer);
+  delivery_->arm(Milliseconds(0));
 }
 
 void CurlFetcher::forget(Transfer& transfer) {
@@ -480,7 +502,6 @@ void CurlFetcher::forget(Transfer& transfer) {
   }
   curl_multi_remove_handle(multi_.get(), transfer.easy_.get());
   transfer.easy_.reset();
-  stale_names_.push_back(std::move(transfer.name_and_port_));
 }
 
 void CurlFetcher::socket_changed(curl_socket_t fd, int what) {
@@ -512,21 +533,6 @@ void CurlFetcher::timer_changed(long after_ms) {
 void CurlFetcher::act(curl_socket_t fd, int ready) {
   int running = 0;
   curl_multi_socket_action(multi_.get(), fd, ready, &running);
-  collect();
-  deliver();  // Nothing may follow: it can destroy *this.
-}
-
-void CurlFetcher::look_at_connecting() {
-  const bool any = std::any_of(transfers_.begin(), transfers_.end(), [](const Transfer* t) {
-    return t->has_alternatives_ && t->easy_ && !t->progress().connected;
-  });
-  if (!any) {
-    return;
-  }
-  look_->arm(kLookEvery);
-  // Between two addresses a transfer has no socket that could be named instead.
-  int running = 0;
-  curl_multi_socket_all(multi_.get(), &running);
   collect();
   deliver();  // Nothing may follow: it can destroy *this.
 }

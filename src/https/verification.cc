@@ -146,16 +146,36 @@ int Watched::verify(X509_STORE_CTX* store) {
   return carry_on || first_error == X509_V_OK ? 1 : 0;
 }
 
-void on_event(const SSL* ssl, int where, int value) noexcept {
+// Null where nobody takes notes.
+Watched* notes_of(const SSL* ssl) {
   const auto* share = static_cast<std::shared_ptr<Watched>*>(
       SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), notes_index()));
-  if (share == nullptr) {
+  return share != nullptr ? share->get() : nullptr;
+}
+
+void on_event(const SSL* ssl, int where, int value) noexcept {
+  Watched* notes = notes_of(ssl);
+  if (notes == nullptr) {
     return;
   }
   if (where == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
-    (*share)->close_notified = true;
+    notes->close_notified = true;
   } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
-    (*share)->tls_version = SSL_get_version(ssl);
+    notes->tls_version = SSL_get_version(ssl);
+  }
+}
+
+// OpenSSL tells of each record when its head has arrived. What a record turns out to be, tickets
+// and alerts and data, makes no difference.
+void on_message(int written, int, int type, const void* bytes, std::size_t size, SSL* ssl,
+                void*) noexcept {
+  constexpr std::size_t kHeadBytes = SSL3_RT_HEADER_LENGTH;
+  if (written != 0 || type != SSL3_RT_HEADER || size != kHeadBytes) {
+    return;
+  }
+  if (Watched* notes = notes_of(ssl)) {
+    const auto* head = static_cast<const unsigned char*>(bytes);
+    notes->received += kHeadBytes + (std::size_t{head[3]} << 8) + head[4];
   }
 }
 
@@ -177,6 +197,7 @@ std::shared_ptr<const ConnectionNotes> take_notes(ssl_ctx_st* context, Certifica
   }
   static_cast<void>(share.release());  // now the context's
   SSL_CTX_set_info_callback(context, &on_event);
+  SSL_CTX_set_msg_callback(context, &on_message);
   if (rule != CertificateRule::Verify) {
     SSL_CTX_set_cert_verify_callback(
         context,

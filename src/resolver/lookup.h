@@ -25,6 +25,7 @@ struct Resolver::Lookup {
   cache::Entry entry;  // what the fetch starts from
   SteadyTime fetch_started{};
   std::optional<discovery::HostAddresses> addresses;
+  bool waited_for_host = false;  // it has the slot of its host, and connects there again
 
   discovery::Handle step;  // the one that is running
 };

@@ -271,16 +271,35 @@ void Resolver::on_addresses(Lookup& lookup, discovery::HostAddresses addresses) 
     return;
   }
   lookup.addresses = std::move(addresses);
-  if (lookup.addresses->by_proxy) {
-    connect(lookup);
+  connect(lookup);
+}
+
+void Resolver::connect(Lookup& lookup) {
+  lookup.step = services_.discovery.connect(*lookup.addresses, time_left(lookup),
+                                            [this, &lookup](discovery::Connected connected) {
+                                              on_connected(lookup, std::move(connected));
+                                            });
+}
+
+// The slot of a host is that of the address that has answered.
+void Resolver::on_connected(Lookup& lookup, discovery::Connected connected) {
+  if (!connected) {
+    discovery::PolicyFailure& why = connected.error();
+    finish_fetch(lookup, failure(FetchFailure{type_of(why.kind), std::move(why.detail)}));
     return;
   }
-  const IpAddress host = lookup.addresses->usable.front();
+  if (!connected->address || lookup.waited_for_host) {
+    fetch(lookup, *std::move(connected));
+    return;
+  }
+  const IpAddress host = *connected->address;
   switch (queue_->claim_host(lookup.domain, host)) {
     case WorkQueue::Claim::Granted:
-      connect(lookup);
+      fetch(lookup, *std::move(connected));
       break;
     case WorkQueue::Claim::Waits:
+      lookup.addresses->usable = {host};
+      lookup.waited_for_host = true;
       start_work();
       break;
     case WorkQueue::Claim::Refused:
@@ -291,13 +310,17 @@ void Resolver::on_addresses(Lookup& lookup, discovery::HostAddresses addresses) 
   }
 }
 
-void Resolver::connect(Lookup& lookup) {
+void Resolver::fetch(Lookup& lookup, https::Connection connection) {
+  lookup.step = services_.discovery.policy(
+      *lookup.domain.under("mta-sts"), std::move(connection), {.total = time_left(lookup)},
+      [this, &lookup](discovery::FetchedPolicy fetched) { on_policy(lookup, std::move(fetched)); });
+}
+
+// For the rest of its fetch.
+Milliseconds Resolver::time_left(const Lookup& lookup) const {
   const auto elapsed =
       std::chrono::duration_cast<Milliseconds>(services_.clock.steady() - lookup.fetch_started);
-  lookup.step = services_.discovery.policy(
-      *lookup.domain.under("mta-sts"), *lookup.addresses,
-      std::max(options_.fetch_timeout - elapsed, kMinFetchTime),
-      [this, &lookup](discovery::FetchedPolicy fetched) { on_policy(lookup, std::move(fetched)); });
+  return std::max(options_.fetch_timeout - elapsed, kMinFetchTime);
 }
 
 void Resolver::on_policy(Lookup& lookup, discovery::FetchedPolicy fetched) {

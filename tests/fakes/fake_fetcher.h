@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,8 +21,9 @@ class FakeFetcher final : public https::PolicyFetcher {
 
   std::map<std::string, https::FetchResult> hosts;
   std::map<std::string, bool> silent;
-  std::vector<std::string> fetched;  // policy hosts, in order
-  std::vector<std::vector<IpAddress>> addresses;
+  std::vector<std::string> fetched;                 // policy hosts, in order
+  std::vector<std::optional<IpAddress>> addresses;  // that were connected to
+  std::vector<https::FetchLimits> limits;
   std::size_t running = 0;
   std::size_t most_running = 0;
   Milliseconds delay{5};
@@ -35,12 +37,13 @@ class FakeFetcher final : public https::PolicyFetcher {
                            https::FetchResult(failure(https::Error{kind, "scripted"})));
   }
 
-  https::Handle fetch(const DomainName& policy_host, std::span<const IpAddress> where,
-                      Milliseconds limit,
+  https::Handle fetch(const DomainName& policy_host, https::Connection connection,
+                      https::FetchLimits limit,
                       std::function<void(https::FetchResult)> callback) override {
     const std::string host = policy_host.str();
     fetched.push_back(host);
-    addresses.emplace_back(where.begin(), where.end());
+    addresses.push_back(connection.address);
+    limits.push_back(limit);
     most_running = std::max(most_running, ++running);
     auto handle = std::make_unique<FakeFetch>(*this);
     https::FetchResult result = failure(https::Error{https::ErrorKind::Connect, "refused"});
@@ -51,7 +54,7 @@ class FakeFetcher final : public https::PolicyFetcher {
     }
     handle->timer = timers_.make_timer(
         [callback = std::move(callback), result = std::move(result)] { callback(result); });
-    handle->timer->arm(silent[host] ? limit : delay);
+    handle->timer->arm(silent[host] ? limit.total : delay);
     return handle;
   }
   bool uses_proxy() const override { return proxy; }

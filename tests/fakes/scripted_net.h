@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -72,12 +71,12 @@ class ScriptedFetcher final : public https::PolicyFetcher {
 
   std::function<Script<https::FetchResult>(const DomainName& policy_host)> on_fetch;
 
-  https::Handle fetch(const DomainName& policy_host, std::span<const IpAddress> /*addresses*/,
-                      Milliseconds limit,
+  https::Handle fetch(const DomainName& policy_host, https::Connection /*connection*/,
+                      https::FetchLimits limits,
                       std::function<void(https::FetchResult)> callback) override {
     auto script = on_fetch(policy_host);
-    if (!script.answer || script.after > limit) {
-      script = {limit, [] {
+    if (!script.answer || script.after > limits.total) {
+      script = {limits.total, [] {
                   return https::FetchResult(
                       failure(https::Error{https::ErrorKind::Timeout, "not done in time"}));
                 }};

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "fakes/fake_dialer.h"
 #include "fakes/fake_loop.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/cache/lmdb_store.h"
@@ -34,6 +35,7 @@ class Sender final : public answer::Asker {
          std::function<double()> jitter, Reply reply)
       : loop_(loop),
         dns_(dns),
+        dialer_(loop),
         fetcher_(fetcher),
         log_(log),
         jitter_(std::move(jitter)),
@@ -60,7 +62,7 @@ class Sender final : public answer::Asker {
     store_ = std::move(*opened);
     watched_ = std::make_unique<WatchedStore>(*this);
     discovery_ = std::make_unique<discovery::Discovery>(
-        discovery::Services{loop_, dns_, fetcher_, [this] { return settings.ipv6; }},
+        discovery::Services{loop_, dns_, dialer_, fetcher_, [this] { return settings.ipv6; }},
         discovery::Settings{});
     resolver_ = std::make_unique<resolver::Resolver>(
         resolver::Services{loop_, loop_, *discovery_, *watched_, log_, jitter_}, settings.resolver);
@@ -173,6 +175,7 @@ class Sender final : public answer::Asker {
 
   FakeLoop& loop_;
   dns::DnsClient& dns_;
+  FakeDialer dialer_;
   https::PolicyFetcher& fetcher_;
   Log& log_;
   std::function<double()> jitter_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <compare>
@@ -29,6 +30,9 @@ class IpAddress {
   // Returns the address, or for IPv6 the first one of its /64, because one host can have all of
   // that.
   IpAddress host_network() const;
+
+  // For connect() and the like: fills `to`, whatever was in it, and returns the size that is used.
+  socklen_t to_sockaddr(std::uint16_t port, sockaddr_storage& to) const;
 
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
   friend bool operator==(const IpAddress&, const IpAddress&) = default;

@@ -13,6 +13,7 @@
 #include "mtastsd/base/result.h"
 #include "mtastsd/discovery/record.h"
 #include "mtastsd/dns/dns_client.h"
+#include "mtastsd/https/dialer.h"
 #include "mtastsd/https/policy_fetcher.h"
 #include "mtastsd/mtasts/policy.h"
 
@@ -58,6 +59,9 @@ struct PolicyFailure {
   std::string detail;  // for people
 };
 
+// The connection to a policy host, or why there is none.
+using Connected = Result<https::Connection, PolicyFailure>;
+
 // What a policy host gave.
 struct FetchedPolicy {
   https::FetchResult fetched;  // the body as it came, or the error
@@ -97,15 +101,16 @@ class Ipv6Route {
 struct Services {
   event::Timers& timers;
   dns::DnsClient& dns;
+  https::Dialer& dialer;
   https::PolicyFetcher& fetcher;
   std::function<bool()> has_ipv6;  // whether IPv6 addresses can be connected to
 };
 
-// Finds a domain's policy: TXT record, addresses of the policy host, policy (RFC 8461 sections 3.1
-// to 3.3). Each step is asynchronous and stands alone, so that the caller decides which of them it
-// wants, and when. A callback runs at most once, on the thread of the timers, never before its step
-// was returned and never from a destructor; it may drop its own step. Every step ends by itself:
-// the clients bound their time.
+// Finds a domain's policy: TXT record, addresses of the policy host, connection, policy (RFC 8461
+// sections 3.1 to 3.3). Each step is asynchronous and stands alone, so that the caller decides
+// which of them it wants, and when. A callback runs at most once, on the thread of the timers,
+// never before its step was returned and never from a destructor; it may drop its own step. Every
+// step ends by itself: the clients bound their time.
 class Discovery {
  public:
   Discovery(Services services, Settings settings);
@@ -122,10 +127,15 @@ class Discovery {
   [[nodiscard]] Handle mail_host(const DomainName& host,
                                  std::function<void(HostAddresses)> callback);
 
-  // Fetches and parses the policy of `policy_host` from addresses that can_connect(). `limit`: for
-  // all of it.
-  [[nodiscard]] Handle policy(const DomainName& policy_host, const HostAddresses& addresses,
-                              Milliseconds limit, std::function<void(FetchedPolicy)> callback);
+  // Connects to one of the addresses that can_connect(), within `limit`. With a proxy it succeeds
+  // with an empty connection.
+  [[nodiscard]] Handle connect(const HostAddresses& addresses, Milliseconds limit,
+                               std::function<void(Connected)> callback);
+
+  // Fetches and parses the policy of `policy_host` over the connection.
+  [[nodiscard]] Handle policy(const DomainName& policy_host, https::Connection connection,
+                              https::FetchLimits limits,
+                              std::function<void(FetchedPolicy)> callback);
 
   // For steps that begin from now on.
   void set_settings(const Settings& settings) { settings_ = settings; }

@@ -2,15 +2,14 @@
 
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
-#include "mtastsd/base/ip_address.h"
 #include "mtastsd/base/result.h"
+#include "mtastsd/https/connection.h"
 #include "mtastsd/https/observation.h"
 
 namespace mtastsd::https {
@@ -51,17 +50,24 @@ class Fetch {
 };
 using Handle = std::unique_ptr<Fetch>;
 
+struct FetchLimits {
+  Milliseconds total{0};  // the timeout of the whole fetch
+  // How long a fetch may go on with less than kLeastBytesPerSecond on average, the TLS handshake
+  // included. 0: as long as it likes.
+  Milliseconds stall{0};
+};
+inline constexpr std::size_t kLeastBytesPerSecond = 100;
+
 // Fetches https://mta-sts.<domain>/.well-known/mta-sts.txt under the rules of RFC 8461 section 3.3.
 // The callback runs at most once, never before fetch() has returned, and never from a destructor.
 // It may drop its own handle.
 class PolicyFetcher {
  public:
   virtual ~PolicyFetcher() = default;
-  // `addresses` are those of the policy host, already vetted, and are tried one after the other.
-  // They are empty only if a proxy is configured (uses_proxy()), which looks up the name itself.
-  // `limit` is the timeout of the whole fetch.
-  virtual Handle fetch(const DomainName& policy_host, std::span<const IpAddress> addresses,
-                       Milliseconds limit, std::function<void(FetchResult)> callback) = 0;
+  // `connection` leads to the policy host. It is empty if a proxy is configured (uses_proxy()),
+  // which looks up the name and connects itself.
+  virtual Handle fetch(const DomainName& policy_host, Connection connection, FetchLimits limits,
+                       std::function<void(FetchResult)> callback) = 0;
   virtual bool uses_proxy() const = 0;
 };
 

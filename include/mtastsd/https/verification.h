@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@ bool require_dns_id(ssl_ctx_st* context, const std::string& host);
 struct ConnectionNotes {
   std::optional<Certificate> certificate;  // only if the certificate was to be noted
   std::string tls_version;                 // "TLSv1.3", once the handshake got as far as that
+  std::size_t received = 0;                // bytes of TLS records, whatever is in them
   bool close_notified = false;             // the peer has ended its side with close_notify
 };
 

@@ -181,6 +181,9 @@ class Resolver {
   void start_policy(Lookup& lookup);
   void on_addresses(Lookup& lookup, discovery::HostAddresses addresses);
   void connect(Lookup& lookup);
+  void on_connected(Lookup& lookup, discovery::Connected connected);
+  void fetch(Lookup& lookup, https::Connection connection);
+  Milliseconds time_left(const Lookup& lookup) const;
   void on_policy(Lookup& lookup, discovery::FetchedPolicy fetched);
   void finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>& fetched);
   void finish(Lookup& lookup, Outcome outcome);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "fakes/fake_dialer.h"
 #include "fakes/fake_dns.h"
 #include "fakes/fake_fetcher.h"
 #include "fakes/fake_loop.h"
@@ -17,6 +18,10 @@ using Problem = HostAddresses::Problem;
 
 constexpr char kHost[] = "mta-sts.example.com";
 constexpr char kPolicy[] = "version: STSv1\nmode: enforce\nmx: mail.example.com\nmax_age: 86400\n";
+
+std::optional<IpAddress> ip(const char* text) {
+  return IpAddress::parse(text);
+}
 
 std::vector<IpAddress> ips(const std::vector<std::string>& texts) {
   std::vector<IpAddress> all;
@@ -37,7 +42,7 @@ class DiscoveryTest : public testing::Test {
  protected:
   // Starts a step, and lets time run until it has an answer.
   template <typename T, typename Start>
-  T run(Start start, Milliseconds limit = Milliseconds(70000)) {
+  T run(Start start, Milliseconds limit = Milliseconds(70000), T otherwise = T{}) {
     std::optional<T> got;
     const Handle step = start([&](T result) { got = std::move(result); });
     EXPECT_FALSE(got) << "no callback before the start has returned";
@@ -47,7 +52,7 @@ class DiscoveryTest : public testing::Test {
     }
     took_ = std::chrono::duration_cast<Milliseconds>(loop_.steady() - began);
     EXPECT_TRUE(got);
-    return got ? *std::move(got) : T{};
+    return got ? *std::move(got) : std::move(otherwise);
   }
   Record record(const std::string& domain = "example.com") {
     return run<Record>(
@@ -58,17 +63,23 @@ class DiscoveryTest : public testing::Test {
         [&](auto callback) { return discovery_.policy_host(*DomainName::parse(kHost), callback); });
   }
   FetchedPolicy policy() {
-    const HostAddresses where{.usable = ips({"192.0.2.1"})};
     return run<FetchedPolicy>([&](auto callback) {
-      return discovery_.policy(*DomainName::parse(kHost), where, Milliseconds(60000), callback);
+      return discovery_.policy(*DomainName::parse(kHost), https::Connection{Fd(), ip("192.0.2.1")},
+                               {.total = Milliseconds(60000)}, callback);
     });
+  }
+  Connected connected(const HostAddresses& addresses) {
+    return run<Connected>(
+        [&](auto callback) { return discovery_.connect(addresses, Milliseconds(10000), callback); },
+        Milliseconds(70000), failure(PolicyFailure{}));
   }
 
   test::FakeLoop loop_;
   test::FakeDns dns_{loop_};
+  test::FakeDialer dialer_{loop_};
   test::FakeFetcher fetcher_{loop_};
   bool ipv6_ = false;
-  Discovery discovery_{{loop_, dns_, fetcher_, [this] { return ipv6_; }}, {}};
+  Discovery discovery_{{loop_, dns_, dialer_, fetcher_, [this] { return ipv6_; }}, {}};
   Milliseconds took_{};
 };
 
@@ -136,7 +147,12 @@ TEST_F(DiscoveryTest, AStepThatIsDroppedNeverCallsBack) {
   step.reset();
   step = discovery_.policy_host(*DomainName::parse(kHost), [](const HostAddresses&) { FAIL(); });
   step.reset();
-  step = discovery_.policy(*DomainName::parse(kHost), HostAddresses{}, Milliseconds(1000),
+  for (const bool by_proxy : {false, true}) {
+    step = discovery_.connect({.usable = ips({"192.0.2.1"}), .by_proxy = by_proxy},
+                              Milliseconds(1000), [](const Connected&) { FAIL(); });
+    step.reset();
+  }
+  step = discovery_.policy(*DomainName::parse(kHost), {}, {.total = Milliseconds(1000)},
                            [](const FetchedPolicy&) { FAIL(); });
   step.reset();
   loop_.advance(Milliseconds(60000));
@@ -249,6 +265,32 @@ TEST_F(DiscoveryTest, AReportHearsOfAddressesThatCannotBeUsed) {
   EXPECT_TRUE(got.by_proxy && got.usable.empty() && got.v4);
 }
 
+// --- the connection ---------------------------------------------------------------------------
+
+TEST_F(DiscoveryTest, AConnectionLeadsToTheAddressThatAnswers) {
+  dialer_.silent = {"192.0.2.1"};
+  const Connected got = connected({.usable = ips({"192.0.2.1", "192.0.2.2"})});
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->address, ip("192.0.2.2"));
+  EXPECT_EQ(dialer_.running, 0U);
+}
+
+TEST_F(DiscoveryTest, WithoutAConnectionThereIsAFetchError) {  // RFC 8460 section 4.3
+  dialer_.silent = {"192.0.2.1"};
+  const Connected got = connected({.usable = ips({"192.0.2.1"})});
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().kind, PolicyFailure::Kind::Fetch);
+  EXPECT_EQ(got.error().detail, "no address answered");
+  EXPECT_EQ(took_, Milliseconds(10000));
+}
+
+TEST_F(DiscoveryTest, AProxyIsNotDialled) {
+  const Connected got = connected({.by_proxy = true});
+  ASSERT_TRUE(got);
+  EXPECT_FALSE(got->address);
+  EXPECT_TRUE(dialer_.dialled.empty());
+}
+
 // --- the policy -------------------------------------------------------------------------------
 
 TEST_F(DiscoveryTest, APolicyIsParsedAndItsTextKept) {
@@ -257,7 +299,7 @@ TEST_F(DiscoveryTest, APolicyIsParsedAndItsTextKept) {
   ASSERT_TRUE(got.policy);
   EXPECT_EQ(got.policy->mode, mtasts::Mode::Enforce);
   EXPECT_EQ(got.fetched->body, kPolicy);
-  EXPECT_EQ(fetcher_.addresses.front(), ips({"192.0.2.1"}));
+  EXPECT_EQ(fetcher_.addresses.front(), ip("192.0.2.1"));
 }
 
 TEST_F(DiscoveryTest, AFailedFetchHasItsTypeOfRfc8460) {

@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 
+#include "connect.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/log/log.h"
 #include "tls_server.h"
@@ -29,6 +30,7 @@ using test::Script;
 using test::TlsServer;
 
 constexpr char kHost[] = "mta-sts.example.com";
+constexpr FetchLimits kLimits{.total = Milliseconds(10000)};
 constexpr int kTicketsInFlood = 40000;
 constexpr Milliseconds kOneTurn{40};  // of the loop, in CPU time; all these tickets take more
 const std::string kPolicy =
@@ -48,34 +50,6 @@ std::chrono::nanoseconds thread_cpu_time() {
 Script says(std::string text) {
   return [text = std::move(text)](Connection& c) { c.send(text); };
 }
-
-// Takes what arrives and never answers a SYN: its queue of connections is full.
-class Blackhole {
- public:
-  Blackhole(const char* address, std::uint16_t port) {
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    inet_pton(AF_INET, address, &to.sin_addr);
-    const auto* generic = reinterpret_cast<const sockaddr*>(&to);
-    fds_.push_back(socket(AF_INET, SOCK_STREAM, 0));
-    EXPECT_EQ(bind(fds_[0], generic, sizeof to), 0);
-    EXPECT_EQ(listen(fds_[0], 0), 0);
-    for (int i = 0; i < 4; ++i) {
-      fds_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-      static_cast<void>(connect(fds_.back(), generic, sizeof to));
-    }
-    std::this_thread::sleep_for(Milliseconds(50));
-  }
-  ~Blackhole() {
-    for (const int fd : fds_) {
-      close(fd);
-    }
-  }
-
- private:
-  std::vector<int> fds_;
-};
 
 class CurlFetcherTest : public testing::Test {
  protected:
@@ -98,26 +72,30 @@ class CurlFetcherTest : public testing::Test {
   }
 
   PolicyFetcher& fetcher(std::uint16_t port, std::string proxy = "") {
+    port_ = port;
     fetcher_ = make_curl_fetcher(loop_, log_, CurlOptions{*ca_file_, port, std::move(proxy)});
     return *fetcher_;
   }
 
-  static std::vector<IpAddress> addresses(std::initializer_list<const char*> texts) {
-    std::vector<IpAddress> list;
-    for (const char* text : texts) {
-      list.push_back(*IpAddress::parse(text));
+  // A fetch over a connection to the server of fetcher().
+  Handle start(std::function<void(FetchResult)> callback, FetchLimits limits = kLimits,
+               const char* host = kHost) {
+    https::Connection connection;
+    if (!fetcher_->uses_proxy()) {
+      connection = test::connect_to(port_);
     }
-    return list;
+    return fetcher_->fetch(*DomainName::parse(host), std::move(connection), limits,
+                           std::move(callback));
   }
 
-  FetchResult fetch(const char* host = kHost, Milliseconds limit = Milliseconds(10000),
-                    const std::vector<IpAddress>& to = addresses({"127.0.0.1"})) {
+  FetchResult fetch(const char* host = kHost, FetchLimits limits = kLimits) {
     std::optional<FetchResult> result;
-    const Handle handle =
-        fetcher_->fetch(*DomainName::parse(host), to, limit, [&](FetchResult got) {
+    const Handle handle = start(
+        [&](FetchResult got) {
           result = std::move(got);
           loop_.stop();
-        });
+        },
+        limits, host);
     EXPECT_FALSE(result) << "called back before the start had returned";
     run();
     if (!result) {
@@ -166,6 +144,7 @@ class CurlFetcherTest : public testing::Test {
   Log log_ = Log::null();
   event::Loop loop_;
   std::unique_ptr<PolicyFetcher> fetcher_;
+  std::uint16_t port_ = 0;  // of the server of fetcher_
 };
 
 Identity* CurlFetcherTest::root_;
@@ -482,7 +461,7 @@ TEST_F(CurlFetcherTest, TheLimitIsForAllOfItHoweverTheBytesDrip) {  // RFC 8461 
   });
   fetcher(server.port());
   const auto start = steady_clock::now();
-  EXPECT_EQ(error(fetch(kHost, Milliseconds(400))), ErrorKind::Timeout);
+  EXPECT_EQ(error(fetch(kHost, {.total = Milliseconds(400)})), ErrorKind::Timeout);
   EXPECT_LT(steady_clock::now() - start, Milliseconds(5000));
 }
 
@@ -501,58 +480,75 @@ TEST_F(CurlFetcherTest, TlsMessagesThatFloodInDoNotHoldTheLoop) {
     beat->arm(Milliseconds(1));
   });
   beat->arm(Milliseconds(1));
-  EXPECT_EQ(error(fetch(kHost, Milliseconds(60000))), ErrorKind::Status);
+  EXPECT_EQ(error(fetch(kHost, {.total = Milliseconds(60000)})), ErrorKind::Status);
   EXPECT_LT(longest, kOneTurn);
 }
 
-TEST_F(CurlFetcherTest, RefusedConnectionIsAConnectError) {
-  std::uint16_t port = 0;
-  {
-    TlsServer gone(*good_, {});
-    port = gone.port();
-  }
-  fetcher(port);
-  EXPECT_EQ(error(fetch()), ErrorKind::Connect);
-}
-
-TEST_F(CurlFetcherTest, WithoutAddressesItIsAConnectError) {
+TEST_F(CurlFetcherTest, WithoutAConnectionItIsAConnectError) {
   fetcher(443);
-  EXPECT_EQ(error(fetch(kHost, Milliseconds(1000), {})), ErrorKind::Connect);
+  std::optional<FetchResult> result;
+  const Handle handle =
+      fetcher_->fetch(*DomainName::parse(kHost), {}, kLimits, [&](FetchResult got) {
+        result = std::move(got);
+        loop_.stop();
+      });
+  EXPECT_FALSE(result);
+  run();
+  ASSERT_TRUE(result);
+  EXPECT_EQ(error(*result), ErrorKind::Connect);
 }
 
-TEST_F(CurlFetcherTest, AddressThatRefusesIsPassedOver) {
-  TlsServer server(*good_, says(response(kPolicy)));
-  fetcher(server.port());
-  EXPECT_EQ(body(fetch(kHost, Milliseconds(10000), addresses({"127.0.0.9", "127.0.0.1"}))),
-            kPolicy);
+TEST_F(CurlFetcherTest, AFetchThatStallsEnds) {
+  const FetchLimits limits{.total = Milliseconds(20000), .stall = Milliseconds(1000)};
+  const auto ends = [&](Script script, TlsServer::Options options = {}) {
+    TlsServer server(*good_, std::move(script), std::move(options));
+    fetcher(server.port());
+    const auto start = steady_clock::now();
+    EXPECT_EQ(error(fetch(kHost, limits)), ErrorKind::Timeout);
+    EXPECT_GE(steady_clock::now() - start, Milliseconds(1000));
+    EXPECT_LT(steady_clock::now() - start, Milliseconds(5000));
+  };
+  ends({}, {.silent = true});  // no handshake
+  ends([](Connection& c) { c.wait(Milliseconds(10000)); });
+  ends([](Connection& c) {  // records of 23 bytes, two a second
+    c.send("HTTP/1.1 200 OK\r\nX-Drip: ");
+    while (c.send("x") && c.wait(Milliseconds(500))) {
+    }
+  });
 }
 
-TEST_F(CurlFetcherTest, SilentAddressIsPassedOverInTime) {
-  TlsServer server(*good_, says(response(kPolicy)));
-  const Blackhole silent("127.0.0.8", server.port());
+TEST_F(CurlFetcherTest, AFetchThatIsSlowButMakesProgressGoesOn) {
+  TlsServer server(*good_, [](Connection& c) {
+    c.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 300\r\n\r\n");
+    for (int i = 0; i < 30; ++i) {
+      c.send("0123456789");
+      c.wait(Milliseconds(100));
+    }
+  });
   fetcher(server.port());
   const auto start = steady_clock::now();
-  EXPECT_EQ(body(fetch(kHost, Milliseconds(60000), addresses({"127.0.0.8", "127.0.0.1"}))),
-            kPolicy);
-  EXPECT_GT(steady_clock::now() - start, Milliseconds(1000)) << "the first one was not silent";
-  EXPECT_LT(steady_clock::now() - start, Milliseconds(10000));
+  EXPECT_EQ(body(fetch(kHost, {.total = Milliseconds(20000), .stall = Milliseconds(1000)})).size(),
+            300U);
+  EXPECT_GT(steady_clock::now() - start, Milliseconds(2500));
 }
 
-TEST_F(CurlFetcherTest, OneSilentAddressAloneIsAnErrorWithinTheLimit) {
-  TlsServer server(*good_, {});
-  const Blackhole silent("127.0.0.8", server.port());
+// The connection is the caller's until curl has taken it, and is closed exactly once.
+TEST_F(CurlFetcherTest, TheSocketIsClosedWhoeverHasIt) {
+  TlsServer server(*good_, [](Connection& c) { c.wait(Milliseconds(20000)); });
   fetcher(server.port());
-  const auto start = steady_clock::now();
-  EXPECT_EQ(error(fetch(kHost, Milliseconds(500), addresses({"127.0.0.8"}))), ErrorKind::Timeout);
-  EXPECT_LT(steady_clock::now() - start, Milliseconds(5000));
-}
-
-TEST_F(CurlFetcherTest, AddressesOfAnEarlierFetchAreNotUsed) {
-  TlsServer server(*good_, says(response(kPolicy)));
-  fetcher(server.port());
-  EXPECT_EQ(body(fetch()), kPolicy);
-  EXPECT_EQ(error(fetch(kHost, Milliseconds(5000), addresses({"127.0.0.9"}))), ErrorKind::Connect);
-  EXPECT_EQ(body(fetch()), kPolicy);
+  for (const int after_ms : {0, 1, 30}) {
+    https::Connection connection = test::connect_to(server.port());
+    const int fd = connection.socket.get();
+    Handle handle = fetcher_->fetch(*DomainName::parse(kHost), std::move(connection), kLimits,
+                                    [](FetchResult) { FAIL() << "called back"; });
+    if (after_ms > 0) {
+      run(Milliseconds(after_ms));
+    }
+    EXPECT_NE(fcntl(fd, F_GETFD), -1);
+    handle.reset();
+    run(Milliseconds(100));
+    EXPECT_EQ(fcntl(fd, F_GETFD), -1) << "still open after a cancel at " << after_ms << " ms";
+  }
 }
 
 TEST_F(CurlFetcherTest, EachFetchIsAConnectionOfItsOwn) {
@@ -574,11 +570,11 @@ TEST_F(CurlFetcherTest, EnvironmentsProxyIsNotUsed) {
   unsetenv("ALL_PROXY");
 }
 
-TEST_F(CurlFetcherTest, ConfiguredProxyIsAskedWithoutAddresses) {
+TEST_F(CurlFetcherTest, ConfiguredProxyIsAskedWithoutAConnection) {
   TlsServer nobody(*good_, {}, {.plain_text = true});
   fetcher(443, "http://127.0.0.1:" + std::to_string(nobody.port()));
   EXPECT_TRUE(fetcher_->uses_proxy());
-  EXPECT_FALSE(fetch(kHost, Milliseconds(2000), {}));
+  EXPECT_FALSE(fetch(kHost, {.total = Milliseconds(2000)}));
   EXPECT_EQ(nobody.connections(), 1);
 }
 
@@ -591,10 +587,8 @@ TEST_F(CurlFetcherTest, DroppedHandleIsNeverCalledBack) {
   });
   fetcher(server.port());
   auto token = std::make_shared<int>();
-  const auto to = addresses({"127.0.0.1"});
   for (const int after_ms : {0, 5, 20}) {
-    Handle handle = fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000),
-                                    [token](FetchResult) { FAIL() << "called back"; });
+    Handle handle = start([token](FetchResult) { FAIL() << "called back"; });
     if (after_ms > 0) {
       run(Milliseconds(after_ms));
     }
@@ -607,18 +601,16 @@ TEST_F(CurlFetcherTest, DroppedHandleIsNeverCalledBack) {
 TEST_F(CurlFetcherTest, CallbackMayDropHandlesAndFetchAgain) {
   TlsServer server(*good_, says(response(kPolicy)));
   fetcher(server.port());
-  const auto to = addresses({"127.0.0.1"});
   Handle first;
   Handle second;
   bool done = false;
-  first = fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000), [&](FetchResult) {
+  first = start([&](FetchResult) {
     first.reset();
-    second =
-        fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000), [&](FetchResult result) {
-          EXPECT_EQ(body(result), kPolicy);
-          done = true;
-          loop_.stop();
-        });
+    second = start([&](FetchResult result) {
+      EXPECT_EQ(body(result), kPolicy);
+      done = true;
+      loop_.stop();
+    });
     EXPECT_FALSE(done);
   });
   run();
@@ -628,15 +620,13 @@ TEST_F(CurlFetcherTest, CallbackMayDropHandlesAndFetchAgain) {
 TEST_F(CurlFetcherTest, CallbackMayDestroyTheFetcher) {
   TlsServer server(*good_, says(response(kPolicy)));
   fetcher(server.port());
-  const auto to = addresses({"127.0.0.1"});
   std::vector<Handle> handles;
   for (int i = 0; i < 5; ++i) {
-    handles.push_back(
-        fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000), [&](FetchResult) {
-          ASSERT_TRUE(fetcher_);
-          fetcher_.reset();
-          loop_.stop();
-        }));
+    handles.push_back(start([&](FetchResult) {
+      ASSERT_TRUE(fetcher_);
+      fetcher_.reset();
+      loop_.stop();
+    }));
   }
   run();
   EXPECT_FALSE(fetcher_);
@@ -645,11 +635,9 @@ TEST_F(CurlFetcherTest, CallbackMayDestroyTheFetcher) {
 TEST_F(CurlFetcherTest, DestroyingTheFetcherIsSilentAndHandlesMayLiveOn) {
   TlsServer server(*good_, [](Connection& c) { c.wait(Milliseconds(20000)); });
   fetcher(server.port());
-  const auto to = addresses({"127.0.0.1"});
   std::vector<Handle> handles;
   for (int i = 0; i < 5; ++i) {
-    handles.push_back(fetcher_->fetch(*DomainName::parse(kHost), to, Milliseconds(5000),
-                                      [](FetchResult) { FAIL() << "called back"; }));
+    handles.push_back(start([](FetchResult) { FAIL() << "called back"; }));
   }
   run(Milliseconds(30));
   fetcher_.reset();
@@ -660,19 +648,19 @@ TEST_F(CurlFetcherTest, ManyFetchesAtOnceAllSucceed) {
   const auto leaf = make_identity({.dns_names = {"*.example.com"}}, root_);
   TlsServer server(leaf, [](Connection& c) { c.send(response(c.sni())); });
   fetcher(server.port());
-  const auto to = addresses({"127.0.0.1"});
   std::vector<Handle> handles;
   int done = 0;
   constexpr int kCount = 60;
   for (int i = 0; i < kCount; ++i) {
     const std::string host = "h" + std::to_string(i) + ".example.com";
-    handles.push_back(fetcher_->fetch(*DomainName::parse(host), to, Milliseconds(20000),
-                                      [&, host](FetchResult result) {
-                                        EXPECT_EQ(body(result), host);
-                                        if (++done == kCount) {
-                                          loop_.stop();
-                                        }
-                                      }));
+    handles.push_back(start(
+        [&, host](FetchResult result) {
+          EXPECT_EQ(body(result), host);
+          if (++done == kCount) {
+            loop_.stop();
+          }
+        },
+        {.total = Milliseconds(20000)}, host.c_str()));
   }
   run();
   EXPECT_EQ(done, kCount);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "connect.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/https/curl_fetcher.h"
 #include "mtastsd/log/log.h"
@@ -54,9 +55,8 @@ class ObservationTest : public testing::Test {
     const auto fetcher =
         make_curl_fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), "", true});
     std::optional<FetchResult> got;
-    const std::vector<IpAddress> addresses = {*IpAddress::parse("127.0.0.1")};
-    const Handle handle = fetcher->fetch(*DomainName::parse(kHost), addresses, Milliseconds(10000),
-                                         [&](FetchResult result) {
+    const Handle handle = fetcher->fetch(*DomainName::parse(kHost), test::connect_to(server.port()),
+                                         {.total = Milliseconds(10000)}, [&](FetchResult result) {
                                            got = std::move(result);
                                            loop_.stop();
                                          });
@@ -145,9 +145,9 @@ TEST_F(ObservationTest, CanBeCancelled) {
   TlsServer server(leaf, good());
   const auto fetcher =
       make_curl_fetcher(loop_, log_, CurlOptions{ca_file_, server.port(), "", true});
-  const std::vector<IpAddress> addresses = {*IpAddress::parse("127.0.0.1")};
-  Handle handle = fetcher->fetch(*DomainName::parse(kHost), addresses, Milliseconds(10000),
-                                 [](const FetchResult&) { FAIL(); });
+  Handle handle =
+      fetcher->fetch(*DomainName::parse(kHost), test::connect_to(server.port()),
+                     {.total = Milliseconds(10000)}, [](const FetchResult&) { FAIL(); });
   auto drop = loop_.make_timer([&] { handle.reset(); });
   drop->arm(Milliseconds(1));
   auto end = loop_.make_timer([&] { loop_.stop(); });

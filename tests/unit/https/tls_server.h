@@ -89,6 +89,7 @@ class TlsServer {
     std::string alpn;            // one protocol selected whatever is offered, empty: none
     bool plain_text = false;     // does not speak TLS at all
     bool hang_up_early = false;  // closes right after accept
+    bool silent = false;         // accepts, and says nothing
   };
 
   TlsServer(const Identity& leaf, Script script) : TlsServer(leaf, std::move(script), Options()) {}
@@ -168,6 +169,12 @@ class TlsServer {
 
   void serve(int fd) {
     if (options_.hang_up_early) {
+      return;
+    }
+    if (options_.silent) {
+      while (!stopping_) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
       return;
     }
     const timeval patience{0, 200000};

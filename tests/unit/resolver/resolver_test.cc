@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "fakes/fake_dialer.h"
 #include "fakes/fake_dns.h"
 #include "fakes/fake_fetcher.h"
 #include "fakes/fake_loop.h"
@@ -74,12 +75,13 @@ class ResolverTest : public testing::Test {
 
   test::FakeLoop loop_;
   test::FakeDns dns_{loop_};
+  test::FakeDialer dialer_{loop_};
   test::FakeFetcher fetcher_{loop_};
   test::MemoryStore store_;
   Log log_ = Log::null();
   Options options_;
   bool ipv6_ = false;
-  discovery::Discovery discovery_{{loop_, dns_, fetcher_, [this] { return ipv6_; }}, {}};
+  discovery::Discovery discovery_{{loop_, dns_, dialer_, fetcher_, [this] { return ipv6_; }}, {}};
   std::unique_ptr<Resolver> resolver_;
 };
 
@@ -306,6 +308,41 @@ TEST_F(ResolverTest, OneHostHasABoundedNumberOfFetches) {
   EXPECT_EQ(fetcher_.fetched.size(), 21U);
   EXPECT_EQ(fetcher_.running, 0U);
   EXPECT_EQ(resolver_->domains_at_work(), 0U);
+}
+
+// A dead address of its own in front of the host that it shares with others hides nobody.
+TEST_F(ResolverTest, TheHostThatCountsIsTheOneThatAnswers) {
+  ipv6_ = true;
+  options_.max_fetching_per_host = 3;
+  restart();
+  for (int i = 0; i < 20; ++i) {
+    const std::string domain = "d" + std::to_string(i) + ".example";
+    const std::string dead = "2001:db8::" + std::to_string(i + 1) + ":0:0:0:1";
+    publish(domain, "1", body("enforce", "mail." + domain));
+    dns_.aaaa_records.insert_or_assign("mta-sts." + domain,
+                                       dns::Addresses{{*IpAddress::parse(dead)}, Seconds(60)});
+    dialer_.silent.insert(IpAddress::parse(dead)->str());
+    fetcher_.silent["mta-sts." + domain] = true;
+    ask(domain, [](const Answer&) {});
+  }
+  loop_.advance(Milliseconds(1000));
+  EXPECT_EQ(fetcher_.running, 3U);
+  loop_.advance(minutes(8));
+  EXPECT_EQ(fetcher_.fetched.size(), 20U);
+  EXPECT_EQ(resolver_->domains_at_work(), 0U);
+  // Who had to wait for the host connects there again, and nowhere else.
+  EXPECT_EQ(dialer_.dialled.size(), 20U + 17U);
+  EXPECT_EQ(dialer_.dialled.back(), std::vector<IpAddress>{*IpAddress::parse("192.0.2.1")});
+}
+
+TEST_F(ResolverTest, APolicyHostThatCannotBeConnectedToIsAFailedFetch) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  dialer_.silent = {"192.0.2.1"};
+  bool failed = false;
+  ask("example.com", [&](const Answer& answer) { failed = answer.failed; });
+  loop_.advance(options_.fetch_timeout + Seconds(1));
+  EXPECT_TRUE(failed);
+  EXPECT_TRUE(fetcher_.fetched.empty());
 }
 
 TEST_F(ResolverTest, WhoIsWaitedForIsFirstInTheLineOfItsHost) {
