@@ -9,15 +9,6 @@
 namespace mtastsd {
 namespace {
 
-bool is_local_v4(const unsigned char* b) {
-  const bool this_network = b[0] == 0;
-  const bool loopback = b[0] == 127;
-  const bool link_local = b[0] == 169 && b[1] == 254;
-  const bool multicast = (b[0] & 0xf0) == 0xe0;
-  const bool broadcast = std::all_of(b, b + 4, [](unsigned char byte) { return byte == 0xff; });
-  return this_network || loopback || link_local || multicast || broadcast;
-}
-
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -28,6 +19,31 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 }
 
 constexpr std::array<unsigned char, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+constexpr std::array<unsigned char, 12> kNat64Prefix = {0, 0x64, 0xff, 0x9b, 0, 0,
+                                                        0, 0,    0,    0,    0, 0};
+constexpr std::array<unsigned char, 2> k6to4Prefix = {0x20, 0x02};
+
+// Whether two addresses agree in their first `bits`.
+bool same_prefix(std::span<const unsigned char> a, std::span<const unsigned char> b,
+                 unsigned bits) {
+  const std::size_t whole = bits / 8;
+  if (!std::equal(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(whole), b.begin())) {
+    return false;
+  }
+  const unsigned rest = bits % 8;
+  return rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0;
+}
+
+// Whether all bits behind the first `bits` are zero.
+bool ends_with_zeros(std::span<const unsigned char> bytes, unsigned bits) {
+  const std::size_t whole = bits / 8;
+  const unsigned rest = bits % 8;
+  if (rest != 0 && (bytes[whole] & (0xff >> rest)) != 0) {
+    return false;
+  }
+  const auto tail = bytes.subspan(whole + (rest != 0 ? 1 : 0));
+  return std::all_of(tail.begin(), tail.end(), [](unsigned char byte) { return byte == 0; });
+}
 
 }  // namespace
 
@@ -66,22 +82,27 @@ std::string IpAddress::str() const {
   return text.data();
 }
 
-bool IpAddress::is_local() const {
-  const unsigned char* b = bytes_.data();
-  if (!v6_) {
-    return is_local_v4(b);
+std::optional<IpAddress> IpAddress::embedded_v4() const {
+  const auto begins_with = [this](const auto& prefix) {
+    return v6_ && std::equal(prefix.begin(), prefix.end(), bytes_.begin());
+  };
+  std::size_t at = 0;
+  if (begins_with(kMappedPrefix) || begins_with(kNat64Prefix)) {
+    at = 12;
+  } else if (begins_with(k6to4Prefix)) {
+    at = 2;
+  } else {
+    return std::nullopt;
   }
-  if (std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), b)) {
-    return is_local_v4(b + kMappedPrefix.size());
-  }
-  const bool unspecified_or_loopback =
-      std::all_of(b, b + 15, [](unsigned char byte) { return byte == 0; }) && b[15] <= 1;
-  const bool link_local = b[0] == 0xfe && (b[1] & 0xc0) == 0x80;
-  const bool multicast = b[0] == 0xff;
-  return unspecified_or_loopback || link_local || multicast;
+  IpAddress result;
+  std::memcpy(result.bytes_.data(), bytes_.data() + at, 4);
+  return result;
 }
 
 IpAddress IpAddress::host_network() const {
+  if (const auto v4 = embedded_v4()) {
+    return *v4;
+  }
   IpAddress network = *this;
   if (v6_) {
     std::fill(network.bytes_.begin() + 8, network.bytes_.end(), 0);
@@ -105,6 +126,36 @@ socklen_t IpAddress::to_sockaddr(std::uint16_t port, sockaddr_storage& to) const
   std::memcpy(&address.sin_addr, bytes_.data(), sizeof address.sin_addr);
   std::memcpy(&to, &address, sizeof address);
   return sizeof address;
+}
+
+std::optional<IpNetwork> IpNetwork::parse(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  const auto first = IpAddress::parse(text.substr(0, slash));
+  if (!first) {
+    return std::nullopt;
+  }
+  const auto most = static_cast<unsigned>(first->bytes().size() * 8);
+  unsigned bits = most;
+  if (slash != std::string_view::npos) {
+    const std::string_view number = text.substr(slash + 1);
+    const char* const behind = number.data() + number.size();
+    const auto [end, error] = std::from_chars(number.data(), behind, bits);
+    if (error != std::errc() || end != behind || bits > most) {
+      return std::nullopt;
+    }
+  }
+  if (!ends_with_zeros(first->bytes(), bits)) {
+    return std::nullopt;
+  }
+  return IpNetwork(*first, bits);
+}
+
+bool IpNetwork::contains(const IpAddress& address) const {
+  return address.is_v6() == first_.is_v6() && same_prefix(address.bytes(), first_.bytes(), bits_);
+}
+
+std::string IpNetwork::str() const {
+  return first_.str() + "/" + std::to_string(bits_);
 }
 
 std::optional<IpEndpoint> IpEndpoint::parse(std::string_view text, std::uint16_t default_port) {

@@ -30,7 +30,7 @@ template <typename T>
 Fact<T> without_connection(const discovery::HostAddresses& addresses) {
   using Problem = discovery::HostAddresses::Problem;
   const bool absent =
-      addresses.problem == Problem::NoAddress || addresses.problem == Problem::OnlyLocal;
+      addresses.problem == Problem::NoAddress || addresses.problem == Problem::Forbidden;
   return absent ? Fact<T>::none(addresses.detail) : Fact<T>::unknown(addresses.detail);
 }
 

@@ -48,6 +48,14 @@ void read_servers(Value& value, Config& config) {
   });
 }
 
+void read_networks(Value& value, Config& config) {
+  config.https.allow_networks.clear();
+  value.items_with("10.0.0.0/8", [&](const std::string& text) {
+    return parse_network(text).map(
+        [&](const IpNetwork& network) { config.https.allow_networks.push_back(network); });
+  });
+}
+
 void read_socket_mode(Value& value, Config& config) {
   value.text_with("0660", [&](const std::string& text) {
     return parse_socket_mode(text).map([&](unsigned mode) { config.socketmap.socket_mode = mode; });
@@ -100,6 +108,7 @@ const std::vector<Key>& keys() {
       {"https", "port", [](Value& v, Config& c) { v.number(c.https.port, 1, 65535); },
        restart<&Config::https, &Https::port>},
       {"https", "proxy", read_proxy, restart<&Config::https, &Https::proxy>},
+      {"https", "allow_networks", read_networks},
       {"https", "allow_local_addresses",
        [](Value& v, Config& c) { v.flag(c.https.allow_local_addresses); }},
 

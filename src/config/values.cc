@@ -261,6 +261,18 @@ Check check_dns_server(std::string_view text) {
                   "\"192.0.2.53\", \"127.0.0.1:5353\", \"[2001:db8::53]:53\""));
 }
 
+Result<IpNetwork, std::string> parse_network(std::string_view text) {
+  if (const auto network = IpNetwork::parse(text)) {
+    return *network;
+  }
+  const std::string_view address = text.substr(0, text.find('/'));
+  return failure(std::string(
+      IpAddress::parse(address)
+          ? "must end in a length of the prefix behind which the address has only zero bits, for "
+            "example \"10.0.0.0/8\""
+          : "must be an IP network, for example \"10.0.0.0/8\" or \"fd12:3456:789a::/48\""));
+}
+
 Check check_proxy(std::string_view text) {
   if (text.empty()) {
     return {};

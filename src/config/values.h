@@ -16,6 +16,8 @@ using Check = Result<void, std::string>;
 
 // "addr", "addr:port", "[v6]:port" or a bare IPv6 address.
 Check check_dns_server(std::string_view text);
+// "10.0.0.0/8", "fd12:3456:789a::/48" or one address.
+Result<IpNetwork, std::string> parse_network(std::string_view text);
 // "" for none, else http:// or https:// with host and perhaps port. The sentence never repeats
 // the value: it can hold a password.
 Check check_proxy(std::string_view text);

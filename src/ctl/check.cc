@@ -156,7 +156,8 @@ CheckSetup make_setup(CheckArguments& arguments) {
       .port = arguments.port != 0 ? static_cast<std::uint16_t>(arguments.port) : config.https.port,
       .proxy = config.https.proxy,
       .observe = true};
-  setup.discovery = {.allow_local_addresses = config.https.allow_local_addresses,
+  setup.discovery = {.allow_networks = config.https.allow_networks,
+                     .allow_local_addresses = config.https.allow_local_addresses,
                      .for_report = true};
   setup.gather = {.timeout = *timeout,
                   .fetch_timeout = config.https.timeout,

@@ -28,7 +28,8 @@ resolver::Options resolver_options(const config::Config& config) {
 }
 
 discovery::Settings discovery_settings(const config::Config& config) {
-  return {.allow_local_addresses = config.https.allow_local_addresses};
+  return {.allow_networks = config.https.allow_networks,
+          .allow_local_addresses = config.https.allow_local_addresses};
 }
 
 dns::AresOptions dns_options(const config::Config& config) {

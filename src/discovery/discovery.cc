@@ -58,7 +58,8 @@ class AddressStep final : public Step {
       : host_(host),
         for_report_(settings.for_report),
         rules_{.by_proxy = by_proxy,
-               .allow_local = settings.allow_local_addresses,
+               .allow_all = settings.allow_local_addresses,
+               .allow_networks = settings.allow_networks,
                // The loopback address has IPv6 without a route to anywhere.
                .use_ipv6 = settings.allow_local_addresses || services.has_ipv6()},
         callback_(std::move(callback)),
@@ -207,7 +208,7 @@ FetchedPolicy read_policy(https::FetchResult fetched) {
 }
 
 Discovery::Discovery(Services services, Settings settings)
-    : services_(std::move(services)), settings_(settings) {}
+    : services_(std::move(services)), settings_(std::move(settings)) {}
 
 Handle Discovery::record(const DomainName& domain, std::function<void(Record)> callback) {
   return std::make_unique<RecordStep>(services_, domain, std::move(callback));

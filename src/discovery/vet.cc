@@ -1,15 +1,31 @@
 #include "vet.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 #include <variant>
+
+#include "mtastsd/base/special_use.h"
 
 namespace mtastsd::discovery {
 namespace {
 
 using Problem = HostAddresses::Problem;
 
+// Why this address is not to be connected to; empty: it may be.
+std::string_view forbidden_use(const IpAddress& address, const VettingRules& rules) {
+  const std::string_view use = rules.allow_all ? std::string_view() : special_use(address);
+  const bool allowed =
+      !use.empty() && std::any_of(rules.allow_networks.begin(), rules.allow_networks.end(),
+                                  [&, v4 = address.embedded_v4()](const IpNetwork& network) {
+                                    return network.contains(address) ||
+                                           (v4 && network.contains(*v4));
+                                  });
+  return allowed ? std::string_view() : use;
+}
+
 // Adds the addresses of one family that may be used, and says what is wrong if there is none.
-Problem take(const dns::AddressAnswer& answer, bool usable_family, bool allow_local,
+Problem take(const dns::AddressAnswer& answer, bool usable_family, const VettingRules& rules,
              HostAddresses& result, std::string& detail) {
   if (!answer) {
     detail = describe(answer.error());
@@ -22,9 +38,9 @@ Problem take(const dns::AddressAnswer& answer, bool usable_family, bool allow_lo
   std::size_t taken = 0;
   Problem problem = Problem::OnlyIpv6;
   for (const IpAddress& address : found->addresses) {
-    if (!allow_local && address.is_local()) {
-      problem = Problem::OnlyLocal;
-      detail = address.str();
+    if (const std::string_view use = forbidden_use(address, rules); !use.empty()) {
+      problem = Problem::Forbidden;
+      detail = address.str() + " is special (" + std::string(use) + ")";
     } else if (usable_family && taken < kMaxAddressesPerFamily) {
       result.usable.push_back(address);
       ++taken;
@@ -39,9 +55,9 @@ std::string describe(const DomainName& host, Problem problem, const std::string&
       return {};
     case Problem::NoAddress:
       return host.str() + " has no address";
-    case Problem::OnlyLocal:
-      return host.str() + " has only local addresses (" + detail +
-             "), which [https] allow_local_addresses forbids";
+    case Problem::Forbidden:
+      return host.str() + " has no public address: " + detail +
+             ", and [https] allow_networks does not name it";
     case Problem::OnlyIpv6:
       return host.str() + " has only IPv6 addresses, and this host has no route to them";
     case Problem::DnsFailed:
@@ -66,7 +82,7 @@ HostAddresses vet(const DomainName& host, const VettingRules& rules,
       }
       std::string text;
       const bool usable_family = family == &v4 || rules.use_ipv6;
-      const Problem problem = take(**family, usable_family, rules.allow_local, result, text);
+      const Problem problem = take(**family, usable_family, rules, result, text);
       if (problem > result.problem) {
         result.problem = problem;
         detail = std::move(text);

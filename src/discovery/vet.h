@@ -1,14 +1,17 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
+#include "mtastsd/base/ip_address.h"
 #include "mtastsd/discovery/discovery.h"
 
 namespace mtastsd::discovery {
 
 struct VettingRules {
   bool by_proxy = false;
-  bool allow_local = false;
+  bool allow_all = false;                 // those of special use as well
+  std::vector<IpNetwork> allow_networks;  // of special use, and allowed nevertheless
   bool use_ipv6 = false;
 };
 

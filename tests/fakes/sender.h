@@ -9,6 +9,7 @@
 
 #include "fakes/fake_dialer.h"
 #include "fakes/fake_loop.h"
+#include "fakes/networks.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/discovery/discovery.h"
@@ -63,7 +64,7 @@ class Sender final : public answer::Asker {
     watched_ = std::make_unique<WatchedStore>(*this);
     discovery_ = std::make_unique<discovery::Discovery>(
         discovery::Services{loop_, dns_, dialer_, fetcher_, [this] { return settings.ipv6; }},
-        discovery::Settings{});
+        discovery::Settings{.allow_networks = documentation_networks()});
     resolver_ = std::make_unique<resolver::Resolver>(
         resolver::Services{loop_, loop_, *discovery_, *watched_, log_, jitter_}, settings.resolver);
     answer::AnswerOptions answer;

@@ -215,6 +215,20 @@ class CheckTest(unittest.TestCase):
         self.assertLessEqual({"policy_on_apex", "policy_host_no_address", "mta_sts_unreachable"},
                              found)
 
+    def test_policy_host_at_a_special_address(self):
+        config = os.path.join(self.directory, "special.toml")
+        sandbox.write(config, toml({"dns": {"servers": [DNS]},
+                                    "https": {"ca_file": self.authority.cert},
+                                    "cache": {"directory": self.cache}}))
+        self.publish("special.test", "mx.special.test")
+        self.dns.set("mta-sts.special.test", "A", "10.1.2.3")
+        report = self.report("special.test", config=config, status=1)
+        self.assertLessEqual({"policy_host_local_address", "mta_sts_unreachable"},
+                             self.codes(report))
+        details = [finding["detail"] for finding in report["findings"]]
+        self.assertIn("mta-sts.special.test has no public address: 10.1.2.3 is special (private "
+                      "use, RFC 1918), and [https] allow_networks does not name it", details)
+
     def test_policy_and_mx(self):
         self.publish("lines.test", "mx.lines.test", tlsrpt=False, text=(
             "version: STSv1\r\nmode: testing\nmax-age: 1\r\nmx: *.lines.test\r\n"

@@ -7,6 +7,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,13 +23,16 @@ class IpAddress {
   bool is_v6() const { return v6_; }
   std::string str() const;  // IPv6 without brackets
 
-  // True for an address that no public policy host has: loopback, link-local, multicast,
-  // unspecified (including "this network" 0.0.0.0/8 and broadcast), and the same as IPv4-mapped
-  // IPv6.
-  bool is_local() const;
+  // The first four bytes of an IPv4 address, or all sixteen.
+  std::span<const unsigned char> bytes() const { return {bytes_.data(), v6_ ? 16U : 4U}; }
+
+  // The IPv4 address that a packet to this IPv6 address ends at: of an IPv4-mapped address (RFC
+  // 4291 section 2.5.5.2), behind a NAT64 with the well-known prefix (RFC 6052 section 2.1), or of
+  // a 6to4 router (RFC 3056 section 2).
+  std::optional<IpAddress> embedded_v4() const;
 
   // Returns the address, or for IPv6 the first one of its /64, because one host can have all of
-  // that.
+  // that. An IPv6 address with an IPv4 address in it stands for that.
   IpAddress host_network() const;
 
   // For connect() and the like: fills `to`, whatever was in it, and returns the size that is used.
@@ -41,6 +45,23 @@ class IpAddress {
   IpAddress() = default;
   bool v6_ = false;
   std::array<unsigned char, 16> bytes_{};  // IPv4 in the first four
+};
+
+// All addresses that begin with the same bits.
+class IpNetwork {
+ public:
+  // "10.0.0.0/8", "fd00::/8", or one address. No bit is set behind the prefix.
+  static std::optional<IpNetwork> parse(std::string_view text);
+
+  bool contains(const IpAddress& address) const;
+  std::string str() const;  // "10.0.0.0/8"
+
+  friend bool operator==(const IpNetwork&, const IpNetwork&) = default;
+
+ private:
+  IpNetwork(const IpAddress& first, unsigned bits) : first_(first), bits_(bits) {}
+  IpAddress first_;
+  unsigned bits_;
 };
 
 // An address and a port.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mtastsd/base/clock.h"
+#include "mtastsd/base/ip_address.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/places.h"
 #include "mtastsd/log/log.h"
@@ -48,7 +49,8 @@ struct Https {
   Milliseconds timeout{60000};
   std::uint16_t port = 443;
   std::string proxy;
-  bool allow_local_addresses = false;
+  std::vector<IpNetwork> allow_networks;  // of special use, where policy hosts may be nevertheless
+  bool allow_local_addresses = false;     // all of these
   friend bool operator==(const Https&, const Https&) = default;
 };
 

@@ -31,7 +31,7 @@ struct HostAddresses {
     NoAddress,
     OnlyIpv6,  // and this host has no route to the IPv6 internet
     DnsFailed,
-    OnlyLocal,  // which Settings::allow_local_addresses forbids
+    Forbidden,  // only addresses that no public host has, and that Settings does not allow
   };
   // The addresses to try, in this order: IPv6 first, at most kMaxAddressesPerFamily of each family.
   // Empty with a proxy, which looks the name up itself.
@@ -79,7 +79,10 @@ class Step {
 using Handle = std::unique_ptr<Step>;
 
 struct Settings {
-  bool allow_local_addresses = false;  // of policy hosts
+  // Addresses of special use (base/special_use.h) are connected to if they are in one of these
+  // networks, or all of them with allow_local_addresses.
+  std::vector<IpNetwork> allow_networks;
+  bool allow_local_addresses = false;
   // Looks up addresses that cannot be used from here as well (IPv6 without a route, any behind a
   // proxy), and hands on what DNS said. What is usable stays the same.
   bool for_report = false;
@@ -138,7 +141,7 @@ class Discovery {
                               std::function<void(FetchedPolicy)> callback);
 
   // For steps that begin from now on.
-  void set_settings(const Settings& settings) { settings_ = settings; }
+  void set_settings(Settings settings) { settings_ = std::move(settings); }
 
  private:
   Services services_;

@@ -108,6 +108,8 @@ void write_services(Writer& w, const config::Config& c) {
   w.duration("timeout", c.https.timeout);
   w.number("port", c.https.port);
   w.text("proxy", c.https.proxy);
+  w.raw("allow_networks",
+        list(c.https.allow_networks, [](const IpNetwork& network) { return network.str(); }));
   w.flag("allow_local_addresses", c.https.allow_local_addresses);
 }
 

@@ -50,38 +50,63 @@ TEST(IpAddress, DiffersByFamilyAndByValue) {
   EXPECT_NE(IpAddress::parse("192.0.2.1"), IpAddress::parse("192.0.2.2"));
 }
 
-// RFC 6890 section 2.2.
-TEST(IpAddressIsLocal, CoversWhatNoPublicHostHas) {
-  for (const char* text : {"0.0.0.0",
-                           "0.1.2.3",
-                           "127.0.0.1",
-                           "127.255.255.255",
-                           "169.254.0.1",
-                           "169.254.255.255",
-                           "224.0.0.1",
-                           "239.255.255.255",
-                           "255.255.255.255",
-                           "::",
-                           "::1",
-                           "fe80::1",
-                           "febf::1",
-                           "ff00::1",
-                           "ff02::1",
-                           "::ffff:127.0.0.1",
-                           "::ffff:0.0.0.0",
-                           "::ffff:169.254.1.1",
-                           "::ffff:224.0.0.1",
-                           "::ffff:255.255.255.255"}) {
-    EXPECT_TRUE(IpAddress::parse(text)->is_local()) << text;
+std::string embedded(const char* text) {
+  const auto v4 = IpAddress::parse(text)->embedded_v4();
+  return v4 ? v4->str() : "";
+}
+
+TEST(IpAddress, KnowsWhichAddressesHaveAnIpv4AddressInThem) {
+  EXPECT_EQ(embedded("::ffff:192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(embedded("64:ff9b::a9fe:a9fe"), "169.254.169.254");
+  EXPECT_EQ(embedded("2002:c000:201::1"), "192.0.2.1");
+  EXPECT_EQ(embedded("2002:c000:201:ffff:ffff::"), "192.0.2.1");
+  for (const char* none : {"192.0.2.1", "::192.0.2.1", "::fffe:192.0.2.1", "64:ff9b:1::a9fe:a9fe",
+                           "64:ff9b::1:a9fe:a9fe", "2003:c000:201::1", "2001:db8::1"}) {
+    EXPECT_EQ(embedded(none), "") << none;
   }
 }
 
-TEST(IpAddressIsLocal, LeavesPublicAndPrivateAddresses) {
-  for (const char* text :
-       {"1.0.0.0", "126.255.255.255", "128.0.0.1", "169.253.1.1", "169.255.1.1", "223.255.255.255",
-        "240.0.0.1", "255.255.255.254", "10.0.0.1", "192.168.0.1", "::2", "100::1", "2001:db8::1",
-        "fd00::1", "fe7f::1", "fec0::1", "::ffff:192.0.2.1", "::fffe:127.0.0.1"}) {
-    EXPECT_FALSE(IpAddress::parse(text)->is_local()) << text;
+TEST(IpAddress, AnAddressWithAnotherInItIsAtTheHostOfThat) {
+  const auto host = [](const char* text) { return IpAddress::parse(text)->host_network().str(); };
+  EXPECT_EQ(host("192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(host("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+  EXPECT_EQ(host("64:ff9b::c000:201"), "192.0.2.1");
+  EXPECT_EQ(host("2002:c000:201:7::1"), "192.0.2.1");
+}
+
+TEST(IpNetwork, ContainsWhatBeginsAsItDoes) {
+  struct Row {
+    const char* network;
+    const char* first_inside;
+    const char* last_inside;
+    const char* before;
+    const char* behind;
+  };
+  for (const Row& row :
+       {Row{"10.0.0.0/8", "10.0.0.0", "10.255.255.255", "9.255.255.255", "11.0.0.0"},
+        Row{"172.16.0.0/12", "172.16.0.0", "172.31.255.255", "172.15.255.255", "172.32.0.0"},
+        Row{"192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.0", "192.0.2.2"},
+        Row{"192.0.2.254/31", "192.0.2.254", "192.0.2.255", "192.0.2.253", "192.0.3.0"},
+        Row{"fc00::/7", "fc00::", "fdff:ffff::1", "fbff:ffff::1", "fe00::"},
+        Row{"2001:db8::/32", "2001:db8::", "2001:db8:ffff::1", "2001:db7:ffff::1", "2001:db9::"},
+        Row{"fd00::1/128", "fd00::1", "fd00::1", "fd00::", "fd00::2"}}) {
+    const auto network = IpNetwork::parse(ExactCopy(row.network).view());
+    ASSERT_TRUE(network) << row.network;
+    EXPECT_TRUE(network->contains(*IpAddress::parse(row.first_inside))) << row.network;
+    EXPECT_TRUE(network->contains(*IpAddress::parse(row.last_inside))) << row.network;
+    EXPECT_FALSE(network->contains(*IpAddress::parse(row.before))) << row.network;
+    EXPECT_FALSE(network->contains(*IpAddress::parse(row.behind))) << row.network;
+    EXPECT_EQ(IpNetwork::parse(network->str()), network);
+  }
+  EXPECT_TRUE(IpNetwork::parse("0.0.0.0/0")->contains(*IpAddress::parse("255.1.2.3")));
+  EXPECT_FALSE(IpNetwork::parse("0.0.0.0/0")->contains(*IpAddress::parse("::"))) << "by family";
+}
+
+TEST(IpNetwork, RefusesEverythingElse) {
+  for (const char* text : {"", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8 ",
+                           "10.0.0.0/+8", "10.0.0.0/8/8", "10.0.0.1/31", "10.0.0.0/6", "10/8",
+                           "fd00::/129", "fd00::1/64", "[fd00::]/8", "intranet", "10.0.0.0/08x"}) {
+    EXPECT_FALSE(IpNetwork::parse(ExactCopy(text).view())) << text;
   }
 }
 

@@ -72,6 +72,7 @@ ca_file = "/tmp/ca.pem"
 timeout = "1s"
 port = 65535
 proxy = "http://proxy:3128"
+allow_networks = ["10.0.0.0/8", "fd00::1"]
 allow_local_addresses = true
 [resolver]
 answer_timeout = "95s"
@@ -104,7 +105,12 @@ target = "syslog"
   expected.maps["old"] = {false, false, false};
   expected.maps["new"] = {true, true, true};
   expected.dns = {{"127.0.0.1:5353", "::1"}, "/tmp/resolv.conf", 100ms};
-  expected.https = {"/tmp/ca.pem", 1s, 65535, "http://proxy:3128", true};
+  expected.https = {"/tmp/ca.pem",
+                    1s,
+                    65535,
+                    "http://proxy:3128",
+                    {*IpNetwork::parse("10.0.0.0/8"), *IpNetwork::parse("fd00::1/128")},
+                    true};
   expected.resolver = {95s, 1s, 2s, 3s, 4s, 5s, 6h, 168h};
   expected.cache = {"/var/tmp/c", 1 << 20, 0};
   expected.control = {"/run/c", "adm"};
@@ -161,6 +167,10 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
        "mtastsd.toml:2: https.port: must be a whole number, without quotes"},
       {"[https]\nproxy = \"me:secret@proxy\"\n",
        R"(mtastsd.toml:2: https.proxy: must be a URL that begins with "http://")"},
+      {"[https]\nallow_networks = [\"10.0.0.0/8\", \"10.0.0.0/6\"]\n",
+       R"(mtastsd.toml:2: https.allow_networks = "10.0.0.0/6": must end in a length of the prefix behind which the address has only zero bits, for example "10.0.0.0/8")"},
+      {"[https]\nallow_networks = [\"intranet\"]\n",
+       R"(mtastsd.toml:2: https.allow_networks = "intranet": must be an IP network, for example "10.0.0.0/8" or "fd12:3456:789a::/48")"},
       {"[https]\nallow_local_addresses = \"yes\"\n",
        R"(mtastsd.toml:2: https.allow_local_addresses = "yes": must be true or false, without quotes)"},
       {"[socketmap]\nthreads = 65\n",

@@ -10,6 +10,7 @@
 #include "fakes/fake_dns.h"
 #include "fakes/fake_fetcher.h"
 #include "fakes/fake_loop.h"
+#include "fakes/networks.h"
 
 namespace mtastsd::discovery {
 namespace {
@@ -79,7 +80,8 @@ class DiscoveryTest : public testing::Test {
   test::FakeDialer dialer_{loop_};
   test::FakeFetcher fetcher_{loop_};
   bool ipv6_ = false;
-  Discovery discovery_{{loop_, dns_, dialer_, fetcher_, [this] { return ipv6_; }}, {}};
+  Discovery discovery_{{loop_, dns_, dialer_, fetcher_, [this] { return ipv6_; }},
+                       {.allow_networks = test::documentation_networks()}};
   Milliseconds took_{};
 };
 
@@ -194,18 +196,42 @@ TEST_F(DiscoveryTest, AHostWithoutAddressCannotBeConnectedTo) {
   EXPECT_EQ(got.detail, "mta-sts.example.com has no address");
 }
 
-TEST_F(DiscoveryTest, LocalAddressesAreRefused) {
+TEST_F(DiscoveryTest, AddressesOfSpecialUseAreRefused) {
   ipv6_ = true;
-  dns_.a_records.insert_or_assign(kHost, found({"127.0.0.1"}));
   dns_.aaaa_records.insert_or_assign(kHost, failed(dns::ErrorKind::ServFail));
-  HostAddresses got = addresses();
-  EXPECT_FALSE(got.can_connect());
-  EXPECT_EQ(got.problem, Problem::OnlyLocal) << "rather than the failure of the other family";
-  EXPECT_EQ(got.detail,
-            "mta-sts.example.com has only local addresses (127.0.0.1), which [https] "
-            "allow_local_addresses forbids");
+  for (const char* address : {"127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1"}) {
+    dns_.a_records.insert_or_assign(kHost, found({address}));
+    const HostAddresses got = addresses();
+    EXPECT_FALSE(got.can_connect()) << address;
+    EXPECT_EQ(got.problem, Problem::Forbidden) << "rather than the failure of the other family";
+  }
+  dns_.a_records.clear();
+  for (const char* address : {"::1", "fd00:ec2::254", "64:ff9b::a9fe:a9fe", "64:ff9b:1::808:808",
+                              "::ffff:10.1.2.3", "::10.1.2.3", "2002:a01:203::1"}) {
+    dns_.aaaa_records.insert_or_assign(kHost, found({address}));
+    EXPECT_EQ(addresses().problem, Problem::Forbidden) << address;
+  }
+}
+
+TEST_F(DiscoveryTest, ARefusalNamesTheAddressTheReasonAndTheSetting) {
+  dns_.a_records.insert_or_assign(kHost, found({"10.1.2.3"}));
+  EXPECT_EQ(addresses().detail,
+            "mta-sts.example.com has no public address: 10.1.2.3 is special (private use, RFC "
+            "1918), and [https] allow_networks does not name it");
+}
+
+TEST_F(DiscoveryTest, SpecialAddressesAreUsedWhereTheSettingsAllowThem) {
+  ipv6_ = true;
+  dns_.a_records.insert_or_assign(kHost, found({"127.0.0.1", "10.1.2.3", "11.0.0.1"}));
+  dns_.aaaa_records.insert_or_assign(
+      kHost, found({"fd00::1", "fe80::1", "64:ff9b::10.9.9.9", "64:ff9b::127.0.0.1"}));
+  discovery_.set_settings(
+      {.allow_networks = {*IpNetwork::parse("10.0.0.0/8"), *IpNetwork::parse("fd00::/8")}});
+  EXPECT_EQ(addresses().usable, ips({"fd00::1", "64:ff9b::10.9.9.9", "10.1.2.3", "11.0.0.1"}));
+  discovery_.set_settings({.allow_networks = {*IpNetwork::parse("64:ff9b::/96")}});
+  EXPECT_EQ(addresses().usable, ips({"64:ff9b::10.9.9.9", "64:ff9b::127.0.0.1", "11.0.0.1"}));
   discovery_.set_settings({.allow_local_addresses = true});
-  EXPECT_EQ(addresses().usable, ips({"127.0.0.1"}));
+  EXPECT_EQ(addresses().usable.size(), 7U);
 }
 
 TEST_F(DiscoveryTest, DnsThatFailsForOneFamilyIsNoAbsence) {
@@ -250,7 +276,7 @@ TEST_F(DiscoveryTest, AProxyLooksUpTheHostItself) {
 }
 
 TEST_F(DiscoveryTest, AReportHearsOfAddressesThatCannotBeUsed) {
-  discovery_.set_settings({.for_report = true});
+  discovery_.set_settings({.allow_networks = test::documentation_networks(), .for_report = true});
   dns_.aaaa_records.insert_or_assign(kHost, found({"2001:db8::1"}));
   HostAddresses got = addresses();
   EXPECT_EQ(got.problem, Problem::OnlyIpv6);

@@ -14,6 +14,7 @@
 #include "fakes/fake_fetcher.h"
 #include "fakes/fake_loop.h"
 #include "fakes/memory_store.h"
+#include "fakes/networks.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/discovery/discovery.h"
 #include "mtastsd/log/log.h"
@@ -81,7 +82,8 @@ class ResolverTest : public testing::Test {
   Log log_ = Log::null();
   Options options_;
   bool ipv6_ = false;
-  discovery::Discovery discovery_{{loop_, dns_, dialer_, fetcher_, [this] { return ipv6_; }}, {}};
+  discovery::Discovery discovery_{{loop_, dns_, dialer_, fetcher_, [this] { return ipv6_; }},
+                                  {.allow_networks = test::documentation_networks()}};
   std::unique_ptr<Resolver> resolver_;
 };
 
