@@ -495,7 +495,7 @@ class DaemonTest(DaemonCase):
         self.assertEqual(connected(), set())
         mtastsd.stop()
         mtastsd = self.daemon(
-            https={"allow_local_addresses": False, "timeout": "3s",
+            https={"allow_local_addresses": False, "timeout": "1s",
                    "allow_networks": ["10.0.0.0/8", "169.254.0.0/16", "fd00::/8"]},
             cache={"directory": os.path.join(self.own_directory(), "other")})
         for domain in places:
