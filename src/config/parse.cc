@@ -83,6 +83,9 @@ bool restart(const Config& a, const Config& b) {
 
 const std::vector<Key>& keys() {
   static const std::vector<Key> kKeys = {
+      {"daemon", "user", [](Value& v, Config& c) { v.text(c.daemon.user); },
+       restart<&Config::daemon, &Daemon::user>},
+
       {"socketmap", "listen", read_listen, restart<&Config::socketmap, &Socketmap::listen>},
       {"socketmap", "threads", [](Value& v, Config& c) { v.number(c.socketmap.threads, 1, 64); },
        restart<&Config::socketmap, &Socketmap::threads>},

@@ -1,6 +1,5 @@
 #include "commands.h"
 
-#include <grp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,8 +23,6 @@ using control::Status;
 using resolver::Resolver;
 
 constexpr std::size_t kFailingShown = 5;
-constexpr unsigned kOwnerOnly = 0600;
-constexpr unsigned kOwnerAndGroup = 0660;
 
 Error busy(std::string message) {
   return {Error::Problem::Busy, std::move(message)};
@@ -173,28 +170,9 @@ Commands::Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& stor
         handle(line, connection);
       }) {}
 
-void Commands::listen(const config::Control& options) {
-  if (options.socket.empty()) {
-    return;
-  }
-  const std::string path = config::choose_control_socket(options.socket);
-  if (!options.socket_group.empty() && ::getgrnam(options.socket_group.c_str()) == nullptr) {
-    log_.write(Event::ControlSocketFailed,
-               {{"socket", path},
-                {"reason", "control.socket_group: there is no group " + options.socket_group}});
-    return;
-  }
-  config::ListenAddress address;
-  address.kind = config::ListenAddress::Kind::Unix;
-  address.path = path;
-  config::Socketmap access;
-  access.socket_mode = options.socket_group.empty() ? kOwnerOnly : kOwnerAndGroup;
-  access.socket_group = options.socket_group;
+void Commands::listen(std::unique_ptr<Listener> listener) {
   std::vector<std::unique_ptr<Listener>> listeners;
-  if (auto opened = open_listeners(address, access, listeners); !opened) {
-    log_.write(Event::ControlSocketFailed, {{"socket", path}, {"reason", opened.error()}});
-    return;
-  }
+  listeners.push_back(std::move(listener));
   acceptor_ = std::make_unique<Acceptor>(
       loop_, std::move(listeners), [this](int fd) { server_.add(fd); }, [] {});
 }

@@ -50,8 +50,7 @@ class Commands {
   Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& store, Log& log,
            OnResolver on_resolver, answer::Profiles profiles, DaemonFacts facts);
 
-  // Listens. A socket that cannot be made is logged, and the daemon goes on without it.
-  void listen(const config::Control& options);
+  void listen(std::unique_ptr<Listener> listener);
 
   // What Postfix is answered by from now on.
   void set_profiles(answer::Profiles profiles) { profiles_ = std::move(profiles); }

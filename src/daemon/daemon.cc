@@ -52,7 +52,7 @@ Daemon::Daemon(config::Config config, std::string config_path, Log& log)
     : config_(std::move(config)),
       config_path_(std::move(config_path)),
       log_(log),
-      connections_(config_.socketmap.max_connections) {}
+      connections_(most_connections(config_.socketmap.max_connections, descriptor_limit())) {}
 
 Daemon::~Daemon() {
   // The resolver's thread posts to the answering threads: it ends first.
@@ -63,15 +63,15 @@ Daemon::~Daemon() {
 
 Result<std::unique_ptr<Daemon>, std::string> Daemon::start(const config::Config& config,
                                                            const std::string& config_path,
-                                                           Log& log) {
+                                                           OpenSockets sockets, Log& log) {
   std::unique_ptr<Daemon> daemon(new Daemon(config, config_path, log));
-  if (auto started = daemon->set_up(); !started) {
+  if (auto started = daemon->set_up(std::move(sockets)); !started) {
     return failure(std::move(started.error()));
   }
   return daemon;
 }
 
-Result<void, std::string> Daemon::set_up() {
+Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
   // First of all: a signal that comes early waits for run().
   const auto stop = [this] { loop_.stop(); };
   signals_.push_back(loop_.watch_signal(SIGTERM, stop));
@@ -80,12 +80,7 @@ Result<void, std::string> Daemon::set_up() {
   if (auto checked = check_environment(config_); !checked) {
     return checked;
   }
-  std::vector<std::unique_ptr<Listener>> listeners;
-  for (const auto& address : config_.socketmap.listen) {
-    if (auto opened = open_listeners(address, config_.socketmap, listeners); !opened) {
-      return opened;
-    }
-  }
+  warn_of(sockets);
   const cache::StoreOptions options = store_options(config_, clock_);
   auto store = cache::LmdbStore::open(options, log_);
   if (!store) {
@@ -103,18 +98,41 @@ Result<void, std::string> Daemon::set_up() {
   log_.write(Event::Started,
              {{"version", kVersion},
               {"config", config_path_.empty() ? "built-in defaults" : config_path_},
-              {"listen", joined(listeners, ",", [](const auto& l) { return l->name(); })},
+              {"listen", joined(sockets.socketmap, ",", [](const auto& l) { return l->name(); })},
               {"cache", options.directory},
               {"dns", joined(resolver_->dns_servers(), ",")},
               {"ca_file", https_options(config_).ca_file}});
 
-  open_control(listeners, options.directory);
-  accept_on(std::move(listeners));
+  open_control(sockets, options.directory);
+  accept_on(std::move(sockets.socketmap));
   resolver_->start();
   for (const auto& thread : answering_) {
     thread->start();
   }
   return {};
+}
+
+void Daemon::warn_of(const OpenSockets& sockets) {
+  for (const auto& listener : sockets.socketmap) {
+    if (listener->everywhere()) {
+      log_.write(Event::ListensEverywhere, {{"listen", listener->name()}});
+    }
+  }
+  for (const PassedSocket& socket : sockets.unused) {
+    log_.write(Event::SocketUnused,
+               {{"socket", socket.name}, {"reason", "it is not in [socketmap] listen"}});
+  }
+  for (const std::string& reason : sockets.unusable) {
+    log_.write(Event::SocketUnused, {{"socket", ""}, {"reason", reason}});
+  }
+  if (!sockets.control_problem.empty()) {
+    log_.write(Event::ControlSocketFailed,
+               {{"socket", sockets.control_path}, {"reason", sockets.control_problem}});
+  }
+  if (connections_.most() < config_.socketmap.max_connections) {
+    log_.write(Event::FewDescriptors,
+               {{"max_connections", connections_.most()}, {"open_files", descriptor_limit()}});
+  }
 }
 
 // Connections go round the answering threads; the first one accepts them all.
@@ -129,13 +147,12 @@ void Daemon::accept_on(std::vector<std::unique_ptr<Listener>> listeners) {
   });
 }
 
-void Daemon::open_control(const std::vector<std::unique_ptr<Listener>>& listeners,
-                          const std::string& cache_directory) {
+void Daemon::open_control(OpenSockets& sockets, const std::string& cache_directory) {
   DaemonFacts facts;
   if (!config_path_.empty()) {
     facts.status.config = config_path_;
   }
-  for (const auto& listener : listeners) {
+  for (const auto& listener : sockets.socketmap) {
     facts.status.listeners.push_back(listener->name());
   }
   facts.status.started_at = clock_.wall();
@@ -152,7 +169,9 @@ void Daemon::open_control(const std::vector<std::unique_ptr<Listener>>& listener
       loop_, clock_, *store_, log_,
       [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
       answer_options(config_).profiles, std::move(facts));
-  commands_->listen(config_.control);
+  if (sockets.control) {
+    commands_->listen(std::move(sockets.control));
+  }
 }
 
 void Daemon::run() {

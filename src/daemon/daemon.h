@@ -8,12 +8,12 @@
 
 #include "answer_thread.h"
 #include "commands.h"
-#include "listener.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/config/config.h"
 #include "mtastsd/event/loop.h"
+#include "open_sockets.h"
 #include "resolver_thread.h"
 
 namespace mtastsd {
@@ -27,12 +27,12 @@ namespace mtastsd::daemon {
 // curl_global_init and has blocked no signals.
 class Daemon {
  public:
-  // Sets up everything that must work before the first client is served: listeners, cache, CA
-  // file. The error is one sentence for the operator. `config_path` is read again on SIGHUP;
+  // Sets up everything that must work before the first client is served: cache, CA file,
+  // threads. The error is one sentence for the operator. `config_path` is read again on SIGHUP;
   // empty: there is no file.
   static Result<std::unique_ptr<Daemon>, std::string> start(const config::Config& config,
                                                             const std::string& config_path,
-                                                            Log& log);
+                                                            OpenSockets sockets, Log& log);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -41,10 +41,10 @@ class Daemon {
 
  private:
   Daemon(config::Config config, std::string config_path, Log& log);
-  Result<void, std::string> set_up();
+  Result<void, std::string> set_up(OpenSockets sockets);
+  void warn_of(const OpenSockets& sockets);
   void accept_on(std::vector<std::unique_ptr<Listener>> listeners);
-  void open_control(const std::vector<std::unique_ptr<Listener>>& listeners,
-                    const std::string& cache_directory);
+  void open_control(OpenSockets& sockets, const std::string& cache_directory);
   void reload();
   void take_over(const config::Config& next);
   void log_each_error(std::string_view message);

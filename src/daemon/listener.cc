@@ -1,5 +1,6 @@
 #include "listener.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -8,8 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "mtastsd/base/unix_socket.h"
 
@@ -26,18 +29,41 @@ struct AddrInfoFree {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
 
-// "inet:ADDRESS:PORT" as bound: with the port that the system chose for port 0.
-std::string bound_name(int fd) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
+// Connections take them over from the socket that listens.
+void set_connection_options(int fd) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+std::string numeric_name(const addrinfo& where) {
   char host[NI_MAXHOST] = "?";
   char port[NI_MAXSERV] = "?";
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-    getnameinfo(reinterpret_cast<sockaddr*>(&address), size, host, sizeof(host), port, sizeof(port),
-                NI_NUMERICHOST | NI_NUMERICSERV);
-  }
+  getnameinfo(where.ai_addr, where.ai_addrlen, host, sizeof(host), port, sizeof(port),
+              NI_NUMERICHOST | NI_NUMERICSERV);
   const std::string text = host;
-  return "inet:" + (address.ss_family == AF_INET6 ? "[" + text + "]" : text) + ":" + port;
+  return "inet:" + (where.ai_family == AF_INET6 ? "[" + text + "]" : text) + ":" + port;
+}
+
+// Changes the owner of the socket that was just bound at `path`. Where others may write to the
+// directory, something else can be there by now, and is left alone.
+Result<void, std::string> give_away(const std::string& path, const SocketOwner& owner,
+                                    const struct ::stat& made) {
+  if (owner.user == static_cast<uid_t>(-1) && owner.group == static_cast<gid_t>(-1)) {
+    return {};
+  }
+  const Fd object(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct ::stat now {};
+  if (!object || ::fstat(object.get(), &now) != 0 || now.st_dev != made.st_dev ||
+      now.st_ino != made.st_ino || !S_ISSOCK(now.st_mode) || now.st_uid != ::geteuid() ||
+      now.st_nlink != 1) {
+    return failure(std::string("somebody replaced the socket while it was made"));
+  }
+  if (::fchownat(object.get(), "", owner.user, owner.group, AT_EMPTY_PATH) != 0) {
+    return failure("cannot set owner and group: " + errno_text() +
+                   " (run as root, or as a member of the group)");
+  }
+  return {};
 }
 
 // Whether the unix socket at `path` was left behind: only a refused connection says so. One
@@ -85,9 +111,7 @@ Result<void, std::string> Listener::open_inet(const addrinfo& where) {
   if (where.ai_family == AF_INET6) {
     setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
-  // Connections take the options over.
-  setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  setsockopt(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  set_connection_options(fd_.get());
   if (::bind(fd_.get(), where.ai_addr, where.ai_addrlen) != 0) {
     const bool taken = errno == EADDRINUSE;
     return failure(errno_text() +
@@ -128,8 +152,7 @@ Result<void, std::string> Listener::open_unix(const config::ListenAddress& addre
   }
   // /run is empty after a boot.
   ::mkdir(address.path.substr(0, address.path.rfind('/')).c_str(), 0755);
-  // Closed to everybody until owner and mode are what was asked for.
-  const mode_t mask = ::umask(0777);
+  const mode_t mask = ::umask(0777U & ~options.socket_mode);
   const int rc = ::bind(fd_.get(), where->get(), where->size);
   const int bind_errno = errno;
   ::umask(mask);
@@ -144,12 +167,8 @@ Result<void, std::string> Listener::open_unix(const config::ListenAddress& addre
     device_ = made.st_dev;
     inode_ = made.st_ino;
   }
-  if (::lchown(path_.c_str(), owner->user, owner->group) != 0) {
-    return failure("cannot set owner and group: " + errno_text() +
-                   " (run as root, or as a member of the group)");
-  }
-  if (::chmod(path_.c_str(), options.socket_mode) != 0) {
-    return failure("cannot set the mode: " + errno_text());
+  if (auto given = give_away(path_, *owner, made); !given) {
+    return given;
   }
   if (::listen(fd_.get(), kBacklog) != 0) {
     return failure(errno_text());
@@ -157,11 +176,37 @@ Result<void, std::string> Listener::open_unix(const config::ListenAddress& addre
   return {};
 }
 
+bool Listener::everywhere() const {
+  return name_.starts_with("inet:0.0.0.0:") || name_.starts_with("inet:[::]:");
+}
+
+std::unique_ptr<Listener> Listener::adopt(PassedSocket socket) {
+  auto listener = std::unique_ptr<Listener>(new Listener);
+  listener->fd_ = std::move(socket.fd);
+  listener->name_ = std::move(socket.name);
+  set_connection_options(listener->fd());
+  return listener;
+}
+
 Result<void, std::string> open_listeners(const config::ListenAddress& address,
                                          const config::Socketmap& options,
+                                         std::vector<PassedSocket>& passed,
                                          std::vector<std::unique_ptr<Listener>>& listeners) {
   const std::string prefix = "cannot listen on " + address.str() + ": ";
+  const auto was_passed = [&](const std::string& name) {
+    const auto it = std::find_if(passed.begin(), passed.end(),
+                                 [&](const PassedSocket& one) { return one.name == name; });
+    if (it == passed.end()) {
+      return false;
+    }
+    listeners.push_back(Listener::adopt(std::move(*it)));
+    passed.erase(it);
+    return true;
+  };
   if (address.kind == config::ListenAddress::Kind::Unix) {
+    if (was_passed(address.str())) {
+      return {};
+    }
     auto listener = std::unique_ptr<Listener>(new Listener);
     if (auto opened = listener->open_unix(address, options); !opened) {
       return failure(prefix + opened.error());
@@ -181,6 +226,9 @@ Result<void, std::string> open_listeners(const config::ListenAddress& address,
   const std::unique_ptr<addrinfo, AddrInfoFree> list(found);
   // Postfix may come by any address of the name.
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    if (was_passed(numeric_name(*one))) {
+      continue;
+    }
     auto listener = std::unique_ptr<Listener>(new Listener);
     if (auto opened = listener->open_inet(*one); !opened) {
       return failure(prefix + opened.error());

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "activation.h"
 #include "mtastsd/base/fd.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/config.h"
@@ -25,10 +26,18 @@ class Listener {
   int fd() const { return fd_.get(); }
   // As bound: with the port that the system chose for port 0.
   const std::string& name() const { return name_; }
+  // Of the unix socket that was made here; empty for others.
+  std::string directory() const { return path_.substr(0, path_.rfind('/')); }
+  // True if it takes connections from other hosts: it is bound to no address in particular.
+  bool everywhere() const;
+
+  // A socket of the service manager, which removes its file when it wants to.
+  static std::unique_ptr<Listener> adopt(PassedSocket socket);
 
  private:
   friend Result<void, std::string> open_listeners(const config::ListenAddress&,
                                                   const config::Socketmap&,
+                                                  std::vector<PassedSocket>&,
                                                   std::vector<std::unique_ptr<Listener>>&);
   Listener() = default;
   Result<void, std::string> open_inet(const addrinfo& where);
@@ -42,11 +51,13 @@ class Listener {
   ino_t inode_ = 0;
 };
 
-// Adds the listeners for one address: one for each address of a host name, one for a path. A
-// stale socket file (nobody accepts on it) is replaced; one with a live server behind it, or a
-// file of another kind, is an error. Errors are one sentence.
+// Adds the listeners for one address: one for each address of a host name, one for a path. Takes a
+// socket in `passed` that is bound there in place of a new one. A stale socket file (nobody accepts
+// on it) is replaced; one with a live server behind it, or a file of another kind, is an error.
+// Errors are one sentence.
 Result<void, std::string> open_listeners(const config::ListenAddress& address,
                                          const config::Socketmap& options,
+                                         std::vector<PassedSocket>& passed,
                                          std::vector<std::unique_ptr<Listener>>& listeners);
 
 // The numeric ids of [socketmap] socket_owner and socket_group; -1 where not set. Errors name the

@@ -1,17 +1,36 @@
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
 
+#include "activation.h"
+#include "confinement.h"
 #include "daemon.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/config/config.h"
 #include "mtastsd/log/log.h"
+#include "open_sockets.h"
+#include "options.h"
+#include "privileges.h"
 
 namespace {
+
+using mtastsd::Event;
+using mtastsd::failure;
+using mtastsd::Result;
+using mtastsd::config::Config;
+using mtastsd::daemon::Confinement;
+using mtastsd::daemon::OpenSockets;
+using mtastsd::daemon::PassedSockets;
 
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
@@ -30,21 +49,89 @@ void raise_descriptor_limit() {
   }
 }
 
-int serve(const mtastsd::config::Config& config, const std::string& path) {
+// A descriptor that the daemon opens must not get one of these numbers: what is written to standard
+// error would be written there. If this fails, there is no way left to say so.
+bool open_standard_descriptors() {
+  int fd = -1;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  return fd >= 0 && ::close(fd) == 0;
+}
+
+// What is opened and given up while the process has one thread, which passes it on to the others.
+struct Prepared {
+  OpenSockets sockets;
+  Confinement confinement;
+  std::string user;
+};
+
+Result<Prepared, std::string> prepare(const Config& config, PassedSockets passed) {
+  const auto identity = mtastsd::daemon::identity_for(config.daemon);
+  if (!identity) {
+    return failure(identity.error());
+  }
+  const std::string user = *identity ? (*identity)->name : std::string();
+  auto sockets = mtastsd::daemon::open_sockets(config, std::move(passed), user);
+  if (!sockets) {
+    return failure(std::move(sockets.error()));
+  }
+  const std::string cache = mtastsd::daemon::cache_directory(config);
+  std::error_code ec;
+  std::filesystem::create_directories(cache, ec);
+  if (*identity) {
+    mtastsd::daemon::hand_over_cache(cache, **identity);
+    if (auto became = mtastsd::daemon::become(**identity); !became) {
+      return failure(std::move(became.error()));
+    }
+  }
+  mtastsd::daemon::drop_capabilities();
+  std::vector<std::string> directories;
+  for (const auto& listener : sockets->socketmap) {
+    directories.push_back(listener->directory());
+  }
+  if (sockets->control) {
+    directories.push_back(sockets->control->directory());
+  }
+  return Prepared{std::move(*sockets), mtastsd::daemon::confine(cache, directories),
+                  user.empty() ? std::to_string(::geteuid()) : user};
+}
+
+void log_confinement(const Config& config, const Prepared& prepared, mtastsd::Log& log) {
+  if (::geteuid() == 0 && config.daemon.user != "root") {
+    log.write(Event::RunsAsRoot, {{"user", config.daemon.user}});
+  }
+  log.write(Event::Confined, {{"user", prepared.user},
+                              {"landlock", prepared.confinement.landlock > 0 ? "yes" : "no"},
+                              {"seccomp", prepared.confinement.seccomp ? "yes" : "no"}});
+}
+
+Result<void, std::string> run(const Config& config, const std::string& path, Prepared prepared,
+                              mtastsd::Log& log) {
+  log_confinement(config, prepared, log);
+  auto daemon = mtastsd::daemon::Daemon::start(config, path, std::move(prepared.sockets), log);
+  if (!daemon) {
+    return failure(std::move(daemon.error()));
+  }
+  (*daemon)->run();
+  return {};
+}
+
+int serve(const Config& config, const std::string& path, PassedSockets passed) {
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
+  auto prepared = prepare(config, std::move(passed));
   curl_global_init(CURL_GLOBAL_DEFAULT);
   int status = 0;
   {
     mtastsd::Log log(config.log);
-    auto daemon = mtastsd::daemon::Daemon::start(config, path, log);
-    if (daemon) {
-      (*daemon)->run();
-    } else {
+    const auto ran =
+        prepared ? run(config, path, std::move(*prepared), log) : failure(prepared.error());
+    if (!ran) {
       if (config.log.target == mtastsd::LogTarget::Syslog) {
-        log.write(mtastsd::Event::NotStarted, {{"reason", daemon.error()}});
+        log.write(Event::NotStarted, {{"reason", ran.error()}});
       }
-      status = fail(daemon.error());
+      status = fail(ran.error());
     }
   }
   curl_global_cleanup();
@@ -54,6 +141,10 @@ int serve(const mtastsd::config::Config& config, const std::string& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!open_standard_descriptors()) {
+    return kExitError;
+  }
+  auto passed = mtastsd::daemon::take_passed_sockets();
   CLI::App app("mtastsd: MTA-STS (RFC 8461) for Postfix, asked over the socketmap protocol",
                "mtastsd");
   std::string path;
@@ -76,7 +167,7 @@ int main(int argc, char** argv) {
     return fail(config.error().message);
   }
   if (!check_only) {
-    return serve(*config, path);
+    return serve(*config, path, std::move(passed));
   }
   if (const auto checked = mtastsd::daemon::check_environment(*config); !checked) {
     return fail(checked.error());

@@ -1,6 +1,28 @@
 #include "options.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
+
 namespace mtastsd::daemon {
+namespace {
+
+// For the sockets of DNS and HTTPS, each of which can have a second address tried beside the first,
+// and for files.
+constexpr std::size_t kReservedDescriptors = 600;
+constexpr std::size_t kUsualDescriptors = 1024;
+
+}  // namespace
+
+std::size_t most_connections(std::size_t max_connections, std::size_t descriptors) {
+  const std::size_t reserved = std::min(kReservedDescriptors, descriptors / 4 * 3);
+  return std::clamp<std::size_t>(descriptors - reserved, 1, max_connections);
+}
+
+std::size_t descriptor_limit() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : kUsualDescriptors;
+}
 
 answer::AnswerOptions answer_options(const config::Config& config) {
   return {.profiles = answer::Profiles(config.maps.begin(), config.maps.end()),
@@ -48,10 +70,14 @@ https::CurlOptions https_options(const config::Config& config) {
   return options;
 }
 
+std::string cache_directory(const config::Config& config) {
+  return config.cache.directory.empty() ? config::default_cache_directory()
+                                        : config.cache.directory;
+}
+
 cache::StoreOptions store_options(const config::Config& config, const Clock& clock) {
   cache::StoreOptions options;
-  options.directory =
-      config.cache.directory.empty() ? config::default_cache_directory() : config.cache.directory;
+  options.directory = cache_directory(config);
   options.max_size = config.cache.max_size;
   options.max_negative = config.cache.max_negative;
   options.clock = &clock;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "mtastsd/answer/answerer.h"
@@ -15,11 +16,16 @@
 namespace mtastsd::daemon {
 
 answer::AnswerOptions answer_options(const config::Config& config);
+// What is left of max_connections when `descriptors` can be open, and the resolver has its own.
+std::size_t most_connections(std::size_t max_connections, std::size_t descriptors);
+// How many descriptors this process may have open.
+std::size_t descriptor_limit();
 socketmap::ServerLimits server_limits(const config::Config& config);  // of one thread
 resolver::Options resolver_options(const config::Config& config);
 discovery::Settings discovery_settings(const config::Config& config);
 dns::AresOptions dns_options(const config::Config& config);
 https::CurlOptions https_options(const config::Config& config);
+std::string cache_directory(const config::Config& config);
 cache::StoreOptions store_options(const config::Config& config, const Clock& clock);
 
 }  // namespace mtastsd::daemon

@@ -8,14 +8,20 @@ Each test is an attack that worked once, with the figure that it had then.
 
 import argparse
 import os
+import pwd
 import re
 import resource
+import shutil
+import socket
+import subprocess
 import sys
+import threading
 import time
 import unittest
 
 from testenv import sandbox, socketmap, web
 from testenv.case import BLACKHOLE, INET, DaemonCase, secure
+from testenv.daemon import Mtastsd, run_to_end
 
 OPTIONS = None
 
@@ -86,6 +92,175 @@ class Connections(DaemonCase):
             self.assertEqual(client.reply(), secure("mail.slow.test"))
             for _ in range(255):
                 self.assertGreater(len(client.reply()), 38000)
+
+
+class Start(DaemonCase):
+    """How the process is started, and what it makes of itself."""
+
+    def launch(self, prepare="", descriptors=(), **sections):
+        """An mtastsd that has run the Python lines of `prepare` before its main()."""
+        mtastsd = Mtastsd(self.program, self.own_directory(), self.settings(**sections))
+        code = (f"import os, resource, sys\n{prepare}\n"
+                f"os.execv({self.program!r}, [{self.program!r}, '--config', {mtastsd.config!r}])")
+        with open(self.log_path(), "ab") as log:
+            process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL,
+                                       stdout=log, stderr=log, pass_fds=descriptors)
+        self.addCleanup(self.end, process)
+        return process
+
+    def end(self, process):
+        if process.poll() is None:
+            process.terminate()
+            self.assertEqual(process.wait(sandbox.WAIT), 0, sandbox.read(self.log_path()))
+
+    def log_path(self):
+        return os.path.join(self.own_directory(), "log")
+
+    def wait_log(self, pattern):
+        sandbox.wait_for(lambda: re.search(pattern, sandbox.read(self.log_path())), pattern)
+
+    def pass_sockets(self, *sockets):
+        """Python lines that do what systemd does, and the descriptors that they need."""
+        numbers = [one.fileno() for one in sockets]
+        lines = ["import fcntl",
+                 f"high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in {numbers}]",
+                 "for at, fd in enumerate(high): os.dup2(fd, 3 + at); os.close(fd)",
+                 f"os.environ.update(LISTEN_FDS='{len(numbers)}', LISTEN_PID=str(os.getpid()))"]
+        return "\n".join(lines), numbers
+
+    def test_a_restart_refuses_nobody_when_the_service_manager_has_the_sockets(self):
+        """A user could bind the port during a restart, and Postfix was refused meanwhile."""
+        path = os.path.join(self.own_directory(), "policy")
+        with socket.create_server(("127.0.0.1", 8461), backlog=64) as port, \
+                socket.socket(socket.AF_UNIX) as local:
+            local.bind(path)
+            local.listen(64)
+            prepare, numbers = self.pass_sockets(port, local)
+            asked, failed, stopping = [], [], threading.Event()
+
+            def ask_again_and_again():
+                while not stopping.is_set():
+                    for address in (INET, "unix:" + path):
+                        try:
+                            # None: closed at a stop, and Postfix asks again at once.
+                            asked.append(socketmap.ask(address, ".ready.test"))
+                        except OSError as error:
+                            failed.append(error)
+
+            first = self.launch(prepare, numbers)
+            client = threading.Thread(target=ask_again_and_again)
+            client.start()
+            try:
+                sandbox.wait_for(lambda: len(asked) > 20, "answers")
+                self.end(first)
+                with self.assertRaises(OSError), socket.create_server(("127.0.0.1", 8461)):
+                    pass
+                before = len(asked)
+                self.launch(prepare, numbers)
+                sandbox.wait_for(lambda: len(asked) > before + 20, "answers again")
+            finally:
+                stopping.set()
+                client.join()
+            self.assertEqual(failed, [])
+            self.assertEqual(set(asked) - {None}, {"NOTFOUND "})
+            self.assertNotIn("socket_unused", sandbox.read(self.log_path()))
+
+    def test_a_passed_socket_that_is_not_configured_is_reported(self):
+        with socket.create_server(("127.0.0.1", 8470)) as port:
+            prepare, numbers = self.pass_sockets(port)
+            self.launch(prepare, numbers, socketmap={"listen": ["inet:127.0.0.1:8471"]})
+            self.wait_log("event=socket_unused socket=inet:127.0.0.1:8470 ")
+        self.wait_log("event=started .*listen=inet:127.0.0.1:8471 ")
+
+    def test_listening_everywhere_is_reported(self):
+        self.launch(socketmap={"listen": ["inet:0.0.0.0:8461"]})
+        self.wait_log("event=listens_everywhere listen=inet:0.0.0.0:8461 ")
+
+    def test_standard_descriptors_that_are_closed_are_opened(self):
+        """The cache's file got the number of standard error."""
+        process = self.launch("for fd in (0, 1, 2): os.close(fd)")
+        sandbox.wait_for(lambda: self.answers(INET), "an answer")
+        for number in range(3):
+            self.assertEqual(os.readlink(f"/proc/{process.pid}/fd/{number}"), "/dev/null")
+
+    @staticmethod
+    def answers(address):
+        try:
+            return socketmap.ask(address, ".ready.test") == "NOTFOUND "
+        except OSError:
+            return False
+
+    def test_idle_clients_leave_descriptors_for_the_resolver(self):
+        """With 1,024 descriptors and 1,100 idle clients, nothing could be fetched."""
+        raise_descriptor_limit()
+        self.publish("new.test", "mail.new.test")
+        self.web.apply()
+        self.launch("resource.setrlimit(resource.RLIMIT_NOFILE, (512, 1024))")
+        sandbox.wait_for(lambda: self.answers(INET), "an answer")
+        clients = []
+        for _ in range(1100):
+            clients.append(socketmap.Client(INET))
+            self.addCleanup(clients[-1].close)
+        self.assertEqual(socketmap.ask(INET, "new.test"), secure("mail.new.test"))
+        self.wait_log("event=few_descriptors max_connections=424 open_files=1024 ")
+
+    def test_root_becomes_the_configured_user(self):
+        self.publish("user.test", "mail.user.test")
+        self.publish("later.test", "mail.later.test")
+        self.web.apply()
+        unix = os.path.join(self.own_directory(), "policy")
+        # What an earlier version left behind, as root.
+        cache = os.path.join(self.own_directory(), "cache")
+        os.makedirs(cache)
+        sandbox.write(os.path.join(cache, "mtastsd.lock"), "")
+        mtastsd = self.daemon(daemon={"user": "nobody"},
+                              socketmap={"listen": [INET, "unix:" + unix]})
+        nobody = pwd.getpwnam("nobody")
+        self.assertEqual(mtastsd.ask("user.test"), secure("mail.user.test"))
+        for thread in os.listdir(f"/proc/{mtastsd.pid}/task"):
+            with open(f"/proc/{mtastsd.pid}/task/{thread}/status", encoding="ascii") as file:
+                status = dict(line.split(":\t", 1) for line in file.read().splitlines())
+            self.assertEqual(status["Uid"].split(), 4 * [str(nobody.pw_uid)])
+            self.assertEqual(status["Gid"].split(), 4 * [str(nobody.pw_gid)])
+            self.assertEqual(status["Groups"].split(), [])
+            self.assertEqual(status["CapPrm"], status["CapBnd"])
+            self.assertEqual(int(status["CapPrm"], 16), 0)
+            self.assertEqual(status["NoNewPrivs"], "1")
+        mtastsd.wait_log("event=confined user=nobody landlock=yes ")
+        mtastsd.wait_stored("user.test")
+        for name in (cache, *(os.path.join(cache, each) for each in os.listdir(cache)), unix,
+                     mtastsd.control):
+            self.assertEqual(os.lstat(name).st_uid, nobody.pw_uid, name)
+        mtastsd.reload()
+        mtastsd.wait_log("event=reloaded ")
+        status, output = run_to_end(OPTIONS.mtastsctl, ["status", "--config", mtastsd.config])
+        self.assertEqual(status, 0, output)
+        self.assertEqual(mtastsd.ask("later.test"), secure("mail.later.test"))
+        # The policy is there after a restart, as for one who never was root.
+        mtastsd.stop()
+        mtastsd.start()
+        self.assertEqual(mtastsd.ask("user.test"), secure("mail.user.test"))
+        self.assertEqual(self.web.requests("user.test"), [200])
+
+    def test_users_that_do_not_exist(self):
+        self.daemon().wait_log("event=runs_as_root user=mtastsd ")
+        path = os.path.join(self.own_directory(), "bad.toml")
+        sandbox.write(path, '[daemon]\nuser = "no-such-user"\n')
+        status, output = self.run_daemon("--config", path)
+        self.assertEqual(status, 1)
+        self.assertIn('daemon.user: there is no user "no-such-user"', output)
+
+    def test_the_unit_is_confined(self):
+        unit = os.path.join(os.path.dirname(__file__), "../../contrib/mtastsd.service")
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("needs systemd-analyze")
+        done = subprocess.run(["systemd-analyze", "security", "--offline=true", unit],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=60, check=False)
+        level = re.search(r"Overall exposure level for mtastsd.service: ([0-9.]+)", done.stdout)
+        if level is None:
+            self.skipTest("systemd-analyze says nothing: " + done.stdout[-300:])
+        self.assertLessEqual(float(level.group(1)), 1.2, done.stdout)
 
 
 def main():

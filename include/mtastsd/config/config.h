@@ -37,6 +37,11 @@ struct Socketmap {
   friend bool operator==(const Socketmap&, const Socketmap&) = default;
 };
 
+struct Daemon {
+  std::string user = "mtastsd";  // whom a daemon that was started as root becomes
+  friend bool operator==(const Daemon&, const Daemon&) = default;
+};
+
 struct Dns {
   std::vector<std::string> servers;  // empty: the system's
   std::string resolv_conf = "/etc/resolv.conf";
@@ -80,6 +85,7 @@ struct Control {
 };
 
 struct Config {
+  Daemon daemon;
   Socketmap socketmap;
   // Built in: "postfix", "QUERY", "QUERYwithTLSRPT"; [maps.NAME] adds to them or changes one.
   std::map<std::string, postfix::Profile, std::less<>> maps;

@@ -20,6 +20,11 @@ enum class Event {
   NotReloaded,
   RestartNeeded,
   NotifyFailed,
+  Confined,
+  RunsAsRoot,
+  ListensEverywhere,
+  SocketUnused,
+  FewDescriptors,
   LogLinesLost,
   // What the operator does with mtastsctl.
   ControlSocketFailed,
@@ -87,6 +92,27 @@ inline constexpr std::array kEvents = {
     EventRow{Event::NotifyFailed, LogLevel::Warn, "notify_failed",
              "The service manager could not be notified and may take this start for a failure.",
              "notify_socket"},
+    EventRow{Event::Confined, LogLevel::Info, "confined",
+             "mtastsd runs as this user. The fields landlock and seccomp say whether the kernel "
+             "confines it.",
+             "user landlock seccomp"},
+    EventRow{Event::RunsAsRoot, LogLevel::Warn, "runs_as_root",
+             "mtastsd runs as root, although it needs no privileges. Create this user, or name "
+             "another in [daemon] user.",
+             "user"},
+    EventRow{
+        Event::ListensEverywhere, LogLevel::Warn, "listens_everywhere",
+        "Every host that can reach this one can ask mtastsd and use up its connections. Listen "
+        "on a loopback address, or have a firewall.",
+        "listen"},
+    EventRow{Event::SocketUnused, LogLevel::Warn, "socket_unused",
+             "The service manager passed a socket that is not used, so clients who connect to it "
+             "wait in vain.",
+             "socket reason"},
+    EventRow{Event::FewDescriptors, LogLevel::Warn, "few_descriptors",
+             "The limit of open files allows only this many connections. Raise LimitNOFILE in the "
+             "unit, or lower [socketmap] max_connections.",
+             "max_connections open_files"},
     EventRow{Event::LogLinesLost, LogLevel::Warn, "log_lines_lost",
              "The log could not be written fast enough, and these many lines were lost.", "count"},
 

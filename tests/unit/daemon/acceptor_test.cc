@@ -17,8 +17,9 @@ using test::unix_listen;
 class AcceptorTest : public testing::Test {
  protected:
   AcceptorTest() {
+    std::vector<PassedSocket> none;
     for (const char* name : {"/one", "/two"}) {
-      EXPECT_TRUE(open_listeners(unix_listen(dir_.path() + name), {}, listeners_));
+      EXPECT_TRUE(open_listeners(unix_listen(dir_.path() + name), {}, none, listeners_));
     }
   }
   ~AcceptorTest() override {

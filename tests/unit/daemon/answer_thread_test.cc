@@ -34,8 +34,9 @@ class AnswerThreadTest : public testing::Test {
           asked_.set_value({domain.str(), std::move(waiter)});
         },
         log_, connections_);
+    std::vector<PassedSocket> none;
     std::vector<std::unique_ptr<Listener>> listeners;
-    EXPECT_TRUE(open_listeners(where_, {}, listeners));
+    EXPECT_TRUE(open_listeners(where_, {}, none, listeners));
     thread_->accept_on(std::move(listeners), [this](int fd) { thread_->add_here(fd); });
     thread_->start();
   }

@@ -11,6 +11,7 @@
 #include "mtastsd/control/client.h"
 #include "mtastsd/log/log.h"
 #include "options.h"
+#include "sockets.h"
 
 namespace mtastsd::daemon {
 namespace {
@@ -48,7 +49,10 @@ class CommandsTest : public testing::Test {
         loop_, clock_, *store_, log_,
         [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
         answer_options(config_).profiles, std::move(facts));
-    commands_->listen(config_.control);
+    std::vector<PassedSocket> none;
+    std::vector<std::unique_ptr<Listener>> listeners;
+    EXPECT_TRUE(open_listeners(test::unix_listen(config_.control.socket), {}, none, listeners));
+    commands_->listen(std::move(listeners.at(0)));
   }
   ~CommandsTest() override {
     resolver_->stop();

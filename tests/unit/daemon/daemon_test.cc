@@ -28,6 +28,13 @@ class DaemonTest : public testing::Test {
                          << more;
   }
   config::Config load() const { return *config::load(path_); }
+  Result<std::unique_ptr<Daemon>, std::string> start() {
+    auto sockets = open_sockets(load(), {}, "");
+    if (!sockets) {
+      return failure(std::move(sockets.error()));
+    }
+    return Daemon::start(load(), path_, std::move(*sockets), log_);
+  }
   std::string ask(const std::string& key) const {
     auto client = socketmap::Client::connect(test::unix_listen(dir_.path() + "/sock"));
     if (!client || !client->send("postfix", key)) {
@@ -43,7 +50,7 @@ class DaemonTest : public testing::Test {
 
 TEST_F(DaemonTest, AnswersReloadsAndStops) {
   write();
-  auto daemon = Daemon::start(load(), path_, log_);
+  auto daemon = start();
   ASSERT_TRUE(daemon) << daemon.error();
   std::thread operator_([&] {
     for (int connection = 0; connection < 4; ++connection) {
@@ -67,7 +74,7 @@ TEST_F(DaemonTest, AnswersReloadsAndStops) {
 
 TEST_F(DaemonTest, ASignalBeforeItRunsIsNotLost) {
   write();
-  auto daemon = Daemon::start(load(), path_, log_);
+  auto daemon = start();
   ASSERT_TRUE(daemon) << daemon.error();
   raise(SIGTERM);
   (*daemon)->run();
@@ -75,16 +82,16 @@ TEST_F(DaemonTest, ASignalBeforeItRunsIsNotLost) {
 
 TEST_F(DaemonTest, WhatIsMissingIsSaidBeforeAnythingStarts) {
   write("[https]\nca_file = \"/nonexistent.pem\"\n");
-  const auto daemon = Daemon::start(load(), path_, log_);
+  const auto daemon = start();
   ASSERT_FALSE(daemon);
   EXPECT_THAT(daemon.error(), HasSubstr("/nonexistent.pem"));
 }
 
 TEST_F(DaemonTest, ASecondOneIsRefused) {
   write();
-  const auto first = Daemon::start(load(), path_, log_);
+  const auto first = start();
   ASSERT_TRUE(first);
-  const auto second = Daemon::start(load(), path_, log_);
+  const auto second = start();
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error(), HasSubstr("another server answers there"));
 }

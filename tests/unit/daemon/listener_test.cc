@@ -22,7 +22,7 @@ class ListenerTest : public testing::Test {
  protected:
   // Empty, or what is wrong.
   std::string open(const config::ListenAddress& address) {
-    const auto opened = open_listeners(address, options_, listeners_);
+    const auto opened = open_listeners(address, options_, passed_, listeners_);
     return opened ? std::string() : opened.error();
   }
   mode_t mode_of(const std::string& path) const {
@@ -37,6 +37,7 @@ class ListenerTest : public testing::Test {
   mtastsd::test::TempDir dir_;
   const std::string path_ = dir_.path() + "/sock";
   config::Socketmap options_;
+  std::vector<PassedSocket> passed_;
   std::vector<std::unique_ptr<Listener>> listeners_;
 };
 

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "activation.h"
+#include "listener.h"
+#include "mtastsd/base/result.h"
+#include "mtastsd/config/config.h"
+
+namespace mtastsd::daemon {
+
+// All that the daemon listens on. It is opened first, because that can need privileges which the
+// daemon then drops.
+struct OpenSockets {
+  std::vector<std::unique_ptr<Listener>> socketmap;
+  std::unique_ptr<Listener> control;  // null: there is none
+  std::string control_path;           // of the control socket, or of the one that failed
+  std::string control_problem;        // why there is none, although one was asked for
+  std::vector<PassedSocket> unused;   // those in no [socketmap] listen
+  std::vector<std::string> unusable;  // as in PassedSockets
+};
+
+// Opens the addresses in [socketmap] listen, where `passed` has no socket for them, and the control
+// socket, which belongs to `user`. A socket in `passed` that `listen` does not name is used if
+// `listen` is the default. The error is one sentence.
+Result<OpenSockets, std::string> open_sockets(const config::Config& config, PassedSockets passed,
+                                              const std::string& user);
+
+}  // namespace mtastsd::daemon
