@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "cache_directory.h"
 #include "mtastsd/base/text.h"
-#include "mtastsd/cache/cache_view.h"
 #include "mtastsd/check/gather.h"
 #include "mtastsd/check/report.h"
 #include "mtastsd/dns/ares_client.h"
@@ -105,7 +105,7 @@ CachedFact look_up(const Settings& settings, const DomainName& domain) {
 }
 
 // False if this host has neither a daemon nor a cache, so that there is nothing to say about them.
-bool has_cache(const Settings& settings) {
+bool may_know(const Settings& settings) {
   try {
     if (connect_to_daemon(settings)) {
       return true;
@@ -113,8 +113,7 @@ bool has_cache(const Settings& settings) {
   } catch (const Trouble&) {
     return true;
   }
-  const auto view = cache::CacheView::open(cache_directory(settings));
-  return view || view.error().problem != cache::CacheView::Problem::NoCache;
+  return has_cache(cache_directory(settings));
 }
 
 std::string authorities(const CheckArguments& arguments, const config::Config& config) {
@@ -165,7 +164,7 @@ CheckSetup make_setup(CheckArguments& arguments) {
                   .resolver_trusted = !setup.dns.servers.empty(),
                   .ca_file = ca_file,
                   .helo = own_name()};
-  if (has_cache(arguments.settings)) {
+  if (may_know(arguments.settings)) {
     setup.read_cache = [&settings = arguments.settings](const DomainName& domain) {
       return look_up(settings, domain);
     };

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "cache_directory.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/cache/cache_view.h"
@@ -31,7 +32,7 @@ std::string date_and_span(WallTime time, WallTime now) {
 }
 
 std::unique_ptr<cache::CacheView> open_view(const Settings& settings) {
-  return need(cache::CacheView::open(cache_directory(settings)));
+  return need(cache::CacheView::open(enter_cache_directory(cache_directory(settings))));
 }
 
 std::string next_text(WallTime time, WallTime now, const char* when_past) {
@@ -107,17 +108,18 @@ Usage usage(const Settings& settings) {
 }
 
 std::unique_ptr<cache::LmdbStore> open_to_change(const Settings& settings, Log& log) {
-  const cache::StoreOptions options{.directory = cache_directory(settings),
-                                    .max_size = settings.config.cache.max_size,
-                                    .max_negative = settings.config.cache.max_negative};
+  const std::string directory = cache_directory(settings);
   std::error_code ec;
-  if (!std::filesystem::is_directory(options.directory, ec)) {
-    throw Trouble("there is no cache in " + options.directory +
+  if (!std::filesystem::is_directory(directory, ec)) {
+    throw Trouble("there is no cache in " + directory +
                   ": start mtastsd once, or name its configuration with --config");
   }
+  const cache::StoreOptions options{.directory = enter_cache_directory(directory),
+                                    .max_size = settings.config.cache.max_size,
+                                    .max_negative = settings.config.cache.max_negative};
   auto store = need(cache::LmdbStore::open(options, log));
   if (!store->writable()) {
-    throw Trouble("the cache in " + options.directory +
+    throw Trouble("the cache in " + directory +
                   " cannot be written by this user: run as root or as the user that mtastsd runs "
                   "as");
   }

@@ -11,6 +11,10 @@
 namespace mtastsd::term {
 namespace {
 
+// Without this, less runs commands and writes files for those who use it, with the rights of the
+// program that started it. Other pagers do not look at it.
+constexpr char kSecure[] = "LESSSECURE";
+
 // less exits if everything fits on the screen, keeps colours, and leaves the text on the screen.
 constexpr char kPager[] = "command -v less >/dev/null && exec less -FRSX; exec cat";
 
@@ -25,6 +29,7 @@ void Pager::begin() {
   if (!look_at(STDOUT_FILENO).is_terminal || command.empty() || command == "cat") {
     return;
   }
+  ::setenv(kSecure, "1", 1);
   if (std::FILE* pipe = ::popen(command.data(), "w"); pipe != nullptr) {
     out_ = pipe;
     started_ = true;

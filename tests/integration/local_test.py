@@ -263,6 +263,89 @@ class Start(DaemonCase):
         self.assertLessEqual(float(level.group(1)), 1.2, done.stdout)
 
 
+class Files(DaemonCase):
+    """Links that the daemon's user plants in the cache directory, for root to follow."""
+
+    def test_root_follows_no_links_of_the_daemons_user(self):
+        """mtastsctl cache list, run by root, emptied or overwrote root's files."""
+        self.publish("planted.test", "mail.planted.test")
+        self.web.apply()
+        mtastsd = self.daemon(daemon={"user": "nobody"})
+        self.assertEqual(mtastsd.ask("planted.test"), secure("mail.planted.test"))
+        mtastsd.wait_stored("planted.test")
+        mtastsd.stop()
+        cache = mtastsd.settings["cache"]["directory"]
+        precious = os.path.join(self.own_directory(), "precious")
+        export = os.path.join(self.own_directory(), "export")
+        sandbox.write(export, "")
+        os.chmod(self.own_directory(), 0o711)  # the link's target can be named by anybody
+
+        def run(*arguments):
+            return run_to_end(OPTIONS.mtastsctl, [*arguments, "--config", mtastsd.config])
+
+        for name in ("lock.mdb", "mtastsd.lock"):
+            for command in (["cache", "list"], ["cache", "stats"], ["cache", "export"],
+                            ["cache", "show", "planted.test"], ["cache", "import", export],
+                            ["cache", "forget", "--yes", "other.test"],
+                            ["check", "planted.test"]):
+                with self.subTest(f"{name}: {' '.join(command)}"):
+                    sandbox.write(precious, "root's")
+                    os.chmod(precious, 0o600)
+                    path = os.path.join(cache, name)
+                    if os.path.lexists(path):
+                        os.unlink(path)
+                    os.symlink(precious, path)
+                    run(*command)
+                    self.assertEqual(sandbox.read(precious), "root's")
+                    self.assertEqual(os.stat(precious).st_uid, 0)
+                    os.unlink(path)
+                    # A file that is not there yet.
+                    os.unlink(precious)
+                    os.symlink(precious, path)
+                    run(*command)
+                    self.assertFalse(os.path.lexists(precious))
+                    os.unlink(path)
+        # Without links, root still reads and changes the cache of a daemon that is down.
+        status, output = run("cache", "list")
+        self.assertEqual(status, 0, output)
+        self.assertIn("planted.test", output)
+        status, output = run("cache", "forget", "--yes", "planted.test")
+        self.assertEqual(status, 0, output)
+        nobody = pwd.getpwnam("nobody").pw_uid
+        for name in os.listdir(cache):
+            self.assertEqual(os.lstat(os.path.join(cache, name)).st_uid, nobody, name)
+        status, output = run("cache", "stats")
+        self.assertEqual(status, 0, output)
+
+    def test_a_directory_that_only_root_reaches(self):
+        """As systemd has it for a dynamic user."""
+        private = os.path.join(self.own_directory(), "private")
+        os.makedirs(private)
+        os.chmod(private, 0o755)
+        self.publish("private.test", "mail.private.test")
+        self.web.apply()
+        mtastsd = self.daemon(daemon={"user": "nobody"},
+                              cache={"directory": os.path.join(private, "cache")})
+        self.assertEqual(mtastsd.ask("private.test"), secure("mail.private.test"))
+        mtastsd.wait_stored("private.test")
+        mtastsd.stop()
+        os.chmod(private, 0o700)
+        for verb in ("list", "stats"):
+            status, output = run_to_end(OPTIONS.mtastsctl,
+                                        ["cache", verb, "--config", mtastsd.config])
+            self.assertEqual(status, 0, output)
+        self.assertIn("private/cache", output)
+
+    def test_a_directory_that_others_can_write_to_is_refused(self):
+        mtastsd = self.daemon(daemon={"user": "nobody"})
+        mtastsd.stop()
+        os.chmod(mtastsd.settings["cache"]["directory"], 0o777)
+        status, output = run_to_end(OPTIONS.mtastsctl,
+                                    ["cache", "list", "--config", mtastsd.config])
+        self.assertEqual(status, 2, output)
+        self.assertIn("chmod go-w", output)
+
+
 def main():
     global OPTIONS  # the test classes are made by unittest, not by us
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
