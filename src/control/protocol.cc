@@ -212,7 +212,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefresh, domain, type, detail,
                                    expires_at)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefreshes, count, first)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
-                                   threads, connections, queries, look_ups, cache, dns,
+                                   threads, connections, queries, look_ups, cache, dns, ca_problem,
                                    failing_refreshes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shown, entry)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explained, explanation)

@@ -18,6 +18,7 @@
 #include "mtastsd/check/gather.h"
 #include "mtastsd/check/report.h"
 #include "mtastsd/dns/ares_client.h"
+#include "mtastsd/https/authorities.h"
 #include "mtastsd/https/curl_fetcher.h"
 #include "mtastsd/https/dialer.h"
 #include "mtastsd/log/log.h"

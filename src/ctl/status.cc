@@ -38,6 +38,7 @@ class Report {
     look_ups();
     cache();
     dns();
+    authorities();
     failing();
     return well_;
   }
@@ -144,6 +145,12 @@ class Report {
       name = "";
     }
     well_ = well_ && any_good;
+  }
+
+  void authorities() {
+    if (status_.ca_problem) {
+      wrong("Authorities", "the CA file is of no use: " + printable(*status_.ca_problem));
+    }
   }
 
   void failing() {

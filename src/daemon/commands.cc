@@ -11,6 +11,7 @@
 #include "mtastsd/base/version.h"
 #include "mtastsd/config/places.h"
 #include "mtastsd/control/import.h"
+#include "mtastsd/https/authorities.h"
 #include "mtastsd/log/log.h"
 
 namespace mtastsd::daemon {
@@ -203,6 +204,9 @@ void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyT
   status.queries = queries_of(facts_.answering);
   status.look_ups = look_ups_of(*facts_.resolver);
   count_cache(store_, status.cache);
+  if (std::string problem = https::problem_with_ca_file(facts_.ca_file); !problem.empty()) {
+    status.ca_problem = std::move(problem);
+  }
   on_resolver_([reply, &store = store_, status = std::move(status)](Resolver& resolver,
                                                                     dns::AresClient& dns) mutable {
     status.look_ups.at_work = resolver.domains_at_work();

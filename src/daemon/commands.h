@@ -35,6 +35,7 @@ struct DaemonFacts {
   std::vector<const answer::Counters*> answering;  // one for each thread
   std::vector<const socketmap::ServerCounters*> serving;
   const resolver::Counters* resolver = nullptr;
+  std::string ca_file;  // as configured
 };
 
 control::Status::Queries queries_of(const std::vector<const answer::Counters*>& threads);

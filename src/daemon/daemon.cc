@@ -7,18 +7,15 @@
 
 #include "daemon.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/config/reload.h"
+#include "mtastsd/https/authorities.h"
 #include "mtastsd/log/log.h"
 #include "options.h"
 #include "supervisor.h"
@@ -33,14 +30,8 @@ constexpr Milliseconds kStopLimit{5000};
 }  // namespace
 
 Result<void, std::string> check_environment(const config::Config& config) {
-  const std::string ca_file = https_options(config).ca_file;
-  if (ca_file.empty()) {
-    return failure(
-        std::string("no CA certificates were found on this system: install the package "
-                    "ca-certificates, or set [https] ca_file"));
-  }
-  if (::access(ca_file.c_str(), R_OK) != 0) {
-    return failure("https.ca_file: cannot read " + ca_file + ": " + std::strerror(errno));
+  if (std::string problem = https::problem_with_ca_file(config.https.ca_file); !problem.empty()) {
+    return failure("https.ca_file: " + std::move(problem));
   }
   if (const auto owner = socket_owner(config.socketmap); !owner) {
     return failure(owner.error());
@@ -77,8 +68,8 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
   signals_.push_back(loop_.watch_signal(SIGTERM, stop));
   signals_.push_back(loop_.watch_signal(SIGINT, stop));
   signals_.push_back(loop_.watch_signal(SIGHUP, [this] { reload(); }));
-  if (auto checked = check_environment(config_); !checked) {
-    return checked;
+  if (const auto owner = socket_owner(config_.socketmap); !owner) {
+    return failure(owner.error());
   }
   warn_of(sockets);
   const cache::StoreOptions options = store_options(config_, clock_);
@@ -101,7 +92,8 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
               {"listen", joined(sockets.socketmap, ",", [](const auto& l) { return l->name(); })},
               {"cache", options.directory},
               {"dns", joined(resolver_->dns_servers(), ",")},
-              {"ca_file", https_options(config_).ca_file}});
+              {"ca_file",
+               config_.https.ca_file.empty() ? https::system_ca_file() : config_.https.ca_file}});
 
   open_control(sockets, options.directory);
   accept_on(std::move(sockets.socketmap));
@@ -165,6 +157,7 @@ void Daemon::open_control(OpenSockets& sockets, const std::string& cache_directo
     facts.serving.push_back(&thread->server_counters());
   }
   facts.resolver = &resolver_->counters();
+  facts.ca_file = config_.https.ca_file;
   commands_ = std::make_unique<Commands>(
       loop_, clock_, *store_, log_,
       [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
@@ -209,6 +202,11 @@ void Daemon::reload() {
 void Daemon::take_over(const config::Config& next) {
   for (const std::string& setting : config::settings_that_need_restart(config_, next)) {
     log_.write(Event::RestartNeeded, {{"setting", setting}});
+  }
+  // A changed bundle needs no reload: the next fetch finds it.
+  if (const std::string problem = https::problem_with_ca_file(config_.https.ca_file);
+      !problem.empty()) {
+    log_.write(Event::CaFileUnreadable, {{"path", config_.https.ca_file}, {"reason", problem}});
   }
   log_.set_level(next.log.level);
   commands_->set_profiles(answer_options(next).profiles);

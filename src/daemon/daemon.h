@@ -64,7 +64,8 @@ class Daemon {
   std::unique_ptr<Commands> commands_;                    // depends-on: all above
 };
 
-// What start() would find wrong with the files and names that the configuration points to.
+// What is wrong with the files and names that the configuration points to. A daemon starts without
+// its CA file, and serves what is cached.
 Result<void, std::string> check_environment(const config::Config& config);
 
 }  // namespace mtastsd::daemon

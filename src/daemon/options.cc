@@ -64,7 +64,7 @@ dns::AresOptions dns_options(const config::Config& config) {
 
 https::CurlOptions https_options(const config::Config& config) {
   https::CurlOptions options;
-  options.ca_file = config.https.ca_file.empty() ? https::system_ca_file() : config.https.ca_file;
+  options.ca_file = config.https.ca_file;
   options.port = config.https.port;
   options.proxy = config.https.proxy;
   return options;

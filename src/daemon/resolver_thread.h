@@ -15,6 +15,7 @@
 #include "mtastsd/event/loop.h"
 #include "mtastsd/https/curl_fetcher.h"
 #include "mtastsd/https/dialer.h"
+#include "mtastsd/https/fetch_thread.h"
 #include "mtastsd/resolver/resolver.h"
 
 namespace mtastsd {
@@ -23,8 +24,9 @@ class Log;
 
 namespace mtastsd::daemon {
 
-// The thread that finds out: the resolver with its DNS and HTTPS clients, on a loop of their own.
-// The public functions may be called from any thread.
+// The thread that finds out: the resolver with its DNS client, on a loop of their own. Connections
+// to policy hosts are made there; TLS and HTTP happen on another thread. The public functions may
+// be called from any thread.
 class ResolverThread {
  public:
   // `clock`, `store` and `log` outlive it.
@@ -61,7 +63,7 @@ class ResolverThread {
   event::Loop loop_;
   std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
   std::unique_ptr<https::Dialer> dialer_;          // depends-on: loop_
-  std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_
+  std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_; with a thread of its own
   discovery::Discovery discovery_;                 // depends-on: all above
   resolver::Resolver resolver_;                    // depends-on: all above
   std::thread thread_;

@@ -1,5 +1,5 @@
-// One libcurl multi handle on the loop. It lives as long as the fetcher because the parsed CA
-// bundle is kept with it; connections, TLS sessions and names are not kept.
+// One libcurl multi handle on the loop. Connections, TLS sessions and names are not kept; the
+// parsed CA bundle is.
 //
 // Lifetimes: a Transfer is owned by the caller, through the Handle, and known here by pointer;
 // whichever of the two dies first unhooks the other. curl's callbacks only take note. Handles
@@ -23,15 +23,15 @@
 #include <utility>
 #include <vector>
 
-#include <unistd.h>
-
 #include <curl/curl.h>
 #include <openssl/ssl.h>
 
 #include "curl_errors.h"
+#include "handshake_limits.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/event/self_guard.h"
+#include "mtastsd/https/authorities.h"
 #include "mtastsd/https/response_rules.h"
 #include "mtastsd/https/verification.h"
 #include "mtastsd/log/log.h"
@@ -42,7 +42,7 @@ namespace {
 
 // How often within FetchLimits::stall the speed is looked at.
 constexpr std::size_t kLooksPerStall = 4;
-constexpr long kCaCacheSeconds = 3600;  // how soon an updated CA bundle is in use
+constexpr std::chrono::minutes kCaWarningEvery{10};
 // Since 8.10 libcurl waits up to 2 s for the other side's close_notify after each fetch. This
 // bounds the connections that wait so, the oldest going first; it must exceed the fetches under
 // way, which would wait for one another otherwise.
@@ -95,6 +95,7 @@ class CurlFetcher final : public PolicyFetcher {
  private:
   class Transfer;
 
+  void watch_authorities();
   void socket_changed(curl_socket_t fd, int what);
   void timer_changed(long after_ms);
   void act(curl_socket_t fd, int ready);
@@ -106,8 +107,10 @@ class CurlFetcher final : public PolicyFetcher {
   event::Loop& loop_;
   Log& log_;
   CurlOptions options_;
+  Authorities authorities_;
   event::SelfGuard guard_;
-  std::unique_ptr<event::Timer> timer_;     // curl's
+  std::unique_ptr<event::Timer> timer_;  // curl's
+  std::unique_ptr<event::Timer> ca_timer_;
   std::unique_ptr<event::Timer> delivery_;  // for results that curl did not bring
   std::map<curl_socket_t, std::unique_ptr<event::FdWatch>> watches_;
   std::set<Transfer*> transfers_;
@@ -225,9 +228,8 @@ void CurlFetcher::Transfer::set_connection_options() {
         return static_cast<Transfer*>(self)->connection_.socket.release();
       });
   curl_easy_setopt(
-      easy_.get(), CURLOPT_SOCKOPTFUNCTION, +[](void*, curl_socket_t, curlsocktype) noexcept {
-        return kSocketIsConnected;
-      });
+      easy_.get(), CURLOPT_SOCKOPTFUNCTION,
+      +[](void*, curl_socket_t, curlsocktype) noexcept { return kSocketIsConnected; });
 }
 
 void CurlFetcher::Transfer::set_tls_options() {
@@ -236,9 +238,12 @@ void CurlFetcher::Transfer::set_tls_options() {
   // RFC 8461 section 7.2. SNI (section 7.1) is the host of the URL.
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   set(CURLOPT_TLS13_CIPHERS, kTls13Ciphers);
-  set(CURLOPT_CAINFO, fetcher_->options_.ca_file.c_str());
-  set(CURLOPT_CAPATH, nullptr);  // with a path curl parses the bundle anew for each fetch
-  set(CURLOPT_CA_CACHE_TIMEOUT, kCaCacheSeconds);
+  // The authorities are set with the rest of the context. curl would parse the bundle for each
+  // fetch, or keep it for an hour, and take an intermediate certificate in it for an anchor.
+  set(CURLOPT_CAINFO, nullptr);
+  set(CURLOPT_CAPATH, nullptr);
+  set(CURLOPT_CA_CACHE_TIMEOUT, 0L);
+  set(CURLOPT_SSL_OPTIONS, static_cast<long>(CURLSSLOPT_NO_PARTIALCHAIN));
   set(CURLOPT_SSL_SESSIONID_CACHE, 0L);
   set(CURLOPT_SSL_CTX_DATA, this);
   curl_easy_setopt(
@@ -281,9 +286,10 @@ void CurlFetcher::Transfer::set_http_options() {
 }
 
 CURLcode CurlFetcher::Transfer::on_ssl_context(SSL_CTX* context) {
+  SSL_CTX_set1_cert_store(context, fetcher_->authorities_.store());
   // RFC 8461 section 3.3: only DNS-IDs count, and "*" stands for a whole label. curl's own
   // check, which comes on top, would take the CN of a certificate without them.
-  if (!require_dns_id(context, host_)) {
+  if (!require_dns_id(context, host_) || !bound_handshakes(context)) {
     return CURLE_SSL_CERTPROBLEM;
   }
   notes_ = take_notes(context, fetcher_->options_.observe ? CertificateRule::VerifyAndNote
@@ -404,8 +410,19 @@ void CurlFetcher::Transfer::finished(CURLcode code) {
   if (fetcher_->options_.observe) {
     observe_end();
   }
-  if (refused_) {
+  if (received() > kMaxReceivedBytes) {
+    // OpenSSL was made to stop; what curl made of it is worth nothing.
+    result_ = failure(Error{ErrorKind::TooLarge, "more than " + std::to_string(kMaxReceivedBytes) +
+                                                     " bytes came in all"});
+  } else if (refused_) {
     result_ = failure(*std::move(refused_));
+  } else if (notes_ && !notes_->refusal.empty()) {
+    result_ =
+        failure(Error{ErrorKind::Certificate, "certificate of " + host_ + ": " + notes_->refusal});
+  } else if (notes_ && notes_->nothing_in_common) {
+    result_ = failure(Error{ErrorKind::Tls,
+                            "the policy host takes none of the key exchanges that are offered: "
+                            "ECDHE, and RSA in TLS 1.2"});
   } else if (code != CURLE_OK) {
     result_ = failure(error_from_curl(code, curl_text_.data(), host_, handshaken()));
   } else if (head_.status == 0) {
@@ -430,15 +447,15 @@ CurlFetcher::CurlFetcher(event::Loop& loop, Log& log, CurlOptions options)
     : loop_(loop),
       log_(log),
       options_(std::move(options)),
+      authorities_(options_.ca_file),
       timer_(loop.make_timer([this] { act(CURL_SOCKET_TIMEOUT, 0); })),
+      ca_timer_(loop.make_timer([this] { watch_authorities(); })),
       delivery_(loop.make_timer([this] { deliver(); })),
       multi_(curl_multi_init()) {
   if (!multi_) {
     throw std::runtime_error("cannot set up libcurl");
   }
-  if (options_.ca_file.empty() || access(options_.ca_file.c_str(), R_OK) != 0) {
-    log_.write(Event::CaFileUnreadable, {{"path", options_.ca_file}});
-  }
+  watch_authorities();
   CURLM* multi = multi_.get();
   curl_multi_setopt(multi, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
   curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, kMaxConnections);
@@ -469,11 +486,25 @@ CurlFetcher::~CurlFetcher() {
   multi_.reset();  // still calls for its last sockets
 }
 
+void CurlFetcher::watch_authorities() {
+  authorities_.refresh();
+  if (!authorities_.problem().empty()) {
+    log_.write(Event::CaFileUnreadable,
+               {{"path", authorities_.file()}, {"reason", authorities_.problem()}});
+  }
+  ca_timer_->arm(kCaWarningEvery);
+}
+
 Handle CurlFetcher::fetch(const DomainName& policy_host, Connection connection, FetchLimits limits,
                           Callback callback) {
   auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), std::move(connection),
                                              limits, std::move(callback));
   transfers_.insert(transfer.get());
+  authorities_.refresh();
+  if (authorities_.store() == nullptr) {
+    end(*transfer, Error{ErrorKind::Tls, authorities_.problem()});
+    return transfer;
+  }
   if (!transfer->connection_.socket && !uses_proxy()) {
     end(*transfer, Error{ErrorKind::Connect, "there is no connection to the policy host"});
     return transfer;
@@ -572,16 +603,6 @@ void CurlFetcher::deliver() {
 
 std::unique_ptr<PolicyFetcher> make_curl_fetcher(event::Loop& loop, Log& log, CurlOptions options) {
   return std::make_unique<CurlFetcher>(loop, log, std::move(options));
-}
-
-std::string system_ca_file() {
-  for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                           "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
-    if (access(path, R_OK) == 0) {
-      return path;
-    }
-  }
-  return "";
 }
 
 }  // namespace mtastsd::https

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <ctime>
 
+#include "handshake_limits.h"
+
 namespace mtastsd::https {
 namespace {
 
@@ -73,11 +75,12 @@ Certificate describe(const X509* cert) {
 
 // The notes with what only the callbacks need.
 struct Watched final : ConnectionNotes {
-  bool carry_on = false;
+  CertificateRule rule = CertificateRule::Verify;
   int first_error = X509_V_OK;
 
   void note_problem(int error);
   int verify(X509_STORE_CTX* store);
+  void verify_and_note(X509_STORE_CTX* store);
 };
 
 // Where an SSL_CTX keeps its share of the notes, until OpenSSL frees it.
@@ -119,8 +122,13 @@ void Watched::note_problem(int error) {
 
 int Watched::verify(X509_STORE_CTX* store) {
   const X509* leaf = X509_STORE_CTX_get0_cert(store);
-  if (leaf == nullptr) {
+  refusal = refusal_of_chain(store);
+  if (leaf == nullptr || (rule == CertificateRule::Verify && refusal.empty())) {
     return X509_verify_cert(store);
+  }
+  if (rule == CertificateRule::Verify) {
+    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
   }
   certificate = describe(leaf);
   certificate->chain_trusted = certificate->in_time = certificate->name_matches = true;
@@ -130,6 +138,18 @@ int Watched::verify(X509_STORE_CTX* store) {
   if (ssl != nullptr) {
     tls_version = SSL_get_version(ssl);
   }
+  if (refusal.empty()) {
+    verify_and_note(store);
+  } else {
+    first_error = X509_V_ERR_APPLICATION_VERIFICATION;
+    certificate->chain_trusted = false;
+    certificate->problem = refusal;
+  }
+  X509_STORE_CTX_set_error(store, first_error);
+  return rule == CertificateRule::NoteAndCarryOn || first_error == X509_V_OK ? 1 : 0;
+}
+
+void Watched::verify_and_note(X509_STORE_CTX* store) {
   X509_STORE_CTX_set_ex_data(store, verifying_index(), this);
   X509_STORE_CTX_set_verify_cb(store, [](int good, X509_STORE_CTX* at) noexcept {
     if (good == 0) {
@@ -142,8 +162,6 @@ int Watched::verify(X509_STORE_CTX* store) {
   if (X509_verify_cert(store) <= 0 && first_error == X509_V_OK) {
     note_problem(X509_V_ERR_UNSPECIFIED);
   }
-  X509_STORE_CTX_set_error(store, first_error);
-  return carry_on || first_error == X509_V_OK ? 1 : 0;
 }
 
 // Null where nobody takes notes.
@@ -158,8 +176,11 @@ void on_event(const SSL* ssl, int where, int value) noexcept {
   if (notes == nullptr) {
     return;
   }
-  if (where == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
+  const int alert = where == SSL_CB_READ_ALERT ? value & 0xff : -1;
+  if (alert == SSL_AD_CLOSE_NOTIFY) {
     notes->close_notified = true;
+  } else if (alert == SSL_AD_HANDSHAKE_FAILURE || alert == SSL_AD_INSUFFICIENT_SECURITY) {
+    notes->nothing_in_common = SSL_is_init_finished(ssl) == 0;
   } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
     notes->tls_version = SSL_get_version(ssl);
   }
@@ -176,6 +197,9 @@ void on_message(int written, int, int type, const void* bytes, std::size_t size,
   if (Watched* notes = notes_of(ssl)) {
     const auto* head = static_cast<const unsigned char*>(bytes);
     notes->received += kHeadBytes + (std::size_t{head[3]} << 8) + head[4];
+    if (notes->received > kMaxReceivedBytes) {
+      SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+    }
   }
 }
 
@@ -190,7 +214,7 @@ bool require_dns_id(ssl_ctx_st* context, const std::string& host) {
 
 std::shared_ptr<const ConnectionNotes> take_notes(ssl_ctx_st* context, CertificateRule rule) {
   auto notes = std::make_shared<Watched>();
-  notes->carry_on = rule == CertificateRule::NoteAndCarryOn;
+  notes->rule = rule;
   auto share = std::make_unique<std::shared_ptr<Watched>>(notes);
   if (SSL_CTX_set_ex_data(context, notes_index(), share.get()) != 1) {
     return nullptr;
@@ -198,14 +222,12 @@ std::shared_ptr<const ConnectionNotes> take_notes(ssl_ctx_st* context, Certifica
   static_cast<void>(share.release());  // now the context's
   SSL_CTX_set_info_callback(context, &on_event);
   SSL_CTX_set_msg_callback(context, &on_message);
-  if (rule != CertificateRule::Verify) {
-    SSL_CTX_set_cert_verify_callback(
-        context,
-        [](X509_STORE_CTX* store, void* self) noexcept {
-          return static_cast<Watched*>(self)->verify(store);
-        },
-        notes.get());
-  }
+  SSL_CTX_set_cert_verify_callback(
+      context,
+      [](X509_STORE_CTX* store, void* self) noexcept {
+        return static_cast<Watched*>(self)->verify(store);
+      },
+      notes.get());
   return notes;
 }
 

@@ -110,6 +110,7 @@ struct Status {
   LookUps look_ups;
   Cache cache;
   std::vector<DnsServer> dns;
+  std::optional<std::string> ca_problem;  // why no certificate authorities can be read
   FailingRefreshes failing_refreshes;
 };
 

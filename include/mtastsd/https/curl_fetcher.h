@@ -16,17 +16,17 @@ class Loop;
 namespace mtastsd::https {
 
 struct CurlOptions {
-  std::string ca_file;  // PEM bundle; must exist
+  std::string ca_file;  // PEM bundle; empty: the system's
   std::uint16_t port = 443;
   std::string proxy;     // "http://proxy.example:3128"; empty: none, regardless of the environment
   bool observe = false;  // fills FetchResult::seen, for reports
 };
 
-// The path of the CA bundle of this system, or empty if it is at none of the usual paths.
-std::string system_ca_file();
-
 // The PolicyFetcher that uses one libcurl multi handle on the loop. The caller calls
 // curl_global_init. Destroy it before the loop.
+//
+// The authorities of the bundle are read at the start, and again when a fetch begins and the file
+// has changed. While none can be read every fetch fails, and the log says so every ten minutes.
 std::unique_ptr<PolicyFetcher> make_curl_fetcher(event::Loop& loop, Log& log, CurlOptions options);
 
 }  // namespace mtastsd::https

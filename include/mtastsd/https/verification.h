@@ -20,9 +20,15 @@ bool require_dns_id(ssl_ctx_st* context, const std::string& host);
 struct ConnectionNotes {
   std::optional<Certificate> certificate;  // only if the certificate was to be noted
   std::string tls_version;                 // "TLSv1.3", once the handshake got as far as that
-  std::size_t received = 0;                // bytes of TLS records, whatever is in them
-  bool close_notified = false;             // the peer has ended its side with close_notify
+  std::string refusal;             // why its certificates were not looked at; empty: they were
+  bool nothing_in_common = false;  // the peer takes none of the ciphers and groups
+  std::size_t received = 0;        // bytes of TLS records, whatever is in them
+  bool close_notified = false;     // the peer has ended its side with close_notify
 };
+
+// What may be received on one connection, whatever it is. Beyond this, OpenSSL is told that the
+// peer has ended its side.
+inline constexpr std::size_t kMaxReceivedBytes = 512 * 1024;
 
 enum class CertificateRule {
   Verify,          // OpenSSL's own verdict, nothing noted
@@ -30,6 +36,9 @@ enum class CertificateRule {
   NoteAndCarryOn,  // noted, and the handshake goes on with any certificate
 };
 
+// Before OpenSSL verifies signatures, certificates whose number or keys are beyond reason are
+// refused.
+//
 // Takes notes of the connection that is made with `context`, one at a time, on the thread that
 // drives it. nullptr if OpenSSL is out of memory.
 //

@@ -167,10 +167,11 @@ inline constexpr std::array kEvents = {
     EventRow{Event::ResolvConfUnreadable, LogLevel::Warn, "resolv_conf_unreadable",
              "The list of DNS servers cannot be read. The servers known before stay in use.",
              "path"},
-    EventRow{Event::CaFileUnreadable, LogLevel::Error, "ca_file_unreadable",
-             "The CA file cannot be read. No policy host can be verified, so no policy can be "
-             "fetched.",
-             "path"},
+    EventRow{
+        Event::CaFileUnreadable, LogLevel::Error, "ca_file_unreadable",
+        "The CA file cannot be read. Without authorities no policy host can be verified and no "
+        "policy fetched; those read before stay in use. Cached policies are served.",
+        "path reason"},
 
     EventRow{Event::CacheFull, LogLevel::Warn, "cache_full",
              "The cache is full, and policies of mode enforce were dropped. Raise [cache] "

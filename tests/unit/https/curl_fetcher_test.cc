@@ -451,6 +451,31 @@ TEST_F(CurlFetcherTest, HeadersAreBounded) {
             ErrorKind::TooLarge);
 }
 
+// Whatever is received counts.
+
+TEST_F(CurlFetcherTest, WhatIsReceivedIsBoundedWhateverItMeans) {
+  const std::string chunked =
+      "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const auto endless = [&](const std::string& head, const std::string& text) {
+    std::size_t sent = 0;
+    const auto result = fetch_from([&](Connection& c) {
+      c.send(head);
+      while (c.send(text)) {
+        sent += text.size();
+      }
+    });
+    EXPECT_EQ(error(result), ErrorKind::TooLarge);
+    // Besides what was read there is what the kernel keeps for the two of them.
+    EXPECT_LT(sent, std::size_t{16} << 20);
+    return result ? "" : result.error().detail;
+  };
+  const std::string in_all = "more than 524288 bytes came in all";
+  EXPECT_EQ(endless(chunked + "1;", std::string(10000, 'x')), in_all);  // an extension
+  EXPECT_EQ(endless(chunked, "1;" + std::string(10000, 'x') + "\r\nx\r\n"), in_all);  // many
+  EXPECT_NE(endless(chunked + "0\r\n", "X-Trailer: " + std::string(1000, 'x') + "\r\n"), "");
+  EXPECT_NE(endless("", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"), "");
+}
+
 // Time and addresses.
 
 TEST_F(CurlFetcherTest, TheLimitIsForAllOfItHoweverTheBytesDrip) {  // RFC 8461 section 3.3
@@ -480,7 +505,7 @@ TEST_F(CurlFetcherTest, TlsMessagesThatFloodInDoNotHoldTheLoop) {
     beat->arm(Milliseconds(1));
   });
   beat->arm(Milliseconds(1));
-  EXPECT_EQ(error(fetch(kHost, {.total = Milliseconds(60000)})), ErrorKind::Status);
+  EXPECT_EQ(error(fetch(kHost, {.total = Milliseconds(60000)})), ErrorKind::TooLarge);
   EXPECT_LT(longest, kOneTurn);
 }
 
@@ -576,6 +601,133 @@ TEST_F(CurlFetcherTest, ConfiguredProxyIsAskedWithoutAConnection) {
   EXPECT_TRUE(fetcher_->uses_proxy());
   EXPECT_FALSE(fetch(kHost, {.total = Milliseconds(2000)}));
   EXPECT_EQ(nobody.connections(), 1);
+}
+
+// Authorities.
+
+TEST_F(CurlFetcherTest, AChangedCaFileCountsAtOnce) {
+  const std::string path = testing::TempDir() + "mtastsd_changing_" + std::to_string(getpid());
+  std::remove(path.c_str());
+  TlsServer server(*good_, says(response(kPolicy)));
+  port_ = server.port();
+  fetcher_ = make_curl_fetcher(loop_, log_, CurlOptions{path, port_});
+  auto result = fetch();
+  EXPECT_EQ(error(result), ErrorKind::Tls);
+  EXPECT_EQ(result.error().detail, "cannot read " + path + ": No such file or directory");
+
+  test::write_pem(path, other_root_->cert.get());
+  EXPECT_EQ(error(fetch()), ErrorKind::Certificate);
+  test::write_pem(path, root_->cert.get());
+  EXPECT_EQ(body(fetch()), kPolicy);
+  // What was read last stays in use while the file is of no use.
+  std::remove(path.c_str());
+  EXPECT_EQ(body(fetch()), kPolicy);
+  std::fclose(std::fopen(path.c_str(), "w"));
+  EXPECT_EQ(body(fetch()), kPolicy);
+  std::remove(path.c_str());
+}
+
+TEST_F(CurlFetcherTest, AnIntermediateCertificateInTheCaFileIsNoAnchor) {
+  const std::string path = testing::TempDir() + "mtastsd_middle_" + std::to_string(getpid());
+  const Identity middle = make_identity({.cn = "middle", .is_ca = true}, root_);
+  const Identity leaf = make_identity({.dns_names = {kHost}}, &middle);
+  test::write_pem(path, middle.cert.get());
+  for (const bool sends_chain : {false, true}) {
+    TlsServer::Options options;
+    if (sends_chain) {
+      options.chain_rest = {&middle};
+    }
+    TlsServer server(leaf, says(response(kPolicy)), options);
+    port_ = server.port();
+    fetcher_ = make_curl_fetcher(loop_, log_, CurlOptions{path, port_});
+    EXPECT_EQ(error(fetch()), ErrorKind::Certificate);
+    fetcher_.reset();
+  }
+  std::remove(path.c_str());
+}
+
+// What a handshake may cost.
+
+TEST_F(CurlFetcherTest, OldButHonestServersAreUnderstood) {
+  const test::KeyPtr key = test::make_rsa_key(2048);
+  const auto leaf = make_identity({.dns_names = {kHost}, .key = key.get()}, root_);
+  for (const char* ciphers :
+       {"AES128-SHA", "AES256-SHA256", "AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA",
+        "ECDHE-RSA-AES256-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"}) {
+    EXPECT_EQ(body(fetch_from(leaf, says(response(kPolicy)), {.ciphers = ciphers})), kPolicy)
+        << ciphers;
+  }
+  for (const char* groups : {"X25519", "P-256", "X448", "P-384"}) {
+    EXPECT_EQ(body(fetch_from(leaf, says(response(kPolicy)), {.groups = groups})), kPolicy)
+        << groups;
+  }
+}
+
+TEST_F(CurlFetcherTest, AnRsaKeyOf8192BitsIsTaken) {
+  const test::KeyPtr key = test::make_rsa_key(8192);
+  const auto leaf = make_identity({.dns_names = {kHost}, .key = key.get()}, root_);
+  EXPECT_EQ(body(fetch_from(leaf, says(response(kPolicy)))), kPolicy);
+  EXPECT_EQ(body(fetch_from(leaf, says(response(kPolicy)), {.ciphers = "AES128-SHA"})), kPolicy);
+}
+
+TEST_F(CurlFetcherTest, ExpensiveKeyExchangesAreRefusedAtOnce) {
+  const test::KeyPtr key = test::make_rsa_key(2048);
+  const auto leaf = make_identity({.dns_names = {kHost}, .key = key.get()}, root_);
+  for (const TlsServer::Options& options :
+       {TlsServer::Options{.ciphers = "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-SHA"},
+        TlsServer::Options{.groups = "ffdhe2048"}, TlsServer::Options{.groups = "ffdhe8192"},
+        TlsServer::Options{.groups = "P-521"}}) {
+    const auto result = fetch_from(leaf, says(response(kPolicy)), options);
+    EXPECT_EQ(error(result), ErrorKind::Tls);
+    EXPECT_EQ(result.error().detail,
+              "the policy host takes none of the key exchanges that are offered: ECDHE, and RSA in "
+              "TLS 1.2");
+  }
+}
+
+TEST_F(CurlFetcherTest, ExpensiveCertificatesAreRefusedUnread) {
+  const auto refused = [&](const Identity& leaf, std::vector<const Identity*> rest) {
+    const auto result = fetch_from(leaf, says(response(kPolicy)), {.chain_rest = std::move(rest)});
+    EXPECT_EQ(error(result), ErrorKind::Certificate);
+    return result ? "" : result.error().detail;
+  };
+  const std::string of = "certificate of mta-sts.example.com: ";
+  const auto refused_key = [&](const test::KeyPtr& key) {
+    const auto more = make_identity({.cn = "more", .is_ca = true, .key = key.get()}, root_);
+    return refused(*good_, {&more});
+  };
+  const std::string second = of + "certificate 2 of its chain has ";
+  EXPECT_EQ(refused_key(test::make_rsa_public_key(16384, 17)),
+            second + "an RSA key of 16384 bits; at most 8192 are accepted");
+  EXPECT_EQ(refused_key(test::make_rsa_public_key(8193, 17)),
+            second + "an RSA key of 8193 bits; at most 8192 are accepted");
+  EXPECT_EQ(refused_key(test::make_rsa_public_key(3072, 3000)),
+            second + "an RSA key with an exponent of 3000 bits; at most 64 are accepted");
+  EXPECT_EQ(refused_key(test::make_ec_key("P-256", false)),
+            second + "a key on a curve of its own; only named curves are accepted");
+  EXPECT_EQ(refused_key(test::make_ec_key("sect571r1")).substr(0, second.size() + 14),
+            second + "a key on a cur");
+  const auto plain = make_identity({.cn = "more", .is_ca = true}, root_);
+  EXPECT_EQ(refused(*good_, std::vector<const Identity*>(49, &plain)),
+            of + "it came with 50 certificates; at most 10 are accepted");
+  EXPECT_EQ(body(fetch_from(*good_, says(response(kPolicy)),
+                            {.chain_rest = std::vector<const Identity*>(9, &plain)})),
+            kPolicy);
+}
+
+TEST_F(CurlFetcherTest, CertificatesAreBoundedInBytes) {
+  const auto fat = make_identity({.dns_names = {kHost}, .comment_bytes = 70 * 1024}, root_);
+  EXPECT_FALSE(fetch_from(fat, says(response(kPolicy))));
+  const auto thin = make_identity({.dns_names = {kHost}, .comment_bytes = 50 * 1024}, root_);
+  EXPECT_EQ(body(fetch_from(thin, says(response(kPolicy)))), kPolicy);
+}
+
+// A server could have us make one key exchange after the other on a single connection.
+TEST_F(CurlFetcherTest, NoSecondHandshakeIsMade) {
+  bool again = true;
+  const auto result = fetch_from(*good_, [&](Connection& c) { again = c.renegotiate(); },
+                                 {.ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256"});
+  EXPECT_FALSE(again);
 }
 
 // Lifetimes.

@@ -7,7 +7,11 @@
 #include <string>
 #include <vector>
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -35,6 +39,8 @@ struct CertSpec {
   std::string basic_constraints = "critical,CA:TRUE";  // of a CA
   std::string name_constraints;
   bool sha1 = false;
+  EVP_PKEY* key = nullptr;  // instead of a new one on P-256; stays the caller's
+  int comment_bytes = 0;    // makes the certificate larger
 };
 
 struct Identity {
@@ -74,7 +80,10 @@ inline void add_dns_names(X509* cert, const std::vector<std::string>& names) {
 
 inline Identity make_identity(const CertSpec& spec, const Identity* issuer) {
   static long serial = 1;
-  Identity made{KeyPtr(EVP_EC_gen("P-256")), CertPtr(X509_new())};
+  Identity made{KeyPtr(spec.key != nullptr ? spec.key : EVP_EC_gen("P-256")), CertPtr(X509_new())};
+  if (spec.key != nullptr) {
+    EVP_PKEY_up_ref(spec.key);
+  }
   X509* cert = made.cert.get();
   X509_set_version(cert, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial);
@@ -93,6 +102,10 @@ inline Identity make_identity(const CertSpec& spec, const Identity* issuer) {
   } else if (!spec.extended_usage.empty()) {
     add_extension(cert, issuing, NID_ext_key_usage, spec.extended_usage);
   }
+  if (spec.comment_bytes > 0) {
+    add_extension(cert, issuing, NID_netscape_comment,
+                  std::string(static_cast<std::size_t>(spec.comment_bytes), 'x'));
+  }
   if (!spec.name_constraints.empty()) {
     add_extension(cert, issuing, NID_name_constraints, spec.name_constraints);
   }
@@ -102,6 +115,55 @@ inline Identity make_identity(const CertSpec& spec, const Identity* issuer) {
   EVP_PKEY* signer = issuer != nullptr ? issuer->key.get() : made.key.get();
   check(X509_sign(cert, signer, spec.sha1 ? EVP_sha1() : EVP_sha256()) > 0, "X509_sign");
   return made;
+}
+
+// Of as many primes as OpenSSL allows, because it is made in no time then.
+inline KeyPtr make_rsa_key(int bits) {
+  EVP_PKEY* key = nullptr;
+  EVP_PKEY_CTX* context = EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr);
+  const int primes = bits >= 8192 ? 5 : 2;
+  check(EVP_PKEY_keygen_init(context) == 1 &&
+            EVP_PKEY_CTX_set_rsa_keygen_bits(context, bits) == 1 &&
+            EVP_PKEY_CTX_set_rsa_keygen_primes(context, primes) == 1 &&
+            EVP_PKEY_generate(context, &key) == 1,
+        "an RSA key");
+  EVP_PKEY_CTX_free(context);
+  return KeyPtr(key);
+}
+
+// With random numbers in the place of a modulus and an exponent: nothing can be signed with it.
+inline KeyPtr make_rsa_public_key(int bits, int exponent_bits) {
+  BIGNUM* modulus = BN_new();
+  BIGNUM* exponent = BN_new();
+  BN_rand(modulus, bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD);
+  BN_rand(exponent, exponent_bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD);
+  OSSL_PARAM_BLD* builder = OSSL_PARAM_BLD_new();
+  OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus);
+  OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent);
+  OSSL_PARAM* parameters = OSSL_PARAM_BLD_to_param(builder);
+  EVP_PKEY_CTX* context = EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr);
+  EVP_PKEY* key = nullptr;
+  check(EVP_PKEY_fromdata_init(context) == 1 &&
+            EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) == 1,
+        "a public RSA key");
+  EVP_PKEY_CTX_free(context);
+  OSSL_PARAM_free(parameters);
+  OSSL_PARAM_BLD_free(builder);
+  BN_free(modulus);
+  BN_free(exponent);
+  return KeyPtr(key);
+}
+
+inline KeyPtr make_ec_key(const char* curve, bool named = true) {
+  EVP_PKEY* key = nullptr;
+  EVP_PKEY_CTX* context = EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr);
+  check(EVP_PKEY_keygen_init(context) == 1 && EVP_PKEY_CTX_set_group_name(context, curve) == 1 &&
+            EVP_PKEY_CTX_set_ec_param_enc(
+                context, named ? OPENSSL_EC_NAMED_CURVE : OPENSSL_EC_EXPLICIT_CURVE) == 1 &&
+            EVP_PKEY_generate(context, &key) == 1,
+        curve);
+  EVP_PKEY_CTX_free(context);
+  return KeyPtr(key);
 }
 
 inline Identity make_root(const std::string& name) {

@@ -66,6 +66,18 @@ class Connection {
     while (BIO_flush(buffer) != 1 && BIO_should_retry(buffer) && !stopping_) {
     }
   }
+  // TLS 1.2: asks the client for another handshake. True if it makes one.
+  bool renegotiate() {
+    if (SSL_renegotiate(ssl_) != 1 || SSL_do_handshake(ssl_) != 1) {
+      return false;
+    }
+    char byte = 0;
+    for (int i = 0; i < 5 && SSL_renegotiate_pending(ssl_) == 1; ++i) {
+      static_cast<void>(SSL_read(ssl_, &byte, 1));
+    }
+    return SSL_renegotiate_pending(ssl_) == 0 && SSL_num_renegotiations(ssl_) > 0 &&
+           SSL_is_init_finished(ssl_) == 1;
+  }
   void close_without_notify() { notify_ = false; }
   bool notify() const { return notify_; }
 
@@ -86,6 +98,8 @@ class TlsServer {
   struct Options {
     std::vector<const Identity*> chain_rest;  // certificates sent after the leaf
     int max_version = 0;
+    const char* ciphers = nullptr;  // of TLS 1.2, which is then the only version
+    const char* groups = nullptr;
     std::string alpn;            // one protocol selected whatever is offered, empty: none
     bool plain_text = false;     // does not speak TLS at all
     bool hang_up_early = false;  // closes right after accept
@@ -99,6 +113,7 @@ class TlsServer {
     SSL_CTX_set_security_level(context_.get(), 0);
     SSL_CTX_use_certificate(context_.get(), leaf.cert.get());
     SSL_CTX_use_PrivateKey(context_.get(), leaf.key.get());
+    SSL_CTX_set_max_cert_list(context_.get(), 1 << 20);
     for (const auto* more : options_.chain_rest) {
       X509_up_ref(more->cert.get());
       SSL_CTX_add_extra_chain_cert(context_.get(), more->cert.get());
@@ -106,6 +121,14 @@ class TlsServer {
     if (options_.max_version != 0) {
       SSL_CTX_set_min_proto_version(context_.get(), TLS1_VERSION);
       SSL_CTX_set_max_proto_version(context_.get(), options_.max_version);
+    }
+    if (options_.ciphers != nullptr) {
+      SSL_CTX_set_max_proto_version(context_.get(), TLS1_2_VERSION);
+      EXPECT_EQ(SSL_CTX_set_cipher_list(context_.get(), options_.ciphers), 1);
+      SSL_CTX_set_dh_auto(context_.get(), 1);
+    }
+    if (options_.groups != nullptr) {
+      EXPECT_EQ(SSL_CTX_set1_groups_list(context_.get(), options_.groups), 1);
     }
     if (!options_.alpn.empty()) {
       SSL_CTX_set_alpn_select_cb(context_.get(), &select_alpn, this);

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <optional>
+#include <string>
+
+struct x509_store_st;
+
+namespace mtastsd::https {
+
+// The path of the CA bundle of this system, or empty if it is at none of the usual paths.
+std::string system_ca_file();
+
+// The certificate authorities of a PEM bundle. Only those that are their own issuers are anchors:
+// an intermediate certificate in the file helps to build chains, and does not end one.
+class Authorities {
+ public:
+  // An empty path stands for system_ca_file().
+  explicit Authorities(std::string path) : path_(std::move(path)) {}
+  ~Authorities();
+  Authorities(const Authorities&) = delete;
+  Authorities& operator=(const Authorities&) = delete;
+
+  // Reads the file if it has changed since it was read. While it cannot be read, what was read
+  // before stays in use.
+  void refresh();
+
+  // Null if nothing could be read so far.
+  x509_store_st* store() const { return store_; }
+  // Why the file could not be read the last time. Empty if it could.
+  const std::string& problem() const { return problem_; }
+  // The file that was looked at, empty if there is none.
+  const std::string& file() const { return file_; }
+
+ private:
+  void read();
+
+  const std::string path_;
+  std::string file_;
+  std::string problem_;
+  std::optional<struct stat> seen_;  // of the file that was read, or tried
+  x509_store_st* store_ = nullptr;
+};
+
+// Why no authorities can be read from the file, or from the system's for an empty path; empty if
+// they can. Reads all of it.
+std::string problem_with_ca_file(const std::string& path);
+
+}  // namespace mtastsd::https

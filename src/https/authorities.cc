@@ -1,0 +1,92 @@
+#include "mtastsd/https/authorities.h"
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <new>
+
+namespace mtastsd::https {
+namespace {
+
+struct StoreFree {
+  void operator()(X509_STORE* store) const { X509_STORE_free(store); }
+};
+
+// A file that changes again within this time can look the same.
+constexpr std::time_t kTimestampSeconds = 1;
+
+bool same(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size &&
+         a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec &&
+         a.st_ctim.tv_sec == b.st_ctim.tv_sec && a.st_ctim.tv_nsec == b.st_ctim.tv_nsec;
+}
+
+}  // namespace
+
+std::string system_ca_file() {
+  for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                           "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
+    if (::access(path, R_OK) == 0) {
+      return path;
+    }
+  }
+  return "";
+}
+
+Authorities::~Authorities() {
+  X509_STORE_free(store_);
+}
+
+void Authorities::refresh() {
+  file_ = path_.empty() ? system_ca_file() : path_;
+  struct stat now {};
+  if (file_.empty()) {
+    seen_.reset();
+    problem_ =
+        "no CA certificates were found on this system: install the package ca-certificates, or "
+        "set [https] ca_file";
+  } else if (::stat(file_.c_str(), &now) != 0) {
+    seen_.reset();
+    problem_ = "cannot read " + file_ + ": " + std::strerror(errno);
+  } else if (!seen_ || !same(*seen_, now)) {
+    seen_.reset();
+    if (std::abs(std::time(nullptr) - now.st_ctim.tv_sec) > kTimestampSeconds) {
+      seen_ = now;
+    }
+    read();
+  }
+}
+
+void Authorities::read() {
+  if (::access(file_.c_str(), R_OK) != 0) {
+    problem_ = "cannot read " + file_ + ": " + std::strerror(errno);
+    return;
+  }
+  std::unique_ptr<X509_STORE, StoreFree> store(X509_STORE_new());
+  if (!store) {
+    throw std::bad_alloc();
+  }
+  if (X509_STORE_load_file(store.get(), file_.c_str()) != 1) {
+    ERR_clear_error();
+    problem_ = file_ + " holds no certificates in PEM form";
+    return;
+  }
+  problem_.clear();
+  X509_STORE_free(store_);
+  store_ = store.release();
+}
+
+std::string problem_with_ca_file(const std::string& path) {
+  Authorities authorities(path);
+  authorities.refresh();
+  return authorities.problem();
+}
+
+}  // namespace mtastsd::https
