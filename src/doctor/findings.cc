@@ -31,6 +31,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::DaemonAddress, "daemon_address", Severity::Medium},
     {Code::DaemonAnswers, "daemon_answers", Severity::Ok},
     {Code::DaemonSilent, "daemon_silent", Severity::High},
+    {Code::DaemonStranger, "daemon_stranger", Severity::High},
     {Code::DaemonUnchecked, "daemon_unchecked", Severity::Unknown},
     {Code::DaneAndSts, "dane_and_sts", Severity::Info},
     {Code::DaneIgnoresErrors, "dane_ignores_errors", Severity::Medium},

@@ -1,5 +1,7 @@
 #include "mtastsd/doctor/gather.h"
 
+#include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -7,6 +9,8 @@
 #include <optional>
 #include <utility>
 
+#include "listener_owner.h"
+#include "mtastsd/config/places.h"
 #include "mtastsd/term/terminal.h"
 #include "postconf.h"
 #include "probe.h"
@@ -166,11 +170,35 @@ class Gatherer {
       return;
     }
     facts_.tables[place] = ask(table, chroot);
+    if (table.socketmap) {
+      look_for_stranger(place, *table.socketmap);
+    }
     if (!facts_.root || !table.socketmap || table.socketmap->kind != Socketmap::Kind::Unix) {
       return;
     }
     const SmtpProcess process{std::string(facts_.main_value("mail_owner")), queue(), chroot};
     facts_.sockets[{table.socketmap->path, chroot}] = try_socket(process, table.socketmap->path);
+  }
+
+  void look_for_stranger(const Place& place, const Socketmap& map) {
+    const auto owner = listener_owner(map, real_path(map.path, place.second, queue()));
+    if (!owner || *owner == 0 || *owner == ::geteuid() || is_daemons(*owner)) {
+      return;
+    }
+    const passwd* entry = ::getpwuid(*owner);
+    facts_.strangers[place] = entry != nullptr ? entry->pw_name : std::to_string(*owner);
+  }
+
+  // mtastsd's user is the one in its configuration, or, as systemd makes one up, the owner of its
+  // cache.
+  bool is_daemons(uid_t user) const {
+    const passwd* entry = ::getpwnam(facts_.daemon.daemon.user.c_str());
+    const std::string& configured = facts_.daemon.cache.directory;
+    struct stat cache {};
+    return (entry != nullptr && entry->pw_uid == user) ||
+           (::stat((configured.empty() ? config::find_cache_directory() : configured).c_str(),
+                   &cache) == 0 &&
+            cache.st_uid == user);
   }
 
   TableAnswer ask(const Table& table, bool chroot) {

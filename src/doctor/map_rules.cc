@@ -10,6 +10,7 @@
 
 #include "mtastsd/base/ip_address.h"
 #include "mtastsd/base/text.h"
+#include "mtastsd/config/places.h"
 #include "mtastsd/doctor/findings.h"
 #include "mtastsd/postfix/profile.h"
 #include "tables.h"
@@ -61,6 +62,10 @@ bool same_host(const std::string& listening, const std::string& asked) {
 bool listens_there(const View& view, const Table& table) {
   const Socketmap& map = *table.socketmap;
   const auto& listen = view.facts.daemon.socketmap.listen;
+  if (map.kind == Socketmap::Kind::Unix && listen == config::defaults().socketmap.listen &&
+      real_path(map.path, view.chroot(table), view.queue()) == config::kPassedSocket) {
+    return true;
+  }
   return std::any_of(listen.begin(), listen.end(), [&](const ListenAddress& address) {
     if (map.kind == Socketmap::Kind::Unix) {
       return address.kind == ListenAddress::Kind::Unix &&
@@ -193,6 +198,17 @@ void judge_other_tables(View& view, std::size_t mtastsd) {
 void judge_answer(View& view, const Table& table) {
   const TableAnswer* answer = answer_of(view, table);
   if (answer == nullptr) {
+    return;
+  }
+  const auto stranger = view.facts.strangers.find({table.text, view.chroot(table)});
+  if (stranger != view.facts.strangers.end()) {
+    view.add(
+        Code::DaemonStranger,
+        fmt::format("At {} a process of the user {} answers, who is not the user of mtastsd, and "
+                    "decides how your mail is protected. Find out why, end that process, and "
+                    "let systemd hold the socket, so that nobody else can take it.",
+                    table.str(), stranger->second),
+        {{"command", "systemctl enable --now mtastsd.socket"}});
     return;
   }
   const bool listed = !view.facts.config_error.empty() || listens_there(view, table);

@@ -16,7 +16,7 @@ SCHEMA = os.path.join(HERE, "..", "..", "contrib", "schema", "doctor.json")
 
 # pylint: disable=wrong-import-position
 sys.path.insert(0, HERE)
-from testenv import pki, sandbox, schema
+from testenv import pki, sandbox, schema, socketmap
 from testenv.daemon import Mtastsd
 from testenv.postfix import Postfix
 
@@ -180,6 +180,20 @@ class DoctorTest(unittest.TestCase):
         self.addCleanup(self.mtastsd.start)
         finding = self.expect("daemon_silent", "HIGH")
         self.assertIn("Connection refused", finding["meaning"])
+
+    def test_another_user_has_the_port(self):
+        """One who was quicker during a restart answers for every domain."""
+        self.configure()
+        self.mtastsd.stop()
+        self.addCleanup(self.mtastsd.start)
+        os.seteuid(65534)
+        try:
+            squatter = socketmap.FixedServer(SERVER)
+        finally:
+            os.seteuid(0)
+        self.addCleanup(squatter.stop)
+        finding = self.expect("daemon_stranger", "HIGH")
+        self.assertIn("nobody", finding["meaning"])
 
     def test_another_port(self):
         self.configure(smtp_tls_policy_maps=f"socketmap:inet:127.0.0.1:8642:{self.map}")

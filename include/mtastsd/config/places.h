@@ -18,6 +18,9 @@ std::string default_cache_directory();
 // For mtastsctl: the first of them that contains a cache, or else the first.
 std::string find_cache_directory();
 
+// Where Postfix can ask when systemd holds the sockets (contrib/mtastsd.socket).
+inline constexpr char kPassedSocket[] = "/run/mtastsd-policy/socket";
+
 inline constexpr char kDefaultControlSocket[] = "/run/mtastsd/control.sock";
 
 // The paths where the control socket can be: the one in the configuration, and if that is the

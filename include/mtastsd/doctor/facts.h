@@ -58,6 +58,9 @@ struct Facts {
 
   std::map<Place, TableAnswer> tables;   // as in main.cf, without "proxy:"
   std::map<Place, SocketReach> sockets;  // by the path as in main.cf; not without root
+  // The user who serves a socketmap table, by the table as in main.cf, if that is neither root nor
+  // the user of mtastsd.
+  std::map<Place, std::string> strangers;
   std::map<std::string, Authorities> ca_files;
   std::map<Place, Authorities> ca_paths;
   bool root = false;

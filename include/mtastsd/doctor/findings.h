@@ -29,6 +29,7 @@ enum class Code {
   DaemonAddress,
   DaemonAnswers,
   DaemonSilent,
+  DaemonStranger,
   DaemonUnchecked,
   DaneAndSts,
   DaneIgnoresErrors,

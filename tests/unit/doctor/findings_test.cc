@@ -230,6 +230,12 @@ std::vector<Case> daemon_cases() {
          f.tables[{kUnix, true}] = {false, "query error: Permission denied"};
        },
        "", ""},
+      {"daemon_stranger", Severity::High,
+       [](Facts& f) {
+         f.strangers[{kTcp, true}] = "eve";
+         f.strangers[{kTcp, false}] = "eve";
+       },
+       "command", "systemctl enable --now mtastsd.socket"},
       {"socket_unchecked", Severity::Unknown,
        [](Facts& f) {
          use_unix(f);
@@ -249,6 +255,15 @@ std::vector<Case> daemon_cases() {
          use_table(f, "socketmap:unix:/run/mtastsd.sock:postfix");
        },
        "mtastsd.toml [socketmap]", std::string("listen = [\"unix:") + kSocket + "\"]"},
+      {"daemon_answers", Severity::Ok,
+       [](Facts& f) {
+         for (SmtpService& service : f.services) {
+           service.chroot = false;
+         }
+         use_table(f, "socketmap:unix:/run/mtastsd-policy/socket:postfix");
+         f.sockets[{"/run/mtastsd-policy/socket", false}] = {};
+       },
+       "", ""},
       {"socket_place", Severity::Medium,
        [](Facts& f) { use_table(f, "socketmap:unix:private/sts:postfix"); },
        "mtastsd.toml [socketmap]", std::string("listen = [\"unix:") + kSocket + "\"]"},
