@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <utility>
 
@@ -77,11 +78,14 @@ bool left_behind(const std::string& path) {
 Result<SocketOwner, std::string> socket_owner(const config::Socketmap& options) {
   SocketOwner owner;
   if (!options.socket_owner.empty()) {
-    const passwd* user = getpwnam(options.socket_owner.c_str());
-    if (user == nullptr) {
-      return failure("socketmap.socket_owner: there is no user \"" + options.socket_owner + "\"");
+    const std::string& name = options.socket_owner;
+    const passwd* user = getpwnam(name.c_str());
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), owner.user);
+    if (user != nullptr) {
+      owner.user = user->pw_uid;
+    } else if (error != std::errc() || end != name.data() + name.size()) {
+      return failure("socketmap.socket_owner: there is no user \"" + name + "\"");
     }
-    owner.user = user->pw_uid;
   }
   if (!options.socket_group.empty()) {
     const group* group = getgrnam(options.socket_group.c_str());

@@ -67,18 +67,21 @@ struct Prepared {
 };
 
 Result<Prepared, std::string> prepare(const Config& config, PassedSockets passed) {
-  const auto identity = mtastsd::daemon::identity_for(config.daemon);
+  auto identity = mtastsd::daemon::identity_for(config.daemon);
   if (!identity) {
     return failure(identity.error());
+  }
+  const std::string cache = mtastsd::daemon::cache_directory(config);
+  std::error_code ec;
+  std::filesystem::create_directories(cache, ec);
+  if (!*identity) {
+    *identity = mtastsd::daemon::owner_of_cache(cache, config.daemon);
   }
   const std::string user = *identity ? (*identity)->name : std::string();
   auto sockets = mtastsd::daemon::open_sockets(config, std::move(passed), user);
   if (!sockets) {
     return failure(std::move(sockets.error()));
   }
-  const std::string cache = mtastsd::daemon::cache_directory(config);
-  std::error_code ec;
-  std::filesystem::create_directories(cache, ec);
   if (*identity) {
     mtastsd::daemon::hand_over_cache(cache, **identity);
     if (auto became = mtastsd::daemon::become(**identity); !became) {

@@ -55,6 +55,18 @@ Result<std::optional<Identity>, std::string> identity_for(const config::Daemon& 
   return Identity{entry->pw_uid, entry->pw_gid, options.user};
 }
 
+std::optional<Identity> owner_of_cache(const std::string& directory,
+                                       const config::Daemon& options) {
+  struct stat info {};
+  if (::geteuid() != 0 || ::getpwnam(options.user.c_str()) != nullptr ||
+      ::stat(directory.c_str(), &info) != 0 || info.st_uid == 0) {
+    return std::nullopt;
+  }
+  const passwd* entry = ::getpwuid(info.st_uid);
+  return Identity{info.st_uid, info.st_gid,
+                  entry != nullptr ? entry->pw_name : std::to_string(info.st_uid)};
+}
+
 void hand_over_cache(const std::string& directory, const Identity& to) {
   std::error_code ec;
   std::filesystem::create_directories(directory, ec);

@@ -23,6 +23,11 @@ struct Identity {
 // exist. A configured user that does not exist is an error.
 Result<std::optional<Identity>, std::string> identity_for(const config::Daemon& options);
 
+// The owner of the cache directory. Where no other user was found for a daemon that was started as
+// root, it becomes this one: links in the directory then lead nowhere that its owner could not go.
+// nullopt: it is root, or the configuration says that the daemon stays root.
+std::optional<Identity> owner_of_cache(const std::string& directory, const config::Daemon& options);
+
 // Gives a directory that belongs to root, and the files of a cache in it, to the one who will write
 // there. Creates the directory if it is missing. Leaves alone what belongs to anybody else.
 void hand_over_cache(const std::string& directory, const Identity& to);

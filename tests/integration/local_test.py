@@ -242,6 +242,29 @@ class Start(DaemonCase):
         self.assertEqual(mtastsd.ask("user.test"), secure("mail.user.test"))
         self.assertEqual(self.web.requests("user.test"), [200])
 
+    def test_root_becomes_the_owner_of_the_cache(self):
+        """Otherwise root followed the links that the owner had put there."""
+        cache = os.path.join(self.own_directory(), "cache")
+        precious = os.path.join(self.own_directory(), "precious")
+        os.makedirs(cache)
+        os.chown(cache, 54321, 54321)  # as a dynamic user, without a name
+        sandbox.write(precious, "root's")
+        os.chmod(precious, 0o600)
+        for name in ("lock.mdb", "mtastsd.lock"):
+            link = os.path.join(cache, name)
+            if os.path.lexists(link):
+                os.unlink(link)
+            os.symlink(precious, link)
+            mtastsd = self.daemon()
+            mtastsd.wait_log("event=confined user=54321 ")
+            mtastsd.wait_log("event=cache_not_writable ")
+            mtastsd.stop()
+            self.assertEqual(sandbox.read(precious), "root's")
+            os.unlink(link)
+        mtastsd = self.daemon()
+        self.assertEqual(mtastsd.ask(".ready.test"), "NOTFOUND ")
+        self.assertEqual(os.lstat(os.path.join(cache, "data.mdb")).st_uid, 54321)
+
     def test_users_that_do_not_exist(self):
         self.daemon().wait_log("event=runs_as_root user=mtastsd ")
         path = os.path.join(self.own_directory(), "bad.toml")
