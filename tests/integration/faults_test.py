@@ -10,6 +10,7 @@ which nothing is known NOTFOUND comes in time; the log says what is wrong, not a
 import argparse
 import os
 import re
+import shutil
 import struct
 import sys
 import time
@@ -119,6 +120,28 @@ class FaultsTest(DaemonCase):
         return domains
 
     # The disk.
+
+    def test_a_ca_file_that_is_missing_and_comes_back(self):
+        """The daemon did not start without it, and took up a changed one within an hour."""
+        self.publish("kept.test", "mail.kept.test")
+        self.publish("new.test", "mail.new.test")
+        self.web.apply()
+        ca_file = os.path.join(self.own_directory(), "ca.pem")
+        shutil.copy(self.authority.cert, ca_file)
+        mtastsd = self.daemon(https={"ca_file": ca_file})
+        self.assertEqual(mtastsd.ask("kept.test"), secure("mail.kept.test"))
+        mtastsd.wait_stored("kept.test")
+        os.remove(ca_file)
+        mtastsd.reload()
+        mtastsd.wait_log(r"event=ca_file_unreadable .*reason=\"cannot read .*ca\.pem")
+        mtastsd.stop()
+        mtastsd.start()
+        self.assertEqual(mtastsd.ask("kept.test"), secure("mail.kept.test"))
+        self.assertEqual(mtastsd.ask("new.test"), "NOTFOUND ")
+        shutil.copy(self.authority.cert, ca_file)
+        self.publish("newer.test", "mail.newer.test")
+        self.web.apply()
+        self.assertEqual(mtastsd.ask("newer.test"), secure("mail.newer.test"))
 
     def test_file_system_gets_full_and_has_room_again(self):
         disk = self.small_disk()

@@ -679,7 +679,7 @@ TEST_F(CurlFetcherTest, ExpensiveKeyExchangesAreRefusedAtOnce) {
         TlsServer::Options{.groups = "P-521"}}) {
     const auto result = fetch_from(leaf, says(response(kPolicy)), options);
     EXPECT_EQ(error(result), ErrorKind::Tls);
-    EXPECT_EQ(result.error().detail,
+    EXPECT_EQ(result ? "" : result.error().detail,
               "the policy host takes none of the key exchanges that are offered: ECDHE, and RSA in "
               "TLS 1.2");
   }
