@@ -136,7 +136,10 @@ bool confine_calls() {
   if (filter == nullptr) {
     return false;
   }
-  const bool loaded = add_calls(filter) && seccomp_load(filter) == 0;
+  // Without this, a call of another architecture that the machine can run ends the process.
+  const bool loaded =
+      seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS)) == 0 &&
+      add_calls(filter) && seccomp_load(filter) == 0;
   seccomp_release(filter);
   return loaded;
 }

@@ -52,11 +52,13 @@ void raise_descriptor_limit() {
 // A descriptor that the daemon opens must not get one of these numbers: what is written to standard
 // error would be written there. If this fails, there is no way left to say so.
 bool open_standard_descriptors() {
-  int fd = -1;
-  do {
-    fd = ::open("/dev/null", O_RDWR);
-  } while (fd >= 0 && fd <= STDERR_FILENO);
-  return fd >= 0 && ::close(fd) == 0;
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    // The lowest number that is free is this one.
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != fd) {
+      return false;
+    }
+  }
+  return true;
 }
 
 // What is opened and given up while the process has one thread, which passes it on to the others.

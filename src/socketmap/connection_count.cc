@@ -15,8 +15,9 @@ constexpr std::size_t kShare = 2;
 std::optional<uid_t> peer_user(int fd) {
   ucred peer{};
   socklen_t size = sizeof(peer);
-  // For other sockets the call succeeds too, and names no process.
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid == 0) {
+  // For other sockets the call succeeds too, and names no user.
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
+      peer.uid == static_cast<uid_t>(-1)) {
     return std::nullopt;
   }
   return peer.uid;
