@@ -7,8 +7,8 @@
 namespace mtastsd::https {
 
 // What a peer can make us compute for a TLS handshake, before it has shown who it is.
-inline constexpr int kMaxCertificates = 10;  // that it presents
-inline constexpr long kMaxCertificateBytes = 64 * 1024;
+inline constexpr int kMaxCertificates = 10;              // that it presents
+inline constexpr long kMaxCertificateBytes = 32 * 1024;  // OpenSSL reads these before we see them
 inline constexpr int kMaxRsaBits = 8192;
 inline constexpr int kMaxRsaExponentBits = 64;
 inline constexpr int kMaxCurveBits = 521;

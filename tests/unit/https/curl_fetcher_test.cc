@@ -716,9 +716,9 @@ TEST_F(CurlFetcherTest, ExpensiveCertificatesAreRefusedUnread) {
 }
 
 TEST_F(CurlFetcherTest, CertificatesAreBoundedInBytes) {
-  const auto fat = make_identity({.dns_names = {kHost}, .comment_bytes = 70 * 1024}, root_);
+  const auto fat = make_identity({.dns_names = {kHost}, .comment_bytes = 34 * 1024}, root_);
   EXPECT_FALSE(fetch_from(fat, says(response(kPolicy))));
-  const auto thin = make_identity({.dns_names = {kHost}, .comment_bytes = 50 * 1024}, root_);
+  const auto thin = make_identity({.dns_names = {kHost}, .comment_bytes = 28 * 1024}, root_);
   EXPECT_EQ(body(fetch_from(thin, says(response(kPolicy)))), kPolicy);
 }
 
