@@ -242,6 +242,22 @@ class Start(DaemonCase):
         self.assertEqual(mtastsd.ask("user.test"), secure("mail.user.test"))
         self.assertEqual(self.web.requests("user.test"), [200])
 
+    def test_a_confined_daemon_logs_to_syslog(self):
+        if os.path.lexists("/dev/log"):
+            self.skipTest("this machine has a syslog")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+            log.bind("/dev/log")
+            self.addCleanup(os.unlink, "/dev/log")
+            os.chmod("/dev/log", 0o666)
+            log.settimeout(sandbox.WAIT)
+            mtastsd = self.daemon(daemon={"user": "nobody"}, log={"target": "syslog"})
+            mtastsd.reload()
+            said = b""
+            while b"event=reloaded " not in said:
+                said += log.recv(4096) + b"\n"
+            self.assertIn(b"event=confined user=nobody ", said)
+            self.assertEqual(mtastsd.log(), "")
+
     def test_root_becomes_the_owner_of_the_cache(self):
         """Otherwise root followed the links that the owner had put there."""
         cache = os.path.join(self.own_directory(), "cache")
