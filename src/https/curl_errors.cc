@@ -2,6 +2,8 @@
 
 #include <curl/curl.h>
 
+#include "handshake_limits.h"
+
 namespace mtastsd::https {
 
 namespace {
@@ -60,6 +62,10 @@ Error error_from_curl(int code, const std::string& text, const std::string& host
   std::string detail = text.empty() ? curl_easy_strerror(curl_code) : text;
   if (curl_code == kHeaderTooLarge) {
     detail = "a header line that is too long";
+  }
+  if (detail.find("excessive message size") != std::string::npos) {
+    detail = "a TLS message that is too long, such as certificates of more than " +
+             std::to_string(kMaxCertificateBytes) + " bytes";
   }
   if (kind == ErrorKind::Certificate) {
     detail = "certificate of " + host + ": " + detail;

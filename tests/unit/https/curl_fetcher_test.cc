@@ -717,7 +717,10 @@ TEST_F(CurlFetcherTest, ExpensiveCertificatesAreRefusedUnread) {
 
 TEST_F(CurlFetcherTest, CertificatesAreBoundedInBytes) {
   const auto fat = make_identity({.dns_names = {kHost}, .comment_bytes = 34 * 1024}, root_);
-  EXPECT_FALSE(fetch_from(fat, says(response(kPolicy))));
+  const auto refused = fetch_from(fat, says(response(kPolicy)));
+  EXPECT_EQ(error(refused), ErrorKind::Tls);
+  EXPECT_EQ(refused ? "" : refused.error().detail,
+            "a TLS message that is too long, such as certificates of more than 32768 bytes");
   const auto thin = make_identity({.dns_names = {kHost}, .comment_bytes = 28 * 1024}, root_);
   EXPECT_EQ(body(fetch_from(thin, says(response(kPolicy)))), kPolicy);
 }
