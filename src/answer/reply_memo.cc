@@ -1,9 +1,10 @@
 #include "mtastsd/answer/reply_memo.h"
 
 #include <cstring>
-#include <functional>
 #include <new>
 #include <utility>
+
+#include "mtastsd/base/keyed_hash.h"
 
 namespace mtastsd::answer {
 
@@ -22,7 +23,7 @@ bool ReplyMemo::holds(const Entry& entry, std::string_view request, WallTime now
 }
 
 std::optional<ReplyMemo::Known> ReplyMemo::find(std::string_view request, WallTime now) const {
-  const std::size_t hash = std::hash<std::string_view>{}(request);
+  const std::size_t hash = keyed_hash(request);
   for (const std::size_t at : places_of(hash)) {
     const Entry& entry = table_->entries[at];
     if (table_->kept[at] == mark_of(hash) && holds(entry, request, now)) {
@@ -39,7 +40,7 @@ void ReplyMemo::keep(std::string_view request, const Known& known, WallTime from
   if (request.size() + known.reply.size() > kText) {
     return;
   }
-  const std::size_t hash = std::hash<std::string_view>{}(request);
+  const std::size_t hash = keyed_hash(request);
   if (std::exchange(table_->seen[hash % kSeen], mark_of(hash)) != mark_of(hash)) {
     return;
   }

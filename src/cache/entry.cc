@@ -1,22 +1,24 @@
-// The record format. Layout of format 1, all numbers little-endian:
+// The record format. Layout of format 2, all numbers little-endian:
 //
 //    0 u64 XXH3 (64 bits, seed 0) of everything behind it
 //    8 u8  format        9 u8  flags (1 policy, 2 failure)
 //   10 u8  mode         11 u8  length of the policy's id
 //   12 u8  why there is no policy (NoPolicyReason)
 //   13 u8  length of the detail of that    14 u16 zero
-//   16 i64 txt_checked_at, recheck_at, last_used_at, due_at     (seconds since 1970, UTC)
-//   48 i64 fetched_at   56 u32 max_age   60 u32 bytes of MX patterns   64 u32 bytes of text
-//   68 detail, id, MX patterns (u8 length and the pattern, each), text
+//   16 i64 txt_checked_at, recheck_at, first_used_at, last_used_at, due_at, fetched_at
+//          (seconds since 1970, UTC)
+//   64 u32 max_age      68 u32 bytes of MX patterns
+//   72 detail, id, MX patterns (u8 length and the pattern, each)
 //      then, with flag 2: i64 first_at, retry_at, warned_at; u16 count; u8 type;
 //      u8 length of the id; u16 length of the detail; id; detail
 //
 // Without flag 1 the policy's fields are zero and empty. A record that does not end where its
 // lengths say is malformed.
 //
-// mtastsd 0.1 had a CRC-32C in place of the first field and no reason. No release wrote that
-// layout, so it keeps no number: its records fail the checksum, are dropped, and are found out
-// again.
+// Format 1 had the text of the policy and no first_used_at. mtastsd 0.2 wrote it, which was not
+// released either, so it is not read: its records are dropped, and are found out again. 0.1 had a
+// CRC-32C in place of the first field and no reason. No release wrote that layout, so it keeps no
+// number: its records fail the checksum.
 
 #include "mtastsd/cache/entry.h"
 
@@ -32,7 +34,7 @@ namespace mtastsd::cache {
 namespace {
 
 constexpr std::size_t kChecksumSize = 8;
-constexpr std::size_t kHeaderSize = 68;
+constexpr std::size_t kHeaderSize = 72;
 constexpr std::size_t kFailureFixedSize = 30;
 constexpr std::uint8_t kHasPolicy = 1;
 constexpr std::uint8_t kHasFailure = 2;
@@ -168,7 +170,9 @@ EntryFacts facts_of(const Entry& entry) {
     facts.fetched_at = entry.policy->fetched_at;
   }
   facts.txt_checked_at = entry.txt_checked_at;
+  facts.set_aside = entry.policy && !entry.holds_policy();
   facts.recheck_at = entry.recheck_at;
+  facts.first_used_at = entry.first_used_at;
   facts.last_used_at = entry.last_used_at;
   return facts;
 }
@@ -176,8 +180,7 @@ EntryFacts facts_of(const Entry& entry) {
 std::size_t memory_of(const Entry& entry) {
   std::size_t bytes = sizeof(Entry) + entry.no_policy_detail.size();
   if (entry.policy) {
-    bytes += entry.policy->id.size() + entry.policy->text.size() +
-             entry.policy->policy.mx.size() * sizeof(mtasts::MxPattern);
+    bytes += entry.policy->id.size() + entry.policy->policy.mx.size() * sizeof(mtasts::MxPattern);
   }
   return bytes + (entry.failure ? entry.failure->id.size() + entry.failure->detail.size() : 0);
 }
@@ -191,7 +194,7 @@ std::string encode(const Entry& entry) {
 
   std::string record(kChecksumSize, '\0');
   record.reserve(
-      kHeaderSize + detail.size() + policy.id.size() + mx.size() + policy.text.size() +
+      kHeaderSize + detail.size() + policy.id.size() + mx.size() +
       (entry.failure ? kFailureFixedSize + entry.failure->id.size() + kMaxFailureDetail : 0));
   store(record, kRecordFormat);
   store(record, static_cast<std::uint8_t>((entry.policy ? kHasPolicy : 0) |
@@ -203,16 +206,15 @@ std::string encode(const Entry& entry) {
   store(record, std::uint16_t{0});
   store_time(record, entry.txt_checked_at);
   store_time(record, entry.recheck_at);
+  store_time(record, entry.first_used_at);
   store_time(record, entry.last_used_at);
   store_time(record, entry.due_at);
   store_time(record, policy.fetched_at);
   store(record, static_cast<std::uint32_t>(policy.policy.max_age.count()));
   store(record, static_cast<std::uint32_t>(mx.size()));
-  store(record, static_cast<std::uint32_t>(policy.text.size()));
   record += detail;
   record += policy.id;
   record += mx;
-  record += policy.text;
   if (entry.failure) {
     encode_failure(record, *entry.failure);
   }
@@ -243,16 +245,17 @@ Result<RecordView, RecordError> RecordView::decode(std::string_view record) {
   view.facts_.has_policy = (flags & kHasPolicy) != 0;
   view.facts_.mode = static_cast<mtasts::Mode>(mode);
   view.no_policy_reason_ = static_cast<NoPolicyReason>(reason);
+  view.facts_.set_aside = view.facts_.has_policy && view.no_policy_reason_ != NoPolicyReason::None;
   view.facts_.txt_checked_at = load_time(record, 16);
   view.facts_.recheck_at = load_time(record, 24);
-  view.facts_.last_used_at = load_time(record, 32);
-  view.due_at_ = load_time(record, 40);
-  view.facts_.fetched_at = load_time(record, 48);
-  view.facts_.max_age = Seconds(load<std::uint32_t>(record, 56));
-  const std::size_t mx_size = load<std::uint32_t>(record, 60);
-  const std::size_t text_size = load<std::uint32_t>(record, 64);
+  view.facts_.first_used_at = load_time(record, 32);
+  view.facts_.last_used_at = load_time(record, 40);
+  view.due_at_ = load_time(record, 48);
+  view.facts_.fetched_at = load_time(record, 56);
+  view.facts_.max_age = Seconds(load<std::uint32_t>(record, 64));
+  const std::size_t mx_size = load<std::uint32_t>(record, 68);
   if (mode > 2 || reason > kLastReason || detail_size > kMaxNoPolicyDetail ||
-      record.size() < kHeaderSize + detail_size + id_size + mx_size + text_size) {
+      record.size() < kHeaderSize + detail_size + id_size + mx_size) {
     return failure(RecordError::Malformed);
   }
   std::string_view rest = record.substr(kHeaderSize);
@@ -264,7 +267,6 @@ Result<RecordView, RecordError> RecordView::decode(std::string_view record) {
   view.no_policy_detail_ = take(detail_size);
   view.id_ = take(id_size);
   view.mx_ = take(mx_size);
-  view.text_ = take(text_size);
   view.failure_ = rest;
   // RFC 8461 section 3.2: only mode none goes without a pattern.
   const bool lacks_mx =
@@ -295,6 +297,7 @@ Result<Entry, RecordError> decode_entry(std::string_view record) {
   const EntryFacts& facts = view->facts();
   entry.txt_checked_at = facts.txt_checked_at;
   entry.recheck_at = facts.recheck_at;
+  entry.first_used_at = facts.first_used_at;
   entry.last_used_at = facts.last_used_at;
   entry.due_at = view->due_at();
   entry.no_policy_reason = view->no_policy_reason_;
@@ -304,7 +307,6 @@ Result<Entry, RecordError> decode_entry(std::string_view record) {
     policy.id = view->id_;
     policy.policy.mode = facts.mode;
     policy.policy.max_age = facts.max_age;
-    policy.text = view->text_;
     policy.fetched_at = facts.fetched_at;
     std::vector<std::string_view> patterns;
     view->mx_patterns(patterns);

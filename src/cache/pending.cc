@@ -17,10 +17,6 @@ std::size_t bytes_of(const Change& change) {
   return sizeof(DomainName) + sizeof(Change) + (change.entry ? memory_of(*change.entry) : 0);
 }
 
-bool has_text(const Change& change) {
-  return change.entry && change.entry->policy && !change.entry->policy->text.empty();
-}
-
 // Of a policy that is in force and of "no policy", the policy; else the newer.
 bool salvaged_counts_more(const Entry& salvaged, const EntryFacts& other) {
   const bool has_policy = salvaged.policy.has_value();
@@ -46,12 +42,6 @@ bool supersedes(const Change& change, const Change& before) {
              salvaged_counts_more(*change.entry, facts_of(*before.entry));
   }
   return true;
-}
-
-EntryPtr without_text(const Entry& entry) {
-  auto copy = std::make_shared<Entry>(entry);
-  copy->policy->text = std::string();
-  return copy;
 }
 
 }  // namespace
@@ -83,9 +73,6 @@ bool Pending::put(const DomainName& domain, EntryPtr entry, Origin origin) {
   auto before = changes_.extract(domain);
   if (before) {
     discount(before.mapped());
-  }
-  if (has_text(change) && bytes_ + bytes_of(change) > max_bytes_ / 2) {
-    change.entry = without_text(*change.entry);
   }
   const bool stays = before && !supersedes(change, before.mapped());
   const bool fits_in = stays || make_room(bytes_of(change));

@@ -37,8 +37,7 @@ struct Change {
 bool replaces(const Change& change, const EntryFacts& committed);
 
 // The changes that wait for their commit. Any thread may call anything. Bounded in number and in
-// bytes: beyond half of the bytes policies are held without their text, then "no policy" results
-// give way to anything else; what still has no room is refused.
+// bytes: "no policy" results give way to anything else; what still has no room is refused.
 class Pending {
  public:
   static constexpr std::size_t kMaxChanges = 30000;

@@ -72,7 +72,7 @@ json policy_json(const cache::StoredPolicy& stored) {
           {"mx", std::move(mx)},
           {"fetched_at", time_json(stored.fetched_at)},
           {"expires_at", time_json(stored.expires_at())},
-          {"text", stored.text}};
+          {"text", mtasts::text_of(stored.policy)}};
 }
 
 json failure_json(const cache::Failure& failed) {
@@ -85,7 +85,7 @@ json failure_json(const cache::Failure& failed) {
           {"warned_at", time_json(failed.warned_at)}};
 }
 
-// The policy that the fields say, where its text was not kept.
+// The policy that the fields say, where an older version did not keep its text.
 std::string text_of_fields(const json& policy) {
   std::string text = "version: STSv1\nmode: " + read_text(policy, "mode").value_or("") + "\n";
   for (const json& pattern : policy.value("mx", json::array())) {
@@ -114,7 +114,7 @@ Result<cache::StoredPolicy, std::string> read_policy(const json& policy) {
   if (!parsed) {
     return failure("has a policy.text that is not a policy of RFC 8461: " + parsed.error().detail);
   }
-  return cache::StoredPolicy{*id, std::move(*parsed), *text, *fetched_at};
+  return cache::StoredPolicy{*id, std::move(*parsed), *fetched_at};
 }
 
 cache::Failure read_failure(const json& failed) {

@@ -34,6 +34,7 @@ Result<cache::Entry, ImportRefusal> import_entry(const cache::EntryPtr& known,
   const bool used = offered.last_used_at != WallTime{};
   entry.last_used_at = used ? std::min(offered.last_used_at, now) : now;
   if (known) {
+    entry.first_used_at = known->first_used_at;
     entry.last_used_at = std::max(entry.last_used_at, known->last_used_at);
   }
   entry.due_at = std::clamp(offered.due_at, now, entry.policy->expires_at());

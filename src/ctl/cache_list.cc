@@ -37,7 +37,7 @@ std::vector<std::pair<std::string, term::Colour>> cells_of(const std::string& do
   std::string mode = "no policy";
   term::Colour colour = term::Colour::Dim;
   WallTime until = entry.recheck_at;
-  if (entry.policy) {
+  if (entry.holds_policy()) {
     mode = mtasts::to_string(entry.policy->policy.mode);
     colour = entry.policy->policy.mode == mtasts::Mode::Enforce ? term::Colour::Green
                                                                 : term::Colour::Yellow;
@@ -115,10 +115,10 @@ class Listing {
  private:
   bool takes(const cache::Entry& entry) const {
     const std::string_view mode =
-        entry.policy ? mtasts::to_string(entry.policy->policy.mode) : "no-policy";
+        entry.holds_policy() ? mtasts::to_string(entry.policy->policy.mode) : "no-policy";
     return (arguments_.mode.empty() || arguments_.mode == mode) &&
            (!arguments_.failing || entry.failure) &&
-           (!ends_before_ || (entry.policy && entry.policy->expires_at() <= *ends_before_));
+           (!ends_before_ || (entry.holds_policy() && entry.policy->expires_at() <= *ends_before_));
   }
 
   const CacheArguments& arguments_;

@@ -17,7 +17,7 @@ using resolver::Change;
 
 std::string headline(const Refreshed& done) {
   const std::string kept =
-      done.entry && done.entry->policy ? "; the cached policy stays in force" : "";
+      done.entry && done.entry->holds_policy() ? "; the cached policy stays in force" : "";
   switch (done.result) {
     case Refreshed::Result::Fetched:
       switch (done.change) {
@@ -57,7 +57,7 @@ void print(const DomainName& domain, const Refreshed& done) {
   if (const std::string why = reason(done, now); !why.empty()) {
     std::printf("The reason: %s\n", printable(why).c_str());
   }
-  if (done.entry && (done.entry->policy || done.entry->failure)) {
+  if (done.entry && (done.entry->holds_policy() || done.entry->failure)) {
     std::printf("\n%s", describe(terminal, domain, *done.entry, now).c_str());
   }
 }

@@ -26,13 +26,10 @@ int cache_show(CacheArguments& arguments) {
   }
   const term::Terminal terminal = term::look_at(STDOUT_FILENO);
   std::fputs(describe(terminal, domain, *entry, SystemClock().wall()).c_str(), stdout);
-  if (entry->policy) {
+  if (entry->holds_policy()) {
     std::puts("");
-    std::istringstream lines(entry->policy->text);
+    std::istringstream lines(mtasts::text_of(entry->policy->policy));
     for (std::string line; std::getline(lines, line);) {
-      if (line.ends_with('\r')) {
-        line.pop_back();
-      }
       std::printf("  %s\n", printable(line).c_str());
     }
   }

@@ -32,7 +32,7 @@ struct Stats {
       ++unreadable;
       return;
     }
-    if (!entry->policy) {
+    if (!entry->holds_policy()) {
       ++no_policy;
       return;
     }

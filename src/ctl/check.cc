@@ -95,11 +95,12 @@ using CachedFact = check::Fact<check::CachedPolicy>;
 CachedFact look_up(const Settings& settings, const DomainName& domain) {
   try {
     const cache::EntryPtr entry = find_entry(settings, domain).entry;
-    if (!entry || !entry->policy) {
+    if (!entry || !entry->holds_policy()) {
       return CachedFact::none();
     }
     const cache::StoredPolicy& policy = *entry->policy;
-    return CachedFact::is({policy.id, policy.text, policy.fetched_at, policy.expires_at()});
+    return CachedFact::is(
+        {policy.id, mtasts::text_of(policy.policy), policy.fetched_at, policy.expires_at()});
   } catch (const Trouble& trouble) {
     return CachedFact::unknown(trouble.what());
   }

@@ -173,7 +173,7 @@ void print_line(const nlohmann::ordered_json& object) {
 std::string describe(const term::Terminal& terminal, const DomainName& domain,
                      const cache::Entry& entry, WallTime now) {
   std::string text = term::field(terminal, "Domain", domain.view());
-  if (entry.policy) {
+  if (entry.holds_policy()) {
     const cache::StoredPolicy& stored = *entry.policy;
     const std::string patterns =
         joined(stored.policy.mx, " ", [](const auto& pattern) { return pattern.str(); });
@@ -193,7 +193,7 @@ std::string describe(const term::Terminal& terminal, const DomainName& domain,
   text += term::field(terminal, "TXT checked", date_and_span(entry.txt_checked_at, now));
   text += term::field(terminal, "Next TXT check",
                       next_text(entry.recheck_at, now, "with the next query"));
-  if (entry.policy) {
+  if (entry.holds_policy()) {
     text += term::field(terminal, "Next refresh", next_text(entry.due_at, now, "now"));
   }
   text += term::field(terminal, "Last used", date_and_span(entry.last_used_at, now));

@@ -85,7 +85,7 @@ Status::FailingRefreshes failing_of(const Resolver& resolver, cache::LmdbStore& 
   answer.count = failing.count;
   for (const DomainName& domain : failing.first) {
     const auto entry = store.find(domain);
-    if (entry && entry->policy && entry->failure) {
+    if (entry && entry->holds_policy() && entry->failure) {
       answer.first.push_back({domain.str(), entry->failure->type, entry->failure->detail,
                               entry->failure->count, entry->policy->expires_at()});
     }

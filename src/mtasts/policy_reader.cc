@@ -209,6 +209,15 @@ std::string MxPattern::str() const {
   return text;
 }
 
+std::string text_of(const Policy& policy) {
+  std::string text = "version: STSv1\nmode: ";
+  text += to_string(policy.mode);
+  for (const MxPattern& pattern : policy.mx) {
+    text += "\nmx: " + pattern.str();
+  }
+  return text + "\nmax_age: " + std::to_string(policy.max_age.count()) + "\n";
+}
+
 PolicyReader::PolicyReader(std::string_view body) : body_(body), rest_(body) {
   byte_order_mark_ = rest_.starts_with(kByteOrderMark);
   if (byte_order_mark_) {

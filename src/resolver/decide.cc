@@ -28,12 +28,23 @@ bool alive(const Entry& entry, WallTime now) {
   return alive(facts_of(entry), now);
 }
 
-void drop_policy(Entry& entry, NoPolicyReason reason, const std::string& detail = {}) {
-  entry.policy.reset();
+// The entry is a "no policy" result from now on. A policy that has expired stays with it for
+// kGrace from when that is seen first: the clock may be ahead.
+void set_policy_aside(Entry& entry, NoPolicyReason reason, WallTime now,
+                      const std::string& detail = {}) {
+  if (entry.policy && (entry.holds_policy() || entry.due_at > now + kGrace)) {
+    entry.due_at = now + kGrace;
+  }
   entry.no_policy_reason = reason;
   const bool has_detail =
       reason == NoPolicyReason::UnusableRecord || reason == NoPolicyReason::DnsFailed;
   entry.no_policy_detail = has_detail ? detail.substr(0, cache::kMaxNoPolicyDetail) : "";
+}
+
+// The entry has a policy that is alive, perhaps again.
+void in_force(Entry& entry) {
+  entry.no_policy_reason = NoPolicyReason::None;
+  entry.no_policy_detail.clear();
 }
 
 Seconds scaled(Seconds span, double factor) {
@@ -119,10 +130,11 @@ AfterFetch failed(const Entry& before, const std::string& id, const FetchFailure
       after.entry.failure->warned_at = now;
     }
     after.entry.due_at = std::min(after.entry.failure->retry_at, before.policy->expires_at());
+    in_force(after.entry);
   } else {
     // RFC 8461 section 5.1: go on as if the domain had no MTA-STS, until the record is checked
     // again. A new id may be fetched at once, the same one when its back-off has passed.
-    drop_policy(after.entry, NoPolicyReason::FetchFailed);
+    set_policy_aside(after.entry, NoPolicyReason::FetchFailed, now);
     after.entry.recheck_at = std::min(before.recheck_at, after.entry.failure->retry_at);
   }
   return after;
@@ -167,7 +179,7 @@ Verdict judge(const EntryFacts& facts, WallTime now) {
     const WallTime touch_due = facts.last_used_at + kTouchInterval;
     result.needs_touch = recheck_due(facts, now) || now >= touch_due;
     result.until = std::min({facts.recheck_at, touch_due, end_of_life(facts)});
-  } else if (!facts.has_policy && !recheck_due(facts, now)) {
+  } else if ((!facts.has_policy || facts.set_aside) && !recheck_due(facts, now)) {
     result.standing = Standing::NoPolicy;
     result.until = facts.recheck_at;
   }
@@ -188,6 +200,9 @@ AfterRecord after_record(const Entry* known, const Record& record, bool refresh,
       valid && (refresh || (from_future &&
                             !(entry.failure && held_back(entry, entry.failure->id, now, limits))));
   entry.txt_checked_at = now;
+  if (valid) {
+    in_force(entry);
+  }
 
   NoPolicyReason reason = NoPolicyReason::NoRecord;
   switch (record.status) {
@@ -222,7 +237,7 @@ AfterRecord after_record(const Entry* known, const Record& record, bool refresh,
       break;
   }
   if (!after.fetch && !valid) {
-    drop_policy(entry, reason, record.detail);  // it has expired, if there was one
+    set_policy_aside(entry, reason, now, record.detail);  // it has expired, if there was one
   }
   return after;
 }
@@ -239,10 +254,9 @@ AfterFetch after_fetch(const Entry& before, const std::string& id,
   AfterFetch after;
   after.entry = before;
   after.entry.last_used_at = std::min(before.last_used_at, now);  // later: the clock was set back
-  after.entry.policy = StoredPolicy{used_id, outcome->policy, outcome->text, now};
+  after.entry.policy = StoredPolicy{used_id, outcome->policy, now};
   after.entry.failure.reset();
-  after.entry.no_policy_reason = NoPolicyReason::None;
-  after.entry.no_policy_detail.clear();
+  in_force(after.entry);
   after.entry.due_at = next_refresh(*after.entry.policy, limits, jitter);
   const auto& previous = valid ? before.policy : std::nullopt;
   after.change = change_between(previous, *after.entry.policy);
@@ -256,20 +270,25 @@ WallTime farthest_due(WallTime now, const Limits& limits) {
 }
 
 std::optional<Entry> touch(const Entry& entry, WallTime now, const Limits& limits) {
-  if (!entry.policy) {
+  if (!alive(entry, now)) {
     return std::nullopt;
   }
   const WallTime latest = entry.failure
                               ? now + longest_hold(limits)
                               : std::min(entry.policy->fetched_at, now) + limits.refresh_interval;
   const bool put_off = entry.due_at > latest;
-  const bool noted = now >= entry.last_used_at && now < entry.last_used_at + kTouchInterval;
+  const bool second_use = entry.first_used_at == WallTime{} || entry.first_used_at > now;
+  const bool noted = now >= entry.last_used_at && now < entry.last_used_at + kTouchInterval &&
+                     !(second_use && entry.last_used_at != WallTime{});
   if (noted && !put_off) {
     return std::nullopt;
   }
   Entry touched = entry;
   if (put_off) {
     touched.due_at = entry.failure ? next_attempt(*entry.failure, now, limits) : now;
+  }
+  if (second_use && entry.last_used_at != WallTime{}) {
+    touched.first_used_at = now;
   }
   touched.last_used_at = now;
   return touched;
@@ -287,11 +306,17 @@ AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits) {
   }
   after.entry = entry;
   if (!alive(entry, now)) {
-    // The back-off of a failing policy host outlives the policy.
-    const bool remember = entry.failure && held_back(entry, entry.failure->id, now, limits);
-    after.action = remember ? DueAction::Store : DueAction::Drop;
-    drop_policy(after.entry, NoPolicyReason::FetchFailed);
-    after.entry.recheck_at = now;
+    if (entry.holds_policy()) {
+      // A clock that is ahead looks the same. So it is kept for a while, and never served.
+      after.action = DueAction::SetAside;
+      set_policy_aside(after.entry, NoPolicyReason::FetchFailed, now);
+      after.entry.recheck_at = now;
+    } else if (now < entry.due_at) {
+      after.action = DueAction::Store;  // the clock was set back, and not far enough
+      after.entry.due_at = now + kGrace;
+    } else {
+      after.action = DueAction::Drop;
+    }
     return after;
   }
   if (now >= entry.last_used_at + limits.idle_after) {

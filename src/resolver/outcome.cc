@@ -7,7 +7,8 @@ namespace {
 
 void log_kind(Log& log, const DomainName& domain, const Outcome& outcome) {
   const auto& policy = outcome.entry.policy;
-  const std::string_view cached = policy ? to_string(policy->policy.mode) : "no";
+  const bool holds_policy = outcome.entry.holds_policy();
+  const std::string_view cached = holds_policy ? to_string(policy->policy.mode) : "no";
   const auto took = outcome.took.count();
   switch (outcome.kind) {
     case Outcome::Kind::Fetched:
@@ -35,7 +36,7 @@ void log_kind(Log& log, const DomainName& domain, const Outcome& outcome) {
            {"took_ms", took}});
       break;
     case Outcome::Kind::Checked:
-      log.write(policy ? Event::PolicyChecked : Event::NoPolicy,
+      log.write(holds_policy ? Event::PolicyChecked : Event::NoPolicy,
                 {{"domain", domain.view()}, {"reason", outcome.detail}, {"took_ms", took}});
       break;
   }

@@ -325,7 +325,7 @@ Milliseconds Resolver::time_left(const Lookup& lookup) const {
 
 void Resolver::on_policy(Lookup& lookup, discovery::FetchedPolicy fetched) {
   if (fetched.policy) {
-    finish_fetch(lookup, Fetched{*std::move(fetched.policy), std::move(fetched.fetched->body)});
+    finish_fetch(lookup, Fetched{*std::move(fetched.policy)});
   } else {
     discovery::PolicyFailure& why = fetched.policy.error();
     finish_fetch(lookup, failure(FetchFailure{type_of(why.kind), std::move(why.detail)}));
@@ -393,7 +393,7 @@ void Resolver::finish(Lookup& lookup, Outcome outcome) {
 }
 
 void Resolver::note_failing(const DomainName& domain, const cache::Entry& entry) {
-  if (!entry.policy || !entry.failure) {
+  if (!entry.holds_policy() || !entry.failure) {
     failing_.erase(domain);
   } else if (failing_.size() < kMaxFailing) {
     failing_.insert(domain);

@@ -97,10 +97,12 @@ void Resolver::revisit(const DomainName& domain, WallTime now) {
       }
       break;
     case DueAction::Drop:
-      services_.log.write(Event::PolicyExpired, {{"domain", domain.view()}});
       services_.store.erase(domain);
       failing_.erase(domain);
       break;
+    case DueAction::SetAside:
+      services_.log.write(Event::PolicyExpired, {{"domain", domain.view()}});
+      [[fallthrough]];
     case DueAction::Store:
       note_failing(domain, after.entry);
       services_.store.put(domain, std::move(after.entry));

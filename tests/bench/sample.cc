@@ -19,7 +19,7 @@ cache::Entry sample_policy(const std::string& domain, unsigned hosts, WallTime n
   }
   text += "mx: *.mail." + domain + "\r\nmax_age: 604800\r\n";
   cache::Entry entry = sample_negative(now);
-  entry.policy = cache::StoredPolicy{"20240101T000000", *mtasts::parse_policy(text), text, now};
+  entry.policy = cache::StoredPolicy{"20240101T000000", *mtasts::parse_policy(text), now};
   entry.due_at = entry.recheck_at;
   return entry;
 }

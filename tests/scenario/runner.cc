@@ -454,7 +454,7 @@ void Runner::expect_cached(const std::string& words) {
   const auto entry = name ? sender_.store().find(*name) : nullptr;
   std::string got = "nothing";
   if (entry) {
-    got = entry->policy ? std::string(to_string(entry->policy->policy.mode)) : "no-policy";
+    got = entry->holds_policy() ? std::string(to_string(entry->policy->policy.mode)) : "no-policy";
   }
   if (got != wanted) {
     fail(words, got);

@@ -45,7 +45,7 @@ MUTATIONS = [
      "    counters_.txt_failures.add();\n",
      "    counters_.txt_failures.add();\n    services_.store.erase(lookup.domain);\n"),
     ("a failed fetch drops the policy", DECIDE,
-     "  if (alive(before, now)) {\n", "  if (false) {\n"),
+     "  if (alive(before, now)) {\n", "  after.entry.policy.reset();\n  if (false) {\n"),
     ("an unchanged id renews the policy", DECIDE,
      "      const bool current = valid && entry.policy->id == record.id;\n",
      "      const bool current = valid && entry.policy->id == record.id;\n"
@@ -85,10 +85,10 @@ MUTATIONS = [
      "  const bool from_future = valid && entry.policy->fetched_at > now;",
      "  const bool from_future = false;"),
     ("a policy that changed under its id is not taken", DECIDE,
-     "  after.entry.policy = StoredPolicy{used_id, outcome->policy, outcome->text, now};",
+     "  after.entry.policy = StoredPolicy{used_id, outcome->policy, now};",
      "  after.entry.policy = valid && before.policy->id == used_id\n"
-     "      ? StoredPolicy{used_id, before.policy->policy, before.policy->text, now}\n"
-     "      : StoredPolicy{used_id, outcome->policy, outcome->text, now};"),
+     "      ? StoredPolicy{used_id, before.policy->policy, now}\n"
+     "      : StoredPolicy{used_id, outcome->policy, now};"),
     ("a weaker mode is not taken", RESOLVER,
      "  if (!fetched) {\n    counters_.fetch_failures.add();",
      "  if (after.weaker) outcome.entry.policy = lookup.entry.policy;\n"
@@ -142,12 +142,12 @@ MUTATIONS = [
     ("a host gives no slot back", QUEUE,
      "    release_host(*job.host);\n", ""),
     ("a policy of mode none does not replace another", DECIDE,
-     "  after.entry.failure.reset();\n  after.entry.no_policy_reason",
+     "  after.entry.failure.reset();\n  in_force(after.entry);",
      "  if (valid && outcome->policy.mode == mtasts::Mode::None) after.entry.policy = before.policy;"
-     "\n  after.entry.failure.reset();\n  after.entry.no_policy_reason"),
+     "\n  after.entry.failure.reset();\n  in_force(after.entry);"),
     ("a policy that has ended comes back under its id", DECIDE,
-     "    drop_policy(entry, reason, record.detail);",
-     "    if (record.status != Record::Status::Found) drop_policy(entry, reason, record.detail);\n"
+     "    set_policy_aside(entry, reason, now, record.detail);",
+     "    if (record.status != Record::Status::Found) set_policy_aside(entry, reason, now, record.detail);\n"
      "    else if (entry.policy) entry.policy->fetched_at = now;"),
     ("a kept reply outlives its policy", MEMO, "now < entry.until &&", "true &&"),
     ("a kept reply outlives a change", MEMO,

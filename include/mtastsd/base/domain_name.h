@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "mtastsd/base/keyed_hash.h"
+
 namespace mtastsd {
 
 // A valid domain name. It consists of lower-case A-labels (letters, digits and inner hyphens; RFC
@@ -54,6 +56,6 @@ class DomainName {
 template <>
 struct std::hash<mtastsd::DomainName> {
   std::size_t operator()(const mtastsd::DomainName& name) const noexcept {
-    return std::hash<std::string_view>{}(name.view());
+    return mtastsd::keyed_hash(name.view());
   }
 };

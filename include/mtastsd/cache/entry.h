@@ -14,11 +14,11 @@
 
 namespace mtastsd::cache {
 
-// A policy as its domain published it, with the id of the TXT record that led to it.
+// A policy with the id of the TXT record that led to it. Of its text nothing is kept: a stranger
+// can fill that with 64 KiB of fields that have no meaning.
 struct StoredPolicy {
   std::string id;
   mtasts::Policy policy;
-  std::string text;     // the body as fetched
   WallTime fetched_at;  // of the last successful fetch: max_age counts from here
 
   // RFC 8461 section 3.2: the policy is good before this moment.
@@ -41,7 +41,7 @@ struct Failure {
 };
 inline constexpr std::size_t kMaxFailureDetail = 200;
 
-// Why a domain has no policy. With a policy, and of a result that an older version stored: None.
+// Why a domain has no policy. With a policy in force: None.
 enum class NoPolicyReason : std::uint8_t {
   None = 0,
   NoRecord = 1,        // there is no MTA-STS record
@@ -51,8 +51,9 @@ enum class NoPolicyReason : std::uint8_t {
 };
 inline constexpr std::size_t kMaxNoPolicyDetail = 200;
 
-// What is known about one policy domain. Without a policy it is a "no policy" result that
-// holds until recheck_at.
+// What is known about one policy domain. Without a policy, or with a no_policy_reason, it is a "no
+// policy" result that holds until recheck_at. A policy beside a reason has expired. It is kept for
+// the case that the clock is ahead and is set right: then it is in force again.
 struct Entry {
   std::optional<StoredPolicy> policy;
   std::optional<Failure> failure;
@@ -60,9 +61,13 @@ struct Entry {
   // For people, of UnusableRecord and DnsFailed; what is longer than kMaxNoPolicyDetail is cut.
   std::string no_policy_detail;
   WallTime txt_checked_at{};
-  WallTime recheck_at{};    // when the TXT record is to be looked at again
-  WallTime last_used_at{};  // last query, to about a day
-  WallTime due_at{};        // with a policy: when the refresher looks at it again
+  WallTime recheck_at{};     // when the TXT record is to be looked at again
+  WallTime first_used_at{};  // the second query; epoch: there was one at most
+  WallTime last_used_at{};   // last query, to about a day
+  WallTime due_at{};         // with a policy: when the refresher looks at it again
+
+  // False for a "no policy" result, whether or not an expired policy is kept with it.
+  bool holds_policy() const { return policy && no_policy_reason == NoPolicyReason::None; }
 };
 
 // An entry that is shared between threads never changes. Null stands for "nothing is known".
@@ -71,11 +76,13 @@ using EntryPtr = std::shared_ptr<const Entry>;
 // The part of an entry that answering decides on, from an Entry or straight from its record.
 struct EntryFacts {
   bool has_policy = false;
+  bool set_aside = false;  // it has expired, and the entry is a "no policy" result: see Entry
   mtasts::Mode mode = mtasts::Mode::None;
   Seconds max_age{0};
   WallTime fetched_at{};
   WallTime txt_checked_at{};
   WallTime recheck_at{};
+  WallTime first_used_at{};
   WallTime last_used_at{};
 
   WallTime expires_at() const { return fetched_at + max_age; }
@@ -86,7 +93,7 @@ EntryFacts facts_of(const Entry& entry);
 std::size_t memory_of(const Entry& entry);
 
 // The stored form: little-endian, versioned, with a checksum over all of it.
-inline constexpr std::uint8_t kRecordFormat = 1;
+inline constexpr std::uint8_t kRecordFormat = 2;
 std::string encode(const Entry& entry);
 
 enum class RecordError { Truncated, Checksum, UnknownFormat, Malformed };
@@ -112,8 +119,7 @@ class RecordView {
   NoPolicyReason no_policy_reason_ = NoPolicyReason::None;
   std::string_view no_policy_detail_;
   std::string_view id_;
-  std::string_view mx_;  // each: one byte of length, then the pattern
-  std::string_view text_;
+  std::string_view mx_;       // each: one byte of length, then the pattern
   std::string_view failure_;  // fixed part, id, detail; empty without a failure
 };
 

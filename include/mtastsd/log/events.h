@@ -136,7 +136,7 @@ inline constexpr std::array kEvents = {
              "verified TLS.",
              "domain mode id"},
     EventRow{Event::PolicyExpired, LogLevel::Info, "policy_expired",
-             "The policy expired without a successful refresh and was removed.", "domain"},
+             "The policy expired without a successful refresh and no longer counts.", "domain"},
     EventRow{Event::NoPolicy, LogLevel::Debug, "no_policy", "The domain has no MTA-STS policy.",
              "domain reason took_ms"},
     EventRow{Event::RecordUnusable, LogLevel::Info, "record_unusable",

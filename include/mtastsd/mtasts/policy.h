@@ -35,6 +35,10 @@ struct Policy {
   friend bool operator==(const Policy&, const Policy&) = default;
 };
 
+// The policy as a body of its own, without anything that senders ignore: a line each for its
+// version, mode, patterns and max_age.
+std::string text_of(const Policy& policy);
+
 inline constexpr Seconds kMaxMaxAge{31557600};
 inline constexpr std::size_t kMaxPolicyBytes = 64 * 1024;
 

@@ -34,6 +34,8 @@ inline constexpr Seconds kMinLife{2};
 inline constexpr Seconds kMinRefreshAge{240};    // policies that live shorter are fetched on demand
 inline constexpr Seconds kIdleRecheck{604800};   // how often an idle policy is looked at
 inline constexpr Seconds kTouchInterval{86400};  // how exactly the time of the last use is kept
+// How long an expired policy is kept, in case the clock is ahead and is set right.
+inline constexpr Seconds kGrace{604800};
 
 // --- answering --------------------------------------------------------------------------------
 
@@ -80,7 +82,6 @@ AfterRecord after_record(const cache::Entry* known, const discovery::Record& rec
 
 struct Fetched {
   mtasts::Policy policy;
-  std::string text;
 };
 
 struct FetchFailure {
@@ -112,10 +113,11 @@ AfterFetch after_fetch(const cache::Entry& before, const std::string& id,
 // --- the refresher ----------------------------------------------------------------------------
 
 enum class DueAction {
-  Nothing,  // not due
-  Refresh,  // fetch it again
-  Drop,     // it has expired, and there is nothing else to remember
-  Store,    // store `entry` instead
+  Nothing,   // not due
+  Refresh,   // fetch it again
+  Store,     // store `entry` instead
+  SetAside,  // it has expired: the same
+  Drop,      // it has been set aside for long enough
 };
 
 struct AfterDue {

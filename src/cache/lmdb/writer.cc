@@ -2,20 +2,23 @@
 
 #include <lmdb.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
-#include "eviction.h"
 #include "lmdb/cache_file.h"
 #include "lmdb/env.h"
 #include "lmdb/tables.h"
 #include "lowest.h"
+#include "mtastsd/base/keyed_hash.h"
+#include "mtastsd/base/owner.h"
 #include "mtastsd/log/log.h"
 
 namespace mtastsd::cache {
 namespace {
 
 constexpr std::size_t kEvictAtOnce = 20000;
+constexpr std::size_t kOwnersCounted = 200000;    // records at one time, some tenths of a second
 constexpr std::size_t kSmallestPart = 10000;      // of what is in use, that is given up at once
 constexpr std::uint64_t kReaderCheckEvery = 100;  // commits
 
@@ -171,32 +174,93 @@ int Writer::drop_record_of(MDB_txn* txn, std::string_view negative_key) {
   return holds ? mdb_del(txn, env().entries(), &key, nullptr) : 0;
 }
 
+namespace {
+
+// The most valuable first: for a heap with the least valuable at its front.
+bool worth_more(const Victim& a, const Victim& b) {
+  return b.value < a.value;
+}
+
+std::uint64_t owner_hash(const DomainName& domain) {
+  return keyed_hash(owner_of(domain));
+}
+
+}  // namespace
+
+// Finding an owner takes some microseconds, so of a large cache only every so many records are
+// asked for theirs.
+int Writer::count_owners(MDB_txn* txn, OwnerBytes& owners) const {
+  MDB_stat stat;
+  if (const int rc = mdb_stat(txn, env().entries(), &stat); rc != 0) {
+    return rc;
+  }
+  const std::size_t stride = 1 + stat.ms_entries / kOwnersCounted;
+  std::size_t number = 0;
+  return each_record(txn, env().entries(), {}, [&](std::string_view key, std::string_view bytes) {
+    const auto domain = number++ % stride == 0 ? DomainName::parse(key) : std::nullopt;
+    if (domain) {
+      owners.add(owner_hash(*domain), (key.size() + bytes.size()) * stride);
+    }
+    return true;
+  });
+}
+
 // Looks at all records, and drops the least valuable until `target` bytes are in use.
 int Writer::evict(MDB_txn* txn, std::size_t target) {
   const WallTime now = clock_.wall();
-  Lowest<Value, DomainName> victims(kEvictAtOnce);
+  OwnerBytes owners;
+  if (const int rc = count_owners(txn, owners); rc != 0) {
+    return rc;
+  }
+  Lowest<Value, Victim> lowest(kEvictAtOnce);
   const auto consider = [&](std::string_view key, std::string_view bytes) {
     const auto domain = DomainName::parse(key);
     const auto record = RecordView::decode(bytes);
-    const Value value = value_of(record ? record->facts() : EntryFacts{}, now);
-    if (domain && victims.wants(value)) {
-      victims.add(value, *domain);
+    const EntryFacts facts = record ? record->facts() : EntryFacts{};
+    // Of an owner who uses all there is; most records need not be asked for their owner.
+    if (!domain || !lowest.wants(value_of(facts, std::uint64_t{1} << 62, now))) {
+      return true;
+    }
+    const std::uint64_t owner = owner_hash(*domain);
+    const Value value = value_of(facts, owners.of(owner), now);
+    if (lowest.wants(value)) {
+      lowest.add(value, {value, facts, owner, key.size() + bytes.size(), *domain});
     }
     return true;
   };
   if (const int rc = each_record(txn, env().entries(), {}, consider); rc != 0) {
     return rc;
   }
+  return drop(txn, target, lowest.take(), owners, now);
+}
+
+// An owner's share shrinks with each record that is dropped. What is worth more by that gets in
+// line again: at most once for each power of two.
+int Writer::drop(MDB_txn* txn, std::size_t target, std::vector<std::pair<Value, Victim>> lowest,
+                 OwnerBytes& owners, WallTime now) {
+  std::vector<Victim> heap;
+  heap.reserve(lowest.size());
+  for (auto& [value, victim] : lowest) {
+    heap.push_back(std::move(victim));
+  }
+  std::make_heap(heap.begin(), heap.end(), worth_more);
   std::size_t enforced = 0;
-  for (const auto& [value, domain] : victims.take()) {
-    if (env().used_bytes(txn) <= target) {
-      break;
+  while (!heap.empty() && env().used_bytes(txn) > target) {
+    std::pop_heap(heap.begin(), heap.end(), worth_more);
+    Victim& victim = heap.back();
+    if (const Value value = value_of(victim.facts, owners.of(victim.owner), now);
+        victim.value < value) {
+      victim.value = value;
+      std::push_heap(heap.begin(), heap.end(), worth_more);
+      continue;
     }
-    if (const int rc = write_record(env(), txn, domain, {}); rc != 0) {
+    if (const int rc = write_record(env(), txn, victim.domain, {}); rc != 0) {
       return rc;
     }
+    owners.subtract(victim.owner, victim.bytes);
     counters_.evicted.add();
-    enforced += value.first == Worth::Enforced ? 1 : 0;
+    enforced += victim.value.worth >= Worth::Enforced ? 1 : 0;
+    heap.pop_back();
   }
   if (enforced > 0) {
     log_.write(Event::CacheFull, {{"dropped", enforced}, {"max_size", bounds_.max_size}});

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "eviction.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/cache/counters.h"
 #include "pending.h"
@@ -20,6 +23,15 @@ namespace mtastsd::cache {
 class CacheFile;
 class LmdbEnv;
 class Txn;
+
+// A record that may have to make room.
+struct Victim {
+  Value value;
+  EntryFacts facts;
+  std::uint64_t owner = 0;  // a hash of its name
+  std::uint64_t bytes = 0;
+  DomainName domain;
+};
 
 // What one commit does.
 struct Batch {
@@ -53,7 +65,10 @@ class Writer {
   int trim(MDB_txn* txn);
   int drop_negative(MDB_txn* txn, std::size_t count);
   int drop_record_of(MDB_txn* txn, std::string_view negative_key);
+  int count_owners(MDB_txn* txn, OwnerBytes& owners) const;
   int evict(MDB_txn* txn, std::size_t target);
+  int drop(MDB_txn* txn, std::size_t target, std::vector<std::pair<Value, Victim>> lowest,
+           OwnerBytes& owners, WallTime now);
 
   CacheFile& file_;
   const Bounds bounds_;

@@ -21,8 +21,9 @@ namespace {
 constexpr std::size_t kChecksumBytes = 8;
 
 bool same(const cache::EntryFacts& a, const cache::EntryFacts& b) {
-  return a.has_policy == b.has_policy && a.txt_checked_at == b.txt_checked_at &&
-         a.recheck_at == b.recheck_at && a.last_used_at == b.last_used_at &&
+  return a.has_policy == b.has_policy && a.set_aside == b.set_aside &&
+         a.txt_checked_at == b.txt_checked_at && a.recheck_at == b.recheck_at &&
+         a.first_used_at == b.first_used_at && a.last_used_at == b.last_used_at &&
          (!a.has_policy ||
           (a.mode == b.mode && a.max_age == b.max_age && a.fetched_at == b.fetched_at));
 }
@@ -33,7 +34,7 @@ bool same(const cache::Failure& a, const cache::Failure& b) {
 }
 
 bool same(const cache::StoredPolicy& a, const cache::StoredPolicy& b) {
-  return a.id == b.id && a.policy == b.policy && a.text == b.text && a.fetched_at == b.fetched_at;
+  return a.id == b.id && a.policy == b.policy && a.fetched_at == b.fetched_at;
 }
 
 bool same(const cache::Entry& a, const cache::Entry& b) {

@@ -106,7 +106,6 @@ class AnswererTest : public testing::Test {
         {mode,
          max_age,
          {*mtasts::MxPattern::parse("mail.example.com"), *mtasts::MxPattern::parse("*.b.example")}},
-        "text",
         loop_.wall()};
     entry.txt_checked_at = loop_.wall();
     entry.recheck_at = loop_.wall() + Seconds(60);

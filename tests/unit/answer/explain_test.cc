@@ -17,7 +17,7 @@ const Profiles kProfiles = {{"postfix", {}},
 cache::Entry policy(mtasts::Mode mode) {
   cache::Entry entry;
   entry.policy = cache::StoredPolicy{
-      "1", {mode, Seconds(1000), {*mtasts::MxPattern::parse("mx.example")}}, "text", at(1000)};
+      "1", {mode, Seconds(1000), {*mtasts::MxPattern::parse("mx.example")}}, at(1000)};
   entry.recheck_at = at(1500);
   return entry;
 }

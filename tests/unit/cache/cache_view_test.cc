@@ -36,7 +36,6 @@ Entry policy_entry(const std::string& id = "a") {
   entry.policy = StoredPolicy{
       id,
       {mtasts::Mode::Enforce, Seconds(604800), {*mtasts::MxPattern::parse("mx.example")}},
-      "text",
       WallTime(Seconds(1000))};
   entry.due_at = WallTime(Seconds(5000));
   return entry;

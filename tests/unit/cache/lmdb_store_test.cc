@@ -19,6 +19,7 @@
 
 #include "fakes/temp_dir.h"
 #include "mtastsd/log/log.h"
+#include "unit/cache/patterns.h"
 
 namespace mtastsd::cache {
 namespace {
@@ -37,7 +38,6 @@ Entry policy_entry(std::int64_t due, const std::string& id = "a") {
   entry.policy = StoredPolicy{
       id,
       {mtasts::Mode::Enforce, Seconds(604800), {*mtasts::MxPattern::parse("mx.example")}},
-      "text",
       at(1000)};
   entry.recheck_at = at(1060);
   entry.due_at = at(due);
@@ -395,7 +395,7 @@ class LargeCacheTest : public LmdbStoreTest {
   void fill() {
     in_a_process_that_dies([](LmdbStore& store) {
       Entry entry = policy_entry(5000);
-      entry.policy->text.assign(1500, 'x');
+      entry.policy->policy.mx = test::patterns(50);
       for (int i = 0; i < 20000; ++i) {
         store.put(name("p" + std::to_string(i) + ".example"), entry);
       }
@@ -520,6 +520,105 @@ TEST_F(LmdbStoreTest, AFullCacheGivesUpTheLeastValuableAndStaysWithinItsSize) {
   EXPECT_EQ(store->counters().failed_commits.value(), 0U);
 }
 
+// Every record of the store, by the number of domains that end so and still have one.
+class FullCacheTest : public LmdbStoreTest {
+ protected:
+  FullCacheTest() {
+    StoreOptions options;
+    options.max_size = 1 << 20;
+    options.clock = &clock_;
+    options.commit = StoreOptions::Commit::WhenAsked;
+    store_ = open(options);
+  }
+  void put(const std::string& domain, const Entry& entry) {
+    store_->put(name(domain), entry);
+    if (++puts_ % 100 == 0) {
+      ASSERT_TRUE(store_->commit_now());
+    }
+  }
+  int left(const std::string& before, int to, const std::string& behind) {
+    int found = 0;
+    for (int i = 0; i < to; ++i) {
+      found += store_->find(name(before + std::to_string(i) + behind)) ? 1 : 0;
+    }
+    return found;
+  }
+  static Entry in_regular_use(std::int64_t time) {
+    Entry entry = policy_used_at(time);
+    entry.first_used_at = at(time - 86400);
+    return entry;
+  }
+
+  const FixedClock clock_;
+  std::unique_ptr<LmdbStore> store_;
+  int puts_ = 0;
+};
+
+TEST_F(FullCacheTest, AnOwnerWithManyDomainsPushesOutHisOwn) {
+  for (int i = 0; i < 500; ++i) {
+    put("mail.d" + std::to_string(i) + ".example", policy_used_at(1000));
+  }
+  for (int i = 0; i < 10000; ++i) {
+    put("d" + std::to_string(i) + ".flood.example", policy_used_at(2000));
+  }
+  ASSERT_TRUE(store_->commit_now());
+  EXPECT_GT(store_->counters().evicted.value(), 5000U);
+  EXPECT_EQ(left("mail.d", 500, ".example"), 500) << "although each was used before his";
+}
+
+TEST_F(FullCacheTest, ALargePolicyCountsByItsBytes) {
+  for (int i = 0; i < 500; ++i) {
+    put("d" + std::to_string(i) + ".example", policy_used_at(1000));
+  }
+  Entry large = policy_used_at(2000);
+  large.policy->policy.mx = test::patterns(1400);
+  for (int i = 0; i < 75; ++i) {
+    put("d" + std::to_string(i) + ".flood.example", large);
+  }
+  ASSERT_TRUE(store_->commit_now());
+  EXPECT_EQ(left("d", 500, ".example"), 500);
+}
+
+TEST_F(FullCacheTest, WhatMailCameForOnceNeverPushesOutWhatIsInRegularUse) {
+  for (int i = 0; i < 500; ++i) {
+    put("d" + std::to_string(i) + ".example", in_regular_use(1000));
+    put("d" + std::to_string(i) + ".large-owner.example", in_regular_use(1000));
+  }
+  for (int i = 0; i < 10000; ++i) {
+    put("once" + std::to_string(i) + ".example", policy_used_at(2000));
+  }
+  ASSERT_TRUE(store_->commit_now());
+  EXPECT_EQ(left("d", 500, ".example"), 500);
+  EXPECT_EQ(left("d", 500, ".large-owner.example"), 500);
+  EXPECT_GT(left("once", 10000, ".example"), 500);
+}
+
+TEST_F(FullCacheTest, WhereAllIsInRegularUseTheOwnerWithMostGivesUp) {
+  for (int i = 0; i < 500; ++i) {
+    put("d" + std::to_string(i) + ".example", in_regular_use(1000));
+  }
+  for (int i = 0; i < 10000; ++i) {
+    put("d" + std::to_string(i) + ".flood.example", in_regular_use(2000));
+  }
+  ASSERT_TRUE(store_->commit_now());
+  EXPECT_EQ(left("d", 500, ".example"), 500);
+}
+
+TEST_F(FullCacheTest, AnExpiredPolicyIsKeptUntilRoomIsNeeded) {
+  Entry expired = policy_used_at(2000);
+  expired.no_policy_reason = NoPolicyReason::FetchFailed;
+  for (int i = 0; i < 100; ++i) {
+    put("expired" + std::to_string(i) + ".example", expired);
+  }
+  ASSERT_TRUE(store_->commit_now());
+  EXPECT_EQ(left("expired", 100, ".example"), 100);
+  for (int i = 0; i < 5000; ++i) {
+    put("d" + std::to_string(i) + ".flood.example", policy_used_at(2000));
+  }
+  ASSERT_TRUE(store_->commit_now());
+  EXPECT_EQ(left("expired", 100, ".example"), 0);
+}
+
 // LMDB does not write pages that came and went within one transaction.
 TEST_F(LmdbStoreTest, ACacheThatEvictsALotIsNotTakenForDamagedAtARestart) {
   StoreOptions options;
@@ -591,7 +690,7 @@ TEST_F(LmdbStoreTest, ManyLargePoliciesDoNotFillTheMapInOneGo) {
   auto store = open(options);
   for (int i = 0; i < 1000; ++i) {
     Entry entry = policy_entry(9000);
-    entry.policy->text.assign(60000, 'x');
+    entry.policy->policy.mx = test::patterns(1400);
     store->put(name("p" + std::to_string(i) + ".example"), entry);
   }
   EXPECT_TRUE(store->commit_now());
@@ -603,7 +702,7 @@ TEST_F(LmdbStoreTest, ALowerMaxSizeIsReachedAndCommitsGoOn) {
   options.commit = StoreOptions::Commit::WhenAsked;
   options.max_size = std::size_t{64} << 20;
   Entry entry = policy_entry(9000);
-  entry.policy->text.assign(60000, 'x');
+  entry.policy->policy.mx = test::patterns(1400);
   auto store = open(options);
   for (int i = 0; i < 700; ++i) {
     store->put(name("p" + std::to_string(i) + ".example"), entry);

@@ -13,6 +13,7 @@
 #include "fakes/temp_dir.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/log/log.h"
+#include "unit/cache/patterns.h"
 
 namespace mtastsd::cache {
 namespace {
@@ -32,8 +33,8 @@ class PagesTest : public testing::Test {
       Entry entry;
       entry.policy = StoredPolicy{
           "1",
-          {mtasts::Mode::Enforce, Seconds(604800), {*mtasts::MxPattern::parse("mx.a")}},
-          std::string(i % 100 == 0 ? 10000 : 100, 'x'),  // some on pages of their own
+          // Some on pages of their own.
+          {mtasts::Mode::Enforce, Seconds(604800), test::patterns(i % 100 == 0 ? 200 : 2)},
           WallTime(Seconds(1'700'000'000))};
       store->put(*DomainName::parse("d" + std::to_string(i) + ".example"), std::move(entry));
     }

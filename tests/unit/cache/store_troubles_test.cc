@@ -22,6 +22,7 @@
 #include "fakes/temp_dir.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/log/log.h"
+#include "unit/cache/patterns.h"
 
 namespace {
 std::atomic<bool> meta_pages_fail{false};
@@ -73,11 +74,8 @@ DomainName numbered(int number) {
 
 Entry policy_entry() {
   Entry entry;
-  entry.policy = StoredPolicy{
-      "1",
-      {mtasts::Mode::Enforce, Seconds(604800), {*mtasts::MxPattern::parse("mx.example")}},
-      std::string(200, 'x'),
-      kNow};
+  entry.policy =
+      StoredPolicy{"1", {mtasts::Mode::Enforce, Seconds(604800), test::patterns(4)}, kNow};
   entry.recheck_at = kNow + Seconds(60);
   entry.due_at = kNow + Seconds(80000);
   return entry;

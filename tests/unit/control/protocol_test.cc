@@ -21,7 +21,7 @@ WallTime at(std::int64_t seconds) {
 cache::EntryPtr policy_entry() {
   constexpr char kText[] = "version: STSv1\nmode: enforce\nmx: mx.example\nmax_age: 1000\n";
   cache::Entry entry;
-  entry.policy = cache::StoredPolicy{"abc", *mtasts::parse_policy(kText), kText, at(1000)};
+  entry.policy = cache::StoredPolicy{"abc", *mtasts::parse_policy(kText), at(1000)};
   entry.recheck_at = at(1060);
   entry.due_at = at(1500);
   return std::make_shared<const cache::Entry>(entry);

@@ -153,7 +153,10 @@ TEST_F(CommandsTest, TheMapsOfAReloadCount) {
 
 TEST_F(CommandsTest, PagesHaveEveryEntryOnceCommittedOrNot) {
   cache::Entry entry = test::policy();
-  entry.policy->text = std::string(3000, 'x');
+  for (int i = 0; i < 100; ++i) {
+    entry.policy->policy.mx.push_back(
+        *mtasts::MxPattern::parse("mx" + std::to_string(i) + ".some-long-name.example"));
+  }
   const auto numbered = [](int number) {
     return name(std::to_string(10000 + number) + ".example");
   };
@@ -183,8 +186,7 @@ TEST_F(CommandsTest, PagesHaveEveryEntryOnceCommittedOrNot) {
 }
 
 TEST_F(CommandsTest, ImportsAndForgets) {
-  cache::Entry entry = test::policy();
-  entry.policy->text = "version: STSv1\nmode: enforce\nmx: mx.example\nmax_age: 86400\n";
+  const cache::Entry entry = test::policy();
   start();
   using control::ImportResult;
   const control::ImportRequest request{name("a.example"), entry};

@@ -15,7 +15,7 @@ inline WallTime now() {
 inline cache::Entry policy(mtasts::Mode mode = mtasts::Mode::Enforce) {
   cache::Entry entry;
   entry.policy = cache::StoredPolicy{
-      "1", {mode, Seconds(86400), {*mtasts::MxPattern::parse("mx.example")}}, "text", now()};
+      "1", {mode, Seconds(86400), {*mtasts::MxPattern::parse("mx.example")}}, now()};
   entry.txt_checked_at = entry.last_used_at = now();
   entry.recheck_at = now() + Seconds(3600);
   entry.due_at = now() + Seconds(3600);

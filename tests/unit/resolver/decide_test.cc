@@ -24,9 +24,10 @@ mtasts::Policy policy(Mode mode, Seconds max_age) {
 Entry cached(const std::string& id, Seconds age, Seconds max_age = Seconds(604800),
              Mode mode = Mode::Enforce) {
   Entry entry;
-  entry.policy = cache::StoredPolicy{id, policy(mode, max_age), "text", kNow - age};
+  entry.policy = cache::StoredPolicy{id, policy(mode, max_age), kNow - age};
   entry.txt_checked_at = kNow - age;
   entry.recheck_at = kNow - age + Seconds(60);
+  entry.first_used_at = kNow - age;
   entry.last_used_at = kNow - age;
   return entry;
 }
@@ -50,7 +51,7 @@ AfterRecord after_record(const std::optional<Entry>& known, const Record& record
 }
 
 Result<Fetched, FetchFailure> good(Mode mode = Mode::Enforce, Seconds max_age = Seconds(604800)) {
-  return Fetched{policy(mode, max_age), "text"};
+  return Fetched{policy(mode, max_age)};
 }
 Result<Fetched, FetchFailure> bad(FailureType type = FailureType::FetchError) {
   return failure(FetchFailure{type, "scripted"});
@@ -171,12 +172,12 @@ TEST(AfterRecord, AValidPolicySurvivesWhateverDnsSays) {
   }
 }
 
-TEST(AfterRecord, AnExpiredPolicyIsNotKeptWithoutARecord) {
+TEST(AfterRecord, AnExpiredPolicyIsNotServedWithoutARecord) {
   for (const Record& record : {no_record(), unusable(), dns_failed()}) {
     const Entry expired = cached("a", Seconds(200), Seconds(100));
     const AfterRecord after = after_record(expired, record, false, kNow, kLimits);
     EXPECT_FALSE(after.fetch);
-    EXPECT_FALSE(after.entry.policy);
+    EXPECT_FALSE(after.entry.holds_policy());
     EXPECT_EQ(standing(after.entry), Standing::NoPolicy);
   }
 }
@@ -296,7 +297,7 @@ TEST(AfterFetch, AFailedFetchWithoutAValidPolicyIsAsIfThereWereNone) {
   const Entry expired = cached("a", Seconds(200), Seconds(100));
   Entry before = after_record(expired, found("a"), false, kNow, kLimits).entry;
   const AfterFetch after = after_fetch(before, "a", bad(), kNow, kLimits, 0.0);
-  EXPECT_FALSE(after.entry.policy);
+  EXPECT_FALSE(after.entry.holds_policy());
   EXPECT_EQ(standing(after.entry), Standing::NoPolicy);
 }
 
@@ -469,15 +470,66 @@ TEST(Touch, AFailingOneKeepsItsBackOffUnlessTheClockWasSetBack) {
   EXPECT_EQ(entry.due_at, kNow);
 }
 
-TEST(WhenDue, DropsWhatHasExpiredButNotItsBackOff) {
+// --- a clock that is ahead ----------------------------------------------------------------------
+
+const WallTime kAhead = kNow + Seconds(8 * 86400);
+
+TEST(WhenDue, AnExpiredPolicyIsSetAsideAndDroppedAWeekLater) {
   Entry entry = cached("a", Seconds(200), Seconds(100));
   entry.due_at = kNow - Seconds(100);
-  EXPECT_EQ(when_due(entry, kNow, kLimits).action, DueAction::Drop);
-  entry.failure = cache::Failure{"b", FailureType::FetchError, "", kNow, kNow + Seconds(50)};
-  const AfterDue after = when_due(entry, kNow, kLimits);
-  EXPECT_EQ(after.action, DueAction::Store);
-  EXPECT_FALSE(after.entry.policy);
-  EXPECT_TRUE(after.entry.failure);
+  entry.failure = cache::Failure{"a", FailureType::FetchError, "", kNow, kNow + Seconds(50)};
+  AfterDue after = when_due(entry, kNow, kLimits);
+  EXPECT_EQ(after.action, DueAction::SetAside);
+  EXPECT_TRUE(after.entry.policy && !after.entry.holds_policy());
+  EXPECT_TRUE(after.entry.failure) << "its back-off counts";
+  EXPECT_EQ(judge(facts_of(after.entry), kNow).standing, Standing::Unknown) << "never served";
+  const Entry aside = after.entry;
+  EXPECT_EQ(aside.due_at, kNow + kGrace);
+  EXPECT_EQ(when_due(aside, kNow + kGrace - Seconds(1), kLimits).action, DueAction::Nothing);
+  EXPECT_EQ(when_due(aside, kNow + kGrace, kLimits).action, DueAction::Drop);
+}
+
+TEST(WhenDue, WhateverTheJumpTheFirstLookDropsNothing) {
+  Entry entry = cached("a", Seconds(3600));
+  entry.due_at = kNow;
+  const AfterDue after = when_due(entry, kNow + Seconds(400 * 86400), kLimits);
+  ASSERT_EQ(after.action, DueAction::SetAside);
+  EXPECT_EQ(judge(facts_of(after.entry), kNow).standing, Standing::Enforced)
+      << "once the clock is right again";
+  EXPECT_EQ(when_due(after.entry, kNow, kLimits).action, DueAction::Refresh);
+}
+
+TEST(AfterRecord, AClockThatIsAheadLosesNoPolicy) {
+  const Entry entry = cached("a", Seconds(3600));
+  for (const Record& record : {no_record(), unusable(), dns_failed()}) {
+    const AfterRecord after = after_record(entry, record, false, kAhead, kLimits);
+    EXPECT_FALSE(after.fetch);
+    EXPECT_EQ(judge(facts_of(after.entry), kAhead).standing, Standing::NoPolicy);
+    EXPECT_EQ(judge(facts_of(after.entry), kNow).standing, Standing::Enforced);
+    const AfterRecord right = after_record(after.entry, found("a"), false, kNow, kLimits);
+    EXPECT_TRUE(right.entry.holds_policy());
+  }
+}
+
+TEST(AfterFetch, AClockThatIsAheadLosesNoPolicyByAFailedFetch) {
+  const Entry entry = cached("a", Seconds(3600));
+  const AfterRecord record = after_record(entry, found("a"), false, kAhead, kLimits);
+  ASSERT_TRUE(record.fetch);
+  const AfterFetch after = after_fetch(record.entry, "a", bad(), kAhead, kLimits, 0);
+  EXPECT_EQ(judge(facts_of(after.entry), kAhead).standing, Standing::NoPolicy);
+  EXPECT_EQ(judge(facts_of(after.entry), kNow).standing, Standing::Enforced);
+  EXPECT_EQ(after.entry.due_at, kAhead + kGrace);
+  const AfterFetch again = after_fetch(after.entry, "a", bad(), kAhead + Seconds(600), kLimits, 0);
+  EXPECT_EQ(again.entry.due_at, kAhead + kGrace) << "the grace begins once";
+}
+
+TEST(Touch, TheSecondQueryIsWhereRegularUseBegins) {
+  Entry entry = cached("a", Seconds(3600));
+  entry.due_at = kNow + Seconds(3600);
+  entry.first_used_at = {};
+  EXPECT_TRUE(use(entry));
+  EXPECT_EQ(entry.first_used_at, kNow);
+  EXPECT_FALSE(use(entry));
 }
 
 }  // namespace

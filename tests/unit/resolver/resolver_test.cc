@@ -214,6 +214,9 @@ TEST_F(ResolverTest, UnusedPoliciesAreNotRefreshedAndGoWhenTheyExpire) {
   EXPECT_LE(fetched, 40U);
   loop_.advance(hours(24 * 9));
   EXPECT_LE(fetcher_.fetched.size(), fetched + 1);
+  ASSERT_EQ(store_.entries.size(), 1U);
+  EXPECT_FALSE(store_.entries.begin()->second->holds_policy());
+  loop_.advance(hours(24 * 8));
   EXPECT_TRUE(store_.entries.empty());
 }
 

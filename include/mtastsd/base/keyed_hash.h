@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace mtastsd {
+
+// A hash of names that strangers choose, for tables in memory. Its key is random and of this
+// process alone: whoever does not know it cannot look for names that fall into one place. It is
+// XXH3 with a secret of 192 random bytes. That is no cryptographic function: somebody who saw
+// hashes could find the key out, so they are never shown, stored or compared between processes.
+std::uint64_t keyed_hash(std::string_view bytes) noexcept;
+
+}  // namespace mtastsd
