@@ -395,9 +395,12 @@ class LargeCacheTest : public LmdbStoreTest {
   void fill() {
     in_a_process_that_dies([](LmdbStore& store) {
       Entry entry = policy_entry(5000);
-      entry.policy->policy.mx = test::patterns(50);
+      entry.policy->policy.mx = test::patterns(36);
       for (int i = 0; i < 20000; ++i) {
         store.put(name("p" + std::to_string(i) + ".example"), entry);
+        if (i % 1000 == 0) {
+          store.commit_now();
+        }
       }
       store.commit_now();
     });
