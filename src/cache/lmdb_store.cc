@@ -42,8 +42,31 @@ struct DueCandidate {
   WallTime due_at{};
   bool on_disk = false;  // else it waits for its commit
 };
-class DueSelection : public Lowest<WallTime, DueCandidate> {
-  using Lowest::Lowest;
+class DueSelection {
+ public:
+  DueSelection(const DueRequest& request, std::size_t most) : request_(request), selected_(most) {}
+
+  // False: there is nothing to do about this one.
+  bool wants(WallTime due_at, WallTime expires_at) const {
+    return is_overdue(due_at, expires_at, request_.now) ||
+           selected_.wants(life_left(due_at, expires_at, request_.now));
+  }
+
+  void add(const DueCandidate& candidate, WallTime expires_at) {
+    const double left = life_left(candidate.due_at, expires_at, request_.now);
+    overdue_ += is_overdue(candidate.due_at, expires_at, request_.now) ? 1 : 0;
+    if (selected_.wants(left) && !(request_.busy && request_.busy(candidate.domain))) {
+      selected_.add(left, candidate);
+    }
+  }
+
+  std::size_t overdue() const { return overdue_; }
+  auto take() { return selected_.take(); }
+
+ private:
+  const DueRequest& request_;
+  Lowest<double, DueCandidate> selected_;
+  std::size_t overdue_ = 0;
 };
 
 // --- opening and closing ----------------------------------------------------------------------
@@ -195,31 +218,29 @@ bool LmdbStore::remember(const DomainName& domain, EntryPtr entry, Origin origin
   return true;
 }
 
-std::vector<DomainName> LmdbStore::due(const DueRequest& request) {
-  if (!pending_->has_room_to_refresh()) {
-    return {};
-  }
-  DueSelection selection(request.max);
+Due LmdbStore::due(const DueRequest& request) {
+  DueSelection selection(request, pending_->has_room_to_refresh() ? request.max : 0);
   select_due_in_memory(request, selection);
   select_due_on_disk(request, selection);
-  std::vector<DomainName> domains;
+  Due due{.domains = {}, .overdue = selection.overdue()};
   Reader::Snapshot snapshot(*reader_);
-  for (const auto& [expires_at, candidate] : selection.take()) {
+  for (const auto& [left, candidate] : selection.take()) {
     const auto view = snapshot.find(candidate.domain);
     const bool holds = !candidate.on_disk ||
                        (view && view->facts().has_policy && view->due_at() == candidate.due_at);
     if (holds) {
-      domains.push_back(candidate.domain);
+      due.domains.push_back(candidate.domain);
     } else if (!snapshot.failed()) {
       forget_index(index_key(candidate.due_at, candidate.domain));
     }
   }
-  return domains;
+  return due;
 }
 
 void LmdbStore::select_due_on_disk(const DueRequest& request, DueSelection& selection) {
   reader_->each_due(request, kDueWindow, [&](std::string_view key, WallTime expires_at) {
-    if (!selection.wants(expires_at)) {
+    const WallTime due_at = index_time(key);
+    if (!selection.wants(due_at, expires_at)) {
       return;
     }
     const auto domain = index_domain(key);
@@ -228,8 +249,8 @@ void LmdbStore::select_due_on_disk(const DueRequest& request, DueSelection& sele
       return;
     }
     // What waits for its commit has been looked at in memory.
-    if (!pending_->find(*domain) && !(request.busy && request.busy(*domain))) {
-      selection.add(expires_at, {*domain, index_time(key), true});
+    if (!pending_->find(*domain)) {
+      selection.add({*domain, due_at, true}, expires_at);
     }
   });
 }
@@ -242,9 +263,9 @@ void LmdbStore::select_due_in_memory(const DueRequest& request, DueSelection& se
     }
     const WallTime due_at = change.entry->due_at;
     const WallTime expires_at = change.entry->policy->expires_at();
-    if ((due_at <= request.now || due_at > request.farthest) && selection.wants(expires_at) &&
-        !(request.busy && request.busy(domain))) {
-      selection.add(expires_at, {domain, due_at, false});
+    const bool in_range = due_at <= request.now || due_at > request.farthest;
+    if (in_range && selection.wants(due_at, expires_at)) {
+      selection.add({domain, due_at, false}, expires_at);
     }
   });
 }

@@ -213,7 +213,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefresh, domain, type, detail,
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefreshes, count, first)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
                                    threads, connections, queries, look_ups, cache, dns, ca_problem,
-                                   failing_refreshes)
+                                   failing_refreshes, overdue_refreshes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shown, entry)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explained, explanation)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Refreshed, result, detail, change, entry)

@@ -155,6 +155,11 @@ class Report {
 
   void failing() {
     const Status::FailingRefreshes& failing = status_.failing_refreshes;
+    const std::uint64_t overdue = status_.overdue_refreshes;
+    if (overdue > 0) {
+      wrong("Overdue",
+            counted(overdue, "policy", "policies") + " in force waited too long for a refresh");
+    }
     if (failing.count == 0) {
       print_field("Failing", "no refresh fails");
       return;

@@ -212,6 +212,7 @@ void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyT
     status.look_ups.at_work = resolver.domains_at_work();
     status.dns = servers_of(dns);
     status.failing_refreshes = failing_of(resolver, store);
+    status.overdue_refreshes = resolver.overdue();
     reply(std::move(status));
   });
 }

@@ -46,6 +46,7 @@ resolver::Options resolver_options(const config::Config& config) {
                     .refresh_interval = from.refresh_interval,
                     .idle_after = from.idle_after};
   options.fetch_timeout = config.https.timeout;
+  options.patience = from.answer_timeout;
   return options;
 }
 

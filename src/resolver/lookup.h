@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
+#include "fair_slots.h"
 #include "mtastsd/discovery/discovery.h"
 #include "mtastsd/resolver/resolver.h"
 
@@ -10,10 +12,14 @@ namespace mtastsd::resolver {
 
 // One domain that is being looked up.
 struct Resolver::Lookup {
-  Lookup(const DomainName& the_domain, SteadyTime now) : domain(the_domain), started(now) {}
+  Lookup(const DomainName& the_domain, Lane the_lane, std::uint64_t the_number, SteadyTime now)
+      : domain(the_domain), lane(the_lane), number(the_number), started(now) {}
 
   const DomainName domain;
+  const Lane lane;             // while nobody waits for it
+  const std::uint64_t number;  // of all lookups
   const SteadyTime started;
+  SteadyTime waited_until{};  // somebody waits for it before this
   Cells waiters;
   Cells waiters_for_refresh;  // want a fetch of their own after this lookup
   bool for_query = false;     // mail goes there now
@@ -23,9 +29,9 @@ struct Resolver::Lookup {
   // What the steps have found.
   std::string id;      // of the record; empty: a refresh found none
   cache::Entry entry;  // what the fetch starts from
-  SteadyTime fetch_started{};
   std::optional<discovery::HostAddresses> addresses;
-  bool waited_for_host = false;  // it has the slot of its host, and connects there again
+  std::optional<IpAddress> host;  // that has answered
+  SteadyTime fetch_started{};
 
   discovery::Handle step;  // the one that is running
 };

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "line_budget.h"
 #include "lookup.h"
+#include "mtastsd/base/owner.h"
 #include "mtastsd/cache/store.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/log/log.h"
@@ -20,11 +22,17 @@ namespace {
 
 constexpr Milliseconds kMinFetchTime{1000};
 constexpr std::chrono::minutes kOverloadWarningInterval{1};
+// RFC 8461 section 3.3 suggests a minute for a fetch. Others wait when more than half of the slots
+// are taken, and then a connection, or a standstill, gets less.
+constexpr Milliseconds kConnectUnderPressure{10000};
+constexpr Milliseconds kStallUnderPressure{10000};
 
 WorkQueue::Slots slots_of(const Options& options) {
   return {.record = options.max_discovering,
+          .addresses = options.max_locating,
           .policy = options.max_fetching,
-          .per_host = options.max_fetching_per_host};
+          .per_host = options.max_fetching_per_host,
+          .domains = options.max_domains};
 }
 
 cache::FailureType type_of(discovery::PolicyFailure::Kind kind) {
@@ -62,8 +70,11 @@ Resolver::Resolver(Services services, Options options)
     : services_(std::move(services)),
       options_(options),
       queue_(std::make_unique<WorkQueue>(slots_of(options))),
+      follow_up_slots_(std::make_unique<FairSlots>()),
+      line_budget_(std::make_unique<LineBudget>(services_.log)),
       follow_up_timer_(services_.timers.make_timer([this] { run_follow_ups(); })),
       due_timer_(services_.timers.make_timer([this] { run_due(); })) {
+  follow_up_slots_->set_size(kMaxFollowUps);
   due_timer_->arm(kDueInterval);
 }
 
@@ -80,7 +91,7 @@ NowOrLater<Answer> Resolver::ask(const DomainName& domain, Waiter waiter) {
   if (cache::EntryPtr known = note_query(domain)) {
     return Answer{.entry = std::move(known)};
   }
-  Lookup* lookup = join_or_create(domain);
+  Lookup* lookup = join_or_create(domain, Lane::Waited);
   if (lookup == nullptr) {
     return refused();
   }
@@ -90,7 +101,7 @@ NowOrLater<Answer> Resolver::ask(const DomainName& domain, Waiter waiter) {
 
 void Resolver::touch(const DomainName& domain) {
   if (!note_query(domain)) {
-    look_up_for_query(domain);
+    look_up_for_query(domain, Lane::Idle);
   }
 }
 
@@ -111,20 +122,20 @@ cache::EntryPtr Resolver::note_query(const DomainName& domain) {
     return nullptr;
   }
   if (recheck_due(facts, now)) {
-    look_up_for_query(domain);
+    look_up_for_query(domain, Lane::Upkeep);
   }
   return known;
 }
 
-void Resolver::look_up_for_query(const DomainName& domain) {
-  if (Lookup* lookup = join_or_create(domain)) {
+void Resolver::look_up_for_query(const DomainName& domain, Lane lane) {
+  if (Lookup* lookup = join_or_create(domain, lane)) {
     lookup->for_query = true;
     start_work();
   }
 }
 
 NowOrLater<Answer> Resolver::refresh(const DomainName& domain, Waiter waiter) {
-  Lookup* lookup = join_or_create(domain);
+  Lookup* lookup = join_or_create(domain, Lane::Waited);
   if (lookup == nullptr) {
     return refused();
   }
@@ -167,38 +178,69 @@ Resolver::Failing Resolver::failing(std::size_t most) const {
   return {failing_.size(), {failing_.begin(), end}};
 }
 
-// The lookup of the domain that is running, a new one, or null beyond max_domains.
-Resolver::Lookup* Resolver::join_or_create(const DomainName& domain) {
+// The lookup of the domain that is running, a new one in `lane`, or null where there is no room.
+Resolver::Lookup* Resolver::join_or_create(const DomainName& domain, Lane lane) {
   if (const auto it = lookups_.find(domain); it != lookups_.end()) {
     counters_.coalesced.add();
     return it->second.get();
   }
-  if (lookups_.size() >= options_.max_domains) {
+  return create(domain, lane);
+}
+
+Resolver::Lookup* Resolver::create(const DomainName& domain, Lane lane) {
+  if (!queue_->add(domain, lane)) {
     counters_.overload.add();
     warn_overload();
     return nullptr;
   }
-  return &create(domain);
-}
-
-Resolver::Lookup& Resolver::create(const DomainName& domain) {
-  queue_->add(domain);
-  auto lookup = std::make_unique<Lookup>(domain, services_.clock.steady());
-  return *lookups_.emplace(domain, std::move(lookup)).first->second;
+  // What is looked up for somebody is of no use to anybody when they have gone.
+  const Lane later = lane == Lane::Waited ? Lane::Idle : lane;
+  auto lookup = std::make_unique<Lookup>(domain, later, ++last_lookup_, services_.clock.steady());
+  return lookups_.emplace(domain, std::move(lookup)).first->second.get();
 }
 
 void Resolver::mark_refresh(Lookup& lookup) {
   counters_.refreshes.add();
-  refreshing_ += lookup.refresh ? 0 : 1;
+  queue_->add_refresh(lookup.domain);
   lookup.refresh = true;
 }
 
 Ticket Resolver::wait_for(Lookup& lookup, Cells& cells, Waiter waiter) {
   auto cell = std::make_shared<Waiter>(std::move(waiter));
   cells.push_back(cell);
-  queue_->raise(lookup.domain);
+  wait_in_front(lookup);
   start_work();
   return Ticket(std::move(cell));
+}
+
+void Resolver::wait_in_front(Lookup& lookup) {
+  const SteadyTime now = services_.clock.steady();
+  const bool noted = lookup.waited_until > SteadyTime{};
+  lookup.waited_until = now + options_.patience;
+  if (!noted) {
+    patience_.push_back({lookup.waited_until, lookup.domain, lookup.number});
+  }
+  queue_->move(lookup.domain, Lane::Waited);
+}
+
+// Those who waited have been answered with what was known.
+void Resolver::lower_what_nobody_waits_for() {
+  const SteadyTime now = services_.clock.steady();
+  while (!patience_.empty() && patience_.front().until <= now) {
+    Patience next = std::move(patience_.front());
+    patience_.pop_front();
+    const auto it = lookups_.find(next.domain);
+    if (it == lookups_.end() || it->second->number != next.lookup) {
+      continue;
+    }
+    Lookup& lookup = *it->second;
+    if (lookup.waited_until > now) {
+      patience_.push_back({lookup.waited_until, lookup.domain, lookup.number});
+      continue;
+    }
+    lookup.waited_until = {};
+    queue_->move(lookup.domain, lookup.lane);
+  }
 }
 
 void Resolver::warn_overload() {
@@ -214,8 +256,12 @@ void Resolver::warn_overload() {
 // --- one lookup -------------------------------------------------------------------------------
 
 void Resolver::start_work() {
+  lower_what_nobody_waits_for();
   while (const auto domain = queue_->next(WorkQueue::Stage::Policy)) {
     start_policy(*lookups_.at(*domain));
+  }
+  while (const auto domain = queue_->next(WorkQueue::Stage::Addresses)) {
+    start_addresses(*lookups_.at(*domain));
   }
   while (const auto domain = queue_->next(WorkQueue::Stage::Record)) {
     start_record(*lookups_.at(*domain));
@@ -251,12 +297,7 @@ void Resolver::on_record(Lookup& lookup, const discovery::Record& record) {
   start_work();
 }
 
-void Resolver::start_policy(Lookup& lookup) {
-  lookup.fetch_started = services_.clock.steady();
-  if (lookup.addresses) {  // it had to wait for its policy host
-    connect(lookup);
-    return;
-  }
+void Resolver::start_addresses(Lookup& lookup) {
   counters_.fetches.add();
   lookup.step = services_.discovery.policy_host(
       *lookup.domain.under("mta-sts"), [this, &lookup](discovery::HostAddresses addresses) {
@@ -271,56 +312,54 @@ void Resolver::on_addresses(Lookup& lookup, discovery::HostAddresses addresses) 
     return;
   }
   lookup.addresses = std::move(addresses);
-  connect(lookup);
+  queue_->advance(lookup.domain);
+  start_work();
 }
 
-void Resolver::connect(Lookup& lookup) {
-  lookup.step = services_.discovery.connect(*lookup.addresses, time_left(lookup),
-                                            [this, &lookup](discovery::Connected connected) {
-                                              on_connected(lookup, std::move(connected));
-                                            });
+// A slot of a policy host is that of the address which has answered. Where it had none left, the
+// connection is made anew when its turn comes.
+void Resolver::start_policy(Lookup& lookup) {
+  if (lookup.host && !queue_->claim_host(lookup.domain, *lookup.host)) {
+    return;
+  }
+  lookup.fetch_started = services_.clock.steady();
+  const bool hurry = queue_->under_pressure();
+  lookup.step = services_.discovery.connect(
+      *lookup.addresses,
+      hurry ? std::min(kConnectUnderPressure, options_.fetch_timeout) : options_.fetch_timeout,
+      [this, &lookup](discovery::Connected connected) {
+        on_connected(lookup, std::move(connected));
+      });
 }
 
-// The slot of a host is that of the address that has answered.
 void Resolver::on_connected(Lookup& lookup, discovery::Connected connected) {
   if (!connected) {
     discovery::PolicyFailure& why = connected.error();
     finish_fetch(lookup, failure(FetchFailure{type_of(why.kind), std::move(why.detail)}));
     return;
   }
-  if (!connected->address || lookup.waited_for_host) {
-    fetch(lookup, *std::move(connected));
-    return;
-  }
-  const IpAddress host = *connected->address;
-  switch (queue_->claim_host(lookup.domain, host)) {
-    case WorkQueue::Claim::Granted:
-      fetch(lookup, *std::move(connected));
-      break;
-    case WorkQueue::Claim::Waits:
-      lookup.addresses->usable = {host};
-      lookup.waited_for_host = true;
+  if (connected->address && !lookup.host) {
+    lookup.host = connected->address;
+    if (!queue_->claim_host(lookup.domain, *lookup.host)) {
+      lookup.addresses->usable = {*lookup.host};
+      lookup.step.reset();
       start_work();
-      break;
-    case WorkQueue::Claim::Refused:
-      finish_fetch(lookup, failure(FetchFailure{cache::FailureType::FetchError,
-                                                "too many policies are being fetched from " +
-                                                    host.str() + " already"}));
-      break;
+      return;
+    }
   }
+  fetch(lookup, *std::move(connected));
 }
 
 void Resolver::fetch(Lookup& lookup, https::Connection connection) {
-  lookup.step = services_.discovery.policy(
-      *lookup.domain.under("mta-sts"), std::move(connection), {.total = time_left(lookup)},
-      [this, &lookup](discovery::FetchedPolicy fetched) { on_policy(lookup, std::move(fetched)); });
-}
-
-// For the rest of its fetch.
-Milliseconds Resolver::time_left(const Lookup& lookup) const {
   const auto elapsed =
       std::chrono::duration_cast<Milliseconds>(services_.clock.steady() - lookup.fetch_started);
-  return std::max(options_.fetch_timeout - elapsed, kMinFetchTime);
+  const bool hurry =
+      queue_->under_pressure() || (lookup.host && queue_->under_pressure(*lookup.host));
+  lookup.step = services_.discovery.policy(
+      *lookup.domain.under("mta-sts"), std::move(connection),
+      {.total = std::max(options_.fetch_timeout - elapsed, kMinFetchTime),
+       .stall = hurry ? kStallUnderPressure : Milliseconds(0)},
+      [this, &lookup](discovery::FetchedPolicy fetched) { on_policy(lookup, std::move(fetched)); });
 }
 
 void Resolver::on_policy(Lookup& lookup, discovery::FetchedPolicy fetched) {
@@ -363,33 +402,44 @@ void Resolver::finish(Lookup& lookup, Outcome outcome) {
   const auto entry = std::make_shared<const cache::Entry>(outcome.entry);
   services_.store.put(domain, *entry);
   note_failing(domain, *entry);
-  log_outcome(services_.log, domain, outcome, services_.clock.wall());
+  if (line_budget_->spend(owner_of(domain), services_.clock.steady())) {
+    log_outcome(services_.log, domain, outcome, services_.clock.wall());
+  }
 
   queue_->finish(domain);
-  refreshing_ -= lookup.refresh ? 1 : 0;
   const auto ended = std::move(lookups_.extract(domain).mapped());
   const Answer answer{.entry = entry,
                       .fresh = outcome.kind == Outcome::Kind::Fetched,
                       .change = outcome.change,
                       .failed = outcome.failed(),
                       .detail = std::move(outcome.detail)};
-  for (const auto& cell : ended->waiters) {
-    if (const Waiter waiter = std::exchange(*cell, nullptr)) {
-      waiter(answer);
-    }
-  }
+  tell(ended->waiters, answer);
   if (!ended->waiters_for_refresh.empty()) {
-    const auto running = lookups_.find(domain);
-    Lookup& next = running != lookups_.end() ? *running->second : create(domain);
-    mark_refresh(next);
-    next.waiters.insert(next.waiters.end(), ended->waiters_for_refresh.begin(),
-                        ended->waiters_for_refresh.end());
-    queue_->raise(domain);
+    refresh_again(domain, std::move(ended->waiters_for_refresh));
   }
   if (ended->for_query) {
     plan_follow_up(domain, *entry);
   }
   start_work();
+}
+
+// For operators who came while a lookup was fetching already.
+void Resolver::refresh_again(const DomainName& domain, Cells cells) {
+  if (Lookup* next = join_or_create(domain, Lane::Waited)) {
+    mark_refresh(*next);
+    next->waiters.insert(next->waiters.end(), cells.begin(), cells.end());
+    wait_in_front(*next);
+    return;
+  }
+  tell(cells, refused());
+}
+
+void Resolver::tell(const Cells& cells, const Answer& answer) {
+  for (const auto& cell : cells) {
+    if (const Waiter waiter = std::exchange(*cell, nullptr)) {
+      waiter(answer);
+    }
+  }
 }
 
 void Resolver::note_failing(const DomainName& domain, const cache::Entry& entry) {

@@ -1,20 +1,23 @@
 // What the resolver does without a query: the check that follows a query once, and refreshing.
 //
-// Logs PolicyExpired.
+// Logs PolicyExpired, and RefreshesOverdue at most once a minute.
 
 #include <algorithm>
 
+#include "line_budget.h"
 #include "lookup.h"
+#include "mtastsd/base/owner.h"
 #include "mtastsd/cache/store.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/resolver/resolver.h"
+#include "work_queue.h"
 
 namespace mtastsd::resolver {
 namespace {
 
-constexpr std::size_t kMaxFollowUps = 20000;
-constexpr Milliseconds kNextDuePass{100};  // when there is more than one pass takes
+constexpr Milliseconds kNextDuePass{1000};  // when there is more than one pass takes
+constexpr std::chrono::minutes kOverdueWarningInterval{1};
 
 }  // namespace
 
@@ -22,10 +25,12 @@ constexpr Milliseconds kNextDuePass{100};  // when there is more than one pass t
 
 void Resolver::plan_follow_up(const DomainName& domain, const cache::Entry& entry) {
   const WallTime now = services_.clock.wall();
+  const std::string owner = owner_of(domain);
   if (!entry.policy || entry.recheck_at >= entry.policy->expires_at() ||
-      follow_ups_.size() >= kMaxFollowUps) {
+      !follow_up_slots_->may_take(owner)) {
     return;
   }
+  follow_up_slots_->take(owner);
   const Seconds wait = std::max(entry.recheck_at - now, Seconds(0));
   follow_ups_.emplace(services_.clock.steady() + wait + Milliseconds(1), domain);
   arm_follow_up_timer();
@@ -45,9 +50,10 @@ void Resolver::run_follow_ups() {
   while (!follow_ups_.empty() && follow_ups_.begin()->first <= until) {
     const DomainName domain = follow_ups_.begin()->second;
     follow_ups_.erase(follow_ups_.begin());
+    follow_up_slots_->give_back(owner_of(domain));
     const auto entry = services_.store.find(domain);
     if (entry && entry->policy && recheck_due(facts_of(*entry), services_.clock.wall())) {
-      join_or_create(domain);
+      join_or_create(domain, Lane::Upkeep);
     }
   }
   start_work();
@@ -56,30 +62,36 @@ void Resolver::run_follow_ups() {
 
 // --- refreshing -------------------------------------------------------------------------------
 
-// Half of the slots stay free for domains that mail waits for.
-std::size_t Resolver::room_to_refresh() const {
-  const std::size_t most = std::max<std::size_t>(options_.max_fetching / 2, 1);
-  return most - std::min(refreshing_, most);
+// Takes the policies that have become due: those that need a refresh or have expired. Of those that
+// have to wait the ones with the least of their life left go first, in turn with other owners'.
+void Resolver::run_due() {
+  const WallTime now = services_.clock.wall();
+  const std::size_t room = queue_->room_to_refresh();
+  const cache::Due due =
+      services_.store.due({.now = now,
+                           .farthest = farthest_due(now, options_.limits),
+                           .max = room,
+                           .busy = [this](const DomainName& domain) {
+                             return lookups_.contains(domain) || !queue_->may_refresh(domain);
+                           }});
+  for (const DomainName& domain : due.domains) {
+    revisit(domain, now);
+  }
+  overdue_ = due.overdue;
+  warn_overdue();
+  line_budget_->report(services_.clock.steady());
+  start_work();
+  due_timer_->arm(due.domains.size() == room ? kNextDuePass : kDueInterval);
 }
 
-// Takes the policies that have become due: those that need a refresh or have expired.
-void Resolver::run_due() {
-  const std::size_t room = room_to_refresh();
-  bool more = room == 0;
-  if (room > 0) {
-    const WallTime now = services_.clock.wall();
-    const auto domains = services_.store.due(
-        {.now = now,
-         .farthest = farthest_due(now, options_.limits),
-         .max = room,
-         .busy = [this](const DomainName& domain) { return lookups_.contains(domain); }});
-    for (const DomainName& domain : domains) {
-      revisit(domain, now);
-    }
-    start_work();
-    more = domains.size() == room;
+void Resolver::warn_overdue() {
+  const SteadyTime now = services_.clock.steady();
+  if (overdue_ == 0 ||
+      (last_overdue_warning_ && now - *last_overdue_warning_ < kOverdueWarningInterval)) {
+    return;
   }
-  due_timer_->arm(more ? kNextDuePass : kDueInterval);
+  last_overdue_warning_ = now;
+  services_.log.write(Event::RefreshesOverdue, {{"policies", overdue_}});
 }
 
 void Resolver::revisit(const DomainName& domain, WallTime now) {
@@ -92,8 +104,10 @@ void Resolver::revisit(const DomainName& domain, WallTime now) {
     case DueAction::Nothing:
       break;
     case DueAction::Refresh:
-      if (Lookup* lookup = join_or_create(domain)) {
-        mark_refresh(*lookup);
+      if (queue_->may_refresh(domain)) {
+        if (Lookup* lookup = join_or_create(domain, Lane::Upkeep)) {
+          mark_refresh(*lookup);
+        }
       }
       break;
     case DueAction::Drop:

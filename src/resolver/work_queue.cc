@@ -1,117 +1,166 @@
 #include "work_queue.h"
 
-#include <algorithm>
+#include <utility>
+
+#include "mtastsd/base/owner.h"
 
 namespace mtastsd::resolver {
 namespace {
 
-constexpr std::size_t kMaxWaitingPerHost = 2000;
+// Refreshes that wait, for each one that can be under way: enough that there is always a next one,
+// and few, because they wait in the order in which they were taken.
+constexpr std::size_t kRefreshesPerSlot = 2;
+
+bool is_half_taken(const FairSlots& slots) {
+  return slots.taken() * 2 > slots.size();
+}
 
 }  // namespace
 
-void WorkQueue::add(const DomainName& domain) {
-  wait(*jobs_.try_emplace(domain).first, State::WaitsForRecord);
+void WorkQueue::set_slots(const Slots& slots) {
+  sizes_ = slots;
+  room_.set_size(slots.domains);
+  station(Stage::Record).set_size(slots.record);
+  station(Stage::Addresses).set_size(slots.addresses);
+  station(Stage::Policy).set_size(slots.policy);
+  refreshes_.set_size(kRefreshesPerSlot * station(Stage::Policy).slots(Lane::Upkeep).size());
+  for (auto& [address, host] : hosts_) {
+    host.set_size(slots.per_host);
+  }
 }
 
-void WorkQueue::raise(const DomainName& domain) {
+bool WorkQueue::add(const DomainName& domain, Lane lane) {
+  std::string owner = owner_of(domain);
+  FairSlots& room = room_.slots(lane);
+  if (!room.may_take(owner)) {
+    return false;
+  }
+  room.take(owner);
+  wait(*jobs_.emplace(domain, Job{.owner = std::move(owner), .lane = lane}).first, false);
+  return true;
+}
+
+bool WorkQueue::may_refresh(const DomainName& domain) const {
+  return refreshes_.may_take(owner_of(domain));
+}
+
+void WorkQueue::add_refresh(const DomainName& domain) {
   Job& job = jobs_.at(domain);
-  if (job.lane == Lane::Urgent) {
+  if (!std::exchange(job.refreshes, true)) {
+    refreshes_.take(job.owner);
+  }
+}
+
+void WorkQueue::move(const DomainName& domain, Lane lane) {
+  Jobs::value_type& entry = *jobs_.find(domain);
+  Job& job = entry.second;
+  if (job.lane == lane) {
     return;
   }
-  if (Lanes* lanes = lanes_of(job)) {
-    auto& [background, urgent] = *lanes;
-    urgent.splice(urgent.end(), background, job.place);
+  if (!job.waits) {
+    job.lane = lane;
+    return;
   }
-  job.lane = Lane::Urgent;
+  stop_waiting(job);
+  job.lane = lane;
+  // The other lane may have other slots: no host that has a free one for it may be waited for.
+  const bool for_host = job.waits_for_host && !hosts_.at(*job.host).slots(lane).may_take(job.owner);
+  wait(entry, for_host);
 }
 
-std::optional<DomainName> WorkQueue::next(Stage which) {
-  StageState& state = stage(which);
-  if (state.taken >= (which == Stage::Record ? slots_.record : slots_.policy)) {
-    return std::nullopt;
-  }
-  const DomainName* domain = take_first(state.waiting);
+std::optional<DomainName> WorkQueue::next(Stage stage) {
+  const DomainName* domain = station(stage).take_first();
   if (domain == nullptr) {
     return std::nullopt;
   }
-  ++state.taken;
-  jobs_.at(*domain).state = which == Stage::Record ? State::HasRecord : State::HasPolicy;
+  Job& job = jobs_.at(*domain);
+  job.waits = false;
+  job.slot_lane = job.lane;
+  station(stage).slots(job.slot_lane).take(job.owner);
   return *domain;
 }
 
 void WorkQueue::advance(const DomainName& domain) {
-  --stage(Stage::Record).taken;
-  wait(*jobs_.find(domain), State::WaitsForPolicy);
+  Jobs::value_type& entry = *jobs_.find(domain);
+  Job& job = entry.second;
+  give_slot_back(job);
+  job.stage = job.stage == Stage::Record ? Stage::Addresses : Stage::Policy;
+  wait(entry, false);
 }
 
-WorkQueue::Claim WorkQueue::claim_host(const DomainName& domain, const IpAddress& address) {
-  Jobs::value_type& job = *jobs_.find(domain);
-  const IpAddress network = address.host_network();
-  Host& host = hosts_[network];
-  if (host.taken < std::max<std::size_t>(slots_.per_host, 1)) {
-    ++host.taken;
-    job.second.host = network;
-    return Claim::Granted;
+bool WorkQueue::claim_host(const DomainName& domain, const IpAddress& address) {
+  Jobs::value_type& entry = *jobs_.find(domain);
+  Job& job = entry.second;
+  job.host = address.host_network();
+  const auto [it, is_new] = hosts_.try_emplace(*job.host);
+  Station& host = it->second;
+  if (is_new) {
+    host.set_size(sizes_.per_host);
   }
-  if (host.waiting[0].size() + host.waiting[1].size() >= kMaxWaitingPerHost) {
-    return Claim::Refused;
+  FairSlots& slots = host.slots(job.lane);
+  if (slots.may_take(job.owner)) {
+    slots.take(job.owner);
+    job.host_lane = job.lane;
+    job.has_host = true;
+    return true;
   }
-  --stage(Stage::Policy).taken;
-  job.second.host = network;
-  wait(job, State::WaitsForHost);
-  return Claim::Waits;
+  give_slot_back(job);
+  wait(entry, true);
+  return false;
 }
 
 void WorkQueue::finish(const DomainName& domain) {
   const auto node = jobs_.extract(domain);
-  const Job& job = node.mapped();
-  --stage(job.state == State::HasRecord ? Stage::Record : Stage::Policy).taken;
-  if (job.host) {
-    release_host(*job.host);
+  Job& job = node.mapped();
+  give_slot_back(job);
+  room_.slots(job.added_in).give_back(job.owner);
+  if (job.refreshes) {
+    refreshes_.give_back(job.owner);
+  }
+  if (job.has_host) {
+    hosts_.at(*job.host).slots(job.host_lane).give_back(job.owner);
+    let_try_again(*job.host);
   }
 }
 
-// Gives the slot on to the next in line for this host.
-void WorkQueue::release_host(const IpAddress& address) {
-  const auto host = hosts_.find(address);
-  if (const DomainName* next = take_first(host->second.waiting)) {
-    wait(*jobs_.find(*next), State::WaitsForPolicy);
-  } else if (--host->second.taken == 0) {
-    hosts_.erase(host);
+bool WorkQueue::under_pressure() const {
+  return is_half_taken(stages_[static_cast<std::size_t>(Stage::Policy)].slots(Lane::Waited));
+}
+
+bool WorkQueue::under_pressure(const IpAddress& host) const {
+  const auto it = hosts_.find(host.host_network());
+  return it != hosts_.end() && is_half_taken(it->second.slots(Lane::Waited));
+}
+
+// Where a slot has become free, one of those that wait for this host may ask for it.
+void WorkQueue::let_try_again(const IpAddress& host) {
+  const auto it = hosts_.find(host);
+  if (const DomainName* domain = it->second.take_first()) {
+    wait(*jobs_.find(*domain), false);
+  }
+  if (it->second.unused()) {
+    hosts_.erase(it);
   }
 }
 
-// The lanes that a job waits in, or null if it does not wait.
-WorkQueue::Lanes* WorkQueue::lanes_of(const Job& job) {
-  switch (job.state) {
-    case State::WaitsForRecord:
-      return &stage(Stage::Record).waiting;
-    case State::WaitsForPolicy:
-      return &stage(Stage::Policy).waiting;
-    case State::WaitsForHost:
-      return &hosts_.at(*job.host).waiting;
-    case State::HasRecord:
-    case State::HasPolicy:
-      break;
-  }
-  return nullptr;
+Station& WorkQueue::waiting_at(const Job& job) {
+  return job.waits_for_host ? hosts_.at(*job.host) : station(job.stage);
 }
 
-void WorkQueue::wait(Jobs::value_type& job, State state) {
-  job.second.state = state;
-  Line& line = (*lanes_of(job.second))[static_cast<std::size_t>(job.second.lane)];
-  job.second.place = line.insert(line.end(), &job.first);
+void WorkQueue::wait(Jobs::value_type& entry, bool for_host) {
+  auto& [domain, job] = entry;
+  job.waits = true;
+  job.waits_for_host = for_host;
+  job.place = waiting_at(job).line(job.lane).add(job.owner, domain);
 }
 
-const DomainName* WorkQueue::take_first(Lanes& lanes) {
-  auto& [background, urgent] = lanes;
-  Line& line = urgent.empty() ? background : urgent;
-  if (line.empty()) {
-    return nullptr;
-  }
-  const DomainName* first = line.front();
-  line.pop_front();
-  return first;
+void WorkQueue::stop_waiting(Job& job) {
+  waiting_at(job).line(job.lane).remove(job.owner, job.place);
+  job.waits = false;
+}
+
+void WorkQueue::give_slot_back(Job& job) {
+  station(job.stage).slots(job.slot_lane).give_back(job.owner);
 }
 
 }  // namespace mtastsd::resolver

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,8 @@ class FakeDns final : public dns::DnsClient {
   std::optional<Milliseconds> aaaa_delay;  // of AAAA alone
   Seconds negative_ttl{300};
   bool silent = false;
+  std::set<std::string> silent_names;  // these time out, after `silence`
+  Milliseconds silence{10000};
 
   void set_txt(const std::string& domain, const std::string& record, Seconds ttl) {
     txt_records.insert_or_assign("_mta-sts." + domain,
@@ -78,6 +81,10 @@ class FakeDns final : public dns::DnsClient {
     const auto found = records.find(name);
     dns::Answer<T> result =
         found != records.end() ? found->second : dns::Answer<T>(dns::NoSuchRecord{negative_ttl});
+    if (silent_names.contains(name)) {
+      result = failure(dns::Error{dns::ErrorKind::Timeout, "scripted"});
+      after = silence;
+    }
     query->timer = timers_.make_timer(
         [callback = std::move(callback), result = std::move(result)] { callback(result); });
     query->timer->arm(after);

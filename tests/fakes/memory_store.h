@@ -23,22 +23,27 @@ class MemoryStore final : public cache::Store {
     entries.insert_or_assign(domain, std::make_shared<const cache::Entry>(std::move(entry)));
   }
   void erase(const DomainName& domain) override { entries.erase(domain); }
-  std::vector<DomainName> due(const cache::DueRequest& request) override {
-    std::vector<std::pair<WallTime, DomainName>> found;
+  cache::Due due(const cache::DueRequest& request) override {
+    std::vector<std::pair<double, DomainName>> found;
+    cache::Due due;
     for (const auto& [domain, entry] : entries) {
-      if (entry->policy && (entry->due_at <= request.now || entry->due_at > request.farthest) &&
+      if (!entry->policy) {
+        continue;
+      }
+      const WallTime end = entry->policy->expires_at();
+      due.overdue += cache::is_overdue(entry->due_at, end, request.now) ? 1 : 0;
+      if ((entry->due_at <= request.now || entry->due_at > request.farthest) &&
           !(request.busy && request.busy(domain))) {
-        found.emplace_back(entry->policy->expires_at(), domain);
+        found.emplace_back(cache::life_left(entry->due_at, end, request.now), domain);
       }
     }
     std::sort(found.begin(), found.end());
-    std::vector<DomainName> domains;
-    for (const auto& [expires_at, domain] : found) {
-      if (domains.size() < request.max) {
-        domains.push_back(domain);
+    for (const auto& [left, domain] : found) {
+      if (due.domains.size() < request.max) {
+        due.domains.push_back(domain);
       }
     }
-    return domains;
+    return due;
   }
 };
 

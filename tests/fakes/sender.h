@@ -147,7 +147,7 @@ class Sender final : public answer::Asker {
       sender_.store_->erase(domain);
       sender_.plan_commit();
     }
-    std::vector<DomainName> due(const cache::DueRequest& request) override {
+    cache::Due due(const cache::DueRequest& request) override {
       return sender_.store_->due(request);
     }
 

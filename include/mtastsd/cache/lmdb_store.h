@@ -68,7 +68,7 @@ class LmdbStore final : public Store {
   void erase(const DomainName& domain) override;
   // Of those that are due, the kDueWindow which have been for longest are looked at. None while
   // hardly any more changes can be held: what a refresh found could not be kept.
-  std::vector<DomainName> due(const DueRequest& request) override;
+  Due due(const DueRequest& request) override;
 
   // From any thread.
   std::unique_ptr<Reader> make_reader() const;

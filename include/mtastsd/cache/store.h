@@ -19,6 +19,19 @@ struct DueRequest {
       busy;  // true: skipped, it is being worked on; may be empty
 };
 
+struct Due {
+  std::vector<DomainName> domains;  // at most DueRequest::max, those with the least life_left() first
+  // Policies in force that is_overdue(), whether or not they are being worked on.
+  std::size_t overdue = 0;
+};
+
+// Of the time between due_at and the end of a policy, the fraction that is left.
+double life_left(WallTime due_at, WallTime expires_at, WallTime now);
+
+// A refresh that has not come about in an eighth of the time that there is for it, or in a minute.
+inline constexpr Seconds kOverdueAfter{60};
+bool is_overdue(WallTime due_at, WallTime expires_at, WallTime now);
+
 // The cache as the resolver uses it, from its own thread. Never blocks on the disk: put() and
 // erase() take effect for every reader at once and are committed behind the caller's back.
 class Store {
@@ -30,8 +43,7 @@ class Store {
   virtual void put(const DomainName& domain, Entry entry) = 0;
   virtual void erase(const DomainName& domain) = 0;
 
-  // At most `max`, the policies that end soonest first.
-  virtual std::vector<DomainName> due(const DueRequest& request) = 0;
+  virtual Due due(const DueRequest& request) = 0;
 };
 
 }  // namespace mtastsd::cache

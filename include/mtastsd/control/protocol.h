@@ -112,6 +112,7 @@ struct Status {
   std::vector<DnsServer> dns;
   std::optional<std::string> ca_problem;  // why no certificate authorities can be read
   FailingRefreshes failing_refreshes;
+  std::uint64_t overdue_refreshes = 0;
 };
 
 // What is known of a domain, whether or not it is committed yet.

@@ -41,6 +41,8 @@ enum class Event {
   TxtLookupFailed,
   FetchFailed,
   RefreshFailing,
+  RefreshesOverdue,
+  LinesLeftOut,
   Overloaded,
   // Questions from Postfix.
   UnknownMap,
@@ -152,6 +154,13 @@ inline constexpr std::array kEvents = {
              "The policy cannot be refreshed. It stays in force until it expires, and after that "
              "mail is delivered without it.",
              "domain result reason failures expires_in_s"},
+    EventRow{Event::RefreshesOverdue, LogLevel::Warn, "refreshes_overdue",
+             "Policies in force are waiting too long for their refresh. They stay in force until "
+             "they expire.",
+             "policies"},
+    EventRow{Event::LinesLeftOut, LogLevel::Info, "lines_left_out",
+             "Further lines about the domains of this owner were left out in the last minute.",
+             "owner count"},
     EventRow{Event::Overloaded, LogLevel::Warn, "overloaded",
              "Too many domains are being resolved at once. Some are answered as if they had no "
              "policy.",

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,7 +34,10 @@ class Timers;
 
 namespace mtastsd::resolver {
 
+class FairSlots;
+class LineBudget;
 class WorkQueue;
+enum class Lane;
 struct Outcome;
 
 // What a query, or an operator, is told.
@@ -91,11 +96,14 @@ void tell_now_or_later(NowOrLater<T> answer, const Tell& tell) {
 
 struct Options {
   Limits limits;
-  Milliseconds fetch_timeout{60000};       // for a policy, with the addresses of its host
-  std::size_t max_discovering = 256;       // TXT records that are looked up at once
+  Milliseconds fetch_timeout{60000};       // for a policy, once it is known where its host is
+  Milliseconds patience{20000};            // how long somebody who asks waits for the answer
+  std::size_t max_discovering = 2048;      // TXT records that are looked up at once
+  std::size_t max_locating = 512;          // policy hosts whose addresses are looked up at once
   std::size_t max_fetching = 256;          // policies that are fetched at once
   std::size_t max_fetching_per_host = 64;  // of these, from one policy host
   std::size_t max_domains = 20000;         // domains that are looked up or wait for it, in all
+  // Beyond these bounds a quarter as many again are kept for policies in use that are kept current.
 };
 
 // Everything it needs from outside, owned by the caller and outliving it.
@@ -110,7 +118,8 @@ struct Services {
 
 // Finds out: one lookup at a time for a domain, however many ask for it, and keeps policies fresh.
 // Everything happens on one thread, that of its timers, and is bounded. It asks DNS and policy
-// hosts only about domains that somebody asked for.
+// hosts only about domains that somebody asked for. No owner of domains keeps the others waiting:
+// see WorkQueue.
 //
 // A waiter runs at most once, on that thread, never before the call that took it has returned and
 // never from a destructor; it may drop tickets and ask again, but not destroy the resolver.
@@ -155,38 +164,46 @@ class Resolver {
   static constexpr std::size_t kMaxFailing = 10000;
   Failing failing(std::size_t most) const;
 
+  // Policies in force whose refresh is overdue (cache::is_overdue()), as of the last look at what
+  // is due, some seconds ago.
+  std::size_t overdue() const { return overdue_; }
+
   void set_options(const Options& options);
   const Counters& counters() const { return counters_; }
   std::size_t domains_at_work() const { return lookups_.size(); }
 
  private:
   static constexpr Milliseconds kDueInterval{15000};
+  static constexpr std::size_t kMaxFollowUps = 20000;
 
   struct Lookup;
   using Cells = std::vector<std::shared_ptr<Waiter>>;
 
   // Queries and operators.
   cache::EntryPtr note_query(const DomainName& domain);
-  void look_up_for_query(const DomainName& domain);
-  Lookup* join_or_create(const DomainName& domain);
-  Lookup& create(const DomainName& domain);
+  void look_up_for_query(const DomainName& domain, Lane lane);
+  Lookup* join_or_create(const DomainName& domain, Lane lane);
+  Lookup* create(const DomainName& domain, Lane lane);
   void mark_refresh(Lookup& lookup);
   Ticket wait_for(Lookup& lookup, Cells& cells, Waiter waiter);
+  void wait_in_front(Lookup& lookup);
+  void lower_what_nobody_waits_for();
   void warn_overload();
 
   // One lookup, step by step.
   void start_work();
   void start_record(Lookup& lookup);
+  void start_addresses(Lookup& lookup);
   void on_record(Lookup& lookup, const discovery::Record& record);
   void start_policy(Lookup& lookup);
   void on_addresses(Lookup& lookup, discovery::HostAddresses addresses);
-  void connect(Lookup& lookup);
   void on_connected(Lookup& lookup, discovery::Connected connected);
   void fetch(Lookup& lookup, https::Connection connection);
-  Milliseconds time_left(const Lookup& lookup) const;
   void on_policy(Lookup& lookup, discovery::FetchedPolicy fetched);
   void finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>& fetched);
   void finish(Lookup& lookup, Outcome outcome);
+  void refresh_again(const DomainName& domain, Cells cells);
+  static void tell(const Cells& cells, const Answer& answer);
   void note_failing(const DomainName& domain, const cache::Entry& entry);
 
   // What becomes due without a query (upkeep.cc).
@@ -195,17 +212,28 @@ class Resolver {
   void arm_follow_up_timer();
   void run_due();
   void revisit(const DomainName& domain, WallTime now);
-  std::size_t room_to_refresh() const;
+  void warn_overdue();
 
   Services services_;
   Options options_;
   Counters counters_;
   std::unique_ptr<WorkQueue> queue_;
   std::unordered_map<DomainName, std::unique_ptr<Lookup>> lookups_;  // the domains in queue_
-  std::size_t refreshing_ = 0;                                       // of lookups_
   std::set<DomainName> failing_;                                     // at most kMaxFailing
   std::multimap<SteadyTime, DomainName> follow_ups_;
+  std::unique_ptr<FairSlots> follow_up_slots_;  // of follow_ups_, by owner
+  // When those who wait for a lookup will have gone, in this order, and which lookup it is.
+  struct Patience {
+    SteadyTime until;
+    DomainName domain;
+    std::uint64_t lookup;
+  };
+  std::deque<Patience> patience_;
+  std::uint64_t last_lookup_ = 0;
+  std::unique_ptr<LineBudget> line_budget_;
+  std::size_t overdue_ = 0;
   std::optional<SteadyTime> last_overload_warning_;
+  std::optional<SteadyTime> last_overdue_warning_;
   std::unique_ptr<event::Timer> follow_up_timer_;
   std::unique_ptr<event::Timer> due_timer_;
 };

@@ -178,32 +178,63 @@ TEST_F(LmdbStoreTest, DueGivesPoliciesWhoseTimeHasCome) {
   store->put(name("future.example"), policy_entry(9000));
   store->put(name("none.example"), negative_entry(100));
   ASSERT_TRUE(store->flush(kPatience));
-  EXPECT_EQ(store->due(due_at(5000, 10)),
+  EXPECT_EQ(store->due(due_at(5000, 10)).domains,
             (std::vector<DomainName>{name("early.example"), name("late.example")}));
-  EXPECT_EQ(store->due(due_at(5000, 1)), (std::vector<DomainName>{name("early.example")}));
+  EXPECT_EQ(store->due(due_at(5000, 1)).domains, (std::vector<DomainName>{name("early.example")}));
 
   store->put(name("early.example"), policy_entry(8000));
   ASSERT_TRUE(store->flush(kPatience));
-  EXPECT_EQ(store->due(due_at(5000, 10)), (std::vector<DomainName>{name("late.example")}));
+  EXPECT_EQ(store->due(due_at(5000, 10)).domains, (std::vector<DomainName>{name("late.example")}));
 }
 
-TEST_F(LmdbStoreTest, DueGivesThePoliciesThatEndSoonestFirst) {
+TEST_F(LmdbStoreTest, DueGivesThoseWithTheLeastOfTheirLifeLeftFirst) {
   auto store = open();
   for (int i = 0; i < 20; ++i) {
-    Entry entry = policy_entry(2000 + i);
+    Entry entry = policy_entry(2000);
     entry.policy->policy.max_age = Seconds(100000 - i);
     store->put(name("d" + std::to_string(i) + ".example"), entry);
   }
   const auto soonest = std::vector<DomainName>{name("d19.example"), name("d18.example")};
-  EXPECT_EQ(store->due(due_at(5000, 2)), soonest);
+  EXPECT_EQ(store->due(due_at(5000, 2)).domains, soonest);
   ASSERT_TRUE(store->flush(kPatience));
-  EXPECT_EQ(store->due(due_at(5000, 2)), soonest);
+  EXPECT_EQ(store->due(due_at(5000, 2)).domains, soonest);
   // Some of them wait for their commit.
   Entry soon = policy_entry(4000);
   soon.policy->policy.max_age = Seconds(5000);
   store->put(name("d3.example"), soon);
-  EXPECT_EQ(store->due(due_at(5000, 2)),
+  EXPECT_EQ(store->due(due_at(5000, 2)).domains,
             (std::vector<DomainName>{name("d3.example"), name("d19.example")}));
+}
+
+// A short policy that has just become due can wait; a long one that has waited cannot.
+TEST(Due, WhatCountsIsTheFractionThatIsLeft) {
+  const auto at = [](int second) { return WallTime(Seconds(second)); };
+  EXPECT_DOUBLE_EQ(life_left(at(100), at(200), at(100)), 1);
+  EXPECT_DOUBLE_EQ(life_left(at(100), at(200), at(150)), 0.5);
+  EXPECT_LT(life_left(at(0), at(1000), at(900)), life_left(at(890), at(930), at(900)));
+  EXPECT_DOUBLE_EQ(life_left(at(300), at(200), at(100)), 0) << "a clock that was ahead";
+}
+
+TEST(Due, OverdueIsAfterAnEighthOfTheTimeThatThereIsOrAMinute) {
+  const auto at = [](int second) { return WallTime(Seconds(second)); };
+  EXPECT_FALSE(is_overdue(at(0), at(8000), at(1000)));
+  EXPECT_TRUE(is_overdue(at(0), at(8000), at(1001)));
+  EXPECT_FALSE(is_overdue(at(0), at(80), at(60)));
+  EXPECT_TRUE(is_overdue(at(0), at(80), at(61)));
+  EXPECT_FALSE(is_overdue(at(0), at(80), at(80))) << "it has expired";
+}
+
+TEST_F(LmdbStoreTest, DueCountsWhatIsOverdueWhetherOrNotItIsBusy) {
+  auto store = open();
+  store->put(name("a.example"), policy_entry(2000));
+  store->put(name("b.example"), policy_entry(4990));
+  DueRequest request = due_at(200000, 1);
+  request.busy = [](const DomainName&) { return true; };
+  EXPECT_EQ(store->due(request).overdue, 2U);
+  ASSERT_TRUE(store->flush(kPatience));
+  EXPECT_EQ(store->due(request).overdue, 2U);
+  request.now = due_at(5000, 1).now;
+  EXPECT_EQ(store->due(request).overdue, 0U);
 }
 
 TEST_F(LmdbStoreTest, DuePassesOverWhatIsBeingLookedAt) {
@@ -213,9 +244,9 @@ TEST_F(LmdbStoreTest, DuePassesOverWhatIsBeingLookedAt) {
   }
   DueRequest request = due_at(5000, 1);
   request.busy = [](const DomainName& domain) { return domain != name("b.example"); };
-  EXPECT_EQ(store->due(request), (std::vector<DomainName>{name("b.example")}));
+  EXPECT_EQ(store->due(request).domains, (std::vector<DomainName>{name("b.example")}));
   ASSERT_TRUE(store->flush(kPatience));
-  EXPECT_EQ(store->due(request), (std::vector<DomainName>{name("b.example")}));
+  EXPECT_EQ(store->due(request).domains, (std::vector<DomainName>{name("b.example")}));
 }
 
 TEST_F(LmdbStoreTest, DueFindsWhatAClockAheadOfTimePutOff) {
@@ -223,9 +254,9 @@ TEST_F(LmdbStoreTest, DueFindsWhatAClockAheadOfTimePutOff) {
   store->put(name("soon.example"), policy_entry(6000));
   store->put(name("never.example"), policy_entry(5000 + 864001));
   const auto put_off = std::vector<DomainName>{name("never.example")};
-  EXPECT_EQ(store->due(due_at(5000, 10)), put_off);
+  EXPECT_EQ(store->due(due_at(5000, 10)).domains, put_off);
   ASSERT_TRUE(store->flush(kPatience));
-  EXPECT_EQ(store->due(due_at(5000, 10)), put_off);
+  EXPECT_EQ(store->due(due_at(5000, 10)).domains, put_off);
 }
 
 TEST_F(LmdbStoreTest, NoPolicyResultsAreBoundedAndPoliciesAreNot) {
@@ -280,7 +311,7 @@ TEST_F(LmdbStoreTest, ARecordThatCannotBeReadIsDroppedNotTrusted) {
   EXPECT_FALSE(store->find(name("a.example")));
   EXPECT_TRUE(store->find(name("b.example")));
   // Its place in the schedule does not hold up the others.
-  EXPECT_EQ(store->due(due_at(5000, 10)), (std::vector<DomainName>{name("b.example")}));
+  EXPECT_EQ(store->due(due_at(5000, 10)).domains, (std::vector<DomainName>{name("b.example")}));
   ASSERT_TRUE(store->flush(kPatience));
   const auto reader = store->make_reader();
   EXPECT_FALSE(read(*reader, name("a.example")));
@@ -683,7 +714,8 @@ TEST_F(LmdbStoreTest, WhatWaitsForACommitComesUpAsDueToo) {
   ASSERT_TRUE(store->commit_now());
   store->put(name("waiting.example"), policy_entry(2000));
   store->put(name("committed.example"), policy_entry(9000));
-  EXPECT_EQ(store->due(due_at(5000, 10)), (std::vector<DomainName>{name("waiting.example")}));
+  EXPECT_EQ(store->due(due_at(5000, 10)).domains,
+            (std::vector<DomainName>{name("waiting.example")}));
 }
 
 TEST_F(LmdbStoreTest, ManyLargePoliciesDoNotFillTheMapInOneGo) {

@@ -180,7 +180,7 @@ TEST_P(DamagedPage, CostsNoMoreThanWhatStoodOnIt) {
   EXPECT_TRUE(store->find(numbered(499)));
   EXPECT_GT(found, 470);
   // They are refreshed like any other.
-  EXPECT_EQ(store->due({kNow + Seconds(90000), kNow + Seconds(9000000), 1000, {}}).size(),
+  EXPECT_EQ(store->due({kNow + Seconds(90000), kNow + Seconds(9000000), 1000, {}}).domains.size(),
             static_cast<std::size_t>(found));
 }
 

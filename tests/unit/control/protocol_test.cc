@@ -98,6 +98,7 @@ TEST(Answers, AStatusComesBackAsItWas) {
   status.dns = {{"127.0.0.1:53", 3, 1, "SERVFAIL", true}, {"::1", 0, 0, std::nullopt, false}};
   status.ca_problem = "cannot read it";
   status.failing_refreshes.count = 1;
+  status.overdue_refreshes = 3;
   status.failing_refreshes.first = {
       {"a.example", cache::FailureType::WebpkiInvalid, "expired", 3, at(2000)}};
   const Status read = answered(status);
@@ -107,6 +108,7 @@ TEST(Answers, AStatusComesBackAsItWas) {
   EXPECT_EQ(read.dns.at(0).last_error, "SERVFAIL");
   EXPECT_EQ(read.ca_problem, "cannot read it");
   EXPECT_EQ(read.failing_refreshes.first.at(0).expires_at, at(2000));
+  EXPECT_EQ(read.overdue_refreshes, 3U);
   EXPECT_THAT(to_json(status), HasSubstr("\"running\":true"));
 }
 

@@ -370,7 +370,7 @@ TEST_F(ResolverTest, WhoIsWaitedForIsFirstInTheLineOfItsHost) {
 }
 
 TEST_F(ResolverTest, MoreRefreshesThanPlacesAreDoneOneAfterTheOtherTheMostUrgentFirst) {
-  options_.max_fetching = 8;
+  options_.max_fetching = 16;  // of these a quarter for refreshes
   restart();
   for (int i = 0; i < 100; ++i) {
     const std::string domain = "d" + std::to_string(i) + ".example";
@@ -389,6 +389,105 @@ TEST_F(ResolverTest, MoreRefreshesThanPlacesAreDoneOneAfterTheOtherTheMostUrgent
   EXPECT_EQ(std::set<std::string>(fetcher_.fetched.begin(), fetcher_.fetched.begin() + 4),
             (std::set<std::string>{"mta-sts.d99.example", "mta-sts.d98.example",
                                    "mta-sts.d97.example", "mta-sts.d96.example"}));
+}
+
+// A stranger sends mail to subdomains whose policy host, at the address of an honest one, drips.
+TEST_F(ResolverTest, OneOwnersSubdomainsDoNotKeepOthersWaiting) {
+  for (int i = 0; i < 2000; ++i) {
+    const std::string domain = "s" + std::to_string(i) + ".attacker.example";
+    publish(domain, "1", body("enforce", "mail." + domain));
+    fetcher_.silent["mta-sts." + domain] = true;
+    ask(domain, [](const Answer&) {});
+  }
+  loop_.advance(Seconds(5));
+  publish("honest.example", "1", body("enforce", "mail.honest.example"));
+  std::string told;
+  ask("honest.example", [&](const Answer& answer) { told = describe(answer); });
+  loop_.advance(Milliseconds(200));
+  EXPECT_EQ(told, "mail.honest.example");
+}
+
+TEST_F(ResolverTest, OneOwnersSilentNameServersDoNotKeepOthersWaiting) {
+  options_.max_discovering = 16;
+  restart();
+  for (int i = 0; i < 200; ++i) {
+    const std::string domain = "s" + std::to_string(i) + ".attacker.example";
+    dns_.silent_names.insert("_mta-sts." + domain);
+    ask(domain, [](const Answer&) {});
+  }
+  publish("honest.example", "1", body("enforce", "mail.honest.example"));
+  std::string told;
+  ask("honest.example", [&](const Answer& answer) { told = describe(answer); });
+  loop_.advance(Milliseconds(200));
+  EXPECT_EQ(told, "mail.honest.example");
+}
+
+// Dead addresses, of which there are new ones all the time.
+TEST_F(ResolverTest, AFloodDoesNotLetAPolicyInUseRunOut) {
+  options_.max_fetching = 16;
+  restart();
+  publish("honest.example", "1", body("enforce", "mail.honest.example", 240));
+  ASSERT_EQ(ask("honest.example"), "mail.honest.example");
+  for (int second = 0; second < 600; ++second) {
+    for (int i = 0; i < 30; ++i) {
+      const std::string number = std::to_string(second * 30 + i);
+      const std::string domain = "s" + number + (i % 2 == 0 ? ".a" : ".b") + ".example";
+      publish(domain, "1", body("enforce", "mail." + domain));
+      fetcher_.silent["mta-sts." + domain] = true;
+      ask(domain, [](const Answer&) {});
+    }
+    loop_.advance(Milliseconds(1000));
+    ASSERT_EQ(ask("honest.example"), "mail.honest.example") << second;
+  }
+  EXPECT_EQ(resolver_->overdue(), 0U);
+}
+
+// An owner whose policies end soon, and are answered slowly, refreshes all the time.
+TEST_F(ResolverTest, OneOwnersRefreshesDoNotKeepOthersWaiting) {
+  options_.max_fetching = 64;  // sixteen slots for refreshes
+  restart();
+  for (int i = 0; i < 600; ++i) {
+    const std::string domain = "s" + std::to_string(i) + ".attacker.example";
+    publish(domain, "1", body("enforce", "mail." + domain, 240));
+    ask(domain);
+  }
+  publish("honest.example", "1", body("enforce", "mail.honest.example", 300));
+  ask("honest.example");
+  for (int i = 0; i < 600; ++i) {
+    fetcher_.silent["mta-sts.s" + std::to_string(i) + ".attacker.example"] = true;
+  }
+  for (int second = 0; second < 900; ++second) {
+    loop_.advance(Milliseconds(1000));
+    ASSERT_EQ(ask("honest.example"), "mail.honest.example") << second;
+  }
+}
+
+TEST_F(ResolverTest, ARefreshThatIsOverdueIsCounted) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  ask("example.com");
+  EXPECT_EQ(resolver_->overdue(), 0U);
+  fetcher_.delay = hours(200);  // a slot is taken, and nothing comes
+  options_.fetch_timeout = hours(300);
+  resolver_->set_options(options_);
+  loop_.advance(hours(100));
+  EXPECT_EQ(resolver_->overdue(), 1U);
+}
+
+// What was asked for and is not waited for any more stands behind what is.
+TEST_F(ResolverTest, WhatNobodyWaitsForAnyMoreLosesItsUrgency) {
+  options_.max_discovering = 1;
+  options_.patience = Seconds(20);
+  restart();
+  dns_.silence = Milliseconds(30000);
+  for (const std::string one : {"first.example", "late.example"}) {
+    dns_.silent_names.insert("_mta-sts." + one);
+    ask(one, [](const Answer&) {});
+  }
+  loop_.advance(Seconds(25));
+  bool answered = false;
+  ask("waited.example", [&](const Answer&) { answered = true; });
+  loop_.advance(Milliseconds(5010));
+  EXPECT_TRUE(answered);
 }
 
 TEST_F(ResolverTest, WhatSomebodyWaitsForGoesBeforeBackgroundWork) {
