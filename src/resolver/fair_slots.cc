@@ -5,20 +5,34 @@
 namespace mtastsd::resolver {
 
 bool FairSlots::may_take(const std::string& owner) const {
-  const auto it = by_owner_.find(owner);
-  return (it == by_owner_.end() ? 0 : it->second) < free();
+  const auto it = owners_.find(owner);
+  const bool is_new = it == owners_.end();
+  const std::size_t owners = owners_.size() + (is_new ? 1 : 0);
+  return free() > 0 &&
+         (is_new ? 0 : it->second.taken) < std::max<std::size_t>(size_ / (owners + 1), 1);
 }
 
 void FairSlots::take(const std::string& owner) {
   ++taken_;
-  ++by_owner_[owner];
+  ++owners_[owner].taken;
 }
 
 void FairSlots::give_back(const std::string& owner) {
   --taken_;
-  const auto it = by_owner_.find(owner);
-  if (--it->second == 0) {
-    by_owner_.erase(it);
+  const auto it = owners_.find(owner);
+  --it->second.taken;
+  drop_if_gone(it);
+}
+
+void FairSlots::end_to_wait(const std::string& owner) {
+  const auto it = owners_.find(owner);
+  --it->second.waiting;
+  drop_if_gone(it);
+}
+
+void FairSlots::drop_if_gone(Owners::iterator owner) {
+  if (owner->second.taken + owner->second.waiting == 0) {
+    owners_.erase(owner);
   }
 }
 
@@ -35,7 +49,7 @@ void FairLine::remove(const std::string& owner, Place place) {
   leave(owners_.find(owner), place);
 }
 
-const DomainName* FairLine::take_first(const FairSlots& slots) {
+const DomainName* FairLine::take_first(FairSlots& slots) {
   if (slots.free() == 0) {
     return nullptr;
   }
@@ -47,6 +61,7 @@ const DomainName* FairLine::take_first(const FairSlots& slots) {
     const auto first = owner->second.domains.begin();
     const DomainName* domain = *first;
     turns_.splice(turns_.end(), turns_, owner->second.turn);
+    slots.end_to_wait(owner->first);
     leave(owner, first);
     return domain;
   }
@@ -64,6 +79,16 @@ void FairLine::leave(Owners::iterator owner, Place place) {
 void Station::set_size(std::size_t size) {
   slots(Lane::Waited).set_size(std::max<std::size_t>(size, 1));
   slots(Lane::Upkeep).set_size(std::max<std::size_t>(size / 4, 1));
+}
+
+FairLine::Place Station::wait(Lane lane, const std::string& owner, const DomainName& domain) {
+  slots(lane).begin_to_wait(owner);
+  return line(lane).add(owner, domain);
+}
+
+void Station::stop_waiting(Lane lane, const std::string& owner, FairLine::Place place) {
+  slots(lane).end_to_wait(owner);
+  line(lane).remove(owner, place);
 }
 
 const DomainName* Station::take_first() {

@@ -11,9 +11,9 @@
 
 namespace mtastsd::resolver {
 
-// A number of slots that owners share. Nobody may have more of them than are free: one owner alone
-// gets half of them at most, two get a third each, and there is always one left for whoever has
-// none.
+// A number of slots that owners share. Of n owners who have one or wait for one, each may have one
+// part of n + 1, or one slot where that is less. So one owner alone gets half of them, two get a
+// third each, and as long as there are fewer owners than slots there is one left for a newcomer.
 class FairSlots {
  public:
   // Holds for what is taken from now on.
@@ -26,10 +26,22 @@ class FairSlots {
   void take(const std::string& owner);
   void give_back(const std::string& owner);
 
+  // The owner waits for one slot more, or for one less.
+  void begin_to_wait(const std::string& owner) { ++owners_[owner].waiting; }
+  void end_to_wait(const std::string& owner);
+
  private:
+  struct Owner {
+    std::size_t taken = 0;
+    std::size_t waiting = 0;
+  };
+  using Owners = std::unordered_map<std::string, Owner>;
+
+  void drop_if_gone(Owners::iterator owner);
+
   std::size_t size_ = 0;
   std::size_t taken_ = 0;
-  std::unordered_map<std::string, std::size_t> by_owner_;  // more than 0
+  Owners owners_;  // those who have one or wait for one
 };
 
 // Domains that wait, first come first served within an owner; the owners take turns. Their order is
@@ -44,7 +56,7 @@ class FairLine {
 
   // Takes the first domain of the first owner that may take a slot; nullptr: there is none. It
   // looks past the owners that may not, of whom there are at most as many as slots are taken.
-  const DomainName* take_first(const FairSlots& slots);
+  const DomainName* take_first(FairSlots& slots);
 
   bool empty() const { return turns_.empty(); }
 
@@ -77,13 +89,17 @@ class Station {
 
   FairSlots& slots(Lane lane) { return slots_[lane == Lane::Upkeep ? 1 : 0]; }
   const FairSlots& slots(Lane lane) const { return slots_[lane == Lane::Upkeep ? 1 : 0]; }
-  FairLine& line(Lane lane) { return lines_[static_cast<std::size_t>(lane)]; }
+
+  FairLine::Place wait(Lane lane, const std::string& owner, const DomainName& domain);
+  void stop_waiting(Lane lane, const std::string& owner, FairLine::Place place);
   // Takes the next domain out of its line. It gets no slot by this.
   const DomainName* take_first();
   // Nobody has a slot, and nobody waits.
   bool unused() const;
 
  private:
+  FairLine& line(Lane lane) { return lines_[static_cast<std::size_t>(lane)]; }
+
   std::array<FairSlots, 2> slots_;
   std::array<FairLine, kLanes> lines_;
 };

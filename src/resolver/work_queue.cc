@@ -151,11 +151,11 @@ void WorkQueue::wait(Jobs::value_type& entry, bool for_host) {
   auto& [domain, job] = entry;
   job.waits = true;
   job.waits_for_host = for_host;
-  job.place = waiting_at(job).line(job.lane).add(job.owner, domain);
+  job.place = waiting_at(job).wait(job.lane, job.owner, domain);
 }
 
 void WorkQueue::stop_waiting(Job& job) {
-  waiting_at(job).line(job.lane).remove(job.owner, job.place);
+  waiting_at(job).stop_waiting(job.lane, job.owner, job.place);
   job.waits = false;
 }
 

@@ -22,9 +22,9 @@ namespace mtastsd::resolver {
 // at the same provider, and a host that answers nobody must not take the slots of all. A host is an
 // IPv4 address or an IPv6 /64.
 //
-// Everywhere the owners of domains, which are their registrable domains, take turns, and nobody has
-// more slots than are free (FairSlots). So no owner, however many subdomains it has mail sent to,
-// keeps the others waiting.
+// Everywhere the owners of domains, which are their registrable domains, take turns, and none of
+// them has more than a share of the slots (FairSlots). So no owner, however many subdomains it has
+// mail sent to, keeps the others waiting.
 class WorkQueue {
  public:
   enum class Stage { Record, Addresses, Policy };

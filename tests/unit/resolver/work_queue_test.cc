@@ -137,8 +137,9 @@ TEST(WorkQueue, OneOwnerAloneGetsHalfOfTheSlots) {
   add(queue, name("c"));
   EXPECT_EQ(take(queue, Stage::Record), "b c");
   queue.finish(sub("s0"));
-  EXPECT_EQ(take(queue, Stage::Record), "") << "it has three, and two are free";
+  EXPECT_EQ(take(queue, Stage::Record), "") << "there are four, and each may have one";
   queue.finish(sub("s1"));
+  queue.finish(sub("s2"));
   queue.finish(name("a"));
   EXPECT_EQ(take(queue, Stage::Record), "s4");
 }
@@ -166,8 +167,9 @@ TEST(WorkQueue, AFloodOfOneOwnerLeavesRoomForOthers) {
   EXPECT_FALSE(queue.add(sub("s21"), Lane::Waited));
   add(queue, sub("upkeep"), Lane::Upkeep);
   take(queue, Stage::Record);
-  queue.finish(sub("s0"));
-  queue.finish(sub("s1"));
+  for (const char* one : {"s0", "s1", "s2"}) {
+    queue.finish(sub(one));
+  }
   add(queue, sub("s22"));
 }
 
@@ -187,6 +189,31 @@ TEST(WorkQueue, RefreshesOfOneOwnerLeaveRoomForThoseOfOthers) {
   take(queue, Stage::Record);
   queue.finish(sub("s0"));
   EXPECT_TRUE(queue.may_refresh(sub("s5")));
+}
+
+// Forty owners with ten domains each, whose work begins and ends in any order.
+TEST(WorkQueue, ANewcomerFindsASlotAsLongAsThereAreFewerOwnersThanSlots) {
+  WorkQueue queue({.record = 64});
+  for (int i = 0; i < 400; ++i) {
+    add(queue, name("s" + std::to_string(i) + ".owner" + std::to_string(i % 40)));
+  }
+  std::vector<DomainName> running;
+  unsigned random = 7;
+  for (int round = 0; round < 300; ++round) {
+    while (const auto domain = queue.next(Stage::Record)) {
+      running.push_back(*domain);
+    }
+    const DomainName newcomer = name("new" + std::to_string(round));
+    add(queue, newcomer);
+    ASSERT_EQ(queue.next(Stage::Record), newcomer) << round;
+    queue.finish(newcomer);
+    for (int ended = 0; ended < 2 && !running.empty(); ++ended) {
+      random = random * 1664525 + 1013904223;
+      const std::size_t at = random / 65536 % running.size();
+      queue.finish(running[at]);
+      running.erase(running.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+  }
 }
 
 // --- hosts ------------------------------------------------------------------------------------
