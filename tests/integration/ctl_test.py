@@ -405,7 +405,8 @@ class CtlTest(unittest.TestCase):
             self.assertIn("no entry matches", err)
             entry = self.json("entry", "cache", "show", "[A.list.test]:25")
             self.assertEqual(entry["policy"]["mx"], ["mail.a.list.test"])
-            self.assertEqual(entry["policy"]["text"], web.policy_text("mail.a.list.test"))
+            self.assertEqual(entry["policy"]["text"],
+                             web.policy_text("mail.a.list.test").replace("\r\n", "\n"))
             self.assertEqual(entry["failure"]["type"], "sts-policy-fetch-error")
             self.assertIn("mail.a.list.test", self.ctl("cache", "show", "a.list.test"))
             self.assertIn("nothing is known", self.fails("cache", "show", "z.test", status=1))
