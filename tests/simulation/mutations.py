@@ -140,7 +140,8 @@ MUTATIONS = [
      "  if (auto touched = now < known->last_used_at + kTouchInterval\n"
      "          ? std::nullopt : resolver::touch(*known, now, options_.limits)) {"),
     ("a host gives no slot back", QUEUE,
-     "    release_host(*job.host);\n", ""),
+     "    hosts_.at(*job.host).slots(job.host_lane).give_back(job.owner);\n"
+     "    let_try_again(*job.host);\n", ""),
     ("a policy of mode none does not replace another", DECIDE,
      "  after.entry.failure.reset();\n  in_force(after.entry);",
      "  if (valid && outcome->policy.mode == mtasts::Mode::None) after.entry.policy = before.policy;"
