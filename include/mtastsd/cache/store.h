@@ -20,7 +20,8 @@ struct DueRequest {
 };
 
 struct Due {
-  std::vector<DomainName> domains;  // at most DueRequest::max, those with the least life_left() first
+  std::vector<DomainName>
+      domains;  // at most DueRequest::max, those with the least life_left() first
   // Policies in force that is_overdue(), whether or not they are being worked on.
   std::size_t overdue = 0;
 };
