@@ -227,7 +227,7 @@ void Resolver::wait_in_front(Lookup& lookup) {
 void Resolver::lower_what_nobody_waits_for() {
   const SteadyTime now = services_.clock.steady();
   while (!patience_.empty() && patience_.front().until <= now) {
-    Patience next = std::move(patience_.front());
+    const Patience next = patience_.front();
     patience_.pop_front();
     const auto it = lookups_.find(next.domain);
     if (it == lookups_.end() || it->second->number != next.lookup) {

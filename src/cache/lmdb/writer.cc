@@ -241,7 +241,7 @@ int Writer::drop(MDB_txn* txn, std::size_t target, std::vector<std::pair<Value, 
   std::vector<Victim> heap;
   heap.reserve(lowest.size());
   for (auto& [value, victim] : lowest) {
-    heap.push_back(std::move(victim));
+    heap.push_back(victim);
   }
   std::make_heap(heap.begin(), heap.end(), worth_more);
   std::size_t enforced = 0;
