@@ -42,7 +42,8 @@ void on_free(const volatile void*) {}
 [[maybe_unused]] const int kHooked = __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
 }  // namespace
 #else
-void* operator new(std::size_t size) {
+// Not inlined: g++ 14 would take free() for the wrong end of a new.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   allocations += counting ? 1 : 0;
   void* p = std::malloc(size == 0 ? 1 : size);
   if (p == nullptr) {
@@ -50,10 +51,10 @@ void* operator new(std::size_t size) {
   }
   return p;
 }
-void operator delete(void* p) noexcept {
+[[gnu::noinline]] void operator delete(void* p) noexcept {
   std::free(p);
 }
-void operator delete(void* p, std::size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
   std::free(p);
 }
 #endif
