@@ -60,6 +60,10 @@ TEST_F(AcceptorTest, TakesConnectionsOfAllListeners) {
 }
 
 TEST_F(AcceptorTest, WithoutDescriptorsItAsksForRoomAndGoesOnAfterAPause) {
+  // UBSan looks at an object's type through a pipe the first time: not when there are no
+  // descriptors.
+  loop_.post([this] { loop_.stop(); });
+  loop_.run();
   connect("/one");
   connect("/two");
   rlimit before{};
