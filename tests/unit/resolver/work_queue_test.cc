@@ -10,7 +10,7 @@ namespace {
 
 using Stage = WorkQueue::Stage;
 
-// Each domain with an owner of its own, but for those of one_owner().
+// name() gives each domain an owner of its own; those of sub() have one owner.
 DomainName name(const std::string& text) {
   return *DomainName::parse(text + ".example");
 }
