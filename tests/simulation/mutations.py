@@ -19,7 +19,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-WORLDS = ["--quiet", "--seeds", "12", "--domains", "60", "--days", "120"]
+WORLDS = ["--quiet", "--seeds", "40", "--domains", "60", "--days", "120"]
 
 DECIDE = "src/resolver/decide.cc"
 LIMITS = "include/mtastsd/resolver/decide.h"
