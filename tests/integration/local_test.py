@@ -142,12 +142,14 @@ class Start(DaemonCase):
                 while not stopping.is_set():
                     for address in (INET, "unix:" + path):
                         try:
-                            # None: closed at a stop, and Postfix asks again at once.
                             asked.append(socketmap.ask(address, ".ready.test"))
+                        except (BrokenPipeError, ConnectionResetError):
+                            asked.append(None)
                         except OSError as error:
                             failed.append(error)
 
             first = self.launch(prepare, numbers)
+            # None: closed at a stop, before or after the request. Postfix asks again at once.
             client = threading.Thread(target=ask_again_and_again)
             client.start()
             try:
