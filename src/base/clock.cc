@@ -1,5 +1,7 @@
 #include "mtastsd/base/clock.h"
 
+#include <ctime>
+
 namespace mtastsd {
 
 WallTime SystemClock::wall() const {
@@ -8,6 +10,12 @@ WallTime SystemClock::wall() const {
 
 SteadyTime SystemClock::steady() const {
   return std::chrono::steady_clock::now();
+}
+
+Seconds SystemClock::since_boot() const {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return Seconds(now.tv_sec);
 }
 
 }  // namespace mtastsd

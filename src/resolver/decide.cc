@@ -294,7 +294,7 @@ std::optional<Entry> touch(const Entry& entry, WallTime now, const Limits& limit
   return touched;
 }
 
-AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits) {
+AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits, bool clock_doubted) {
   AfterDue after;
   if (!entry.policy) {
     return after;
@@ -311,8 +311,8 @@ AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits) {
       after.action = DueAction::SetAside;
       set_policy_aside(after.entry, NoPolicyReason::FetchFailed, now);
       after.entry.recheck_at = now;
-    } else if (now < entry.due_at) {
-      after.action = DueAction::Store;  // the clock was set back, and not far enough
+    } else if (now < entry.due_at || clock_doubted) {
+      after.action = DueAction::Store;  // the clock was set: back and not far enough, or once more
       after.entry.due_at = now + kGrace;
     } else {
       after.action = DueAction::Drop;

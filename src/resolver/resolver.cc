@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "clock_check.h"
 #include "line_budget.h"
 #include "lookup.h"
 #include "mtastsd/base/owner.h"
@@ -72,6 +73,7 @@ Resolver::Resolver(Services services, Options options)
       queue_(std::make_unique<WorkQueue>(slots_of(options))),
       follow_up_slots_(std::make_unique<FairSlots>()),
       line_budget_(std::make_unique<LineBudget>(services_.log)),
+      clock_check_(std::make_unique<ClockCheck>(services_.clock)),
       follow_up_timer_(services_.timers.make_timer([this] { run_follow_ups(); })),
       due_timer_(services_.timers.make_timer([this] { run_due(); })) {
   follow_up_slots_->set_size(kMaxFollowUps);

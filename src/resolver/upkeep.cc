@@ -1,9 +1,10 @@
 // What the resolver does without a query: the check that follows a query once, and refreshing.
 //
-// Logs PolicyExpired, and RefreshesOverdue at most once a minute.
+// Logs PolicyExpired, ClockDoubted when that begins, and RefreshesOverdue at most once a minute.
 
 #include <algorithm>
 
+#include "clock_check.h"
 #include "line_budget.h"
 #include "lookup.h"
 #include "mtastsd/base/owner.h"
@@ -65,6 +66,7 @@ void Resolver::run_follow_ups() {
 // Takes the policies that have become due: those that need a refresh or have expired. Of those that
 // have to wait the ones with the least of their life left go first, in turn with other owners'.
 void Resolver::run_due() {
+  check_clock();
   const WallTime now = services_.clock.wall();
   const std::size_t room = queue_->room_to_refresh();
   const cache::Due due =
@@ -84,6 +86,14 @@ void Resolver::run_due() {
   due_timer_->arm(due.domains.size() == room ? kNextDuePass : kDueInterval);
 }
 
+void Resolver::check_clock() {
+  const bool doubted_before = clock_check_->doubted();
+  const Seconds off_by = clock_check_->look();
+  if (clock_check_->doubted() && !doubted_before) {
+    services_.log.write(Event::ClockDoubted, {{"off_by_s", off_by.count()}});
+  }
+}
+
 void Resolver::warn_overdue() {
   const SteadyTime now = services_.clock.steady();
   if (overdue_ == 0 ||
@@ -99,7 +109,7 @@ void Resolver::revisit(const DomainName& domain, WallTime now) {
   if (!entry) {
     return;
   }
-  AfterDue after = when_due(*entry, now, options_.limits);
+  AfterDue after = when_due(*entry, now, options_.limits, clock_check_->doubted());
   switch (after.action) {
     case DueAction::Nothing:
       break;

@@ -19,6 +19,9 @@ class FakeClock : public Clock {
  public:
   WallTime wall() const override { return std::chrono::floor<Seconds>(wall_); }
   SteadyTime steady() const override { return steady_; }
+  Seconds since_boot() const override {
+    return std::chrono::floor<Seconds>(steady_.time_since_epoch());
+  }
 
   virtual void advance(Milliseconds by) { move(by); }
   // The administrator or NTP sets the clock; steady time does not move.

@@ -42,6 +42,7 @@ enum class Event {
   FetchFailed,
   RefreshFailing,
   RefreshesOverdue,
+  ClockDoubted,
   LinesLeftOut,
   Overloaded,
   // Questions from Postfix.
@@ -158,6 +159,11 @@ inline constexpr std::array kEvents = {
              "Policies in force are waiting too long for their refresh. They stay in force until "
              "they expire.",
              "policies"},
+    EventRow{
+        Event::ClockDoubted, LogLevel::Warn, "clock_doubted",
+        "The clock was set by more than a minute. No expired policy is deleted for a week after "
+        "the clock is as it was before.",
+        "off_by_s"},
     EventRow{Event::LinesLeftOut, LogLevel::Info, "lines_left_out",
              "Further lines about the domains of this owner were left out in the last minute.",
              "owner count"},

@@ -128,6 +128,8 @@ struct AfterDue {
 // The latest due_at that is ever set at `now`. A later one comes from a clock that was ahead.
 WallTime farthest_due(WallTime now, const Limits& limits);
 
-AfterDue when_due(const cache::Entry& entry, WallTime now, const Limits& limits);
+// `clock_doubted`: nothing may be dropped because of `now`.
+AfterDue when_due(const cache::Entry& entry, WallTime now, const Limits& limits,
+                  bool clock_doubted);
 
 }  // namespace mtastsd::resolver

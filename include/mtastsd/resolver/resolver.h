@@ -34,6 +34,7 @@ class Timers;
 
 namespace mtastsd::resolver {
 
+class ClockCheck;
 class FairSlots;
 class LineBudget;
 class WorkQueue;
@@ -211,6 +212,7 @@ class Resolver {
   void run_follow_ups();
   void arm_follow_up_timer();
   void run_due();
+  void check_clock();
   void revisit(const DomainName& domain, WallTime now);
   void warn_overdue();
 
@@ -231,6 +233,7 @@ class Resolver {
   std::deque<Patience> patience_;
   std::uint64_t last_lookup_ = 0;
   std::unique_ptr<LineBudget> line_budget_;
+  std::unique_ptr<ClockCheck> clock_check_;
   std::size_t overdue_ = 0;
   std::optional<SteadyTime> last_overload_warning_;
   std::optional<SteadyTime> last_overdue_warning_;

@@ -508,6 +508,7 @@ class FixedClock final : public Clock {
  public:
   WallTime wall() const override { return at(2000); }
   SteadyTime steady() const override { return {}; }
+  Seconds since_boot() const override { return {}; }
 };
 
 Entry policy_used_at(std::int64_t time, mtasts::Mode mode = mtasts::Mode::Enforce) {

@@ -549,6 +549,7 @@ TEST(AresClientResolvConf, IsReadAgainWhenItChanges) {
    public:
     WallTime wall() const override { return {}; }
     SteadyTime steady() const override { return now; }
+    Seconds since_boot() const override { return {}; }
     SteadyTime now{std::chrono::hours(1)};
   };
   const std::string path = testing::TempDir() + "resolv_conf_" + std::to_string(getpid());

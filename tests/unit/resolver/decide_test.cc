@@ -400,25 +400,25 @@ TEST(AfterFetch, NobodyIsWarnedOfModeNone) {
 TEST(WhenDue, RefreshesWhatIsInUse) {
   Entry entry = cached("a", Seconds(80000));
   entry.due_at = kNow;
-  EXPECT_EQ(when_due(entry, kNow - Seconds(1), kLimits).action, DueAction::Nothing);
-  EXPECT_EQ(when_due(entry, kNow, kLimits).action, DueAction::Refresh);
+  EXPECT_EQ(when_due(entry, kNow - Seconds(1), kLimits, false).action, DueAction::Nothing);
+  EXPECT_EQ(when_due(entry, kNow, kLimits, false).action, DueAction::Refresh);
 }
 
 TEST(WhenDue, LetsWhatIsNotUsedGoToItsEnd) {
   Entry entry = cached("a", Seconds(40 * 86400), mtasts::kMaxMaxAge);
   entry.due_at = kNow;
-  const AfterDue after = when_due(entry, kNow, kLimits);
+  const AfterDue after = when_due(entry, kNow, kLimits, false);
   EXPECT_EQ(after.action, DueAction::Store);
   EXPECT_EQ(after.entry.due_at, kNow + kIdleRecheck);
   EXPECT_EQ(standing(after.entry), Standing::Enforced);
   entry.policy->policy.max_age = Seconds(41 * 86400);
-  EXPECT_EQ(when_due(entry, kNow, kLimits).entry.due_at, entry.policy->expires_at());
+  EXPECT_EQ(when_due(entry, kNow, kLimits, false).entry.due_at, entry.policy->expires_at());
 }
 
 TEST(WhenDue, NeverPutsOffFurtherThanItSays) {
   Entry idle = cached("a", Seconds(40 * 86400), mtasts::kMaxMaxAge);
   idle.due_at = kNow;
-  EXPECT_LE(when_due(idle, kNow, kLimits).entry.due_at, farthest_due(kNow, kLimits));
+  EXPECT_LE(when_due(idle, kNow, kLimits, false).entry.due_at, farthest_due(kNow, kLimits));
   const AfterFetch fetched =
       after_fetch(idle, "b", good(Mode::Enforce, mtasts::kMaxMaxAge), kNow, kLimits, 0.99);
   EXPECT_LE(fetched.entry.due_at, farthest_due(kNow, kLimits));
@@ -429,7 +429,7 @@ TEST(WhenDue, NeverPutsOffFurtherThanItSays) {
 TEST(WhenDue, DoesNotBelieveWhatAClockAheadOfTimeSet) {
   Entry entry = cached("a", Seconds(3600), mtasts::kMaxMaxAge);
   entry.due_at = kNow + Seconds(40 * 86400);
-  EXPECT_EQ(when_due(entry, kNow, kLimits).action, DueAction::Refresh);
+  EXPECT_EQ(when_due(entry, kNow, kLimits, false).action, DueAction::Refresh);
 }
 
 // --- touch ------------------------------------------------------------------------------------
@@ -478,25 +478,41 @@ TEST(WhenDue, AnExpiredPolicyIsSetAsideAndDroppedAWeekLater) {
   Entry entry = cached("a", Seconds(200), Seconds(100));
   entry.due_at = kNow - Seconds(100);
   entry.failure = cache::Failure{"a", FailureType::FetchError, "", kNow, kNow + Seconds(50)};
-  AfterDue after = when_due(entry, kNow, kLimits);
+  AfterDue after = when_due(entry, kNow, kLimits, false);
   EXPECT_EQ(after.action, DueAction::SetAside);
   EXPECT_TRUE(after.entry.policy && !after.entry.holds_policy());
   EXPECT_TRUE(after.entry.failure) << "its back-off counts";
   EXPECT_EQ(judge(facts_of(after.entry), kNow).standing, Standing::Unknown) << "never served";
   const Entry aside = after.entry;
   EXPECT_EQ(aside.due_at, kNow + kGrace);
-  EXPECT_EQ(when_due(aside, kNow + kGrace - Seconds(1), kLimits).action, DueAction::Nothing);
-  EXPECT_EQ(when_due(aside, kNow + kGrace, kLimits).action, DueAction::Drop);
+  EXPECT_EQ(when_due(aside, kNow + kGrace - Seconds(1), kLimits, false).action, DueAction::Nothing);
+  EXPECT_EQ(when_due(aside, kNow + kGrace, kLimits, false).action, DueAction::Drop);
 }
 
 TEST(WhenDue, WhateverTheJumpTheFirstLookDropsNothing) {
   Entry entry = cached("a", Seconds(3600));
   entry.due_at = kNow;
-  const AfterDue after = when_due(entry, kNow + Seconds(400 * 86400), kLimits);
+  const AfterDue after = when_due(entry, kNow + Seconds(400 * 86400), kLimits, false);
   ASSERT_EQ(after.action, DueAction::SetAside);
   EXPECT_EQ(judge(facts_of(after.entry), kNow).standing, Standing::Enforced)
       << "once the clock is right again";
-  EXPECT_EQ(when_due(after.entry, kNow, kLimits).action, DueAction::Refresh);
+  EXPECT_EQ(when_due(after.entry, kNow, kLimits, false).action, DueAction::Refresh);
+}
+
+TEST(WhenDue, ADoubtedClockDropsNothing) {
+  Entry entry = cached("a", Seconds(3600));
+  entry.due_at = kNow;
+  WallTime now = kAhead;
+  AfterDue after = when_due(entry, now, kLimits, true);
+  ASSERT_EQ(after.action, DueAction::SetAside);
+  for (int jumps = 0; jumps < 3; ++jumps) {
+    now += Seconds(8 * 86400);
+    after = when_due(after.entry, now, kLimits, true);
+    ASSERT_EQ(after.action, DueAction::Store);
+    EXPECT_EQ(after.entry.due_at, now + kGrace) << "and it does not stand in the way of others";
+  }
+  EXPECT_EQ(when_due(after.entry, kNow, kLimits, true).action, DueAction::Refresh);
+  EXPECT_EQ(when_due(after.entry, now + kGrace, kLimits, false).action, DueAction::Drop);
 }
 
 TEST(AfterRecord, AClockThatIsAheadLosesNoPolicy) {
