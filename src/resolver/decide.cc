@@ -20,6 +20,10 @@ WallTime end_of_life(const EntryFacts& facts) {
   return facts.fetched_at + std::max(facts.max_age, kMinLife);
 }
 
+WallTime end_of_life(const StoredPolicy& policy) {
+  return policy.fetched_at + std::max(policy.policy.max_age, kMinLife);
+}
+
 bool alive(const EntryFacts& facts, WallTime now) {
   return facts.has_policy && now < end_of_life(facts);
 }
@@ -73,7 +77,7 @@ WallTime next_attempt(const Failure& failure, WallTime now, const Limits& limits
 // query after its end.
 WallTime next_refresh(const StoredPolicy& policy, const Limits& limits, double jitter) {
   if (policy.policy.max_age < kMinRefreshAge) {
-    return policy.fetched_at + std::max(policy.policy.max_age, kMinLife);
+    return end_of_life(policy);
   }
   const Seconds most = std::min(limits.refresh_interval, policy.policy.max_age / 2);
   return policy.fetched_at + scaled(most, 0.85 + 0.15 * jitter);
@@ -129,7 +133,7 @@ AfterFetch failed(const Entry& before, const std::string& id, const FetchFailure
     if (after.alarm) {
       after.entry.failure->warned_at = now;
     }
-    after.entry.due_at = std::min(after.entry.failure->retry_at, before.policy->expires_at());
+    after.entry.due_at = std::min(after.entry.failure->retry_at, end_of_life(*before.policy));
     in_force(after.entry);
   } else {
     // RFC 8461 section 5.1: go on as if the domain had no MTA-STS, until the record is checked
@@ -321,7 +325,7 @@ AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits, bool c
   }
   if (now >= entry.last_used_at + limits.idle_after) {
     after.action = DueAction::Store;
-    after.entry.due_at = std::min(entry.policy->expires_at(), now + kIdleRecheck);
+    after.entry.due_at = std::min(end_of_life(*entry.policy), now + kIdleRecheck);
     return after;
   }
   after.action = DueAction::Refresh;

@@ -474,6 +474,15 @@ TEST(Touch, AFailingOneKeepsItsBackOffUnlessTheClockWasSetBack) {
 
 const WallTime kAhead = kNow + Seconds(8 * 86400);
 
+// RFC 8461 section 3.3. A max_age of 0 lives a moment longer than it says, so at its expires_at a
+// policy from the future was refreshed although its last fetch had failed a minute before.
+TEST(WhenDue, APolicyWhoseRefreshFailsIsDueAtTheEndOfItsLifeAndNotBefore) {
+  const Entry from_future = cached("a", Seconds(-100), Seconds(0));
+  const Entry failing = after_fetch(from_future, "a", bad(), kNow, kLimits, 0.0).entry;
+  EXPECT_EQ(failing.due_at, kNow + Seconds(100) + kMinLife);
+  EXPECT_EQ(when_due(failing, failing.due_at, kLimits).action, DueAction::SetAside);
+}
+
 TEST(WhenDue, AnExpiredPolicyIsSetAsideAndDroppedAWeekLater) {
   Entry entry = cached("a", Seconds(200), Seconds(100));
   entry.due_at = kNow - Seconds(100);
