@@ -12,6 +12,8 @@
 #include <memory>
 #include <new>
 
+#include "mtastsd/log/log.h"
+
 namespace mtastsd::https {
 namespace {
 
@@ -81,6 +83,20 @@ void Authorities::read() {
   problem_.clear();
   X509_STORE_free(store_);
   store_ = store.release();
+}
+
+AuthoritiesWatch::AuthoritiesWatch(event::Timers& timers, Log& log, Authorities& authorities)
+    : log_(log), authorities_(authorities), timer_(timers.make_timer([this] { look(); })) {
+  look();
+}
+
+void AuthoritiesWatch::look() {
+  authorities_.refresh();
+  if (!authorities_.problem().empty()) {
+    log_.write(Event::CaFileUnreadable,
+               {{"path", authorities_.file()}, {"reason", authorities_.problem()}});
+  }
+  timer_->arm(kEvery);
 }
 
 std::string problem_with_ca_file(const std::string& path) {

@@ -34,7 +34,6 @@
 #include "mtastsd/https/authorities.h"
 #include "mtastsd/https/response_rules.h"
 #include "mtastsd/https/verification.h"
-#include "mtastsd/log/log.h"
 
 namespace mtastsd::https {
 
@@ -42,7 +41,6 @@ namespace {
 
 // How often within FetchLimits::stall the speed is looked at.
 constexpr std::size_t kLooksPerStall = 4;
-constexpr std::chrono::minutes kCaWarningEvery{10};
 // Since 8.10 libcurl waits up to 2 s for the other side's close_notify after each fetch. This
 // bounds the connections that wait so, the oldest going first; it must exceed the fetches under
 // way, which would wait for one another otherwise.
@@ -95,7 +93,6 @@ class CurlFetcher final : public PolicyFetcher {
  private:
   class Transfer;
 
-  void watch_authorities();
   void socket_changed(curl_socket_t fd, int what);
   void timer_changed(long after_ms);
   void act(curl_socket_t fd, int ready);
@@ -105,12 +102,11 @@ class CurlFetcher final : public PolicyFetcher {
   void forget(Transfer& transfer);
 
   event::Loop& loop_;
-  Log& log_;
   CurlOptions options_;
   Authorities authorities_;
+  AuthoritiesWatch authorities_watch_;  // depends-on: authorities_
   event::SelfGuard guard_;
-  std::unique_ptr<event::Timer> timer_;  // curl's
-  std::unique_ptr<event::Timer> ca_timer_;
+  std::unique_ptr<event::Timer> timer_;     // curl's
   std::unique_ptr<event::Timer> delivery_;  // for results that curl did not bring
   std::map<curl_socket_t, std::unique_ptr<event::FdWatch>> watches_;
   std::set<Transfer*> transfers_;
@@ -445,17 +441,15 @@ void CurlFetcher::Transfer::deliver() {
 
 CurlFetcher::CurlFetcher(event::Loop& loop, Log& log, CurlOptions options)
     : loop_(loop),
-      log_(log),
       options_(std::move(options)),
       authorities_(options_.ca_file),
+      authorities_watch_(loop, log, authorities_),
       timer_(loop.make_timer([this] { act(CURL_SOCKET_TIMEOUT, 0); })),
-      ca_timer_(loop.make_timer([this] { watch_authorities(); })),
       delivery_(loop.make_timer([this] { deliver(); })),
       multi_(curl_multi_init()) {
   if (!multi_) {
     throw std::runtime_error("cannot set up libcurl");
   }
-  watch_authorities();
   CURLM* multi = multi_.get();
   curl_multi_setopt(multi, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
   curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, kMaxConnections);
@@ -484,15 +478,6 @@ CurlFetcher::~CurlFetcher() {
     transfer->easy_.reset();
   }
   multi_.reset();  // still calls for its last sockets
-}
-
-void CurlFetcher::watch_authorities() {
-  authorities_.refresh();
-  if (!authorities_.problem().empty()) {
-    log_.write(Event::CaFileUnreadable,
-               {{"path", authorities_.file()}, {"reason", authorities_.problem()}});
-  }
-  ca_timer_->arm(kCaWarningEvery);
 }
 
 Handle CurlFetcher::fetch(const DomainName& policy_host, Connection connection, FetchLimits limits,

@@ -2,8 +2,16 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
+
+#include "mtastsd/event/loop.h"
+
+namespace mtastsd {
+class Log;
+}
 
 struct x509_store_st;
 
@@ -41,6 +49,22 @@ class Authorities {
   std::string problem_;
   std::optional<struct stat> seen_;  // of the file that was read, or tried
   x509_store_st* store_ = nullptr;
+};
+
+// Looks at the file when it is made and every kEvery, and says in the log each time when it cannot
+// be read (CaFileUnreadable).
+class AuthoritiesWatch {
+ public:
+  static constexpr std::chrono::minutes kEvery{10};
+
+  AuthoritiesWatch(event::Timers& timers, Log& log, Authorities& authorities);
+
+ private:
+  void look();
+
+  Log& log_;
+  Authorities& authorities_;
+  std::unique_ptr<event::Timer> timer_;
 };
 
 // Why no authorities can be read from the file, or from the system's for an empty path; empty if
