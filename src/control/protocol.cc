@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "json.h"
+#include "mtastsd/base/text.h"
 
 namespace mtastsd::control {
 namespace {
@@ -370,10 +371,10 @@ Reply decode_reply(std::string_view line) {
                          static_cast<Answer*>(nullptr));
     }
     return failure(Error{named<Error::Problem>(object.at("error").get_ref<const std::string&>()),
-                         object.at("message").get<std::string>()});
+                         printable(object.at("message").get_ref<const std::string&>())});
   } catch (const std::exception& error) {
     return failure(
-        Error{Error::Problem::Broken, std::string("the reply cannot be read (") + error.what() +
+        Error{Error::Problem::Broken, "the reply cannot be read (" + printable(error.what()) +
                                           "): use the mtastsctl of the running mtastsd's version"});
   }
 }

@@ -220,7 +220,7 @@ struct Error {
     Broken,     // no reply, or one that cannot be read
   };
   Problem problem = Problem::Broken;
-  std::string message;  // one sentence for people
+  std::string message;  // one sentence for people; of a decoded reply, fit for a terminal
 };
 
 using Reply = Result<Answer, Error>;

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "mtastsd/base/text.h"
+
 namespace mtastsd::control {
 namespace {
 
@@ -172,6 +174,15 @@ TEST(Replies, ErrorsComeBackAsTheyWere) {
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().problem, Error::Problem::Busy);
   EXPECT_EQ(read.error().message, "later");
+}
+
+TEST(Replies, WhatIsWrongCanBeShownOnATerminal) {
+  const auto told = decode_reply(R"({"ok": false, "error": "busy", "message": "\u001b[2J later"})");
+  ASSERT_FALSE(told);
+  EXPECT_EQ(told.error().message, R"(\x1b[2J later)");
+  const auto rubbish = decode_reply("{\"\xff\x1b[2J");
+  ASSERT_FALSE(rubbish);
+  EXPECT_EQ(rubbish.error().message, printable(rubbish.error().message));
 }
 
 TEST(Replies, WhatCannotBeReadIsBroken) {
