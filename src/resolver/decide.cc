@@ -314,7 +314,8 @@ AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits, bool c
       // A clock that is ahead looks the same. So it is kept for a while, and never served.
       after.action = DueAction::SetAside;
       set_policy_aside(after.entry, NoPolicyReason::FetchFailed, now);
-      after.entry.recheck_at = now;
+      // The next query asks for the record, also if the clock is set back before it comes.
+      after.entry.recheck_at = entry.txt_checked_at;
     } else if (now < entry.due_at || clock_doubted) {
       after.action = DueAction::Store;  // the clock was set: back and not far enough, or once more
       after.entry.due_at = now + kGrace;

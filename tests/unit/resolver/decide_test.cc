@@ -480,7 +480,7 @@ TEST(WhenDue, APolicyWhoseRefreshFailsIsDueAtTheEndOfItsLifeAndNotBefore) {
   const Entry from_future = cached("a", Seconds(-100), Seconds(0));
   const Entry failing = after_fetch(from_future, "a", bad(), kNow, kLimits, 0.0).entry;
   EXPECT_EQ(failing.due_at, kNow + Seconds(100) + kMinLife);
-  EXPECT_EQ(when_due(failing, failing.due_at, kLimits).action, DueAction::SetAside);
+  EXPECT_EQ(when_due(failing, failing.due_at, kLimits, false).action, DueAction::SetAside);
 }
 
 TEST(WhenDue, AnExpiredPolicyIsSetAsideAndDroppedAWeekLater) {
@@ -506,6 +506,18 @@ TEST(WhenDue, WhateverTheJumpTheFirstLookDropsNothing) {
   EXPECT_EQ(judge(facts_of(after.entry), kNow).standing, Standing::Enforced)
       << "once the clock is right again";
   EXPECT_EQ(when_due(after.entry, kNow, kLimits, false).action, DueAction::Refresh);
+}
+
+// A policy of a few minutes is over when the clock is right again. Its domain may have published
+// another one, and must not count as one without until the day to which the clock had jumped.
+TEST(WhenDue, WhatAClockAheadSetAsideIsLookedUpByTheNextQuery) {
+  Entry entry = cached("a", Seconds(60), Seconds(300));
+  entry.due_at = kNow;
+  const AfterDue after = when_due(entry, kNow + Seconds(40 * 86400), kLimits, false);
+  ASSERT_EQ(after.action, DueAction::SetAside);
+  for (const WallTime when : {kNow + Seconds(40 * 86400), kNow + Seconds(3600)}) {
+    EXPECT_EQ(standing(after.entry, when), Standing::Unknown);
+  }
 }
 
 TEST(WhenDue, ADoubtedClockDropsNothing) {
