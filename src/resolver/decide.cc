@@ -319,6 +319,9 @@ AfterDue when_due(const Entry& entry, WallTime now, const Limits& limits, bool c
     } else if (now < entry.due_at || clock_doubted) {
       after.action = DueAction::Store;  // the clock was set: back and not far enough, or once more
       after.entry.due_at = now + kGrace;
+    } else if (entry.failure && held_back(entry, entry.failure->id, now, limits)) {
+      after.action = DueAction::Store;  // RFC 8461 section 3.3: its back-off counts until then
+      after.entry.due_at = entry.failure->retry_at;
     } else {
       after.action = DueAction::Drop;
     }

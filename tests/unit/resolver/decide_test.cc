@@ -498,6 +498,18 @@ TEST(WhenDue, AnExpiredPolicyIsSetAsideAndDroppedAWeekLater) {
   EXPECT_EQ(when_due(aside, kNow + kGrace, kLimits, false).action, DueAction::Drop);
 }
 
+// RFC 8461 section 3.3: mail may have come for the domain, and the fetch may have failed again.
+TEST(WhenDue, AnExpiredPolicyIsNotDroppedBeforeTheEndOfABackOff) {
+  Entry aside = when_due(cached("a", Seconds(200), Seconds(100)), kNow, kLimits, false).entry;
+  ASSERT_FALSE(aside.holds_policy());
+  const WallTime retry_at = kNow + kGrace + Seconds(290);
+  aside.failure = cache::Failure{"a", FailureType::FetchError, "", kNow, retry_at};
+  const AfterDue after = when_due(aside, kNow + kGrace, kLimits, false);
+  EXPECT_EQ(after.action, DueAction::Store);
+  EXPECT_EQ(after.entry.due_at, retry_at);
+  EXPECT_EQ(when_due(after.entry, retry_at, kLimits, false).action, DueAction::Drop);
+}
+
 TEST(WhenDue, WhateverTheJumpTheFirstLookDropsNothing) {
   Entry entry = cached("a", Seconds(3600));
   entry.due_at = kNow;
