@@ -112,8 +112,10 @@ void Model::killed() {
   }
 }
 
-// Of a question in the very millisecond of a stop the sender may take no note.
+// Of a question in the very millisecond of a stop the sender may take no note, and whoever still
+// waits is answered with what is known.
 void Model::about_to_stop() {
+  started_ = clock_.steady();
   while (!uncommitted_uses_.empty() && uncommitted_uses_.back().at == clock_.steady()) {
     take_back(uncommitted_uses_.back());
     uncommitted_uses_.pop_back();
