@@ -270,7 +270,8 @@ void Model::probe(std::size_t number) {
     base += options_.limits.recheck_max + kMostRetry;
   }
   if (world_.drifted(number) > SteadyTime{}) {
-    const SteadyTime seen = std::max({since, world_.drifted(number), domain.came_back});
+    const SteadyTime seen =
+        std::max({since, world_.drifted(number), domain.came_back, put_off_until(domain)});
     base = std::max(base, seen + kRefresh + kMostRetry + kWork);
   }
   if (domain.probe_base != base) {
