@@ -11,7 +11,6 @@ policy server are counted by those servers.
 import argparse
 import grp
 import os
-import re
 import socket
 import stat
 import sys
@@ -449,58 +448,6 @@ class DaemonTest(DaemonCase):
                     self.assertEqual(self.web.requests(domain), requests)
         self.assertEqual(self.web.requests("target.test"), [])
         self.assertEqual(mtastsd.ask("fault.test"), secure("mail.fault.test"))
-
-    def test_policy_hosts_at_special_addresses(self):
-        """Nothing is sent there, unless the configuration names the network."""
-        places = {  # domain: (type, address, what is wrong with it)
-            "private.test": ("A", "10.1.2.3", "private use, RFC 1918"),
-            "metadata.test": ("A", "169.254.169.254", "link-local, RFC 3927"),
-            "unique.test": ("AAAA", "fd00:ec2::254", "private use, RFC 4193"),
-            "nat64.test": ("AAAA", "64:ff9b::a9fe:a9fe", "link-local, RFC 3927"),
-            "mapped.test": ("AAAA", "::ffff:10.1.2.3", "private use, RFC 1918"),
-        }
-        sandbox.run(["ip", "-6", "route", "add", "default", "dev", "lo"])
-        self.addCleanup(sandbox.run, ["ip", "-6", "route", "del", "default", "dev", "lo"])
-        listeners = {}
-        for domain, (rtype, address, _) in places.items():
-            self.dns.set("_mta-sts." + domain, "TXT", "v=STSv1; id=1;")
-            self.dns.set("mta-sts." + domain, rtype, address)
-            if domain == "mapped.test":
-                continue  # leads to that of private.test
-            sandbox.run(["ip", "addr", "add", address, "dev", "lo"]
-                        + (["nodad"] if rtype == "AAAA" else []))
-            self.addCleanup(sandbox.run, ["ip", "addr", "del", address, "dev", "lo"])
-            family = socket.AF_INET if rtype == "A" else socket.AF_INET6
-            listener = socket.create_server((address, 443), family=family)
-            listener.settimeout(0)
-            self.addCleanup(listener.close)
-            listeners[domain] = listener
-
-        def connected():
-            found = set()
-            for domain, listener in listeners.items():
-                try:
-                    listener.accept()[0].close()
-                    found.add(domain)
-                except BlockingIOError:
-                    pass
-            return found
-
-        mtastsd = self.daemon(https={"allow_local_addresses": False})
-        for domain, (_, address, why) in places.items():
-            with self.subTest(domain):
-                self.assertEqual(mtastsd.ask(domain), "NOTFOUND ")
-                mtastsd.wait_log(rf'domain={domain} .*{re.escape(address)} is special '
-                                 rf'\({why}\), and \[https\] allow_networks')
-        self.assertEqual(connected(), set())
-        mtastsd.stop()
-        mtastsd = self.daemon(
-            https={"allow_local_addresses": False, "timeout": "1s",
-                   "allow_networks": ["10.0.0.0/8", "169.254.0.0/16", "fd00::/8"]},
-            cache={"directory": os.path.join(self.own_directory(), "other")})
-        for domain in places:
-            mtastsd.ask(domain)
-        self.assertEqual(connected(), set(listeners))
 
     # DNS.
 
