@@ -23,7 +23,7 @@ using fuzz::require;
 namespace {
 
 constexpr std::size_t kMaxThroughServer = 4096;  // each line costs some turns of the loop
-constexpr Milliseconds kPatience{5000};
+constexpr Milliseconds kPatience{30000};
 
 std::vector<std::string_view> whole_lines(std::string_view text) {
   std::vector<std::string_view> lines;

@@ -35,8 +35,8 @@ using fuzz::require;
 namespace {
 
 constexpr char kHost[] = "mta-sts.example.com";
-constexpr https::FetchLimits kLimits{.total = Milliseconds(5000)};
-constexpr timeval kPatience{6, 0};  // of the server, should the fetcher neither read nor hang up
+constexpr https::FetchLimits kLimits{.total = Milliseconds(30000)};
+constexpr timeval kPatience{35, 0};  // of the server, should the fetcher neither read nor hang up
 
 struct ContextFree {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
