@@ -54,11 +54,12 @@ void check_request(std::string_view line) {
 // Sends `text` to the server and takes `replies` lines from it.
 class Peer {
  public:
-  Peer(event::Loop& loop, int fd, std::string_view text, std::size_t replies)
+  Peer(mtastsd::event::Loop& loop, int fd, std::string_view text, std::size_t replies)
       : loop_(loop),
         fd_(fd),
         replies_(replies),
-        watch_(loop.watch(fd, event::Interest::Read, [this](event::Interest) { read(); })) {
+        watch_(loop.watch(fd, mtastsd::event::Interest::Read,
+                          [this](mtastsd::event::Interest) { read(); })) {
     const std::string_view first = text.substr(0, text.size() / 2);
     send(first);
     loop.post([this, rest = text.substr(first.size())] { send(rest); });
@@ -80,14 +81,14 @@ class Peer {
     }
   }
 
-  event::Loop& loop_;
+  mtastsd::event::Loop& loop_;
   const Fd fd_;
   std::size_t replies_;
-  std::unique_ptr<event::FdWatch> watch_;
+  std::unique_ptr<mtastsd::event::FdWatch> watch_;
 };
 
 void check_server(std::string_view text, const std::vector<std::string_view>& lines) {
-  event::Loop loop;
+  mtastsd::event::Loop loop;
   std::size_t at = 0;
   control::Server* replying = nullptr;
   control::Server server(loop, [&](std::string_view line, std::uint64_t connection) {

@@ -110,7 +110,7 @@ class Fetching {
 
   std::unique_ptr<SSL_CTX, ContextFree> context_;
   fuzz::Listener listener_;
-  event::Loop loop_;
+  mtastsd::event::Loop loop_;
   Log log_ = Log::null();
   std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_, log_
 };

@@ -45,13 +45,13 @@ std::vector<std::string_view> turns_of(std::string_view text) {
 // One connection of the mail server, on the loop of the probe.
 class MailServer {
  public:
-  MailServer(event::Loop& loop, std::vector<std::string_view> turns)
+  MailServer(mtastsd::event::Loop& loop, std::vector<std::string_view> turns)
       : loop_(loop),
         listener_(SOCK_NONBLOCK),
         turns_(std::move(turns)),
         silence_(loop.make_timer([this] { next_turn(); })) {
-    watch_ =
-        loop.watch(listener_.fd(), event::Interest::Read, [this](event::Interest) { accept(); });
+    watch_ = loop.watch(listener_.fd(), mtastsd::event::Interest::Read,
+                        [this](mtastsd::event::Interest) { accept(); });
   }
   std::uint16_t port() const { return listener_.port(); }
   const std::string& heard() const { return heard_; }
@@ -65,13 +65,14 @@ class MailServer {
  private:
   void accept() {
     connection_ = listener_.accept(SOCK_NONBLOCK);
-    watch_ = loop_.watch(connection_.get(), event::Interest::Read, [this](event::Interest) {
-      if (hear()) {
-        next_turn();
-      } else {
-        watch_->set(event::Interest::None);
-      }
-    });
+    watch_ = loop_.watch(connection_.get(), mtastsd::event::Interest::Read,
+                         [this](mtastsd::event::Interest) {
+                           if (hear()) {
+                             next_turn();
+                           } else {
+                             watch_->set(mtastsd::event::Interest::None);
+                           }
+                         });
     next_turn();
   }
   bool hear() {
@@ -90,14 +91,14 @@ class MailServer {
     silence_->arm(kSilence);
   }
 
-  event::Loop& loop_;
+  mtastsd::event::Loop& loop_;
   fuzz::Listener listener_;
   Fd connection_;
   std::vector<std::string_view> turns_;
   std::size_t turn_ = 0;
   std::string heard_;
-  std::unique_ptr<event::Timer> silence_;
-  std::unique_ptr<event::FdWatch> watch_;  // depends-on: listener_, connection_
+  std::unique_ptr<mtastsd::event::Timer> silence_;
+  std::unique_ptr<mtastsd::event::FdWatch> watch_;  // depends-on: listener_, connection_
 };
 
 void check_what_was_said(std::string_view heard, const check::Fact<check::Smtp>& smtp) {
@@ -123,7 +124,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::signal(SIGPIPE, SIG_IGN);
   static const check::TrustStore trusted("/dev/null");
   const std::string_view text = fuzz::as_text(data, size);
-  event::Loop loop;
+  mtastsd::event::Loop loop;
   MailServer server(loop, turns_of(text));
   std::optional<check::Fact<check::Smtp>> result;
   std::unique_ptr<check::SmtpProbe> probe;
