@@ -53,6 +53,7 @@ constexpr Milliseconds kAskAgainAfter{500};
 constexpr Milliseconds kNextServerAfter{1500};
 constexpr Milliseconds kSuspectFor{30000};
 constexpr std::uint64_t kQuestionsPerPort = 100;  // then another source port: harder to guess
+constexpr Milliseconds kPatienceWhenCrowded{10000};
 constexpr Milliseconds kLookAtResolvConfEvery{1000};
 constexpr Milliseconds kRefusedAgainAfter{300};  // a resolver that restarts refuses for a moment
 constexpr Milliseconds kRefusedAgainFor{2000};
@@ -176,6 +177,7 @@ class Client final : public AresClient, public Channel::Owner {
   void look_at_resolv_conf();
   void use_servers(std::vector<Server> servers);
   void new_generation();
+  void use_other_sockets();
   Channel* channel(std::size_t server, Way way);
   Way first_way(std::size_t server) const;
   void learn(std::size_t server, Way way, bool certain);
@@ -187,6 +189,10 @@ class Client final : public AresClient, public Channel::Owner {
   void admit();
   bool has_place() const {
     return running_.size() < std::max<std::size_t>(1, options_.max_in_flight);
+  }
+  // Others wait for a place, or soon will.
+  bool is_crowded() const {
+    return !waiting_.empty() || running_.size() > options_.max_in_flight / 2;
   }
   void ready(Question& question);
   void deliver();
@@ -201,6 +207,8 @@ class Client final : public AresClient, public Channel::Owner {
   std::vector<SteadyTime> suspect_until_;  // one for each server
   std::vector<ServerHealth> health_;       // the same
   std::vector<Habit> habits_;              // the same
+  ResolvOptions resolv_options_;           // of resolv_conf, where that names the servers
+  std::size_t rotation_ = 0;               // where the next question begins, with "rotate"
   std::uint64_t servers_version_ = 0;
   std::optional<FileMark> resolv_conf_;  // as last read
   bool resolv_conf_read_ = false;
@@ -224,6 +232,7 @@ class Client::Question final : public Query, public Channel::Asker {
         type_(type),
         callback_(std::move(callback)),
         deadline_(client.clock_.steady() + client.options_.timeout),
+        deadline_when_crowded_(std::min(deadline_, client.clock_.steady() + kPatienceWhenCrowded)),
         refused_until_(client.clock_.steady() + kRefusedAgainFor),
         timer_(client.loop_.make_timer([this] { on_timer(); })) {}
   ~Question() override {
@@ -235,6 +244,7 @@ class Client::Question final : public Query, public Channel::Asker {
   // Asks once more, whoever's turn it is, and waits; gives up if no server is left.
   void ask_next();
   bool may_ask() const;
+  SteadyTime deadline() const { return client_->is_crowded() ? deadline_when_crowded_ : deadline_; }
   void arm_timer();
   // Goes on with what was noted; may call back.
   void proceed();
@@ -273,6 +283,7 @@ class Client::Question final : public Query, public Channel::Asker {
   RecordType type_;
   AnyCallback callback_;
   SteadyTime deadline_;
+  SteadyTime deadline_when_crowded_;
   SteadyTime refused_until_;
   std::unique_ptr<event::Timer> timer_;
 
@@ -307,6 +318,10 @@ void Client::Question::choose_order() {
   round_.resize(client_->servers_.size());
   for (std::size_t i = 0; i < round_.size(); ++i) {
     round_[i] = {i, client_->first_way(i)};
+  }
+  if (client_->resolv_options_.rotate && !round_.empty()) {
+    const auto first = client_->rotation_++ % round_.size();
+    std::rotate(round_.begin(), round_.begin() + static_cast<std::ptrdiff_t>(first), round_.end());
   }
   const SteadyTime now = client_->clock_.steady();
   std::stable_partition(round_.begin(), round_.end(), [&](const Candidate& each) {
@@ -357,9 +372,15 @@ void Client::Question::ask_next() {
       turn_ = 0;
       ++rounds_;
     }
+    const ResolvOptions& options = client_->resolv_options_;
+    if (options.attempts && rounds_ >= *options.attempts) {
+      next_at_ = deadline_;  // asked often enough; an answer may yet come
+      return arm_timer();
+    }
     const Candidate& next = round_[turn_ / kTurns];
     const bool again = turn_ % kTurns != 0;
-    const Milliseconds wait = again ? kNextServerAfter - kAskAgainAfter : kAskAgainAfter;
+    const Milliseconds next_server_after = options.timeout.value_or(kNextServerAfter);
+    const Milliseconds wait = again ? next_server_after - kAskAgainAfter : kAskAgainAfter;
     Way way = next.way;
     if (again && rounds_ > 0 && client_->tcp_channels_.size() < kMaxTcpInsteadOfUdp) {
       way = Way::Tcp;
@@ -393,7 +414,8 @@ bool Client::Question::may_ask() const {
 }
 
 void Client::Question::arm_timer() {
-  const SteadyTime next = may_ask() ? std::min(deadline_, next_at_) : deadline_;
+  const SteadyTime last = deadline();
+  const SteadyTime next = may_ask() ? std::min(last, next_at_) : last;
   timer_->arm(std::chrono::ceil<Milliseconds>(next - client_->clock_.steady()));
 }
 
@@ -497,12 +519,13 @@ void Client::Question::mark_suspects(const Channel::Attempt& answered) {
 }
 
 void Client::Question::on_timer() {
-  if (client_->clock_.steady() < deadline_) {
+  if (client_->clock_.steady() < deadline()) {
     if (may_ask() && client_->clock_.steady() >= next_at_) {
       ask_next();
     }
     arm_timer();
   } else if (!outcome_ && !noted_) {
+    client_->use_other_sockets();
     outcome_ =
         failure(last_error_.value_or(Error{ErrorKind::Timeout, "no answer from any server"}));
     client_->ready(*this);
@@ -687,6 +710,7 @@ void Client::reconfigure(AresOptions options) {
   if (options_.servers.empty()) {
     look_at_resolv_conf();
   } else {
+    resolv_options_ = {};
     use_servers(parse_all(options_.servers));
   }
 }
@@ -717,6 +741,7 @@ void Client::look_at_resolv_conf() {
   if (text.find("nameserver") == std::string::npos && !servers_.empty()) {
     return;
   }
+  resolv_options_ = parse_resolv_options(text);
   auto servers = parse_resolv_conf(text);
   if (servers != servers_) {
     use_servers(std::move(servers));
@@ -741,6 +766,14 @@ void Client::new_generation() {
   sweep();
 }
 
+// A socket keeps the address that this host had when it was connected. After a question without an
+// answer the next ones get new ones.
+void Client::use_other_sockets() {
+  if (generations_.back().questions > 0) {
+    new_generation();
+  }
+}
+
 // For one more question. Over TCP the connection is for this question alone: one that breaks breaks
 // no other. nullptr when c-ares cannot be set up.
 Channel* Client::channel(std::size_t server, Way way) {
@@ -762,6 +795,9 @@ Channel* Client::channel(std::size_t server, Way way) {
 }
 
 Way Client::first_way(std::size_t server) const {
+  if (resolv_options_.use_vc) {
+    return Way::Tcp;
+  }
   const Habit& habit = habits_[server];
   return clock_.steady() < habit.until ? habit.way : Way::Edns;
 }

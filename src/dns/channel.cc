@@ -16,8 +16,14 @@
 
 #include "channel.h"
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <ares.h>
@@ -64,6 +70,33 @@ Reading outcome_without_answer(int status) {
 
 }  // namespace
 
+#if ARES_VERSION < 0x012200
+// c-ares 1.18 does not know zones: it has to be told how to connect. Everything else is what it
+// does by itself, but it leaves sockets that are not its own blocking.
+const ares_socket_functions Channel::kZonedSockets = {
+    [](int family, int type, int protocol, void* /*channel*/) noexcept -> ares_socket_t {
+      return ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    },
+    [](ares_socket_t socket, void* /*channel*/) noexcept { return ::close(socket); },
+    [](ares_socket_t socket, const sockaddr* to, ares_socklen_t size, void* channel) noexcept {
+      sockaddr_in6 zoned{};
+      if (to->sa_family != AF_INET6 || size != sizeof zoned) {
+        errno = EAFNOSUPPORT;
+        return -1;
+      }
+      std::memcpy(&zoned, to, sizeof zoned);
+      zoned.sin6_scope_id =
+          ::if_nametoindex(static_cast<const Channel*>(channel)->server_.zone.c_str());
+      return ::connect(socket, reinterpret_cast<const sockaddr*>(&zoned), sizeof zoned);
+    },
+    [](ares_socket_t socket, void* buffer, std::size_t size, int flags, sockaddr* from,
+       ares_socklen_t* from_size, void* /*channel*/) noexcept -> ares_ssize_t {
+      return ::recvfrom(socket, buffer, size, flags, from, from_size);
+    },
+    [](ares_socket_t socket, const iovec* parts, int count,
+       void* /*channel*/) noexcept -> ares_ssize_t { return ::writev(socket, parts, count); }};
+#endif
+
 Channel::Channel(event::Loop& loop, Owner& owner, const Server& server, Way way)
     : loop_(loop), owner_(owner), server_(server), way_(way) {}
 
@@ -99,7 +132,15 @@ std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Se
     channel->ares_ = nullptr;
     return nullptr;
   }
-  if (ares_set_servers_ports_csv(channel->ares_, server.str().c_str()) != ARES_SUCCESS) {
+#if ARES_VERSION >= 0x012200
+  const std::string address = server.str();
+#else
+  const std::string address = server.IpEndpoint::str();
+  if (!server.zone.empty()) {
+    ares_set_socket_functions(channel->ares_, &kZonedSockets, channel.get());
+  }
+#endif
+  if (ares_set_servers_ports_csv(channel->ares_, address.c_str()) != ARES_SUCCESS) {
     return nullptr;
   }
   return channel;

@@ -13,6 +13,7 @@
 #include "servers.h"
 
 struct ares_channeldata;
+struct ares_socket_functions;
 
 namespace mtastsd::dns {
 
@@ -78,6 +79,8 @@ class Channel {
 
  private:
   Channel(event::Loop& loop, Owner& owner, const Server& server, Way way);
+
+  static const ares_socket_functions kZonedSockets;
 
   static void on_answer(void* arg, int status, int timeouts, unsigned char* packet,
                         int size) noexcept;
