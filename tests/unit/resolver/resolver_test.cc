@@ -35,6 +35,14 @@ DomainName name(const std::string& text) {
 }
 
 // The real resolver on virtual time, with scripted DNS and HTTPS and a map for a cache.
+dns::Addresses addresses(const std::vector<std::string>& texts) {
+  dns::Addresses found{{}, Seconds(60)};
+  for (const std::string& text : texts) {
+    found.addresses.push_back(*IpAddress::parse(text));
+  }
+  return found;
+}
+
 class ResolverTest : public testing::Test {
  protected:
   ResolverTest() { restart(); }
@@ -336,6 +344,48 @@ TEST_F(ResolverTest, TheHostThatCountsIsTheOneThatAnswers) {
   // Who had to wait for the host connects there again, and nowhere else.
   EXPECT_EQ(dialer_.dialled.size(), 20U + 17U);
   EXPECT_EQ(dialer_.dialled.back(), std::vector<IpAddress>{*IpAddress::parse("192.0.2.1")});
+}
+
+TEST_F(ResolverTest, WhereOneAddressServesNoPolicyTheNextOneIsTried) {
+  for (const auto kind :
+       {https::ErrorKind::Tls, https::ErrorKind::Certificate, https::ErrorKind::Status}) {
+    publish("example.com", "1", body("enforce", "mail.example.com"));
+    dns_.a_records.insert_or_assign("mta-sts.example.com", addresses({"192.0.2.1", "192.0.2.2"}));
+    fetcher_.at_address.insert_or_assign(
+        *IpAddress::parse("192.0.2.1"),
+        https::FetchResult(failure(https::Error{kind, "scripted"})));
+    store_.entries.clear();
+    EXPECT_EQ(ask("example.com"), "mail.example.com");
+    EXPECT_EQ(fetcher_.addresses.back(), IpAddress::parse("192.0.2.2"));
+  }
+}
+
+TEST_F(ResolverTest, OfSeveralAddressesTheMostTellingFailureIsReported) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  dns_.a_records.insert_or_assign("mta-sts.example.com",
+                                  addresses({"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}));
+  const auto fail = [this](const char* address, https::ErrorKind kind, const char* text) {
+    fetcher_.at_address.insert_or_assign(*IpAddress::parse(address),
+                                         https::FetchResult(failure(https::Error{kind, text})));
+  };
+  fail("192.0.2.1", https::ErrorKind::Status, "HTTP status 404");
+  fail("192.0.2.2", https::ErrorKind::Certificate, "expired");
+  fail("192.0.2.3", https::ErrorKind::Status, "HTTP status 500");
+  EXPECT_EQ(ask("example.com"), "NOTFOUND");
+  const auto failure = store_.entries.at(*DomainName::parse("example.com"))->failure;
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->type, cache::FailureType::WebpkiInvalid);
+  EXPECT_EQ(failure->detail, "expired (at 192.0.2.2)");
+  EXPECT_EQ(failure->count, 1U);
+  EXPECT_EQ(fetcher_.fetched.size(), 3U) << "of four addresses";
+  EXPECT_EQ(resolver_->domains_at_work(), 0U);
+}
+
+TEST_F(ResolverTest, AnInvalidPolicyIsNotLookedForElsewhere) {
+  publish("example.com", "1", "nonsense");
+  dns_.a_records.insert_or_assign("mta-sts.example.com", addresses({"192.0.2.1", "192.0.2.2"}));
+  EXPECT_EQ(ask("example.com"), "NOTFOUND");
+  EXPECT_EQ(fetcher_.fetched.size(), 1U);
 }
 
 TEST_F(ResolverTest, APolicyHostThatCannotBeConnectedToIsAFailedFetch) {
