@@ -1,5 +1,7 @@
 #include "values.h"
 
+#include <net/if.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -253,7 +255,20 @@ bool same_place(const ListenAddress& a, const ListenAddress& b) {
 }
 
 Check check_dns_server(std::string_view text) {
-  if (IpEndpoint::parse(text, kDnsPort)) {
+  // The zone of a link-local address, "fe80::1%eth0", is not part of an endpoint.
+  std::string endpoint(text);
+  if (const std::size_t zone = text.find('%'); zone != std::string_view::npos) {
+    const std::size_t end = std::min(text.find(']', zone), text.size());
+    const std::size_t size = end - zone;
+    const auto address =
+        IpAddress::parse(text.substr(0, zone).substr(text.starts_with('[') ? 1 : 0));
+    const std::string_view name = text.substr(zone + 1, size - 1);
+    if (size > 1 && size <= IFNAMSIZ && address && address->is_v6() &&
+        name.find_first_of(" \t,%") == std::string_view::npos) {
+      endpoint.erase(zone, size);
+    }
+  }
+  if (IpEndpoint::parse(endpoint, kDnsPort)) {
     return {};
   }
   return failure(

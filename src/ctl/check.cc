@@ -182,9 +182,7 @@ class CheckRun {
         dns_(dns::AresClient::make(loop_, clock_, log_, setup.dns)),
         dialer_(https::make_tcp_dialer(loop_, setup.https.port)),
         fetcher_(https::make_curl_fetcher(loop_, log_, setup.https)),
-        ipv6_(clock_),
-        discovery_({loop_, *dns_, *dialer_, *fetcher_, [this] { return ipv6_.exists(); }},
-                   setup.discovery),
+        discovery_({loop_, *dns_, *dialer_, *fetcher_}, setup.discovery),
         gatherer_({loop_, clock_, *dns_, discovery_}, setup.gather),
         places_(setup.domains.size()),
         progress_("checking", setup.domains.size()),
@@ -276,10 +274,9 @@ class CheckRun {
   std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
   std::unique_ptr<https::Dialer> dialer_;          // depends-on: loop_
   std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_
-  discovery::Ipv6Route ipv6_;
-  discovery::Discovery discovery_;  // depends-on: all above
-  check::Gatherer gatherer_;        // depends-on: all above
-  std::vector<Place> places_;       // depends-on: gatherer_
+  discovery::Discovery discovery_;                 // depends-on: all above
+  check::Gatherer gatherer_;                       // depends-on: all above
+  std::vector<Place> places_;                      // depends-on: gatherer_
   std::size_t started_count_ = 0;
   std::size_t running_ = 0;
   std::size_t done_ = 0;

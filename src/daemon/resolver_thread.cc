@@ -8,16 +8,14 @@ namespace mtastsd::daemon {
 
 ResolverThread::ResolverThread(const config::Config& config, const Clock& clock,
                                cache::LmdbStore& store, Log& log)
-    : ipv6_(clock),
-      dns_(dns::AresClient::make(loop_, clock, log, dns_options(config))),
+    : dns_(dns::AresClient::make(loop_, clock, log, dns_options(config))),
       dialer_(https::make_tcp_dialer(loop_, config.https.port)),
       fetcher_(https::make_fetch_thread(loop_,
                                         [&](event::Loop& loop) {
                                           return https::make_curl_fetcher(loop, log,
                                                                           https_options(config));
                                         })),
-      discovery_({loop_, *dns_, *dialer_, *fetcher_, [this] { return ipv6_.exists(); }},
-                 discovery_settings(config)),
+      discovery_({loop_, *dns_, *dialer_, *fetcher_}, discovery_settings(config)),
       resolver_({clock, loop_, discovery_, store, log, [this] { return jitter(); }},
                 resolver_options(config)) {}
 

@@ -59,7 +59,6 @@ class ResolverThread {
   double jitter();
 
   std::mt19937_64 random_{std::random_device{}()};
-  discovery::Ipv6Route ipv6_;
   event::Loop loop_;
   std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
   std::unique_ptr<https::Dialer> dialer_;          // depends-on: loop_

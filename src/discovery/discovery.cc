@@ -59,9 +59,7 @@ class AddressStep final : public Step {
         for_report_(settings.for_report),
         rules_{.by_proxy = by_proxy,
                .allow_all = settings.allow_local_addresses,
-               .allow_networks = settings.allow_networks,
-               // The loopback address has IPv6 without a route to anywhere.
-               .use_ipv6 = settings.allow_local_addresses || services.has_ipv6()},
+               .allow_networks = settings.allow_networks},
         callback_(std::move(callback)),
         timer_(services.timers.make_timer([this] { deliver(); })) {
     if (rules_.by_proxy && !for_report_) {
@@ -73,12 +71,10 @@ class AddressStep final : public Step {
       v4_ = std::move(answer);
       on_answer(a_, *v4_);
     });
-    if (rules_.use_ipv6 || for_report_) {
-      aaaa_ = services.dns.aaaa(name, [this](dns::AddressAnswer answer) {
-        v6_ = std::move(answer);
-        on_answer(aaaa_, *v6_);
-      });
-    }
+    aaaa_ = services.dns.aaaa(name, [this](dns::AddressAnswer answer) {
+      v6_ = std::move(answer);
+      on_answer(aaaa_, *v6_);
+    });
   }
 
  private:
@@ -183,7 +179,7 @@ Record read_record(dns::TxtAnswer answer) {
   } else {
     record.status = Record::Status::None;
     record.ttl = std::get<dns::NoSuchRecord>(*answer).negative_ttl;
-    record.detail = describe(mtasts::TxtError{});
+    record.detail = describe(mtasts::TxtError{}) + dns::describe_dead_end(answer.provenance, "TXT");
   }
   record.answer = std::move(answer);
   return record;

@@ -25,23 +25,24 @@ std::string_view forbidden_use(const IpAddress& address, const VettingRules& rul
 }
 
 // Adds the addresses of one family that may be used, and says what is wrong if there is none.
-Problem take(const dns::AddressAnswer& answer, bool usable_family, const VettingRules& rules,
-             HostAddresses& result, std::string& detail) {
+Problem take(const dns::AddressAnswer& answer, const VettingRules& rules, HostAddresses& result,
+             std::string& detail) {
   if (!answer) {
     detail = describe(answer.error());
     return Problem::DnsFailed;
   }
   const auto* found = std::get_if<dns::Addresses>(&*answer);
   if (found == nullptr || found->addresses.empty()) {
+    detail = dns::describe_dead_end(answer.provenance, "address");
     return Problem::NoAddress;
   }
   std::size_t taken = 0;
-  Problem problem = Problem::OnlyIpv6;
+  Problem problem = Problem::None;
   for (const IpAddress& address : found->addresses) {
     if (const std::string_view use = forbidden_use(address, rules); !use.empty()) {
       problem = Problem::Forbidden;
       detail = address.str() + " is special (" + std::string(use) + ")";
-    } else if (usable_family && taken < kMaxAddressesPerFamily) {
+    } else if (taken < kMaxAddressesPerFamily) {
       result.usable.push_back(address);
       ++taken;
     }
@@ -54,12 +55,10 @@ std::string describe(const DomainName& host, Problem problem, const std::string&
     case Problem::None:
       return {};
     case Problem::NoAddress:
-      return host.str() + " has no address";
+      return host.str() + " has no address" + detail;
     case Problem::Forbidden:
       return host.str() + " has no public address: " + detail +
              ", and [https] allow_networks does not name it";
-    case Problem::OnlyIpv6:
-      return host.str() + " has only IPv6 addresses, and this host has no route to them";
     case Problem::DnsFailed:
       return host.str() + ": DNS: " + detail;
   }
@@ -81,9 +80,8 @@ HostAddresses vet(const DomainName& host, const VettingRules& rules,
         continue;
       }
       std::string text;
-      const bool usable_family = family == &v4 || rules.use_ipv6;
-      const Problem problem = take(**family, usable_family, rules, result, text);
-      if (problem > result.problem) {
+      const Problem problem = take(**family, rules, result, text);
+      if (problem >= result.problem) {
         result.problem = problem;
         detail = std::move(text);
       }

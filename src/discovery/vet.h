@@ -12,7 +12,6 @@ struct VettingRules {
   bool by_proxy = false;
   bool allow_all = false;                 // those of special use as well
   std::vector<IpNetwork> allow_networks;  // of special use, and allowed nevertheless
-  bool use_ipv6 = false;
 };
 
 // Which of a host's addresses may be connected to, or why none. Pure. An answer that has not come

@@ -1,11 +1,14 @@
-// Which server is asked when, and what came of it. Each server has a c-ares channel of its own
-// (channel.h), and each question whose answer was truncated has one over TCP.
+// Which server is asked when and how, and what came of it. Each server has c-ares channels of its
+// own (channel.h), and each question that goes over TCP has one.
 //
-// A question goes to the first server. After kAskAgainAfter of silence it is asked again there,
-// after kNextServerAfter, or at once after an error, at the next server; after the last one it
-// starts over with waits twice as long. Answers to all that was asked before still count, however
-// late; the first good one wins. A server that stayed silent where another one answered is asked
-// last for kSuspectFor.
+// A question goes to the first server. After kAskAgainAfter of silence it is asked again there, and
+// without EDNS; after kNextServerAfter, or after an error, at the next server. After the last one
+// it starts over with waits twice as long, and over TCP as well. Answers to all that was asked
+// before still count, however late; the first good one wins. A server that stayed silent where
+// another one answered is asked last for kSuspectFor.
+//
+// An answer that is no use is asked for again at once in the next Way (other_way()). A way that
+// worked where the ones before it did not is the first one for that server for kWayKeptFor.
 //
 // New servers mean a new generation of channels, and so do kQuestionsPerPort questions; the old one
 // is destroyed when nobody waits for its answers any more.
@@ -50,12 +53,27 @@ constexpr Milliseconds kAskAgainAfter{500};
 constexpr Milliseconds kNextServerAfter{1500};
 constexpr Milliseconds kSuspectFor{30000};
 constexpr std::uint64_t kQuestionsPerPort = 100;  // then another source port: harder to guess
+constexpr Milliseconds kPatienceWhenCrowded{10000};
 constexpr Milliseconds kLookAtResolvConfEvery{1000};
 constexpr Milliseconds kRefusedAgainAfter{300};  // a resolver that restarts refuses for a moment
 constexpr Milliseconds kRefusedAgainFor{2000};
 constexpr std::size_t kMaxWaiting = 10000;
 constexpr std::size_t kTurns = 2;
+constexpr std::chrono::minutes kWayKeptFor{10};
+constexpr int kSilencesToLearn = 2;  // one can be a lost packet
+// Connections for questions that UDP brought no answer to. Truncated answers come on top.
+constexpr std::size_t kMaxTcpInsteadOfUdp = 100;
 constexpr int kMaxHops = 8;  // CNAMEs whose targets have to be asked for
+
+// In which way to ask the same server again, if that can help. SERVFAIL is mostly meant, and an old
+// forwarder's word for EDNS now and then.
+std::optional<Way> other_way(Way way, ErrorKind kind) {
+  const bool mangled = kind == ErrorKind::NotUnderstood || kind == ErrorKind::Malformed;
+  if (way == Way::Edns && (mangled || kind == ErrorKind::ServFail)) {
+    return Way::Plain;
+  }
+  return way == Way::Plain && mangled ? std::optional(Way::Tcp) : std::nullopt;
+}
 
 template <typename T>
 Answer<T> answer_from(Reading&& reading, Provenance&& provenance) {
@@ -132,19 +150,38 @@ class Client final : public AresClient, public Channel::Owner {
 
   Handle ask_any(const std::string& name, RecordType type, AnyCallback callback);
 
-  // One channel for each of servers_; nullptr where c-ares could not be set up.
+  // The channels over UDP for each of servers_; nullptr where none was needed so far.
   struct Generation {
+    struct Channels {
+      std::unique_ptr<Channel> edns;
+      std::unique_ptr<Channel> plain;
+    };
     std::uint64_t questions = 0;
-    std::vector<std::unique_ptr<Channel>> channels;
+    std::vector<Channels> channels;
     bool idle() const {
-      return std::all_of(channels.begin(), channels.end(),
-                         [](const auto& channel) { return !channel || channel->idle(); });
+      return std::all_of(channels.begin(), channels.end(), [](const Channels& each) {
+        return (!each.edns || each.edns->idle()) && (!each.plain || each.plain->idle());
+      });
     }
+  };
+
+  // What is known of a server: the first way in which it is asked, until when, and the way that may
+  // become that, with how often it alone worked.
+  struct Habit {
+    Way way = Way::Edns;
+    SteadyTime until{};
+    Way hint = Way::Edns;
+    int hints = 0;
   };
 
   void look_at_resolv_conf();
   void use_servers(std::vector<Server> servers);
   void new_generation();
+  void use_other_sockets();
+  Channel* channel(std::size_t server, Way way);
+  Way first_way(std::size_t server) const;
+  void learn(std::size_t server, Way way, bool certain);
+  std::optional<std::size_t> index_of(const Server& server) const;
   void sweep();
   void note_health(const Server& server, const Error* error);
 
@@ -152,6 +189,10 @@ class Client final : public AresClient, public Channel::Owner {
   void admit();
   bool has_place() const {
     return running_.size() < std::max<std::size_t>(1, options_.max_in_flight);
+  }
+  // Others wait for a place, or soon will.
+  bool is_crowded() const {
+    return !waiting_.empty() || running_.size() > options_.max_in_flight / 2;
   }
   void ready(Question& question);
   void deliver();
@@ -165,6 +206,9 @@ class Client final : public AresClient, public Channel::Owner {
   std::vector<Server> servers_;
   std::vector<SteadyTime> suspect_until_;  // one for each server
   std::vector<ServerHealth> health_;       // the same
+  std::vector<Habit> habits_;              // the same
+  ResolvOptions resolv_options_;           // of resolv_conf, where that names the servers
+  std::size_t rotation_ = 0;               // where the next question begins, with "rotate"
   std::uint64_t servers_version_ = 0;
   std::optional<FileMark> resolv_conf_;  // as last read
   bool resolv_conf_read_ = false;
@@ -176,7 +220,7 @@ class Client final : public AresClient, public Channel::Owner {
   Questions waiting_;                                 // for a place in flight, oldest first
   Questions ready_;                                   // with something to work on or to deliver
   std::list<Generation> generations_;                 // the last one is in use, the others drain
-  std::list<std::unique_ptr<Channel>> tcp_channels_;  // one for each question that needs one
+  std::list<std::unique_ptr<Channel>> tcp_channels_;  // one for each question over TCP
 };
 
 // One question, from the call to its callback.
@@ -188,6 +232,7 @@ class Client::Question final : public Query, public Channel::Asker {
         type_(type),
         callback_(std::move(callback)),
         deadline_(client.clock_.steady() + client.options_.timeout),
+        deadline_when_crowded_(std::min(deadline_, client.clock_.steady() + kPatienceWhenCrowded)),
         refused_until_(client.clock_.steady() + kRefusedAgainFor),
         timer_(client.loop_.make_timer([this] { on_timer(); })) {}
   ~Question() override {
@@ -199,6 +244,7 @@ class Client::Question final : public Query, public Channel::Asker {
   // Asks once more, whoever's turn it is, and waits; gives up if no server is left.
   void ask_next();
   bool may_ask() const;
+  SteadyTime deadline() const { return client_->is_crowded() ? deadline_when_crowded_ : deadline_; }
   void arm_timer();
   // Goes on with what was noted; may call back.
   void proceed();
@@ -211,12 +257,22 @@ class Client::Question final : public Query, public Channel::Asker {
  private:
   friend class Client;
 
-  void ask(Channel& channel);
-  void ask_over_tcp(const Server& server);
+  // A server that may yet answer, and how it is asked first.
+  struct Candidate {
+    std::size_t server;
+    Way way;
+    bool certain = false;  // that the ways before this one are no use
+  };
+
+  void ask(std::size_t server, Way way);
+  bool is_asked(const Server& server, Way way) const;
 
   void on_timer();
   void choose_order();
-  void take_off_the_round(const Channel& channel);
+  std::vector<Candidate>::iterator candidate(const Server& server);
+  void take_off_the_round(const Server& server);
+  void note_error(const Channel& channel, Error error);
+  void ask_in_another_way(const Channel& channel, ErrorKind kind);
   void take(Reading reading);
   void take_provenance();
   void drop_attempts();
@@ -227,6 +283,7 @@ class Client::Question final : public Query, public Channel::Asker {
   RecordType type_;
   AnyCallback callback_;
   SteadyTime deadline_;
+  SteadyTime deadline_when_crowded_;
   SteadyTime refused_until_;
   std::unique_ptr<event::Timer> timer_;
 
@@ -238,14 +295,13 @@ class Client::Question final : public Query, public Channel::Asker {
   int hops_ = 0;
   Seconds ttl_limit_{std::numeric_limits<std::int32_t>::max()};
   std::uint64_t servers_version_ = 0;
-  // Those of the servers of that version that may yet answer over UDP, in the order of asking.
-  std::vector<std::size_t> round_;
-  std::size_t turn_ = 0;  // in the round; each server has kTurns
-  int rounds_ = 0;        // that are over
+  std::vector<Candidate> round_;  // of the servers of that version, in the order of asking
+  std::size_t turn_ = 0;          // in the round; each server has kTurns
+  int rounds_ = 0;                // that are over
   SteadyTime next_at_{};
-  std::vector<Channel::Attempt*> attempts_;  // under way, in the order of their start
-  std::vector<Server> truncated_;            // servers to be asked again over TCP
-  std::optional<Reading> noted_;             // from a server, not an error
+  std::vector<Channel::Attempt*> attempts_;    // under way, in the order of their start
+  std::vector<std::pair<Server, Way>> again_;  // to be asked at once
+  std::optional<Reading> noted_;               // from a server, not an error
   std::optional<Error> last_error_;
   Provenance noted_provenance_;     // of noted_
   Provenance provenance_;           // of all the way
@@ -261,33 +317,41 @@ void Client::Question::choose_order() {
   rounds_ = 0;
   round_.resize(client_->servers_.size());
   for (std::size_t i = 0; i < round_.size(); ++i) {
-    round_[i] = i;
+    round_[i] = {i, client_->first_way(i)};
+  }
+  if (client_->resolv_options_.rotate && !round_.empty()) {
+    const auto first = client_->rotation_++ % round_.size();
+    std::rotate(round_.begin(), round_.begin() + static_cast<std::ptrdiff_t>(first), round_.end());
   }
   const SteadyTime now = client_->clock_.steady();
-  std::stable_partition(round_.begin(), round_.end(),
-                        [&](std::size_t i) { return client_->suspect_until_[i] <= now; });
+  std::stable_partition(round_.begin(), round_.end(), [&](const Candidate& each) {
+    return client_->suspect_until_[each.server] <= now;
+  });
 }
 
-// The server of `channel` has answered, or is to answer over TCP. If it was the last one asked, it
-// is the next one's turn.
-void Client::Question::take_off_the_round(const Channel& channel) {
-  if (channel.transport() == Channel::Transport::Tcp) {
-    return;
+// round_.end() also when the servers have changed since they were asked.
+std::vector<Client::Question::Candidate>::iterator Client::Question::candidate(
+    const Server& server) {
+  if (servers_version_ != client_->servers_version_) {
+    return round_.end();
   }
+  return std::find_if(round_.begin(), round_.end(), [&](const Candidate& each) {
+    return client_->servers_[each.server] == server;
+  });
+}
+
+// The server has answered, or is to answer over TCP. If it was the last one asked, it is the next
+// one's turn.
+void Client::Question::take_off_the_round(const Server& server) {
   std::erase_if(attempts_, [&](Channel::Attempt* attempt) {
     const Channel& asked = *attempt->channel;
-    if (asked.transport() != channel.transport() || asked.server() != channel.server()) {
+    if (asked.way() == Way::Tcp || asked.server() != server) {
       return false;
     }
     Channel::drop(*attempt);
     return true;
   });
-  if (servers_version_ != client_->servers_version_) {
-    return;
-  }
-  const auto place = std::find_if(round_.begin(), round_.end(), [&](std::size_t server) {
-    return client_->servers_[server] == channel.server();
-  });
+  const auto place = candidate(server);
   if (place == round_.end()) {
     return;
   }
@@ -303,29 +367,33 @@ void Client::Question::take_off_the_round(const Channel& channel) {
 
 void Client::Question::ask_next() {
   choose_order();
-  auto& generation = client_->generations_.back();
-  while (!round_.empty()) {
+  if (!round_.empty()) {
     if (turn_ >= round_.size() * kTurns) {
       turn_ = 0;
       ++rounds_;
     }
-    const std::size_t server = round_[turn_ / kTurns];
-    Channel* channel = generation.channels[server].get();
-    if (channel == nullptr) {
-      last_error_ = Error{ErrorKind::NoServer, "c-ares cannot be set up"};
-      round_.erase(round_.begin() + static_cast<std::ptrdiff_t>(turn_ / kTurns));
-      continue;
+    const ResolvOptions& options = client_->resolv_options_;
+    if (options.attempts && rounds_ >= *options.attempts) {
+      next_at_ = deadline_;  // asked often enough; an answer may yet come
+      return arm_timer();
     }
-    const Milliseconds wait =
-        turn_ % kTurns == 0 ? kAskAgainAfter : kNextServerAfter - kAskAgainAfter;
+    const Candidate& next = round_[turn_ / kTurns];
+    const bool again = turn_ % kTurns != 0;
+    const Milliseconds next_server_after = options.timeout.value_or(kNextServerAfter);
+    const Milliseconds wait = again ? next_server_after - kAskAgainAfter : kAskAgainAfter;
+    Way way = next.way;
+    if (again && rounds_ > 0 && client_->tcp_channels_.size() < kMaxTcpInsteadOfUdp) {
+      way = Way::Tcp;
+    } else if (again && way == Way::Edns) {
+      way = Way::Plain;
+    }
     ++turn_;
-    ++generation.questions;
     next_at_ = client_->clock_.steady() + wait * (1 << rounds_);
-    ask(*channel);
+    ask(next.server, way);
     arm_timer();
     return;
   }
-  if (!attempts_.empty() || noted_ || !truncated_.empty()) {
+  if (!attempts_.empty() || noted_ || !again_.empty()) {
     return;  // an answer may yet come
   }
   const SteadyTime again = client_->clock_.steady() + kRefusedAgainAfter;
@@ -346,7 +414,8 @@ bool Client::Question::may_ask() const {
 }
 
 void Client::Question::arm_timer() {
-  const SteadyTime next = may_ask() ? std::min(deadline_, next_at_) : deadline_;
+  const SteadyTime last = deadline();
+  const SteadyTime next = may_ask() ? std::min(last, next_at_) : last;
   timer_->arm(std::chrono::ceil<Milliseconds>(next - client_->clock_.steady()));
 }
 
@@ -354,11 +423,14 @@ void Client::Question::note(Channel::Attempt& attempt, Reading outcome) {
   std::erase(attempts_, &attempt);
   client_->note_health(attempt.channel->server(), outcome ? nullptr : &outcome.error());
   if (!outcome) {
-    last_error_ = std::move(outcome.error());
-    last_error_->detail += " from " + attempt.channel->server().str();
-    take_off_the_round(*attempt.channel);
+    const ErrorKind kind = outcome.error().kind;
+    note_error(*attempt.channel, std::move(outcome.error()));
+    ask_in_another_way(*attempt.channel, kind);
   } else if (!noted_) {
     mark_suspects(attempt);
+    if (const auto place = candidate(attempt.channel->server()); place != round_.end()) {
+      client_->learn(place->server, attempt.channel->way(), place->certain);
+    }
     noted_ = std::move(outcome);
     noted_provenance_ = std::move(attempt.provenance);
     noted_provenance_.server = attempt.channel->server().str();
@@ -366,32 +438,72 @@ void Client::Question::note(Channel::Attempt& attempt, Reading outcome) {
   client_->ready(*this);
 }
 
+// RFC 7766 section 5.
 void Client::Question::note_truncated(Channel::Attempt& attempt) {
   std::erase(attempts_, &attempt);
-  truncated_.push_back(attempt.channel->server());
-  take_off_the_round(*attempt.channel);
+  const Server server = attempt.channel->server();
+  if (!is_asked(server, Way::Tcp)) {
+    again_.emplace_back(server, Way::Tcp);
+  }
+  take_off_the_round(server);
   client_->ready(*this);
 }
 
-// RFC 7766 section 5. The connection is for this question alone: one that breaks breaks no other.
-void Client::Question::ask_over_tcp(const Server& server) {
-  auto channel = Channel::make(client_->loop_, *client_, server, Channel::Transport::Tcp,
-                               client_->options_.timeout);
-  if (!channel) {
+// That there is no TCP tells less than what was said over UDP.
+void Client::Question::note_error(const Channel& channel, Error error) {
+  if (last_error_ && channel.way() == Way::Tcp && error.kind == ErrorKind::NoServer) {
+    return;
+  }
+  last_error_ = std::move(error);
+  last_error_->detail += " from " + channel.server().str();
+}
+
+// After an error of its server.
+void Client::Question::ask_in_another_way(const Channel& channel, ErrorKind kind) {
+  const Server server = channel.server();
+  const auto place = candidate(server);
+  if (place == round_.end() || (channel.way() == Way::Tcp && place->way != Way::Tcp)) {
+    return;
+  }
+  const auto other = other_way(channel.way(), kind);
+  if (!other) {
+    take_off_the_round(server);
+    return;
+  }
+  place->certain = place->certain || kind != ErrorKind::ServFail;
+  if (*other > place->way) {
+    place->way = *other;
+  }
+  if (!is_asked(server, *other)) {
+    again_.emplace_back(server, *other);
+  }
+}
+
+// Whether an answer may yet come that way, or one that works more often.
+bool Client::Question::is_asked(const Server& server, Way way) const {
+  return std::any_of(attempts_.begin(), attempts_.end(),
+                     [&](const Channel::Attempt* attempt) {
+                       return attempt->channel->server() == server &&
+                              attempt->channel->way() >= way;
+                     }) ||
+         std::find(again_.begin(), again_.end(), std::pair(server, way)) != again_.end();
+}
+
+void Client::Question::ask(std::size_t server, Way way) {
+  if (way == Way::Tcp && is_asked(client_->servers_[server], way)) {
+    return;
+  }
+  Channel* channel = client_->channel(server, way);
+  if (channel == nullptr) {
     last_error_ = Error{ErrorKind::NoServer, "c-ares cannot be set up"};
     return;
   }
-  client_->tcp_channels_.push_back(std::move(channel));
-  ask(*client_->tcp_channels_.back());
-}
-
-void Client::Question::ask(Channel& channel) {
   auto attempt = std::make_unique<Channel::Attempt>();
   attempt->asker = this;
   attempt->name = name_;
   attempt->type = type_;
   attempts_.push_back(attempt.get());
-  channel.ask(std::move(attempt));
+  channel->ask(std::move(attempt));
 }
 
 void Client::Question::mark_suspects(const Channel::Attempt& answered) {
@@ -407,12 +519,13 @@ void Client::Question::mark_suspects(const Channel::Attempt& answered) {
 }
 
 void Client::Question::on_timer() {
-  if (client_->clock_.steady() < deadline_) {
+  if (client_->clock_.steady() < deadline()) {
     if (may_ask() && client_->clock_.steady() >= next_at_) {
       ask_next();
     }
     arm_timer();
   } else if (!outcome_ && !noted_) {
+    client_->use_other_sockets();
     outcome_ =
         failure(last_error_.value_or(Error{ErrorKind::Timeout, "no answer from any server"}));
     client_->ready(*this);
@@ -425,13 +538,16 @@ void Client::Question::proceed() {
     Reading reading = std::move(*noted_);
     noted_.reset();
     take(std::move(reading));
-  } else if (!outcome_ && !truncated_.empty()) {
-    for (const Server& server : std::exchange(truncated_, {})) {
-      ask_over_tcp(server);
+  } else if (!outcome_ && !again_.empty()) {
+    for (const auto& [server, way] : std::exchange(again_, {})) {
+      if (const auto index = client_->index_of(server)) {
+        ask(*index, way);
+      }
     }
     if (attempts_.empty()) {
       ask_next();
     }
+    arm_timer();
   } else if (!outcome_ && list_ == &client_->running_) {  // after an error
     if (round_.empty() || client_->clock_.steady() >= next_at_) {
       ask_next();
@@ -594,6 +710,7 @@ void Client::reconfigure(AresOptions options) {
   if (options_.servers.empty()) {
     look_at_resolv_conf();
   } else {
+    resolv_options_ = {};
     use_servers(parse_all(options_.servers));
   }
 }
@@ -624,6 +741,7 @@ void Client::look_at_resolv_conf() {
   if (text.find("nameserver") == std::string::npos && !servers_.empty()) {
     return;
   }
+  resolv_options_ = parse_resolv_options(text);
   auto servers = parse_resolv_conf(text);
   if (servers != servers_) {
     use_servers(std::move(servers));
@@ -634,6 +752,7 @@ void Client::use_servers(std::vector<Server> servers) {
   servers_ = std::move(servers);
   suspect_until_.assign(servers_.size(), SteadyTime{});
   health_.assign(servers_.size(), ServerHealth{});
+  habits_.assign(servers_.size(), Habit{});
   ++servers_version_;
   const auto text = [](const Server& server) { return server.str(); };
   log_.write(Event::DnsServers, {{"servers", joined(servers_, " ", text)}});
@@ -642,12 +761,66 @@ void Client::use_servers(std::vector<Server> servers) {
 
 void Client::new_generation() {
   Generation generation;
-  for (const auto& server : servers_) {
-    generation.channels.push_back(
-        Channel::make(loop_, *this, server, Channel::Transport::Udp, options_.timeout));
-  }
+  generation.channels.resize(servers_.size());
   generations_.push_back(std::move(generation));
   sweep();
+}
+
+// A socket keeps the address that this host had when it was connected. After a question without an
+// answer the next ones get new ones.
+void Client::use_other_sockets() {
+  if (generations_.back().questions > 0) {
+    new_generation();
+  }
+}
+
+// For one more question. Over TCP the connection is for this question alone: one that breaks breaks
+// no other. nullptr when c-ares cannot be set up.
+Channel* Client::channel(std::size_t server, Way way) {
+  const auto make = [&] {
+    return Channel::make(loop_, *this, servers_[server], way, options_.timeout);
+  };
+  if (way == Way::Tcp) {
+    auto channel = make();
+    return channel ? tcp_channels_.emplace_back(std::move(channel)).get() : nullptr;
+  }
+  Generation& generation = generations_.back();
+  ++generation.questions;
+  auto& place =
+      way == Way::Edns ? generation.channels[server].edns : generation.channels[server].plain;
+  if (!place) {
+    place = make();
+  }
+  return place.get();
+}
+
+Way Client::first_way(std::size_t server) const {
+  if (resolv_options_.use_vc) {
+    return Way::Tcp;
+  }
+  const Habit& habit = habits_[server];
+  return clock_.steady() < habit.until ? habit.way : Way::Edns;
+}
+
+// The server has answered in this way, after the ways before it brought nothing. RFC 6891 section
+// 7: what a server does not support may be remembered, and is to be tried again in time.
+void Client::learn(std::size_t server, Way way, bool certain) {
+  Habit& habit = habits_[server];
+  if (way == first_way(server)) {
+    habit.hints = 0;
+    return;
+  }
+  habit.hints = way == habit.hint ? habit.hints + 1 : 1;
+  habit.hint = way;
+  if (certain || habit.hints >= kSilencesToLearn) {
+    habit = Habit{way, clock_.steady() + kWayKeptFor, way, 0};
+  }
+}
+
+std::optional<std::size_t> Client::index_of(const Server& server) const {
+  const auto it = std::find(servers_.begin(), servers_.end(), server);
+  return it == servers_.end() ? std::nullopt
+                              : std::optional(static_cast<std::size_t>(it - servers_.begin()));
 }
 
 void Client::sweep() {
@@ -658,11 +831,11 @@ void Client::sweep() {
 }
 
 void Client::note_health(const Server& server, const Error* error) {
-  const auto it = std::find(servers_.begin(), servers_.end(), server);
-  if (it == servers_.end()) {
+  const auto index = index_of(server);
+  if (!index) {
     return;  // the servers have changed since it was asked
   }
-  ServerHealth& health = health_[static_cast<std::size_t>(it - servers_.begin())];
+  ServerHealth& health = health_[*index];
   ++(error == nullptr ? health.answers : health.errors);
   health.last_error = error == nullptr ? std::string() : error->detail;
 }

@@ -5,16 +5,25 @@
 // - The query cache is turned off: who asks wants to know what the server says now.
 // - Retries and their timeouts, server failover and its probes never happen: one server a channel,
 //   one try, and timeouts are not looked at (ARES_PROCESS_FLAG_SKIP_NON_FD).
-// - DNS cookies (RFC 7873) go out with EDNS over UDP and cannot be turned off apart from it. They
-//   stay: BIND has sent them for ten years, so what drops such queries hears no answer to others
-//   either, and with them an answer from off the path has 64 more bits to guess.
+// - DNS cookies (RFC 7873) go out with EDNS over UDP and cannot be turned off apart from it. With
+//   them an answer from off the path has 64 more bits to guess. Where a router mangles them, 1.34
+//   hears no answer, and the question goes out again without EDNS and so without a cookie.
+//
+// FORMERR without a question and answers that c-ares cannot parse look like silence with 1.18, and
+// like a broken connection with 1.34. Both end in the next way of asking.
 
 #define CARES_NO_DEPRECATED
 
 #include "channel.h"
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <ares.h>
@@ -46,9 +55,10 @@ Reading outcome_without_answer(int status) {
     case ARES_ESERVFAIL:
       return failure(Error{ErrorKind::ServFail, "SERVFAIL"});
     case ARES_EREFUSED:
+      return failure(Error{ErrorKind::Refused, ares_strerror(status)});
     case ARES_ENOTIMP:
     case ARES_EFORMERR:
-      return failure(Error{ErrorKind::Refused, ares_strerror(status)});
+      return failure(Error{ErrorKind::NotUnderstood, ares_strerror(status)});
     case ARES_EBADRESP:
     case ARES_EBADNAME:
     case ARES_EBADQUERY:
@@ -60,12 +70,39 @@ Reading outcome_without_answer(int status) {
 
 }  // namespace
 
-Channel::Channel(event::Loop& loop, Owner& owner, const Server& server, Transport transport)
-    : loop_(loop), owner_(owner), server_(server), transport_(transport) {}
+#if ARES_VERSION < 0x012200
+// c-ares 1.18 does not know zones: it has to be told how to connect. Everything else is what it
+// does by itself, but it leaves sockets that are not its own blocking.
+const ares_socket_functions Channel::kZonedSockets = {
+    [](int family, int type, int protocol, void* /*channel*/) noexcept -> ares_socket_t {
+      return ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    },
+    [](ares_socket_t socket, void* /*channel*/) noexcept { return ::close(socket); },
+    [](ares_socket_t socket, const sockaddr* to, ares_socklen_t size, void* channel) noexcept {
+      sockaddr_in6 zoned{};
+      if (to->sa_family != AF_INET6 || size != sizeof zoned) {
+        errno = EAFNOSUPPORT;
+        return -1;
+      }
+      std::memcpy(&zoned, to, sizeof zoned);
+      zoned.sin6_scope_id =
+          ::if_nametoindex(static_cast<const Channel*>(channel)->server_.zone.c_str());
+      return ::connect(socket, reinterpret_cast<const sockaddr*>(&zoned), sizeof zoned);
+    },
+    [](ares_socket_t socket, void* buffer, std::size_t size, int flags, sockaddr* from,
+       ares_socklen_t* from_size, void* /*channel*/) noexcept -> ares_ssize_t {
+      return ::recvfrom(socket, buffer, size, flags, from, from_size);
+    },
+    [](ares_socket_t socket, const iovec* parts, int count,
+       void* /*channel*/) noexcept -> ares_ssize_t { return ::writev(socket, parts, count); }};
+#endif
+
+Channel::Channel(event::Loop& loop, Owner& owner, const Server& server, Way way)
+    : loop_(loop), owner_(owner), server_(server), way_(way) {}
 
 std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Server& server,
-                                       Transport transport, Milliseconds patience) {
-  std::unique_ptr<Channel> channel(new Channel(loop, owner, server, transport));
+                                       Way way, Milliseconds patience) {
+  std::unique_ptr<Channel> channel(new Channel(loop, owner, server, way));
   ares_options options{};
   int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB |
              ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_RCVBUF | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS |
@@ -73,8 +110,8 @@ std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Se
   // NOCHECKRESP: SERVFAIL and its like come to the caller as they are. IGNTC: so do truncated
   // answers.
   options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP |
-                  ARES_FLAG_EDNS |
-                  (transport == Transport::Tcp ? ARES_FLAG_USEVC : ARES_FLAG_IGNTC);
+                  (way == Way::Edns ? ARES_FLAG_EDNS : 0) |
+                  (way == Way::Tcp ? ARES_FLAG_USEVC : ARES_FLAG_IGNTC);
   options.timeout = static_cast<int>((patience + kBeyondPatience).count());
   options.tries = 1;
   options.ednspsz = kUdpPayload;
@@ -95,7 +132,15 @@ std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Se
     channel->ares_ = nullptr;
     return nullptr;
   }
-  if (ares_set_servers_ports_csv(channel->ares_, server.str().c_str()) != ARES_SUCCESS) {
+#if ARES_VERSION >= 0x012200
+  const std::string address = server.str();
+#else
+  const std::string address = server.IpEndpoint::str();
+  if (!server.zone.empty()) {
+    ares_set_socket_functions(channel->ares_, &kZonedSockets, channel.get());
+  }
+#endif
+  if (ares_set_servers_ports_csv(channel->ares_, address.c_str()) != ARES_SUCCESS) {
     return nullptr;
   }
   return channel;
@@ -119,7 +164,7 @@ void Channel::ask(std::unique_ptr<Attempt> attempt) {
   int status = ARES_EBADQUERY;
   if (getentropy(&id, sizeof id) == 0) {
     status = ares_create_query(attempt->name.c_str(), ns_c_in, static_cast<int>(attempt->type), id,
-                               1, &query, &size, kUdpPayload);
+                               1, &query, &size, way_ == Way::Edns ? kUdpPayload : 0);
   }
   if (status != ARES_SUCCESS) {
     on_answer(attempt.release(), status, 0, nullptr, 0);
@@ -144,7 +189,7 @@ void Channel::on_answer(void* arg, int status, int, unsigned char* packet, int s
     return;
   }
   --attempt->channel->wanted_;
-  if (attempt->channel->transport_ == Transport::Udp && is_truncated(packet, size)) {
+  if (attempt->channel->way_ != Way::Tcp && is_truncated(packet, size)) {
     attempt->asker->note_truncated(*attempt);
     return;
   }

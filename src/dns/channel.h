@@ -13,15 +13,20 @@
 #include "servers.h"
 
 struct ares_channeldata;
+struct ares_socket_functions;
 
 namespace mtastsd::dns {
 
-// A c-ares channel with one server, on the loop, over UDP or TCP. c-ares sends each question once
-// and waits for the answer; what to ask again, when, and which server next is the business of its
-// user. So a SERVFAIL arrives here as what it is (c-ares 1.18 reports it as a refused connection
-// once it has run out of servers), and a late answer still finds its socket (c-ares 1.34 fits its
-// timeouts to the latency it has seen, and closes the socket when the first of them is over).
-// Nor does c-ares turn to TCP for truncated answers: a TCP connection that breaks fails all
+// How a question goes to a server. Each way works where the one before it may not: some forwarders
+// and middleboxes choke on EDNS (RFC 6891 section 7), others on UDP as such. TCP is without EDNS.
+enum class Way { Edns, Plain, Tcp };
+
+// A c-ares channel with one server, on the loop, for one way of asking. c-ares sends each question
+// once and waits for the answer; what to ask again, when, and which server next is the business of
+// its user. So a SERVFAIL arrives here as what it is (c-ares 1.18 reports it as a refused
+// connection once it has run out of servers), and a late answer still finds its socket (c-ares 1.34
+// fits its timeouts to the latency it has seen, and closes the socket when the first of them is
+// over). Nor does c-ares turn to TCP for truncated answers: a TCP connection that breaks fails all
 // questions of its channel, so each such question gets a channel of its own.
 class Channel {
  public:
@@ -53,11 +58,10 @@ class Channel {
     virtual void after_call() = 0;
   };
 
-  enum class Transport { Udp, Tcp };
   // The asker's patience must not be longer than `patience`; who loses it drops the attempt.
   // nullptr when c-ares cannot be set up.
   static std::unique_ptr<Channel> make(event::Loop& loop, Owner& owner, const Server& server,
-                                       Transport transport, Milliseconds patience);
+                                       Way way, Milliseconds patience);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -71,10 +75,12 @@ class Channel {
   // True while nobody waits for an answer.
   bool idle() const { return wanted_ == 0; }
   const Server& server() const { return server_; }
-  Transport transport() const { return transport_; }
+  Way way() const { return way_; }
 
  private:
-  Channel(event::Loop& loop, Owner& owner, const Server& server, Transport transport);
+  Channel(event::Loop& loop, Owner& owner, const Server& server, Way way);
+
+  static const ares_socket_functions kZonedSockets;
 
   static void on_answer(void* arg, int status, int timeouts, unsigned char* packet,
                         int size) noexcept;
@@ -84,7 +90,7 @@ class Channel {
   event::Loop& loop_;
   Owner& owner_;
   const Server server_;
-  const Transport transport_;
+  const Way way_;
   std::size_t wanted_ = 0;  // attempts with an asker
   std::map<int, std::unique_ptr<event::FdWatch>> watches_;
   ares_channeldata* ares_ = nullptr;  // depends-on: watches_

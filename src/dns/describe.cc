@@ -13,6 +13,8 @@ std::string_view name_of(ErrorKind kind) {
       return "SERVFAIL";
     case ErrorKind::Refused:
       return "refused";
+    case ErrorKind::NotUnderstood:
+      return "not understood by the server";
     case ErrorKind::Malformed:
       return "malformed answer";
     case ErrorKind::NoServer:
@@ -28,6 +30,15 @@ std::string_view name_of(ErrorKind kind) {
 std::string describe(const Error& error) {
   std::string text(name_of(error.kind));
   return error.detail.empty() ? text : text + ": " + error.detail;
+}
+
+std::string describe_dead_end(const Provenance& provenance, std::string_view type) {
+  if (provenance.chain.empty()) {
+    return {};
+  }
+  return ": the CNAME leads to " + provenance.chain.back() + ", which " +
+         (provenance.no_such_name ? std::string("does not exist")
+                                  : "has no " + std::string(type) + " record");
 }
 
 }  // namespace mtastsd::dns

@@ -89,10 +89,33 @@ class Reader {
   }
 
  private:
+  static std::optional<Error> problem_of_rcode(int rcode) {
+    switch (rcode) {
+      case ns_r_noerror:
+      case ns_r_nxdomain:
+        return std::nullopt;
+      case ns_r_servfail:
+        return Error{ErrorKind::ServFail, "SERVFAIL"};
+      case ns_r_formerr:
+        return Error{ErrorKind::NotUnderstood, "FORMERR"};
+      case ns_r_notimpl:
+        return Error{ErrorKind::NotUnderstood, "NOTIMP"};
+      case ns_r_refused:
+        return Error{ErrorKind::Refused, "REFUSED"};
+      default:
+        return Error{ErrorKind::Refused, "rcode " + std::to_string(rcode)};
+    }
+  }
+
   std::optional<Error> check_header() {
     if (ns_msg_getflag(handle_, ns_f_qr) == 0 ||
         ns_msg_getflag(handle_, ns_f_opcode) != ns_o_query) {
       return Error{ErrorKind::Malformed, "the message is not a response to a query"};
+    }
+    const auto rcode_problem = problem_of_rcode(ns_msg_getflag(handle_, ns_f_rcode));
+    // RFC 6891 section 7: a server that does not know EDNS can answer with the header alone.
+    if (ns_msg_count(handle_, ns_s_qd) == 0 && rcode_problem) {
+      return rcode_problem;
     }
     ns_rr question;
     if (ns_msg_count(handle_, ns_s_qd) != 1 || ns_parserr(&handle_, ns_s_qd, 0, &question) != 0 ||
@@ -100,21 +123,8 @@ class Reader {
         ns_rr_type(question) != static_cast<unsigned>(type_) || ns_rr_class(question) != ns_c_in) {
       return Error{ErrorKind::Malformed, "the response is to another question"};
     }
-    switch (ns_msg_getflag(handle_, ns_f_rcode)) {
-      case ns_r_noerror:
-      case ns_r_nxdomain:
-        break;
-      case ns_r_servfail:
-        return Error{ErrorKind::ServFail, "SERVFAIL"};
-      case ns_r_formerr:
-        return Error{ErrorKind::Refused, "FORMERR"};
-      case ns_r_notimpl:
-        return Error{ErrorKind::Refused, "NOTIMP"};
-      case ns_r_refused:
-        return Error{ErrorKind::Refused, "REFUSED"};
-      default:
-        return Error{ErrorKind::Refused,
-                     "rcode " + std::to_string(ns_msg_getflag(handle_, ns_f_rcode))};
+    if (rcode_problem) {
+      return rcode_problem;
     }
     // What was cut off could be the second TXT record that makes the first one void.
     if (ns_msg_getflag(handle_, ns_f_tc) != 0) {
@@ -267,7 +277,51 @@ class Reader {
     return true;
   }
 
+  // What makes a message without the wanted records something else than a denial. A forwarder that
+  // moves records between the sections of a message makes such messages, and to take one for a
+  // denial would hide the record (RFC 2308 section 2).
+  std::optional<Error> blemish(const Chain& chain) {
+    for (const ns_sect section : {ns_s_an, ns_s_ns, ns_s_ar}) {
+      for (int i = 0; i < ns_msg_count(handle_, section); ++i) {
+        ns_rr rr;
+        if (ns_parserr(&handle_, section, i, &rr) != 0) {
+          return Error{ErrorKind::Malformed, "bad record beside a denial"};
+        }
+        if (auto problem = blemish(section, rr, chain)) {
+          return problem;
+        }
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Error> blemish(ns_sect section, const ns_rr& rr, const Chain& chain) const {
+    const auto type = ns_rr_type(rr);
+    if (type == ns_t_opt) {
+      if (section != ns_s_ar) {
+        return Error{ErrorKind::Malformed, "mangled: OPT is not in the additional section"};
+      }
+      // RFC 6891 section 6.1.3: the upper eight bits of the rcode.
+      if (const auto upper = ns_rr_ttl(rr) >> 24; upper != 0) {
+        return Error{ErrorKind::NotUnderstood, "extended rcode " + std::to_string(upper * 16)};
+      }
+      return std::nullopt;
+    }
+    const bool part_of_an_alias = type == ns_t_cname || type == ns_t_dname || type == ns_t_rrsig;
+    if (section == ns_s_an && !part_of_an_alias) {
+      return Error{ErrorKind::Malformed, "mangled: a stray record stands in the answer"};
+    }
+    if (section != ns_s_an && type == static_cast<unsigned>(type_) &&
+        equal_ignoring_case(ns_rr_name(rr), chain.name)) {
+      return Error{ErrorKind::Malformed, "mangled: the record stands outside the answer"};
+    }
+    return std::nullopt;
+  }
+
   Reading nothing_found(const Chain& chain) {
+    if (auto problem = blemish(chain)) {
+      return failure(*std::move(problem));
+    }
     const auto authority = read_authority();
     if (!authority) {
       return failure(authority.error());

@@ -33,8 +33,20 @@ bool same(const struct stat& a, const struct stat& b) {
 }  // namespace
 
 std::string system_ca_file() {
-  for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                           "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
+  // As for OpenSSL itself.
+  if (const char* named = std::getenv("SSL_CERT_FILE"); named != nullptr && *named != '\0') {
+    return named;
+  }
+  for (const char* path : {
+           "/etc/ssl/certs/ca-certificates.crt",                 // Debian, Alpine, Arch
+           "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  // Red Hat
+           "/etc/pki/tls/certs/ca-bundle.crt",                   // Red Hat before 10
+           "/var/lib/ca-certificates/ca-bundle.pem",             // SUSE
+           "/etc/ssl/ca-bundle.pem",                             // SUSE
+           "/etc/ca-certificates/extracted/tls-ca-bundle.pem",   // Arch
+           "/etc/ssl/certs/ca-bundle.crt",
+           "/etc/ssl/cert.pem",  // Alpine, the BSDs
+       }) {
     if (::access(path, R_OK) == 0) {
       return path;
     }

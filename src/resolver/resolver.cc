@@ -22,6 +22,7 @@ namespace mtastsd::resolver {
 namespace {
 
 constexpr Milliseconds kMinFetchTime{1000};
+constexpr std::size_t kMaxHostsTried = 3;  // for one policy, each with a TLS handshake
 constexpr std::chrono::minutes kOverloadWarningInterval{1};
 // RFC 8461 section 3.3 suggests a minute for a fetch. Others wait when more than half of the slots
 // are taken, and then a connection, or a standstill, gets less.
@@ -324,11 +325,17 @@ void Resolver::start_policy(Lookup& lookup) {
   if (lookup.host && !queue_->claim_host(lookup.domain, *lookup.host)) {
     return;
   }
-  lookup.fetch_started = services_.clock.steady();
+  if (lookup.hosts_tried == 0) {
+    lookup.fetch_started = services_.clock.steady();
+  }
+  connect(lookup);
+}
+
+void Resolver::connect(Lookup& lookup) {
   const bool hurry = queue_->under_pressure();
   lookup.step = services_.discovery.connect(
       *lookup.addresses,
-      hurry ? std::min(kConnectUnderPressure, options_.fetch_timeout) : options_.fetch_timeout,
+      hurry ? std::min(kConnectUnderPressure, time_left(lookup)) : time_left(lookup),
       [this, &lookup](discovery::Connected connected) {
         on_connected(lookup, std::move(connected));
       });
@@ -337,11 +344,14 @@ void Resolver::start_policy(Lookup& lookup) {
 void Resolver::on_connected(Lookup& lookup, discovery::Connected connected) {
   if (!connected) {
     discovery::PolicyFailure& why = connected.error();
-    finish_fetch(lookup, failure(FetchFailure{type_of(why.kind), std::move(why.detail)}));
+    note_failure(lookup, {type_of(why.kind), std::move(why.detail)});
+    finish_fetch(lookup, failure(*std::move(lookup.why)));
     return;
   }
   if (connected->address && !lookup.host) {
     lookup.host = connected->address;
+    lookup.others = std::move(lookup.addresses->usable);
+    std::erase(lookup.others, *lookup.host);
     if (!queue_->claim_host(lookup.domain, *lookup.host)) {
       lookup.addresses->usable = {*lookup.host};
       lookup.step.reset();
@@ -353,24 +363,57 @@ void Resolver::on_connected(Lookup& lookup, discovery::Connected connected) {
 }
 
 void Resolver::fetch(Lookup& lookup, https::Connection connection) {
-  const auto elapsed =
-      std::chrono::duration_cast<Milliseconds>(services_.clock.steady() - lookup.fetch_started);
+  ++lookup.hosts_tried;
   const bool hurry =
       queue_->under_pressure() || (lookup.host && queue_->under_pressure(*lookup.host));
   lookup.step = services_.discovery.policy(
       *lookup.domain.under("mta-sts"), std::move(connection),
-      {.total = std::max(options_.fetch_timeout - elapsed, kMinFetchTime),
-       .stall = hurry ? kStallUnderPressure : Milliseconds(0)},
+      {.total = time_left(lookup), .stall = hurry ? kStallUnderPressure : Milliseconds(0)},
       [this, &lookup](discovery::FetchedPolicy fetched) { on_policy(lookup, std::move(fetched)); });
 }
 
 void Resolver::on_policy(Lookup& lookup, discovery::FetchedPolicy fetched) {
   if (fetched.policy) {
     finish_fetch(lookup, Fetched{*std::move(fetched.policy)});
-  } else {
-    discovery::PolicyFailure& why = fetched.policy.error();
-    finish_fetch(lookup, failure(FetchFailure{type_of(why.kind), std::move(why.detail)}));
+    return;
   }
+  discovery::PolicyFailure& why = fetched.policy.error();
+  const bool elsewhere = may_try_elsewhere(lookup, why.kind);
+  if (lookup.host && (elsewhere || lookup.hosts_tried > 1)) {
+    why.detail += " (at " + lookup.host->str() + ")";
+  }
+  note_failure(lookup, {type_of(why.kind), std::move(why.detail)});
+  if (!elsewhere) {
+    finish_fetch(lookup, failure(*std::move(lookup.why)));
+    return;
+  }
+  lookup.addresses->usable = std::move(lookup.others);
+  lookup.others.clear();
+  lookup.host.reset();
+  queue_->leave_host(lookup.domain);
+  connect(lookup);
+}
+
+// One of several hosts that serve the policy can be set up wrongly: an old certificate, a missing
+// virtual host. Whoever connects to another one gets the policy.
+bool Resolver::may_try_elsewhere(const Lookup& lookup, discovery::PolicyFailure::Kind kind) const {
+  return !lookup.others.empty() && lookup.hosts_tried < kMaxHostsTried &&
+         kind != discovery::PolicyFailure::Kind::Syntax &&
+         services_.clock.steady() - lookup.fetch_started < options_.fetch_timeout;
+}
+
+// What a host that answered has said tells more than that another one cannot be reached.
+void Resolver::note_failure(Lookup& lookup, FetchFailure why) {
+  if (!lookup.why || (lookup.why->type == cache::FailureType::FetchError && lookup.host)) {
+    lookup.why = std::move(why);
+  }
+}
+
+// Of options_.fetch_timeout.
+Milliseconds Resolver::time_left(const Lookup& lookup) const {
+  const auto elapsed =
+      std::chrono::duration_cast<Milliseconds>(services_.clock.steady() - lookup.fetch_started);
+  return std::max(options_.fetch_timeout - elapsed, kMinFetchTime);
 }
 
 void Resolver::finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>& fetched) {

@@ -117,7 +117,16 @@ void WorkQueue::finish(const DomainName& domain) {
   if (job.refreshes) {
     refreshes_.give_back(job.owner);
   }
+  give_host_back(job);
+}
+
+void WorkQueue::leave_host(const DomainName& domain) {
+  give_host_back(jobs_.at(domain));
+}
+
+void WorkQueue::give_host_back(Job& job) {
   if (job.has_host) {
+    job.has_host = false;
     hosts_.at(*job.host).slots(job.host_lane).give_back(job.owner);
     let_try_again(*job.host);
   }

@@ -66,6 +66,10 @@ class WorkQueue {
   // has lost that slot, and next(Stage::Policy) will return it again when it may ask once more.
   [[nodiscard]] bool claim_host(const DomainName& domain, const IpAddress& address);
 
+  // Gives the slot of its host back. The domain keeps that of Stage::Policy, and claims another
+  // host.
+  void leave_host(const DomainName& domain);
+
   // Removes a domain that has a slot, and gives all it has to others.
   void finish(const DomainName& domain);
 
@@ -97,6 +101,7 @@ class WorkQueue {
   void wait(Jobs::value_type& job, bool for_host);
   void stop_waiting(Job& job);
   void give_slot_back(Job& job);
+  void give_host_back(Job& job);
   void let_try_again(const IpAddress& host);
 
   Slots sizes_;

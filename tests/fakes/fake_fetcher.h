@@ -20,6 +20,7 @@ class FakeFetcher final : public https::PolicyFetcher {
   explicit FakeFetcher(event::Timers& timers) : timers_(timers) {}
 
   std::map<std::string, https::FetchResult> hosts;
+  std::map<IpAddress, https::FetchResult> at_address;  // in the place of what `hosts` says
   std::map<std::string, bool> silent;
   std::vector<std::string> fetched;                 // policy hosts, in order
   std::vector<std::optional<IpAddress>> addresses;  // that were connected to
@@ -51,6 +52,9 @@ class FakeFetcher final : public https::PolicyFetcher {
       result = failure(https::Error{https::ErrorKind::Timeout, "nothing came"});
     } else if (const auto found = hosts.find(host); found != hosts.end()) {
       result = found->second;
+    }
+    if (connection.address && at_address.contains(*connection.address)) {
+      result = at_address.at(*connection.address);
     }
     handle->timer = timers_.make_timer(
         [callback = std::move(callback), result = std::move(result)] { callback(result); });

@@ -28,7 +28,6 @@ class Sender final : public answer::Asker {
     resolver::Options resolver;
     Milliseconds answer_timeout{20000};
     std::size_t max_cache_size = std::size_t{64} << 20;
-    bool ipv6 = false;
   };
   using Reply = std::function<void(std::uint64_t question, std::string_view reply)>;
 
@@ -63,7 +62,7 @@ class Sender final : public answer::Asker {
     store_ = std::move(*opened);
     watched_ = std::make_unique<WatchedStore>(*this);
     discovery_ = std::make_unique<discovery::Discovery>(
-        discovery::Services{loop_, dns_, dialer_, fetcher_, [this] { return settings.ipv6; }},
+        discovery::Services{loop_, dns_, dialer_, fetcher_},
         discovery::Settings{.allow_networks = documentation_networks()});
     resolver_ = std::make_unique<resolver::Resolver>(
         resolver::Services{loop_, loop_, *discovery_, *watched_, log_, jitter_}, settings.resolver);

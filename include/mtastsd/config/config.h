@@ -45,7 +45,7 @@ struct Daemon {
 struct Dns {
   std::vector<std::string> servers;  // empty: the system's
   std::string resolv_conf = "/etc/resolv.conf";
-  Milliseconds timeout{10000};
+  Milliseconds timeout{20000};
   friend bool operator==(const Dns&, const Dns&) = default;
 };
 

@@ -29,12 +29,12 @@ struct HostAddresses {
   enum class Problem {
     None,
     NoAddress,
-    OnlyIpv6,  // and this host has no route to the IPv6 internet
     DnsFailed,
     Forbidden,  // only addresses that no public host has, and that Settings does not allow
   };
   // The addresses to try, in this order: IPv6 first, at most kMaxAddressesPerFamily of each family.
-  // Empty with a proxy, which looks the name up itself.
+  // Whether this host has a route to one of them shows when it is connected to. Empty with a proxy,
+  // which looks the name up itself.
   std::vector<IpAddress> usable;
   bool by_proxy = false;
   Problem problem = Problem::None;  // why there is none to try
@@ -83,21 +83,9 @@ struct Settings {
   // networks, or all of them with allow_local_addresses.
   std::vector<IpNetwork> allow_networks;
   bool allow_local_addresses = false;
-  // Looks up addresses that cannot be used from here as well (IPv6 without a route, any behind a
-  // proxy), and hands on what DNS said. What is usable stays the same.
+  // Looks up addresses behind a proxy as well, and hands on what DNS said. What is usable stays the
+  // same.
   bool for_report = false;
-};
-
-// Whether this host has a route to the IPv6 internet, looked up at most once a minute.
-class Ipv6Route {
- public:
-  explicit Ipv6Route(const Clock& clock) : clock_(clock) {}
-  bool exists();
-
- private:
-  const Clock& clock_;
-  std::optional<SteadyTime> checked_at_;
-  bool exists_ = false;
 };
 
 // Everything it needs from outside, owned by the caller and outliving it.
@@ -106,7 +94,6 @@ struct Services {
   dns::DnsClient& dns;
   https::Dialer& dialer;
   https::PolicyFetcher& fetcher;
-  std::function<bool()> has_ipv6;  // whether IPv6 addresses can be connected to
 };
 
 // Finds a domain's policy: TXT record, addresses of the policy host, connection, policy (RFC 8461

@@ -22,7 +22,9 @@ struct AresOptions {
   // changes.
   std::vector<std::string> servers;
   std::string resolv_conf = "/etc/resolv.conf";
-  Milliseconds timeout{10000};  // for one lookup with all its servers and attempts
+  // For one lookup with all its servers and attempts. A resolver can need 15 s to find out what it
+  // has never been asked. While more than half of max_in_flight are taken, 10 s are enough.
+  Milliseconds timeout{20000};
   std::size_t max_in_flight = 1024;
 };
 

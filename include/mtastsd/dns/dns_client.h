@@ -17,12 +17,13 @@ namespace mtastsd::dns {
 
 // Why DNS gave no answer. None of these means that there is no record.
 enum class ErrorKind {
-  Timeout,    // no server answered in time
-  ServFail,   // SERVFAIL from the last server asked
-  Refused,    // REFUSED, NOTIMP and other codes that do not answer the question
-  Malformed,  // an answer that cannot be read, or a CNAME loop
-  NoServer,   // no server reachable (connection refused, no network)
-  TooMany,    // our own bound on lookups in flight
+  Timeout,        // no server answered in time
+  ServFail,       // SERVFAIL from the last server asked
+  Refused,        // REFUSED and other codes that do not answer the question
+  NotUnderstood,  // FORMERR, NOTIMP or BADVERS, to questions without EDNS and over TCP as well
+  Malformed,      // an answer that cannot be read or was mangled on its way, or a CNAME loop
+  NoServer,       // no server reachable (connection refused, no network)
+  TooMany,        // our own bound on lookups in flight
 };
 
 struct Error {
@@ -78,6 +79,10 @@ struct Provenance {
   bool no_such_name = false;  // NXDOMAIN, if there is no record
   std::string server;         // the one that answered, "addr:port"
 };
+
+// Where the CNAMEs led if there is no record of `type` ("TXT"), for people: ": the CNAME leads to
+// a.example, which does not exist". Empty without a CNAME.
+std::string describe_dead_end(const Provenance& provenance, std::string_view type);
 
 // The outcome of a lookup. `provenance` is empty for an error.
 template <typename T>

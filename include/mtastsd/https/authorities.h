@@ -17,7 +17,8 @@ struct x509_store_st;
 
 namespace mtastsd::https {
 
-// The path of the CA bundle of this system, or empty if it is at none of the usual paths.
+// The path of the CA bundle of this system: SSL_CERT_FILE of the environment, or where the
+// distributions have it. Empty if there is none.
 std::string system_ca_file();
 
 // The certificate authorities of a PEM bundle. Only those that are their own issuers are anchors:

@@ -197,6 +197,10 @@ class Resolver {
   void start_addresses(Lookup& lookup);
   void on_record(Lookup& lookup, const discovery::Record& record);
   void start_policy(Lookup& lookup);
+  void connect(Lookup& lookup);
+  Milliseconds time_left(const Lookup& lookup) const;
+  bool may_try_elsewhere(const Lookup& lookup, discovery::PolicyFailure::Kind kind) const;
+  static void note_failure(Lookup& lookup, FetchFailure why);
   void on_addresses(Lookup& lookup, discovery::HostAddresses addresses);
   void on_connected(Lookup& lookup, discovery::Connected connected);
   void fetch(Lookup& lookup, https::Connection connection);

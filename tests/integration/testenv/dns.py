@@ -183,9 +183,11 @@ class ScriptedDns:
         self._records, self._faults, self._asked = {}, {}, []
         self._validated = frozenset()
         self._stopping = threading.Event()
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind((address, port))
-        self._tcp = socket.create_server((address, port))
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        place = socket.getaddrinfo(address, port, family)[0][4]  # with the zone of the address
+        self._udp = socket.socket(family, socket.SOCK_DGRAM)
+        self._udp.bind(place)
+        self._tcp = socket.create_server(place, family=family)
         for sock in (self._udp, self._tcp):
             sock.settimeout(0.2)
         self._threads = [threading.Thread(target=loop, daemon=True)

@@ -153,7 +153,8 @@ class Gate:
         self._target = target
         self._opened, self._closed = threading.Event(), threading.Event()
         self.connections = 0
-        self._server = socket.create_server((address, port))
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._server = socket.create_server((address, port), family=family)
         self._server.settimeout(0.2)
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()

@@ -79,8 +79,7 @@ class DiscoveryTest : public testing::Test {
   test::FakeDns dns_{loop_};
   test::FakeDialer dialer_{loop_};
   test::FakeFetcher fetcher_{loop_};
-  bool ipv6_ = false;
-  Discovery discovery_{{loop_, dns_, dialer_, fetcher_, [this] { return ipv6_; }},
+  Discovery discovery_{{loop_, dns_, dialer_, fetcher_},
                        {.allow_networks = test::documentation_networks()}};
   Milliseconds took_{};
 };
@@ -109,6 +108,27 @@ TEST_F(DiscoveryTest, NoRecordIsNotAnError) {
   got = record();
   EXPECT_EQ(got.status, Record::Status::None);
   EXPECT_EQ(got.ttl, Seconds(90));
+}
+
+TEST_F(DiscoveryTest, AChainOfCnamesThatEndsInNothingSaysSo) {
+  dns::TxtAnswer nothing = dns::NoSuchRecord{};
+  nothing.provenance.chain = {"_mta-sts.provider.example"};
+  dns_.txt_records.insert_or_assign("_mta-sts.example.com", nothing);
+  EXPECT_EQ(record().detail,
+            "no MTA-STS record: the CNAME leads to _mta-sts.provider.example, which has no TXT "
+            "record");
+  nothing.provenance.no_such_name = true;
+  dns_.txt_records.insert_or_assign("_mta-sts.example.com", nothing);
+  EXPECT_EQ(
+      record().detail,
+      "no MTA-STS record: the CNAME leads to _mta-sts.provider.example, which does not exist");
+  dns::AddressAnswer nowhere = dns::NoSuchRecord{};
+  nowhere.provenance = nothing.provenance;
+  nowhere.provenance.chain = {"a.example", "host.provider.example"};
+  dns_.a_records.insert_or_assign(kHost, nowhere);
+  EXPECT_EQ(addresses().detail,
+            "mta-sts.example.com has no address: the CNAME leads to host.provider.example, which "
+            "does not exist");
 }
 
 TEST_F(DiscoveryTest, UnusableRecordsSayWhy) {
@@ -163,15 +183,14 @@ TEST_F(DiscoveryTest, AStepThatIsDroppedNeverCallsBack) {
 
 // --- addresses --------------------------------------------------------------------------------
 
-TEST_F(DiscoveryTest, Ipv6ComesFirstWhereThereIsIpv6) {
+// Whether there is a route to them, the dialler finds out.
+TEST_F(DiscoveryTest, BothFamiliesAreAskedForAndIpv6ComesFirst) {
   dns_.a_records.insert_or_assign(kHost, found({"192.0.2.1"}));
   dns_.aaaa_records.insert_or_assign(kHost, found({"2001:db8::1"}));
-  HostAddresses got = addresses();
-  EXPECT_EQ(got.usable, ips({"192.0.2.1"}));
-  EXPECT_EQ(dns_.asked, (std::vector<std::string>{std::string("A ") + kHost}));
+  const HostAddresses got = addresses();
+  EXPECT_EQ(dns_.asked,
+            (std::vector<std::string>{std::string("A ") + kHost, std::string("AAAA ") + kHost}));
   EXPECT_FALSE(got.v4) << "only for a report";
-  ipv6_ = true;
-  got = addresses();
   EXPECT_EQ(got.usable, ips({"2001:db8::1", "192.0.2.1"}));
   EXPECT_EQ(got.problem, Problem::None);
   EXPECT_EQ(got.detail, "");
@@ -189,7 +208,6 @@ TEST_F(DiscoveryTest, EightAddressesOfAFamilyAreEnough) {
 }
 
 TEST_F(DiscoveryTest, AHostWithoutAddressCannotBeConnectedTo) {
-  ipv6_ = true;
   const HostAddresses got = addresses();
   EXPECT_FALSE(got.can_connect());
   EXPECT_EQ(got.problem, Problem::NoAddress);
@@ -197,7 +215,6 @@ TEST_F(DiscoveryTest, AHostWithoutAddressCannotBeConnectedTo) {
 }
 
 TEST_F(DiscoveryTest, AddressesOfSpecialUseAreRefused) {
-  ipv6_ = true;
   dns_.aaaa_records.insert_or_assign(kHost, failed(dns::ErrorKind::ServFail));
   for (const char* address : {"127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1"}) {
     dns_.a_records.insert_or_assign(kHost, found({address}));
@@ -221,7 +238,6 @@ TEST_F(DiscoveryTest, ARefusalNamesTheAddressTheReasonAndTheSetting) {
 }
 
 TEST_F(DiscoveryTest, SpecialAddressesAreUsedWhereTheSettingsAllowThem) {
-  ipv6_ = true;
   dns_.a_records.insert_or_assign(kHost, found({"127.0.0.1", "10.1.2.3", "11.0.0.1"}));
   dns_.aaaa_records.insert_or_assign(
       kHost, found({"fd00::1", "fe80::1", "64:ff9b::10.9.9.9", "64:ff9b::127.0.0.1"}));
@@ -235,7 +251,6 @@ TEST_F(DiscoveryTest, SpecialAddressesAreUsedWhereTheSettingsAllowThem) {
 }
 
 TEST_F(DiscoveryTest, DnsThatFailsForOneFamilyIsNoAbsence) {
-  ipv6_ = true;
   dns_.aaaa_records.insert_or_assign(kHost, failed(dns::ErrorKind::ServFail));
   HostAddresses got = addresses();
   EXPECT_EQ(got.problem, Problem::DnsFailed);
@@ -247,7 +262,6 @@ TEST_F(DiscoveryTest, DnsThatFailsForOneFamilyIsNoAbsence) {
 }
 
 TEST_F(DiscoveryTest, TheSecondFamilyIsWaitedForOneSecond) {
-  ipv6_ = true;
   dns_.a_records.insert_or_assign(kHost, found({"192.0.2.1"}));
   dns_.aaaa_records.insert_or_assign(kHost, found({"2001:db8::1"}));
   dns_.aaaa_delay = Milliseconds(900);
@@ -275,20 +289,16 @@ TEST_F(DiscoveryTest, AProxyLooksUpTheHostItself) {
   EXPECT_EQ(mail.usable, ips({"192.0.2.1"})) << "no mail server is reached by an HTTPS proxy";
 }
 
-TEST_F(DiscoveryTest, AReportHearsOfAddressesThatCannotBeUsed) {
+TEST_F(DiscoveryTest, AReportHearsOfAddressesBehindAProxy) {
   discovery_.set_settings({.allow_networks = test::documentation_networks(), .for_report = true});
   dns_.aaaa_records.insert_or_assign(kHost, found({"2001:db8::1"}));
   HostAddresses got = addresses();
-  EXPECT_EQ(got.problem, Problem::OnlyIpv6);
-  EXPECT_EQ(got.detail,
-            "mta-sts.example.com has only IPv6 addresses, and this host has no route to them");
+  EXPECT_EQ(got.usable, ips({"2001:db8::1"}));
   ASSERT_TRUE(got.v6 && *got.v6);
   EXPECT_TRUE(std::holds_alternative<dns::NoSuchRecord>(**got.v4));
-  dns_.a_records.insert_or_assign(kHost, found({"192.0.2.1"}));
-  EXPECT_EQ(addresses().usable, ips({"192.0.2.1"}));
   fetcher_.proxy = true;
   got = addresses();
-  EXPECT_TRUE(got.by_proxy && got.usable.empty() && got.v4);
+  EXPECT_TRUE(got.by_proxy && got.usable.empty() && got.v6);
 }
 
 // --- the connection ---------------------------------------------------------------------------

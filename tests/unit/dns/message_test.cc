@@ -168,10 +168,69 @@ TEST(ReadMessage, ReferralIsNotNoSuchRecord) {  // RFC 2308 section 2.2
 
 TEST(ReadMessage, ResponseCodesThatAreNoAnswer) {
   EXPECT_EQ(error(read(Packet(kName, 16, 2))), ErrorKind::ServFail);
-  EXPECT_EQ(error(read(Packet(kName, 16, 1))), ErrorKind::Refused);
-  EXPECT_EQ(error(read(Packet(kName, 16, 4))), ErrorKind::Refused);
+  EXPECT_EQ(error(read(Packet(kName, 16, 1))), ErrorKind::NotUnderstood);
+  EXPECT_EQ(error(read(Packet(kName, 16, 4))), ErrorKind::NotUnderstood);
   EXPECT_EQ(error(read(Packet(kName, 16, 5))), ErrorKind::Refused);
   EXPECT_EQ(error(read(Packet(kName, 16, 9))), ErrorKind::Refused);
+}
+
+// What a forwarder makes of an answer when it moves records between the sections, or counts the
+// sections anew.
+TEST(ReadMessage, AMangledMessageIsNoDenial) {  // RFC 2308 section 2
+  const Bytes nothing;
+  const Bytes text = test::txt_rdata({"v=STSv1; id=1;"});
+  const auto plain = [](unsigned rcode = 0) { return Packet(kName, 16, rcode); };
+  const struct {
+    const char* what;
+    Packet packet;
+  } kCases[] = {
+      {"OPT in the answer, the record behind it",
+       plain().answer("", 41, 0, nothing).additional(kName, 16, 60, text)},
+      {"OPT in the answer", plain().answer("", 41, 0, nothing).soa(60, 60)},
+      {"OPT in the authority section", plain(3).authority("", 41, 0, nothing).soa(60, 60)},
+      {"the record in the authority section", plain().authority(kName, 16, 60, text)},
+      {"the record in the additional section",
+       plain(3).soa(60, 60).additional(kName, 16, 60, text)},
+      {"the record of another name", plain().txt("other.example", 60, {"x"})},
+      {"another type at the name", plain().answer(kName, 1, 60, test::a_rdata("192.0.2.1"))},
+      {"the record of an alias's target",
+       plain().cname(kName, 60, "a.example").soa(60, 60).additional("A.example", 16, 60, text)},
+  };
+  for (const auto& row : kCases) {
+    SCOPED_TRACE(row.what);
+    EXPECT_EQ(error(read(row.packet)), ErrorKind::Malformed);
+  }
+}
+
+TEST(ReadMessage, ACleanDenialMayHaveOptAndSignatures) {
+  EXPECT_EQ(negative_ttl(read(Packet(kName, 16, 3)
+                                  .soa(600, 300)
+                                  .authority("example", 46, 600, Bytes(20))  // RRSIG
+                                  .additional("", 41, 0, {}))),
+            Seconds(300));
+  EXPECT_EQ(negative_ttl(read(Packet(kName, 16)
+                                  .answer("example.com", 39, 70, test::name_bytes("b.example"))
+                                  .cname(kName, 70, "_mta-sts.b.example")
+                                  .soa(600, 300))),
+            Seconds(70));
+}
+
+TEST(ReadMessage, BadversIsNoDenial) {  // RFC 6891 section 6.1.3
+  EXPECT_EQ(error(read(Packet(kName, 16).additional("", 41, 0x01000000, {}))),
+            ErrorKind::NotUnderstood);
+}
+
+TEST(ReadMessage, AnErrorMayComeWithoutAQuestion) {  // RFC 6891 section 7
+  for (const unsigned rcode : {1U, 4U}) {
+    Bytes bytes = Packet(kName, 16, rcode).bytes();
+    bytes.resize(NS_HFIXEDSZ);
+    bytes[5] = 0;
+    EXPECT_EQ(error(read(bytes)), ErrorKind::NotUnderstood);
+  }
+  Bytes bytes = Packet(kName, 16, 3).bytes();
+  bytes.resize(NS_HFIXEDSZ);
+  bytes[5] = 0;
+  EXPECT_EQ(error(read(bytes)), ErrorKind::Malformed);
 }
 
 TEST(ReadMessage, MessageCutShortIsNotTheWholeSet) {

@@ -105,6 +105,9 @@ class Packet {
   Packet& authority(std::string_view owner, unsigned type, std::uint32_t ttl, const Bytes& rdata) {
     return record(8, owner, type, ttl, rdata);
   }
+  Packet& additional(std::string_view owner, unsigned type, std::uint32_t ttl, const Bytes& rdata) {
+    return record(10, owner, type, ttl, rdata);
+  }
   Packet& txt(std::string_view owner, std::uint32_t ttl, const std::vector<std::string>& strings) {
     return answer(owner, ns_t_txt, ttl, txt_rdata(strings));
   }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "fakes/fake_loop.h"
@@ -23,6 +24,17 @@ std::size_t warnings_in(const std::string& text) {
     ++found;
   }
   return found;
+}
+
+TEST(SystemCaFile, IsTheOneOfTheEnvironment) {  // as for OpenSSL itself
+  const char* const before = std::getenv("SSL_CERT_FILE");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("SSL_CERT_FILE", "/tmp/authorities.pem", 1);
+  EXPECT_EQ(system_ca_file(), "/tmp/authorities.pem");
+  setenv("SSL_CERT_FILE", "", 1);
+  EXPECT_NE(system_ca_file(), "");
+  EXPECT_EQ(access(system_ca_file().c_str(), R_OK), 0);
+  setenv("SSL_CERT_FILE", kept.c_str(), 1);
 }
 
 // On virtual time.

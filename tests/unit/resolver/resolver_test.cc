@@ -35,6 +35,14 @@ DomainName name(const std::string& text) {
 }
 
 // The real resolver on virtual time, with scripted DNS and HTTPS and a map for a cache.
+dns::Addresses addresses(const std::vector<std::string>& texts) {
+  dns::Addresses found{{}, Seconds(60)};
+  for (const std::string& text : texts) {
+    found.addresses.push_back(*IpAddress::parse(text));
+  }
+  return found;
+}
+
 class ResolverTest : public testing::Test {
  protected:
   ResolverTest() { restart(); }
@@ -81,8 +89,7 @@ class ResolverTest : public testing::Test {
   test::MemoryStore store_;
   Log log_ = Log::null();
   Options options_;
-  bool ipv6_ = false;
-  discovery::Discovery discovery_{{loop_, dns_, dialer_, fetcher_, [this] { return ipv6_; }},
+  discovery::Discovery discovery_{{loop_, dns_, dialer_, fetcher_},
                                   {.allow_networks = test::documentation_networks()}};
   std::unique_ptr<Resolver> resolver_;
 };
@@ -91,7 +98,8 @@ TEST_F(ResolverTest, ANewDomainIsDiscoveredAndItsPolicyFetched) {
   publish("example.com", "1", body("enforce", "mail.example.com"));
   EXPECT_EQ(ask("example.com"), "mail.example.com");
   EXPECT_EQ(dns_.asked,
-            (std::vector<std::string>{"TXT _mta-sts.example.com", "A mta-sts.example.com"}));
+            (std::vector<std::string>{"TXT _mta-sts.example.com", "A mta-sts.example.com",
+                                      "AAAA mta-sts.example.com"}));
   EXPECT_EQ(fetcher_.fetched, (std::vector<std::string>{"mta-sts.example.com"}));
 }
 
@@ -105,7 +113,7 @@ TEST_F(ResolverTest, AllWhoAskForADomainShareOneResolution) {
   loop_.advance(Milliseconds(1000));
   EXPECT_EQ(answered, 50);
   EXPECT_EQ(fetcher_.fetched.size(), 1U);
-  EXPECT_EQ(dns_.asked.size(), 2U);
+  EXPECT_EQ(dns_.asked.size(), 3U);
 }
 
 TEST_F(ResolverTest, ADomainWithoutRecordCostsOneQuestionUntilItsNegativeTtlIsOver) {
@@ -256,8 +264,7 @@ TEST_F(ResolverTest, PolicyHostsOnLocalAddressesAreRefused) {
   EXPECT_TRUE(fetcher_.fetched.empty());
 }
 
-TEST_F(ResolverTest, AaaaIsAskedWhereThereIsIpv6AndNotWaitedForLong) {
-  ipv6_ = true;
+TEST_F(ResolverTest, AaaaIsAskedAsWell) {
   publish("example.com", "1", body("enforce", "mail.example.com"));
   EXPECT_EQ(ask("example.com"), "mail.example.com");
   EXPECT_EQ(dns_.asked.size(), 3U);
@@ -317,7 +324,6 @@ TEST_F(ResolverTest, OneHostHasABoundedNumberOfFetches) {
 
 // A dead address of its own in front of the host that it shares with others hides nobody.
 TEST_F(ResolverTest, TheHostThatCountsIsTheOneThatAnswers) {
-  ipv6_ = true;
   options_.max_fetching_per_host = 3;
   restart();
   for (int i = 0; i < 20; ++i) {
@@ -338,6 +344,48 @@ TEST_F(ResolverTest, TheHostThatCountsIsTheOneThatAnswers) {
   // Who had to wait for the host connects there again, and nowhere else.
   EXPECT_EQ(dialer_.dialled.size(), 20U + 17U);
   EXPECT_EQ(dialer_.dialled.back(), std::vector<IpAddress>{*IpAddress::parse("192.0.2.1")});
+}
+
+TEST_F(ResolverTest, WhereOneAddressServesNoPolicyTheNextOneIsTried) {
+  for (const auto kind :
+       {https::ErrorKind::Tls, https::ErrorKind::Certificate, https::ErrorKind::Status}) {
+    publish("example.com", "1", body("enforce", "mail.example.com"));
+    dns_.a_records.insert_or_assign("mta-sts.example.com", addresses({"192.0.2.1", "192.0.2.2"}));
+    fetcher_.at_address.insert_or_assign(
+        *IpAddress::parse("192.0.2.1"),
+        https::FetchResult(failure(https::Error{kind, "scripted"})));
+    store_.entries.clear();
+    EXPECT_EQ(ask("example.com"), "mail.example.com");
+    EXPECT_EQ(fetcher_.addresses.back(), IpAddress::parse("192.0.2.2"));
+  }
+}
+
+TEST_F(ResolverTest, OfSeveralAddressesTheMostTellingFailureIsReported) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  dns_.a_records.insert_or_assign("mta-sts.example.com",
+                                  addresses({"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}));
+  const auto fail = [this](const char* address, https::ErrorKind kind, const char* text) {
+    fetcher_.at_address.insert_or_assign(*IpAddress::parse(address),
+                                         https::FetchResult(failure(https::Error{kind, text})));
+  };
+  fail("192.0.2.1", https::ErrorKind::Status, "HTTP status 404");
+  fail("192.0.2.2", https::ErrorKind::Certificate, "expired");
+  fail("192.0.2.3", https::ErrorKind::Status, "HTTP status 500");
+  EXPECT_EQ(ask("example.com"), "NOTFOUND");
+  const auto failure = store_.entries.at(*DomainName::parse("example.com"))->failure;
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->type, cache::FailureType::WebpkiInvalid);
+  EXPECT_EQ(failure->detail, "expired (at 192.0.2.2)");
+  EXPECT_EQ(failure->count, 1U);
+  EXPECT_EQ(fetcher_.fetched.size(), 3U) << "of four addresses";
+  EXPECT_EQ(resolver_->domains_at_work(), 0U);
+}
+
+TEST_F(ResolverTest, AnInvalidPolicyIsNotLookedForElsewhere) {
+  publish("example.com", "1", "nonsense");
+  dns_.a_records.insert_or_assign("mta-sts.example.com", addresses({"192.0.2.1", "192.0.2.2"}));
+  EXPECT_EQ(ask("example.com"), "NOTFOUND");
+  EXPECT_EQ(fetcher_.fetched.size(), 1U);
 }
 
 TEST_F(ResolverTest, APolicyHostThatCannotBeConnectedToIsAFailedFetch) {

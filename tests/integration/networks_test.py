@@ -1,0 +1,346 @@
+#!/usr/bin/env python3
+"""mtastsd on networks that mail servers really have: old forwarders, odd routes, dead addresses.
+
+    networks_test.py --mtastsd PATH [NetworksTest.test_...]
+
+Each case is one that operators have reported. It prints a line with the time to the first answer:
+tests/networks/README.md has the table.
+"""
+
+import argparse
+import os
+import struct
+import sys
+import time
+import unittest
+
+from testenv import pki, sandbox, web
+from testenv.case import DNS, DaemonCase, secure
+from testenv.dns import ScriptedDns
+
+ODD_DNS = "127.0.0.60"
+WRONG_WEB = "127.0.0.61"
+FORMERR, SERVFAIL, NOTIMP = 1, 2, 4
+PUBLIC6, PUBLIC4 = "2a00:1::1", "8.8.8.8"  # on this host, as far as these tests are concerned
+SLACK = 3.0  # of a busy machine
+
+
+class OddDns(ScriptedDns):
+    """Answers questions with EDNS, or all of them, as `oddity` says."""
+
+    oddity = None
+
+    def _reply(self, query, transport):
+        reply = super()._reply(query, transport)
+        return reply if self.oddity is None else self.oddity(reply, query, transport)
+
+
+def with_code(query, code, question=True):
+    end = query.index(b"\0", 12) + 5
+    head = query[:2] + struct.pack("!H", 0x8180 | code)
+    return head + (b"\0\1" + b"\0" * 6 + query[12:end] if question else b"\0" * 8)
+
+
+OPT = b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)
+
+
+def mangled(reply, *_):
+    """OPT stands in the answer section, and the records in the additional one."""
+    end = reply.index(b"\0", 12) + 5
+    counts = struct.unpack("!HHHH", reply[4:12])
+    head = struct.pack("!HHHH", counts[0], 1, 0, counts[1] + counts[2])
+    return reply[:4] + head + reply[12:end] + OPT + reply[end:]
+
+
+def to_edns(oddity):
+    def odd(reply, query, transport):
+        return oddity(reply, query, transport) if query[11] == 1 else reply
+    return odd
+
+
+def without_large_udp(reply, query, transport):
+    if transport == "tcp":
+        return reply
+    return None if query[11] == 1 else with_code(query, 0x200)  # TC
+
+
+class SlowRecursion:
+    """All who ask for the MTA-STS record get the answer 12 s after the first of them, over UDP."""
+
+    def __init__(self):
+        self._ready_at = None
+
+    def __call__(self, reply, query, transport):
+        if transport == "tcp":
+            return None
+        if b"_mta-sts" in query:
+            self._ready_at = self._ready_at or time.monotonic() + 12
+            time.sleep(max(0, self._ready_at - time.monotonic()))
+        return reply
+
+
+DNS_TROUBLE = [
+    # name, what the server does, the most time for the first answer
+    ("a router that mangles", to_edns(mangled), 2),
+    ("a router that mangles UDP",
+     lambda reply, query, transport: reply if transport == "tcp" else mangled(reply), 2),
+    ("NOTIMP", to_edns(lambda r, query, t: with_code(query, NOTIMP)), 2),
+    ("FORMERR", to_edns(lambda r, query, t: with_code(query, FORMERR)), 2),
+    ("FORMERR without a question",
+     to_edns(lambda r, query, t: with_code(query, FORMERR, False)), 3),
+    ("FORMERR with OPT",
+     to_edns(lambda r, query, t: query[:2] + struct.pack("!HHHHH", 0x8181, 1, 0, 0, 1)
+             + query[12:query.index(b"\0", 12) + 5] + OPT), 2),
+    ("SERVFAIL", to_edns(lambda r, query, t: with_code(query, SERVFAIL)), 2),
+    ("EDNS dropped", to_edns(lambda *_: None), 3),
+    ("large answers over UDP dropped", without_large_udp, 3),
+    ("UDP dropped", lambda reply, query, transport: reply if transport == "tcp" else None, 9),
+]
+
+
+class NetworksTest(DaemonCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.odd = OddDns(ODD_DNS)
+        cls.addClassCleanup(cls.odd.stop)
+        # A wire on which nobody answers: what is sent there is lost without a word.
+        sandbox.run(["ip", "link", "add", "wire0", "arp", "off", "type", "veth", "peer", "name",
+                     "end0"])
+        for link in ("wire0", "end0"):
+            sandbox.run(["ip", "link", "set", link, "up"])
+        sandbox.run(["ip", "address", "add", "198.51.100.1/24", "dev", "wire0"])
+
+    def tearDown(self):
+        self.odd.oddity = None
+        super().tearDown()
+
+    def ip(self, *words):
+        """`ip ... add ...`, undone after the test."""
+        sandbox.run(["ip", *words])
+        undo = ["del" if word == "add" else word for word in words if word != "nodad"]
+        self.addCleanup(sandbox.run, ["ip", *undo], check=False)
+
+    def finds(self, mtastsd, domain, within, case=None):
+        """The policy is found, in time."""
+        began = time.monotonic()
+        answer = mtastsd.ask(domain, timeout=60)
+        took = time.monotonic() - began
+        print(f"\n    {case or self.id().rpartition('.')[2]}: {answer.split()[0]} "
+              f"after {took:.1f} s", file=sys.stderr)
+        self.assertEqual(answer, secure("mail." + domain), mtastsd.log()[-3000:])
+        self.assertLess(took, within + SLACK)
+
+    # DNS.
+
+    def test_dns_trouble(self):
+        for number, (name, oddity, within) in enumerate(DNS_TROUBLE):
+            with self.subTest(name):
+                domain = f"trouble{number}.test"
+                self.publish(domain, "mail." + domain, dns=self.odd)
+                self.web.apply()
+                self.odd.oddity = oddity
+                mtastsd = self.daemon(dns={"servers": [ODD_DNS]})
+                try:
+                    self.finds(mtastsd, domain, within, name)
+                finally:
+                    mtastsd.stop()
+                    sandbox.run(["rm", "-r", mtastsd.settings["cache"]["directory"]])
+
+    def test_an_answer_that_is_mangled_in_every_way_is_a_failed_lookup(self):
+        self.publish("mangled.test", "mail.mangled.test", dns=self.odd)
+        self.web.apply()
+        self.odd.oddity = mangled
+        mtastsd = self.daemon(dns={"servers": [ODD_DNS], "timeout": "2s"})
+        self.assertEqual(mtastsd.ask("mangled.test"), "NOTFOUND ")
+        mtastsd.wait_log(r"event=txt_lookup_failed domain=mangled\.test .*mangled")
+        self.odd.oddity = None
+        sandbox.wait_for(lambda: mtastsd.ask("mangled.test") == secure("mail.mangled.test"),
+                         "the policy, once DNS is right", 90, step=1)
+
+    def test_a_recursion_of_twelve_seconds(self):
+        self.publish("slow.test", "mail.slow.test", dns=self.odd)
+        self.web.apply()
+        self.odd.oddity = SlowRecursion()
+        mtastsd = self.daemon(dns={"servers": [ODD_DNS]}, resolver={"answer_timeout": "40s"})
+        self.finds(mtastsd, "slow.test", 14)
+
+    def test_a_chain_of_cnames_that_ends_in_nothing(self):
+        self.dns.set("_mta-sts.alias.test", "CNAME", "_mta-sts.gone.test")
+        mtastsd = self.daemon()
+        self.assertEqual(mtastsd.ask("alias.test"), "NOTFOUND ")
+        mtastsd.wait_log(r"event=no_policy domain=alias\.test .*_mta-sts\.gone\.test, which does "
+                         r"not exist")
+
+    # resolv.conf.
+
+    def with_resolv_conf(self, text, **sections):
+        path = os.path.join(self.own_directory(), "resolv.conf")
+        sandbox.write(path, text)
+        return path, self.daemon(dns={"servers": [], "resolv_conf": path}, **sections)
+
+    def test_use_vc(self):
+        self.publish("vc.test", "mail.vc.test")
+        self.web.apply()
+        _, mtastsd = self.with_resolv_conf(f"nameserver {DNS}\noptions use-vc\n")
+        self.finds(mtastsd, "vc.test", 1)
+        self.assertEqual(self.dns.asked("_mta-sts.vc.test", transport="udp"), [])
+        self.assertEqual(len(self.dns.asked("_mta-sts.vc.test", transport="tcp")), 1)
+
+    def test_rotate(self):
+        _, mtastsd = self.with_resolv_conf(
+            f"nameserver {DNS}\nnameserver {ODD_DNS}\noptions rotate\n")
+        before = len(self.odd.asked())
+        for number in range(6):
+            mtastsd.ask(f"rotated{number}.test")
+        self.assertEqual(len(self.odd.asked()) - before, 3)
+
+    def test_attempts_and_timeout(self):
+        """The second server after one second, and each of them twice at most in one attempt."""
+        self.odd.oddity = lambda *_: None
+        _, mtastsd = self.with_resolv_conf(
+            f"nameserver {ODD_DNS}\noptions attempts:1 timeout:1\n", resolver={})
+        mtastsd.ask("attempts.test", timeout=60)
+        self.assertEqual(len(self.odd.asked("_mta-sts.attempts.test")), 2)
+
+    def test_a_server_with_a_zone(self):
+        self.ip("address", "add", "fe80::53/64", "dev", "wire0", "nodad")
+        zoned = ScriptedDns("fe80::53%wire0")
+        self.addCleanup(zoned.stop)
+        self.publish("zone.test", "mail.zone.test", dns=zoned)
+        self.web.apply()
+        _, mtastsd = self.with_resolv_conf("nameserver fe80::53%wire0\n")
+        self.finds(mtastsd, "zone.test", 1)
+
+    def test_a_symbolic_link_that_is_swapped_and_removed(self):
+        directory = self.own_directory()
+        target = os.path.join(directory, "other.conf")
+        sandbox.write(target, f"nameserver {DNS}\n")
+        path, mtastsd = self.with_resolv_conf(f"nameserver {ODD_DNS}\n")
+        self.publish("link.test", "mail.link.test")
+        self.web.apply()
+        os.symlink(target, path + ".link")
+        os.replace(path + ".link", path)
+        mtastsd.ask("look.test")
+        time.sleep(1.1)  # resolv.conf is looked at once a second
+        self.finds(mtastsd, "link.test", 1)
+        os.unlink(path)
+        time.sleep(1.1)
+        self.publish("gone-link.test", "mail.gone-link.test")
+        self.web.apply()
+        self.finds(mtastsd, "gone-link.test", 1)
+        mtastsd.wait_log("event=resolv_conf_unreadable")
+
+    # Routes.
+
+    def only_public(self):
+        """Local addresses are not allowed: the routing table alone decides."""
+        return {"allow_local_addresses": False}
+
+    def ipv6_host(self, domain, address):
+        self.ip("address", "add", address + "/128", "dev", "lo", "nodad")
+        relay = web.Gate(address, ("127.0.0.1", 443))
+        relay.open()
+        self.addCleanup(relay.close)
+        self.publish(domain, "mail." + domain)
+        self.dns.remove("mta-sts." + domain, "A")
+        self.dns.set("mta-sts." + domain, "AAAA", address)
+        self.web.apply()
+
+    def test_documentation_prefix_unreachable(self):
+        self.ip("-6", "route", "add", "default", "dev", "wire0")
+        self.ip("-6", "route", "add", "unreachable", "2001:db8::/32")
+        self.ipv6_host("documentation.test", PUBLIC6)
+        self.finds(self.daemon(https=self.only_public()), "documentation.test", 1)
+
+    def test_only_nat64(self):
+        self.ip("-6", "route", "add", "64:ff9b::/96", "dev", "wire0")
+        self.ipv6_host("nat64.test", "64:ff9b::808:808")
+        self.finds(self.daemon(https=self.only_public()), "nat64.test", 1)
+
+    def test_prefixes_of_providers_and_no_default(self):
+        self.ip("-6", "route", "add", "2a00::/16", "dev", "wire0")
+        self.ipv6_host("providers.test", PUBLIC6)
+        self.finds(self.daemon(https=self.only_public()), "providers.test", 1)
+
+    def test_ipv6_only(self):
+        """There is no way to the policy host's IPv4 address, nor to a DNS server of IPv4."""
+        self.ipv6_host("six.test", PUBLIC6)
+        self.ip("address", "add", "2a00:1::53/128", "dev", "lo", "nodad")
+        dns = ScriptedDns("2a00:1::53")
+        self.addCleanup(dns.stop)
+        dns.set("_mta-sts.six.test", "TXT", "v=STSv1; id=1;")
+        dns.set("mta-sts.six.test", "AAAA", PUBLIC6)
+        dns.set("mta-sts.six.test", "A", "9.9.9.9")
+        self.finds(self.daemon(dns={"servers": ["2a00:1::53"]}, https=self.only_public()),
+                   "six.test", 1)
+
+    def test_ipv4_only(self):
+        """No route to any of the IPv6 addresses that come first."""
+        self.ip("address", "add", PUBLIC4 + "/32", "dev", "lo")
+        relay = web.Gate(PUBLIC4, ("127.0.0.1", 443))
+        relay.open()
+        self.addCleanup(relay.close)
+        self.publish("four.test", "mail.four.test", address=PUBLIC4)
+        self.dns.set("mta-sts.four.test", "AAAA", "2a01::1", "2a01::2", "2a01::3")
+        self.web.apply()
+        self.finds(self.daemon(https=self.only_public()), "four.test", 1)
+
+    def test_a_network_that_comes_later(self):
+        self.publish("later.test", "mail.later.test")
+        self.web.apply()
+        mtastsd = self.daemon(dns={"servers": ["203.0.113.53"]})
+        began = time.monotonic()
+        self.assertEqual(mtastsd.ask("sooner.test"), "NOTFOUND ")
+        self.assertLess(time.monotonic() - began, 3 + SLACK, "no wait for what cannot be reached")
+        mtastsd.wait_log(r"event=txt_lookup_failed domain=sooner\.test .*no server can be reached")
+        self.ip("address", "add", "203.0.113.53/32", "dev", "lo")
+        dns = ScriptedDns("203.0.113.53")
+        self.addCleanup(dns.stop)
+        dns.set("_mta-sts.later.test", "TXT", "v=STSv1; id=1;")
+        dns.set("mta-sts.later.test", "A", "127.0.0.1")
+        self.finds(mtastsd, "later.test", 1)
+
+    # HTTPS.
+
+    def test_six_dead_addresses_of_eight(self):
+        dead = [f"198.51.100.{number}" for number in range(101, 107)]
+        self.publish("dead.test", "mail.dead.test")
+        self.dns.set("mta-sts.dead.test", "A", *dead, "127.0.0.1", "127.0.0.2")
+        self.web.apply()
+        self.finds(self.daemon(), "dead.test", 2)
+
+    def test_one_address_has_the_wrong_certificate_or_vhost(self):
+        stranger = pki.Authority(os.path.join(self.own_directory(), "stranger"))
+        wrong = web.PolicyServer(os.path.join(self.own_directory(), "wrong"), stranger,
+                                 address=WRONG_WEB)
+        self.addCleanup(wrong.stop)
+        wrong.publish("certificate.test", web.policy_text("mail.certificate.test"))
+        wrong.publish("status.test", "nothing here", status=404,
+                      certificate=self.authority.issue("mta-sts.status.test"))
+        wrong.apply()
+        mtastsd = self.daemon()
+        for domain in ("certificate.test", "status.test", "vhost.test"):
+            with self.subTest(domain):
+                self.publish(domain, "mail." + domain)
+                self.dns.set("mta-sts." + domain, "A", WRONG_WEB, "127.0.0.1")
+                self.web.apply()
+                self.finds(mtastsd, domain, 1, domain)
+        self.dns.set("_mta-sts.both.test", "TXT", "v=STSv1; id=1;")
+        self.dns.set("mta-sts.both.test", "A", WRONG_WEB, "127.0.0.99")
+        self.assertEqual(mtastsd.ask("both.test"), "NOTFOUND ")
+        mtastsd.wait_log(r"event=fetch_failed domain=both\.test .*\(at 127\.0\.0\.61\)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mtastsd", required=True, help="the program to test")
+    parser.add_argument("names", nargs="*", help="NetworksTest.test_...; all by default")
+    options = parser.parse_args()
+    NetworksTest.program = options.mtastsd
+    sandbox.enter()
+    unittest.main(argv=sys.argv[:1] + options.names, verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
