@@ -107,8 +107,9 @@ ScriptedWorld::ScriptedWorld(FakeLoop& loop) : dns(loop), fetcher(loop) {
     if (it != hosts_.end()) {
       return it->second;
     }
-    dns::Addresses found{{*IpAddress::parse(v6 ? "2001:db8::1" : "192.0.2.1")}, Seconds(60)};
-    return always(dns::AddressAnswer(std::move(found)));
+    return always(
+        v6 ? dns::AddressAnswer(dns::NoSuchRecord{kNegativeTtl})
+           : dns::AddressAnswer(dns::Addresses{{*IpAddress::parse("192.0.2.1")}, Seconds(60)}));
   };
   fetcher.on_fetch = [this](const DomainName& policy_host) {
     const std::string host = policy_host.str();

@@ -65,7 +65,11 @@ World::World(test::FakeLoop& loop, Random& random, Trace& trace, std::size_t dom
   dns.on_txt = [this](const std::string& name) {
     return answer_txt(numbers_.at(name.substr(kDiscoveryPrefix)));
   };
-  dns.on_address = [this](const std::string& name, bool) {
+  dns.on_address = [this](const std::string& name, bool v6) {
+    if (v6) {
+      return Script<dns::AddressAnswer>{Milliseconds(1),
+                                        [] { return dns::NoSuchRecord{Seconds(300)}; }};
+    }
     return answer_address(numbers_.at(name.substr(kPolicyHostPrefix)));
   };
   fetcher.on_fetch = [this](const DomainName& host) {
