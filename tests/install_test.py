@@ -48,7 +48,8 @@ class Install(unittest.TestCase):
                  "share/man/man5/mtastsd.toml.5", "share/man/man8/mtastsd.8",
                  "share/bash-completion/completions/mtastsctl", "share/zsh/site-functions/_mtastsctl",
                  "share/fish/vendor_completions.d/mtastsctl.fish", "share/doc/mtastsd/README.Postfix.md",
-                 "share/doc/mtastsd/mtastsd.toml", "share/doc/mtastsd/main.cf.postfix-3.10"]
+                 "share/doc/mtastsd/mtastsd.toml", "share/doc/mtastsd/examples/migrate",
+                 "share/doc/mtastsd/main.cf.postfix-3.10"]
         missing = [name for name in names if not os.path.exists(self.below_prefix(name))]
         self.assertEqual(missing, [])
         self.assertTrue(os.path.exists(self.path(CONFIG)))
