@@ -49,6 +49,7 @@ class Install(unittest.TestCase):
                  "share/bash-completion/completions/mtastsctl", "share/zsh/site-functions/_mtastsctl",
                  "share/fish/vendor_completions.d/mtastsctl.fish", "share/doc/mtastsd/README.Postfix.md",
                  "share/doc/mtastsd/mtastsd.toml", "share/doc/mtastsd/examples/migrate",
+                 "share/doc/mtastsd/examples/init/sysvinit", "share/doc/mtastsd/examples/init/runit",
                  "share/doc/mtastsd/main.cf.postfix-3.10"]
         missing = [name for name in names if not os.path.exists(self.below_prefix(name))]
         self.assertEqual(missing, [])
