@@ -296,7 +296,7 @@ class Start(DaemonCase):
         self.assertIn('daemon.user: there is no user "no-such-user"', output)
 
     def test_the_unit_is_confined(self):
-        unit = os.path.join(os.path.dirname(__file__), "../../contrib/mtastsd.service")
+        unit = os.path.join(os.path.dirname(OPTIONS.mtastsd), "contrib/systemd/mtastsd.service")
         if not shutil.which("systemd-analyze"):
             self.skipTest("needs systemd-analyze")
         done = subprocess.run(["systemd-analyze", "security", "--offline=true", unit],

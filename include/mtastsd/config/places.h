@@ -18,7 +18,7 @@ std::string default_cache_directory();
 // For mtastsctl: the first of them that contains a cache, or else the first.
 std::string find_cache_directory();
 
-// Where Postfix can ask when systemd holds the sockets (contrib/mtastsd.socket).
+// Where Postfix can ask when systemd holds the sockets (contrib/systemd/mtastsd-unix.socket).
 inline constexpr char kPassedSocket[] = "/run/mtastsd-policy/socket";
 
 inline constexpr char kDefaultControlSocket[] = "/run/mtastsd/control.sock";
