@@ -19,4 +19,7 @@ std::optional<Server> parse_server(std::string_view text);
 inline constexpr std::size_t kMaxNameservers = 8;
 std::vector<Server> parse_resolv_conf(std::string_view text);
 
+// Whether a resolv.conf has "options trust-ad": the AD bit of its servers counts (resolv.conf(5)).
+bool resolv_conf_trusts_ad(std::string_view text);
+
 }  // namespace mtastsd::dns

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,10 @@ struct AresOptions {
   std::string resolv_conf = "/etc/resolv.conf";
   Milliseconds timeout{10000};  // for one lookup with all its servers and attempts
   std::size_t max_in_flight = 1024;
+  // The AD bit of servers that are not on this host counts as well (Security).
+  bool trust_ad = false;
+  // Finds out of each server whether it validates, for Security, and again from time to time.
+  bool probe_dnssec = false;
 };
 
 // Checks one entry of AresOptions::servers.
@@ -46,6 +51,8 @@ class AresClient : public DnsClient {
     std::uint64_t errors = 0;  // refused, failed or unreachable
     bool asked_last = false;   // it did not answer when another one did, and is asked last
     std::string last_error;
+    bool trusted = false;           // its AD bit counts
+    std::optional<bool> validates;  // DNSSEC; nullopt: not found out
   };
   virtual std::vector<ServerHealth> health() const = 0;
   // Uses new options for all lookups from now on. Those in progress continue with the old ones.
