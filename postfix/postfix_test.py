@@ -43,7 +43,7 @@ class World:
         # host outside it; before that the certificate decides.
         self.mx_mismatch = (("4.3.0", "unavailable or unable to receive mail")
                             if self.version >= (3, 10, 5) else ("4.7.5", "not verified"))
-        self.map = "QUERYwithTLSRPT" if modern else "postfix"
+        self.map = "postfixWithTLSRPT" if modern else "postfix"
         name = "main.cf.postfix-3.10" if modern else "main.cf.postfix-3.4"
         self.piece = sandbox.read(os.path.join(HERE, name))
         self._sinks = {}
@@ -195,7 +195,7 @@ class PostfixTest(unittest.TestCase):
         self.assertIsNotNone(value, f"no policy for {domain}")
         words = value.split()
         self.assertEqual(words[:3], ["secure", "match=" + match, "servername=hostname"])
-        if self.world.map == "QUERYwithTLSRPT":
+        if self.world.map == "postfixWithTLSRPT":
             self.assertIn("policy_type=sts", words)
             self.assertIn("policy_domain=" + domain, words)
             self.assertIn("{ policy_string = version: STSv1 }", value)

@@ -21,6 +21,10 @@ using resolver::Verdict;
 constexpr Seconds kTellAgainAfter{5};
 constexpr std::size_t kMaxWarnedMaps = 32;
 
+dane::Target target_of(const postfix::Profile& profile, std::string_view key) {
+  return profile.dane ? postfix::target_of(key) : dane::Target{};
+}
+
 }  // namespace
 
 Answerer::Answerer(const Clock& clock, event::Timers& timers, const cache::LmdbStore& store,
@@ -56,21 +60,33 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
   }
   const cache::Versions::Slot slot = cache::Versions::slot_of(*domain);
   const std::uint64_t version = reader_->versions().version(slot);  // before anything is read
-  const Verdict known = from_cache(*domain, profile, now, reply);
-  if (known.needs_touch) {
-    tell_resolver(*domain, now);
-    return true;
-  }
-  if (known.standing != Standing::Unknown) {
+  const Question question{
+      .domain = *domain, .profile = profile, .target = target_of(profile, parts.key)};
+  const Verdict known = from_cache(question, now, reply);
+  const bool is_known = known.standing != Standing::Unknown;
+  if (known.needs_touch || (is_known && known.survey != dane::Survey::NotNeeded)) {
+    tell_resolver(known, question, now);
+  } else if (is_known) {
     memo_.keep(request, {reply, known.standing, slot, version}, now, known.until);
+  }
+  if (is_known) {
     return true;
   }
   counters_.asked.add();
-  const std::uint64_t question = next_question_++;
-  waiting_.emplace(question, Waiting{ticket, *domain, profile});
-  deadlines_.emplace_back(clock_.steady() + options_.answer_timeout, question);
+  const std::uint64_t number = next_question_++;
+  const bool survey = known.survey == dane::Survey::First;
+  waiting_.emplace(number, Waiting{.ticket = ticket,
+                                   .domain = *domain,
+                                   .profile = profile,
+                                   .target = question.target,
+                                   .surveyed = survey});
+  deadlines_.emplace_back(clock_.steady() + options_.answer_timeout, number);
   arm_deadline();
-  asker_.ask(*domain, question);
+  if (survey) {
+    asker_.survey(*domain, question.target, number);
+  } else {
+    asker_.ask(*domain, number);
+  }
   return false;
 }
 
@@ -97,17 +113,15 @@ const postfix::Profile& Answerer::profile_of(std::string_view map) {
   return fallback;
 }
 
-Verdict Answerer::from_cache(const DomainName& domain, const postfix::Profile& profile,
-                             WallTime now, std::string& reply) {
+Verdict Answerer::from_cache(const Question& question, WallTime now, std::string& reply) {
   cache::Reader::Snapshot snapshot(*reader_);
-  auto entry = snapshot.find(domain);
-  return entry ? from_entry(*entry, false, domain, profile, now, reply) : Verdict{};
+  auto entry = snapshot.find(question.domain);
+  return entry ? from_entry(*entry, question, now, reply) : Verdict{};
 }
 
-// `fresh`: the policy was fetched for this very query.
-Verdict Answerer::from_entry(cache::EntryView& entry, bool fresh, const DomainName& domain,
-                             const postfix::Profile& profile, WallTime now, std::string& reply) {
-  const Verdict known = reply_from_entry(entry, fresh, now, domain, profile, patterns_, reply);
+Verdict Answerer::from_entry(cache::EntryView& entry, const Question& question, WallTime now,
+                             std::string& reply) {
+  const Verdict known = reply_from_entry(entry, question, now, patterns_, reply);
   count(known.standing);
   return known;
 }
@@ -125,42 +139,83 @@ void Answerer::count(Standing standing) {
     case Standing::Enforced:
       counters_.enforced.add();
       break;
+    case Standing::Dane:
+      counters_.dane.add();
+      break;
   }
 }
 
-void Answerer::tell_resolver(const DomainName& domain, WallTime now) {
-  const std::size_t hash = std::hash<DomainName>{}(domain);
+void Answerer::tell_resolver(const Verdict& known, const Question& question, WallTime now) {
+  const std::size_t hash = std::hash<DomainName>{}(question.domain);
+  if (known.needs_touch && !told_lately(hash, now)) {
+    asker_.ask(question.domain, 0);
+  }
+  // Another place for each target.
+  const std::size_t beside = 1 + 2 * question.target.port + (question.target.by_mx ? 1 : 0);
+  if (known.survey == dane::Survey::InBackground && !told_lately(hash + beside, now)) {
+    asker_.survey(question.domain, question.target, 0);
+  }
+}
+
+bool Answerer::told_lately(std::size_t hash, WallTime now) {
   Told& told = told_[hash % told_.size()];
   if (told.hash == hash && now >= told.at && now < told.at + kTellAgainAfter) {
-    return;
+    return true;
   }
   told = {hash, now};
-  asker_.ask(domain, 0);
+  return false;
 }
 
-void Answerer::on_answer(std::uint64_t question, const resolver::Answer& answer) {
-  const auto it = waiting_.find(question);
+void Answerer::on_answer(std::uint64_t number, const resolver::Answer& answer) {
+  const auto it = waiting_.find(number);
   if (it == waiting_.end()) {
     return;  // answered by its deadline
   }
-  const Waiting waiting = it->second;
-  waiting_.erase(it);
+  Waiting& waiting = it->second;
+  waiting.fresh = waiting.fresh || answer.fresh;
+  if (answer.entry) {
+    waiting.entry = answer.entry;
+  }
   std::string reply;
   Verdict known;
-  if (answer.entry != nullptr) {
-    cache::EntryView entry(answer.entry);
-    known = from_entry(entry, answer.fresh, waiting.domain, waiting.profile, clock_.wall(), reply);
+  if (waiting.entry) {
+    cache::EntryView entry(waiting.entry);
+    known = from_entry(entry,
+                       {.domain = waiting.domain,
+                        .profile = waiting.profile,
+                        .target = waiting.target,
+                        .fresh = waiting.fresh,
+                        .last_chance = waiting.surveyed},
+                       clock_.wall(), reply);
+  }
+  if (known.standing == Standing::Unknown && known.survey == dane::Survey::First) {
+    waiting.surveyed = true;
+    asker_.survey(waiting.domain, waiting.target, number);
+    return;
   }
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
   }
-  reply_(waiting.ticket, reply);
+  const socketmap::Ticket ticket = waiting.ticket;
+  waiting_.erase(it);
+  reply_(ticket, reply);
 }
 
 // The best that is known: a cached policy, else as if there were none.
 void Answerer::answer_from_cache(const Waiting& waiting) {
   std::string reply;
-  const Verdict known = from_cache(waiting.domain, waiting.profile, clock_.wall(), reply);
+  const Question question{.domain = waiting.domain,
+                          .profile = waiting.profile,
+                          .target = waiting.target,
+                          .fresh = waiting.fresh,
+                          .last_chance = true};
+  Verdict known;
+  if (waiting.entry) {
+    cache::EntryView entry(waiting.entry);
+    known = from_entry(entry, question, clock_.wall(), reply);
+  } else {
+    known = from_cache(question, clock_.wall(), reply);
+  }
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
   }

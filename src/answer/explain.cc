@@ -17,6 +17,7 @@ Explanation explain_key(const Profiles& profiles, std::string_view map, std::str
   it.map_known = found != profiles.end();
   it.profile = (it.map_known ? found : profiles.find(kDefaultMap))->second;
   it.domain = postfix::policy_domain_of(key);
+  it.target = postfix::target_of(key);
   if (!it.domain) {
     it.standing = resolver::Standing::NoPolicy;
     it.reply = postfix::kNotFound;
@@ -24,13 +25,21 @@ Explanation explain_key(const Profiles& profiles, std::string_view map, std::str
   return it;
 }
 
-void explain_entry(Explanation& explanation, cache::EntryPtr entry, bool fresh, WallTime now) {
+void explain_entry(Explanation& explanation, cache::EntryPtr entry, bool fresh, bool last_chance,
+                   WallTime now) {
   cache::EntryView view(entry);
   explanation.entry = std::move(entry);
   std::vector<std::string_view> patterns;
-  explanation.standing = reply_from_entry(view, fresh, now, *explanation.domain,
-                                          explanation.profile, patterns, explanation.reply)
-                             .standing;
+  explanation.reply.clear();
+  const resolver::Verdict known = reply_from_entry(view,
+                                                   {.domain = *explanation.domain,
+                                                    .profile = explanation.profile,
+                                                    .target = explanation.target,
+                                                    .fresh = fresh,
+                                                    .last_chance = last_chance},
+                                                   now, patterns, explanation.reply);
+  explanation.standing = known.standing;
+  explanation.survey = known.survey;
 }
 
 }  // namespace mtastsd::answer

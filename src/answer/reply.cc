@@ -1,24 +1,50 @@
 #include "mtastsd/answer/reply.h"
 
+#include <algorithm>
+
 #include "mtastsd/postfix/postfix_policy.h"
 
 namespace mtastsd::answer {
 
 using resolver::Standing;
 
-resolver::Verdict reply_from_entry(cache::EntryView& entry, bool fresh, WallTime now,
-                                   const DomainName& domain, const postfix::Profile& profile,
+namespace {
+
+// RFC 8461 section 2: a policy must not override DANE.
+void consult_dane(const cache::EntryView& entry, const Question& question, WallTime now,
+                  resolver::Verdict& known) {
+  const dane::Verdict verdict = dane::judge(entry.dane_facts(question.target), now);
+  known.survey = verdict.survey;
+  if (verdict.survey == dane::Survey::First && !question.last_chance) {
+    known.standing = Standing::Unknown;
+    return;
+  }
+  if (verdict.survey == dane::Survey::NotNeeded) {
+    known.until = std::min(known.until, verdict.until);
+  }
+  if (verdict.ruling == dane::Ruling::Applies) {
+    known.standing = Standing::Dane;
+  }
+}
+
+}  // namespace
+
+resolver::Verdict reply_from_entry(cache::EntryView& entry, const Question& question, WallTime now,
                                    std::vector<std::string_view>& patterns, std::string& reply) {
   const cache::EntryFacts& facts = entry.facts();
-  resolver::Verdict known =
-      fresh && facts.has_policy
-          ? resolver::Verdict{facts.mode == mtasts::Mode::Enforce ? Standing::Enforced
-                                                                  : Standing::NotEnforced,
-                              false}
-          : resolver::judge(facts, now);
-  if (known.standing == Standing::NotEnforced && profile.enforce_testing &&
+  resolver::Verdict known;
+  if (question.fresh && facts.has_policy) {
+    known.standing =
+        facts.mode == mtasts::Mode::Enforce ? Standing::Enforced : Standing::NotEnforced;
+  } else {
+    known = resolver::judge(facts, now);
+  }
+  if (known.standing == Standing::NotEnforced && question.profile.enforce_testing &&
       facts.mode == mtasts::Mode::Testing) {
     known.standing = Standing::Enforced;
+  }
+  if (known.standing == Standing::Enforced && question.profile.dane) {
+    consult_dane(entry, question, now, known);
   }
   switch (known.standing) {
     case Standing::Unknown:
@@ -28,10 +54,17 @@ resolver::Verdict reply_from_entry(cache::EntryView& entry, bool fresh, WallTime
       reply = postfix::kNotFound;
       break;
     case Standing::Enforced:
+    case Standing::Dane: {
       entry.mx_patterns(patterns);
-      postfix::append_secure_reply(reply, {domain.view(), facts.mode, facts.max_age, patterns},
-                                   profile);
+      const postfix::EnforcedPolicy policy{question.domain.view(), facts.mode, facts.max_age,
+                                           patterns};
+      if (known.standing == Standing::Dane) {
+        postfix::append_dane_reply(reply, policy, question.profile);
+      } else {
+        postfix::append_secure_reply(reply, policy, question.profile);
+      }
       break;
+    }
   }
   return known;
 }

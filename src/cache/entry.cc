@@ -1,24 +1,27 @@
-// The record format. Layout of format 2, all numbers little-endian:
+// The record format. Layout of format 3, all numbers little-endian:
 //
 //    0 u64 XXH3 (64 bits, seed 0) of everything behind it
 //    8 u8  format        9 u8  flags (1 policy, 2 failure)
 //   10 u8  mode         11 u8  length of the policy's id
 //   12 u8  why there is no policy (NoPolicyReason)
-//   13 u8  length of the detail of that    14 u16 zero
+//   13 u8  length of the detail of that    14 u16 bytes of what is known of DANE
 //   16 i64 txt_checked_at, recheck_at, first_used_at, last_used_at, due_at, fetched_at
 //          (seconds since 1970, UTC)
 //   64 u32 max_age      68 u32 bytes of MX patterns
 //   72 detail, id, MX patterns (u8 length and the pattern, each)
+//      then what is known of DANE for each target, kMaxDaneTargets at most: u16 port; u8 flags
+//      (1 by MX); u8 ruling; i64 known_at, checked_at, renew_at; u8 mail; u8 number of hosts; u16
+//      bytes of hosts; hosts (u8 status, i64 known_at, u8 length of the name, name, each)
 //      then, with flag 2: i64 first_at, retry_at, warned_at; u16 count; u8 type;
 //      u8 length of the id; u16 length of the detail; id; detail
 //
 // Without flag 1 the policy's fields are zero and empty. A record that does not end where its
 // lengths say is malformed.
 //
-// Format 1 had the text of the policy and no first_used_at. mtastsd 0.2 wrote it, which was not
-// released either, so it is not read: its records are dropped, and are found out again. 0.1 had a
-// CRC-32C in place of the first field and no reason. No release wrote that layout, so it keeps no
-// number: its records fail the checksum.
+// Format 2 had nothing of DANE. Format 1 had the text of the policy and no first_used_at. No
+// release wrote either of them, so they are not read: their records are dropped, and are found out
+// again. 0.1 had a CRC-32C in place of the first field and no reason. No release wrote that layout,
+// so it keeps no number: its records fail the checksum.
 
 #include "mtastsd/cache/entry.h"
 
@@ -36,6 +39,9 @@ namespace {
 constexpr std::size_t kChecksumSize = 8;
 constexpr std::size_t kHeaderSize = 72;
 constexpr std::size_t kFailureFixedSize = 30;
+constexpr std::size_t kDaneFixedSize = 32;
+constexpr std::size_t kDaneHostFixedSize = 10;
+constexpr std::uint8_t kByMx = 1;
 constexpr std::uint8_t kHasPolicy = 1;
 constexpr std::uint8_t kHasFailure = 2;
 constexpr auto kLastReason = static_cast<std::uint8_t>(NoPolicyReason::FetchFailed);
@@ -85,6 +91,98 @@ std::string packed_patterns(const mtasts::Policy& policy) {
     out += text;
   }
   return out;
+}
+
+std::string packed_dane(const std::vector<dane::State>& states) {
+  std::string out;
+  for (const dane::State& state : states) {
+    std::string hosts;
+    for (const dane::Host& host : state.hosts) {
+      store(hosts, static_cast<std::uint8_t>(host.status));
+      store_time(hosts, host.known_at);
+      store(hosts, static_cast<std::uint8_t>(host.name.size()));
+      hosts += host.name;
+    }
+    store(out, state.target.port);
+    store(out, static_cast<std::uint8_t>(state.target.by_mx ? kByMx : 0));
+    store(out, static_cast<std::uint8_t>(state.facts.ruling));
+    store_time(out, state.facts.known_at);
+    store_time(out, state.facts.checked_at);
+    store_time(out, state.facts.renew_at);
+    store(out, static_cast<std::uint8_t>(state.mail));
+    store(out, static_cast<std::uint8_t>(state.hosts.size()));
+    store(out, static_cast<std::uint16_t>(hosts.size()));
+    out += hosts;
+  }
+  return out;
+}
+
+// Takes the first target off `bytes`: its fixed part, and its hosts. Nullopt at the end, and where
+// the bytes do not add up.
+struct PackedTarget {
+  std::string_view fixed;
+  std::string_view hosts;
+  dane::Target target() const {
+    return {.by_mx = (load<std::uint8_t>(fixed, 2) & kByMx) != 0,
+            .port = load<std::uint16_t>(fixed, 0)};
+  }
+  dane::Facts facts() const {
+    return {.ruling = static_cast<dane::Ruling>(load<std::uint8_t>(fixed, 3)),
+            .known_at = load_time(fixed, 4),
+            .checked_at = load_time(fixed, 12),
+            .renew_at = load_time(fixed, 20)};
+  }
+};
+std::optional<PackedTarget> take_target(std::string_view& bytes) {
+  if (bytes.size() < kDaneFixedSize) {
+    return std::nullopt;
+  }
+  const std::size_t size = load<std::uint16_t>(bytes, 30);
+  if (bytes.size() < kDaneFixedSize + size ||
+      load<std::uint8_t>(bytes, 3) > static_cast<std::uint8_t>(dane::Ruling::Applies)) {
+    return std::nullopt;
+  }
+  const PackedTarget target{bytes.substr(0, kDaneFixedSize), bytes.substr(kDaneFixedSize, size)};
+  bytes.remove_prefix(kDaneFixedSize + size);
+  return target;
+}
+
+bool decode_hosts(std::string_view bytes, std::vector<dane::Host>& hosts) {
+  while (!bytes.empty()) {
+    if (bytes.size() < kDaneHostFixedSize) {
+      return false;
+    }
+    const auto status = load<std::uint8_t>(bytes, 0);
+    const std::size_t size = load<std::uint8_t>(bytes, 9);
+    if (status > static_cast<std::uint8_t>(dane::HostStatus::Usable) ||
+        bytes.size() < kDaneHostFixedSize + size) {
+      return false;
+    }
+    hosts.push_back({std::string(bytes.substr(kDaneHostFixedSize, size)),
+                     static_cast<dane::HostStatus>(status), load_time(bytes, 1)});
+    bytes.remove_prefix(kDaneHostFixedSize + size);
+  }
+  return true;
+}
+
+std::optional<std::vector<dane::State>> decode_dane(std::string_view bytes) {
+  std::vector<dane::State> states;
+  while (!bytes.empty()) {
+    const auto packed = take_target(bytes);
+    if (!packed || states.size() == kMaxDaneTargets) {
+      return std::nullopt;
+    }
+    dane::State state{.target = packed->target(), .facts = packed->facts()};
+    const auto mail = load<std::uint8_t>(packed->fixed, 28);
+    state.mail = static_cast<dane::Mail>(mail);
+    if (mail > static_cast<std::uint8_t>(dane::Mail::NoDomain) ||
+        !decode_hosts(packed->hosts, state.hosts) || state.hosts.size() > dane::kMaxHosts ||
+        state.hosts.size() != load<std::uint8_t>(packed->fixed, 29)) {
+      return std::nullopt;
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
 }
 
 void encode_failure(std::string& out, const Failure& failure) {
@@ -177,10 +275,36 @@ EntryFacts facts_of(const Entry& entry) {
   return facts;
 }
 
+const dane::State* find_dane(const Entry& entry, const dane::Target& target) {
+  const auto it = std::find_if(entry.dane_states.begin(), entry.dane_states.end(),
+                               [&](const dane::State& state) { return state.target == target; });
+  return it == entry.dane_states.end() ? nullptr : &*it;
+}
+
+void set_dane(Entry& entry, dane::State state) {
+  auto it = std::find_if(entry.dane_states.begin(), entry.dane_states.end(),
+                         [&](const dane::State& one) { return one.target == state.target; });
+  if (it == entry.dane_states.end() && entry.dane_states.size() < kMaxDaneTargets) {
+    entry.dane_states.push_back(std::move(state));
+    return;
+  }
+  if (it == entry.dane_states.end()) {
+    it = std::min_element(entry.dane_states.begin(), entry.dane_states.end(),
+                          [](const dane::State& a, const dane::State& b) {
+                            return a.facts.checked_at < b.facts.checked_at;
+                          });
+  }
+  *it = std::move(state);
+}
+
 std::size_t memory_of(const Entry& entry) {
+  constexpr std::size_t kUsualName = 32;
   std::size_t bytes = sizeof(Entry) + entry.no_policy_detail.size();
   if (entry.policy) {
     bytes += entry.policy->id.size() + entry.policy->policy.mx.size() * sizeof(mtasts::MxPattern);
+  }
+  for (const dane::State& state : entry.dane_states) {
+    bytes += sizeof(state) + state.hosts.size() * (sizeof(dane::Host) + kUsualName);
   }
   return bytes + (entry.failure ? entry.failure->id.size() + entry.failure->detail.size() : 0);
 }
@@ -190,11 +314,12 @@ std::string encode(const Entry& entry) {
   const StoredPolicy& policy = entry.policy ? *entry.policy : kNoPolicy;
   const std::string mx = packed_patterns(policy.policy);
 
+  const std::string dane_bytes = packed_dane(entry.dane_states);
   const auto detail = std::string_view(entry.no_policy_detail).substr(0, kMaxNoPolicyDetail);
 
   std::string record(kChecksumSize, '\0');
   record.reserve(
-      kHeaderSize + detail.size() + policy.id.size() + mx.size() +
+      kHeaderSize + detail.size() + policy.id.size() + mx.size() + dane_bytes.size() +
       (entry.failure ? kFailureFixedSize + entry.failure->id.size() + kMaxFailureDetail : 0));
   store(record, kRecordFormat);
   store(record, static_cast<std::uint8_t>((entry.policy ? kHasPolicy : 0) |
@@ -203,7 +328,7 @@ std::string encode(const Entry& entry) {
   store(record, static_cast<std::uint8_t>(policy.id.size()));
   store(record, static_cast<std::uint8_t>(entry.no_policy_reason));
   store(record, static_cast<std::uint8_t>(detail.size()));
-  store(record, std::uint16_t{0});
+  store(record, static_cast<std::uint16_t>(dane_bytes.size()));
   store_time(record, entry.txt_checked_at);
   store_time(record, entry.recheck_at);
   store_time(record, entry.first_used_at);
@@ -215,6 +340,7 @@ std::string encode(const Entry& entry) {
   record += detail;
   record += policy.id;
   record += mx;
+  record += dane_bytes;
   if (entry.failure) {
     encode_failure(record, *entry.failure);
   }
@@ -254,8 +380,9 @@ Result<RecordView, RecordError> RecordView::decode(std::string_view record) {
   view.facts_.fetched_at = load_time(record, 56);
   view.facts_.max_age = Seconds(load<std::uint32_t>(record, 64));
   const std::size_t mx_size = load<std::uint32_t>(record, 68);
+  const std::size_t dane_size = load<std::uint16_t>(record, 14);
   if (mode > 2 || reason > kLastReason || detail_size > kMaxNoPolicyDetail ||
-      record.size() < kHeaderSize + detail_size + id_size + mx_size) {
+      record.size() < kHeaderSize + detail_size + id_size + mx_size + dane_size) {
     return failure(RecordError::Malformed);
   }
   std::string_view rest = record.substr(kHeaderSize);
@@ -267,6 +394,7 @@ Result<RecordView, RecordError> RecordView::decode(std::string_view record) {
   view.no_policy_detail_ = take(detail_size);
   view.id_ = take(id_size);
   view.mx_ = take(mx_size);
+  view.dane_ = take(dane_size);
   view.failure_ = rest;
   // RFC 8461 section 3.2: only mode none goes without a pattern.
   const bool lacks_mx =
@@ -286,6 +414,16 @@ void RecordView::mx_patterns(std::vector<std::string_view>& patterns) const {
     patterns.push_back(rest.substr(1, size));
     rest.remove_prefix(1 + size);
   }
+}
+
+dane::Facts RecordView::dane_facts(const dane::Target& target) const {
+  std::string_view rest = dane_;
+  while (const auto packed = take_target(rest)) {
+    if (packed->target() == target) {
+      return packed->facts();
+    }
+  }
+  return {};
 }
 
 Result<Entry, RecordError> decode_entry(std::string_view record) {
@@ -319,6 +457,11 @@ Result<Entry, RecordError> decode_entry(std::string_view record) {
     }
     entry.policy = std::move(policy);
   }
+  auto states = decode_dane(view->dane_);
+  if (!states) {
+    return failure(RecordError::Malformed);
+  }
+  entry.dane_states = std::move(*states);
   if (!view->failure_.empty()) {
     entry.failure = decode_failure(view->failure_);
     if (!entry.failure) {
@@ -339,6 +482,14 @@ void EntryView::mx_patterns(std::vector<std::string_view>& patterns) {
     }
   }
   patterns.assign(patterns_.begin(), patterns_.end());
+}
+
+dane::Facts EntryView::dane_facts(const dane::Target& target) const {
+  if (!entry_) {
+    return view_.dane_facts(target);
+  }
+  const dane::State* state = find_dane(*entry_, target);
+  return state != nullptr ? state->facts : dane::Facts{};
 }
 
 Result<EntryPtr, RecordError> EntryView::entry() const {

@@ -211,7 +211,9 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::DanePresent, "dane_present", Info,
      "Each MX host has DNSSEC-validated TLSA records: senders that do DANE use these instead.", ""},
     {Code::DanePartial, "dane_partial", Info,
-     "Some MX hosts have DNSSEC-validated TLSA records, others do not.", ""},
+     "Some MX hosts have DNSSEC-validated TLSA records, others do not: senders that do both DANE "
+     "and MTA-STS use only those that have them.",
+     ""},
     {Code::DaneUnsigned, "dane_unsigned", Low,
      "There are TLSA records without DNSSEC, which have no effect.",
      "Sign the zones of the domain and of the MX hosts, or remove the records."},

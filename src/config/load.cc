@@ -63,8 +63,12 @@ Config defaults() {
   listen.port = 8461;
   config.socketmap.listen = {listen};
   config.maps["postfix"] = {};
-  config.maps["QUERY"] = {};
-  config.maps["QUERYwithTLSRPT"].report_attributes = true;
+  config.maps["postfixWithTLSRPT"] = {.report_attributes = true};
+  config.maps["dane"] = {.dane = true};
+  config.maps["daneWithTLSRPT"] = {.report_attributes = true, .dane = true};
+  // The names of postfix-tlspol, whose documentation sets Postfix up for DANE.
+  config.maps["QUERY"] = {.dane = true};
+  config.maps["QUERYwithTLSRPT"] = {.report_attributes = true, .dane = true};
   return config;
 }
 

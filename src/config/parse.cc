@@ -103,6 +103,7 @@ const std::vector<Key>& keys() {
       {"dns", "resolv_conf",
        [](Value& v, Config& c) { v.absolute_path(c.dns.resolv_conf, false); }},
       {"dns", "timeout", [](Value& v, Config& c) { v.duration(c.dns.timeout, 100ms, 60s); }},
+      {"dns", "trust_ad", [](Value& v, Config& c) { v.flag(c.dns.trust_ad); }},
 
       {"https", "ca_file", [](Value& v, Config& c) { v.text(c.https.ca_file); },
        restart<&Config::https, &Https::ca_file>},
@@ -200,6 +201,7 @@ const std::vector<MapKey>& map_keys() {
       {"postfix_version", read_postfix_version},
       {"enforce_testing",
        [](Value& v, postfix::Profile& profile) { v.flag(profile.enforce_testing); }},
+      {"dane", [](Value& v, postfix::Profile& profile) { v.flag(profile.dane); }},
   };
   return kMapKeys;
 }

@@ -85,6 +85,27 @@ json failure_json(const cache::Failure& failed) {
           {"warned_at", time_json(failed.warned_at)}};
 }
 
+json dane_json(const std::vector<dane::State>& states) {
+  json all = json::array();
+  for (const dane::State& state : states) {
+    json hosts = json::array();
+    for (const dane::Host& host : state.hosts) {
+      hosts.push_back({{"name", host.name},
+                       {"tlsa", to_string(host.status)},
+                       {"known_at", time_json(host.known_at)}});
+    }
+    all.push_back({{"by_mx", state.target.by_mx},
+                   {"port", state.target.port},
+                   {"ruling", to_string(state.facts.ruling)},
+                   {"mx", to_string(state.mail)},
+                   {"hosts", std::move(hosts)},
+                   {"known_at", time_json(state.facts.known_at)},
+                   {"checked_at", time_json(state.facts.checked_at)},
+                   {"renew_at", time_json(state.facts.renew_at)}});
+  }
+  return all;
+}
+
 // The policy that the fields say, where an older version did not keep its text.
 std::string text_of_fields(const json& policy) {
   std::string text = "version: STSv1\nmode: " + read_text(policy, "mode").value_or("") + "\n";
@@ -171,7 +192,8 @@ json entry_to_json(const cache::Entry& entry) {
           {"txt_checked_at", time_json(entry.txt_checked_at)},
           {"recheck_at", time_json(entry.recheck_at)},
           {"refresh_at", entry.policy ? time_json(entry.due_at) : json(nullptr)},
-          {"last_used_at", time_json(entry.last_used_at)}};
+          {"last_used_at", time_json(entry.last_used_at)},
+          {"dane", dane_json(entry.dane_states)}};
 }
 
 Result<cache::Entry, std::string> entry_from_json(const json& object) {

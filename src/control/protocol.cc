@@ -34,11 +34,12 @@ constexpr Names<resolver::Change, 4> names_of(resolver::Change /*tag*/) {
            {resolver::Change::Replaced, "replaced"},
            {resolver::Change::Drifted, "drifted"}}};
 }
-constexpr Names<resolver::Standing, 4> names_of(resolver::Standing /*tag*/) {
+constexpr Names<resolver::Standing, 5> names_of(resolver::Standing /*tag*/) {
   return {{{resolver::Standing::Unknown, "unknown"},
            {resolver::Standing::NoPolicy, "no-policy"},
            {resolver::Standing::NotEnforced, "not-enforced"},
-           {resolver::Standing::Enforced, "enforced"}}};
+           {resolver::Standing::Enforced, "enforced"},
+           {resolver::Standing::Dane, "dane"}}};
 }
 constexpr Names<ImportResult, 4> names_of(ImportResult /*tag*/) {
   return {{{ImportResult::Imported, "imported"},
@@ -186,14 +187,20 @@ NLOHMANN_JSON_NAMESPACE_END
 
 namespace mtastsd::postfix {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Profile, servername, report_attributes, enforce_testing)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Profile, servername, report_attributes, enforce_testing, dane)
 
 }  // namespace mtastsd::postfix
+
+namespace mtastsd::dane {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Target, by_mx, port)
+
+}  // namespace mtastsd::dane
 
 namespace mtastsd::answer {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explanation, key, map, map_known, profile, domain, entry,
-                                   standing, reply, looked_up)
+                                   standing, target, reply, looked_up)
 
 }  // namespace mtastsd::answer
 
@@ -202,13 +209,16 @@ namespace mtastsd::control {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Connections, open, most, accepted, refused, malformed,
                                    stalled, greedy)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Queries, total, about_domains, from_cache, hit_rate,
-                                   enforced, not_enforced, no_policy, no_domain, waited, timed_out)
+                                   enforced, dane, not_enforced, no_policy, no_domain, waited,
+                                   timed_out)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::LookUps, at_work, started, joined, txt_failures, fetches,
-                                   fetch_failures, refreshes, refused)
+                                   fetch_failures, refreshes, refused, dane_surveys, dane_failures,
+                                   dane_unknown)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Cache, directory, writable, entries, policies,
                                    without_policy, pending, used_bytes, max_bytes, commits,
                                    failed_commits, evicted, not_kept)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsServer, server, answers, errors, last_error, silent)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsServer, server, answers, errors, last_error, silent,
+                                   trusted, validates)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefresh, domain, type, detail, failures,
                                    expires_at)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefreshes, count, first)

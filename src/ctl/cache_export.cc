@@ -25,7 +25,8 @@ std::string table_line(const DomainName& domain, std::string_view record,
   cache::EntryView entry(*view, record);
   std::vector<std::string_view> patterns;
   std::string reply;
-  answer::reply_from_entry(entry, false, now, domain, profile, patterns, reply);
+  answer::reply_from_entry(entry, {.domain = domain, .profile = profile, .target = {}}, now,
+                           patterns, reply);
   return reply.starts_with(kFound) ? domain.str() + "\t" + reply.substr(kFound.size())
                                    : std::string();
 }

@@ -37,6 +37,7 @@ struct MxHost {
   std::uint16_t preference = 0;
   std::string host;
   std::optional<std::string> pattern;  // the first of the policy's that it matches
+  std::optional<dane::Host> tlsa;      // what mtastsd knows of its TLSA records
 };
 
 struct Arguments {
@@ -75,6 +76,45 @@ std::string why_no_policy(const cache::Entry& entry) {
                        : text;
 }
 
+std::string why_enforced(const cache::Entry& entry, WallTime now) {
+  return "a policy of mode " + std::string(mtasts::to_string(entry.policy->policy.mode)) +
+         " is cached and expires " + relative_text(entry.policy->expires_at(), now);
+}
+
+// What is known of DANE for the key, or null.
+const dane::State* dane_of(const Report& report) {
+  const answer::Explanation& it = report.it;
+  return it.entry && it.profile.dane ? cache::find_dane(*it.entry, it.target) : nullptr;
+}
+
+// For people: what the MX records mean for DANE.
+std::string mail_text(dane::Mail mail) {
+  switch (mail) {
+    case dane::Mail::Unknown:
+      break;
+    case dane::Mail::Secure:
+      return "no mail host has TLSA records that can be used";
+    case dane::Mail::Insecure:
+      return "the MX records are not signed";
+    case dane::Mail::Null:
+      return "the domain takes no mail";
+    case dane::Mail::NoDomain:
+      return "there is no such name";
+  }
+  return "DNS did not say";
+}
+
+std::string why_not_dane(const Report& report) {
+  const dane::State* state = dane_of(report);
+  if (state == nullptr) {
+    return "; nothing is known of DANE";
+  }
+  if (state->facts.ruling == dane::Ruling::DoesNotApply) {
+    return "; DANE does not apply: " + mail_text(state->mail);
+  }
+  return "; it could not be found out whether DANE applies, so the policy does";
+}
+
 std::string why(const Report& report, WallTime now) {
   const auto& entry = report.it.entry;
   if (!report.it.domain) {
@@ -90,8 +130,11 @@ std::string why(const Report& report, WallTime now) {
                  ? "the policy is of mode testing: its domain wants mail delivered in any case"
                  : "the policy is of mode none: its domain asks for no protection";
     case Standing::Enforced:
-      return "a policy of mode " + std::string(mtasts::to_string(entry->policy->policy.mode)) +
-             " is cached and expires " + relative_text(entry->policy->expires_at(), now);
+      return why_enforced(*entry, now) + (report.it.profile.dane ? why_not_dane(report) : "");
+    case Standing::Dane:
+      return why_enforced(*entry, now) +
+             ", and DANE decides: a mail host has TLSA records, which a policy must not override "
+             "(RFC 8461 section 2)";
   }
   return std::string("the cache has nothing current about it, ") +
          (report.from_daemon ? "and looking it up gave nothing"
@@ -110,7 +153,7 @@ Report ask(const Arguments& arguments, term::Progress& progress) {
   report.it = answer::explain_key({maps.begin(), maps.end()}, arguments.map, arguments.key);
   if (report.it.domain) {
     if (const auto entry = find_entry(arguments.settings, *report.it.domain).entry) {
-      answer::explain_entry(report.it, entry, false, SystemClock().wall());
+      answer::explain_entry(report.it, entry, false, true, SystemClock().wall());
     }
   }
   return report;
@@ -121,13 +164,14 @@ Report ask(const Arguments& arguments, term::Progress& progress) {
 std::vector<MxHost> hosts_of(const DomainName& domain, dns::Answer<dns::MxRecords> answer) {
   auto* found = std::get_if<dns::MxRecords>(&*answer);
   if (found == nullptr) {
-    return answer.provenance.no_such_name ? std::vector<MxHost>()
-                                          : std::vector<MxHost>{{0, domain.str(), std::nullopt}};
+    return answer.provenance.no_such_name
+               ? std::vector<MxHost>()
+               : std::vector<MxHost>{{0, domain.str(), std::nullopt, std::nullopt}};
   }
   std::vector<MxHost> hosts;
   for (dns::Mx& record : found->records) {
     if (record.host != ".") {
-      hosts.push_back({record.preference, std::move(record.host), std::nullopt});
+      hosts.push_back({record.preference, std::move(record.host), std::nullopt, std::nullopt});
     }
   }
   std::sort(hosts.begin(), hosts.end(), [](const MxHost& a, const MxHost& b) {
@@ -177,8 +221,35 @@ void match(std::vector<MxHost>& hosts, const mtasts::Policy& policy) {
   }
 }
 
+// What the daemon knows, and so answers by.
+void add_tlsa(Report& report) {
+  const dane::State* state = dane_of(report);
+  if (state == nullptr) {
+    return;
+  }
+  for (MxHost& host : report.hosts) {
+    const auto name = DomainName::parse(host.host);
+    for (const dane::Host& known : state->hosts) {
+      if (name && name->view() == known.name) {
+        host.tlsa = known;
+      }
+    }
+  }
+}
+
 Json text_or_null(const std::optional<std::string>& text) {
   return text ? Json(*text) : nullptr;
+}
+
+Json dane_json(const Report& report) {
+  const dane::State* state = dane_of(report);
+  if (state == nullptr) {
+    return nullptr;
+  }
+  return {{"ruling", to_string(state->facts.ruling)},
+          {"mx", to_string(state->mail)},
+          {"by_mx", state->target.by_mx},
+          {"port", state->target.port}};
 }
 
 Json to_json(const Report& report) {
@@ -187,7 +258,8 @@ Json to_json(const Report& report) {
     hosts.push_back({{"preference", host.preference},
                      {"host", host.host},
                      {"passes", report.restricts ? Json(host.pattern.has_value()) : nullptr},
-                     {"pattern", text_or_null(host.pattern)}});
+                     {"pattern", text_or_null(host.pattern)},
+                     {"tlsa", host.tlsa ? Json(to_string(host.tlsa->status)) : nullptr}});
   }
   const answer::Explanation& it = report.it;
   return {{"key", it.key},
@@ -197,12 +269,14 @@ Json to_json(const Report& report) {
            {{"known", it.map_known},
             {"servername", it.profile.servername},
             {"report_attributes", it.profile.report_attributes},
-            {"enforce_testing", it.profile.enforce_testing}}},
+            {"enforce_testing", it.profile.enforce_testing},
+            {"dane", it.profile.dane}}},
           {"from_daemon", report.from_daemon},
           {"looked_up", it.looked_up},
           {"entry", it.entry ? ctl::to_json(*it.domain, it.entry) : nullptr},
           {"reply", it.reply.empty() ? nullptr : Json(it.reply)},
           {"why", report.why},
+          {"dane", dane_json(report)},
           {"mx", hosts},
           {"mx_error", text_or_null(report.hosts_error)}};
 }
@@ -214,6 +288,7 @@ std::string profile_text(const answer::Explanation& it) {
   }
   text += it.profile.servername ? ", with SNI" : ", without SNI (Postfix before 3.4)";
   text += it.profile.report_attributes ? ", with the attributes for TLS reports" : "";
+  text += it.profile.dane ? ", with DANE" : "";
   return text + (it.profile.enforce_testing ? ", testing is enforced" : "");
 }
 
@@ -244,9 +319,27 @@ void print_hosts(const Report& it) {
       text += "  matches no pattern";
       colour = term::Colour::Red;
     }
+    if (host.tlsa) {
+      text += std::string("; TLSA records: ") + std::string(to_string(host.tlsa->status));
+    }
     print_field(name, text, colour);
     name = "";
   }
+}
+
+void print_dane(const Report& report, WallTime now) {
+  const dane::State* state = dane_of(report);
+  if (state == nullptr) {
+    return;
+  }
+  std::string text = state->facts.ruling == dane::Ruling::Applies ? "applies"
+                     : state->facts.ruling == dane::Ruling::DoesNotApply
+                         ? "does not apply: " + mail_text(state->mail)
+                         : "could not be found out";
+  if (state->facts.known_at != WallTime{}) {
+    text += ", as of " + relative_text(state->facts.known_at, now);
+  }
+  print_field("DANE", text + " (" + describe(state->target) + ")");
 }
 
 void print(const Report& report) {
@@ -268,6 +361,7 @@ void print(const Report& report) {
     print_field("", "(what the daemon would say if it were running)");
   }
   print_field("Why", report.why);
+  print_dane(report, SystemClock().wall());
   if (it.domain) {
     print_hosts(report);
   }
@@ -284,13 +378,14 @@ int explain(Arguments& arguments) {
                      it.entry->policy->policy.mode != mtasts::Mode::None;
   if (it.key.starts_with('[') && it.domain) {
     // "[host]" is that host, whatever its MX records say.
-    report.hosts = {{0, it.domain->str(), std::nullopt}};
+    report.hosts = {{0, it.domain->str(), std::nullopt, std::nullopt}};
   } else if (it.domain) {
     look_up_hosts(arguments.settings.config, report, progress);
   }
   if (report.restricts) {
     match(report.hosts, it.entry->policy->policy);
   }
+  add_tlsa(report);
   progress.hide();
   if (arguments.json) {
     print_line(to_json(report));

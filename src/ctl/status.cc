@@ -78,14 +78,13 @@ class Report {
 
   void queries() const {
     const Status::Queries& queries = status_.queries;
-    print_field(
-        "Queries",
-        fmt::format(
-            "{}: {} with a policy in force, {} with a policy that is not enforced, {} without "
-            "a policy, {} for keys that name no domain",
-            count_text(queries.total), count_text(queries.enforced),
-            count_text(queries.not_enforced), count_text(queries.no_policy),
-            count_text(queries.no_domain)));
+    print_field("Queries",
+                fmt::format("{}: {} with a policy in force, {} with DANE instead, {} with a policy "
+                            "that is not enforced, {} without "
+                            "a policy, {} for keys that name no domain",
+                            count_text(queries.total), count_text(queries.enforced),
+                            count_text(queries.dane), count_text(queries.not_enforced),
+                            count_text(queries.no_policy), count_text(queries.no_domain)));
     if (queries.hit_rate) {
       print_field("From the cache",
                   fmt::format("{:.1f}%; {} waited for a lookup, {} of them timed out",
@@ -103,6 +102,14 @@ class Report {
     print_field("Fetches", fmt::format("{}, {} of them failed; {}", count_text(look_ups.fetches),
                                        count_text(look_ups.fetch_failures),
                                        counted(look_ups.refreshes, "refresh", "refreshes")));
+    if (look_ups.dane_surveys > 0) {
+      print_field(
+          "DANE",
+          fmt::format("{}; DNS failed for {}, of which {} had to be answered without "
+                      "knowing whether DANE applies",
+                      counted(look_ups.dane_surveys, "survey", "surveys"),
+                      count_text(look_ups.dane_failures), count_text(look_ups.dane_unknown)));
+    }
     if (look_ups.refused > 0) {
       print_field("", counted(look_ups.refused, "lookup", "lookups") + " refused: too many at once",
                   term::Colour::Yellow);
@@ -127,12 +134,22 @@ class Report {
     }
   }
 
+  static std::string dnssec_text(const Status::DnsServer& server) {
+    if (!server.validates) {
+      return "";
+    }
+    return !*server.validates ? "; does not validate DNSSEC, so DANE is not known"
+           : server.trusted   ? "; validates DNSSEC"
+                              : "; is not on this host, so its word on DNSSEC does not count";
+  }
+
   void dns() {
     std::string_view name = "DNS servers";
     bool any_good = false;
     for (const Status::DnsServer& server : status_.dns) {
       std::string text = server.server + "  " + counted(server.answers, "answer", "answers") +
                          ", " + counted(server.errors, "error", "errors");
+      text += dnssec_text(server);
       if (server.silent) {
         text += "; it does not answer and is asked last";
       }

@@ -44,13 +44,21 @@ void AnswerThread::add(int fd) {
 }
 
 void AnswerThread::ask(const DomainName& domain, std::uint64_t question) {
+  ask_resolver_(domain, std::nullopt, waiter_for(question));
+}
+
+void AnswerThread::survey(const DomainName& domain, const dane::Target& target,
+                          std::uint64_t question) {
+  ask_resolver_(domain, target, waiter_for(question));
+}
+
+resolver::Waiter AnswerThread::waiter_for(std::uint64_t question) {
   if (question == 0) {
-    ask_resolver_(domain, nullptr);
-    return;
+    return nullptr;
   }
-  ask_resolver_(domain, [this, question](const resolver::Answer& answer) {
+  return [this, question](const resolver::Answer& answer) {
     loop_.post([this, question, answer] { answerer_.on_answer(question, answer); });
-  });
+  };
 }
 
 void AnswerThread::reload(const config::Config& config) {

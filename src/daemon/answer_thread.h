@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -27,7 +28,10 @@ class AnswerThread final : public answer::Asker {
  public:
   // How the resolver's thread is asked, from this one; a null waiter only tells it of a query. The
   // waiter is called on the resolver's thread, which has to end before this object is destroyed.
-  using AskResolver = std::function<void(const DomainName& domain, resolver::Waiter waiter)>;
+  // With a target, a survey of DANE is what is asked for.
+  using AskResolver =
+      std::function<void(const DomainName& domain, const std::optional<dane::Target>& survey,
+                         resolver::Waiter waiter)>;
 
   // `clock`, `store`, `log` and `connections`, which all threads share, outlive it.
   AnswerThread(const config::Config& config, const Clock& clock, const cache::LmdbStore& store,
@@ -60,6 +64,9 @@ class AnswerThread final : public answer::Asker {
 
  private:
   void ask(const DomainName& domain, std::uint64_t question) override;
+  void survey(const DomainName& domain, const dane::Target& target,
+              std::uint64_t question) override;
+  resolver::Waiter waiter_for(std::uint64_t question);
 
   const AskResolver ask_resolver_;
   answer::Counters counters_;

@@ -64,13 +64,17 @@ Status::LookUps look_ups_of(const resolver::Counters& counters) {
   sum.fetch_failures = counters.fetch_failures.value();
   sum.refreshes = counters.refreshes.value();
   sum.refused = counters.overload.value();
+  sum.dane_surveys = counters.surveys.value();
+  sum.dane_failures = counters.survey_failures.value();
+  sum.dane_unknown = counters.dane_unknown.value();
   return sum;
 }
 
 std::vector<Status::DnsServer> servers_of(const dns::AresClient& dns) {
   std::vector<Status::DnsServer> servers;
   for (const auto& one : dns.health()) {
-    Status::DnsServer server{one.server, one.answers, one.errors, std::nullopt, one.asked_last};
+    Status::DnsServer server{one.server,     one.answers, one.errors,   std::nullopt,
+                             one.asked_last, one.trusted, one.validates};
     if (!one.last_error.empty()) {
       server.last_error = one.last_error;
     }
@@ -122,6 +126,7 @@ Status::Queries queries_of(const std::vector<const answer::Counters*>& threads) 
   for (const answer::Counters* thread : threads) {
     sum.total += thread->queries.value();
     sum.enforced += thread->enforced.value();
+    sum.dane += thread->dane.value();
     sum.not_enforced += thread->not_enforced.value();
     sum.no_policy += thread->no_policy.value();
     sum.no_domain += thread->no_domain.value();
@@ -225,7 +230,7 @@ void Commands::carry_out(const control::ExplainRequest& request, const ReplyTo& 
   answer::Explanation it = answer::explain_key(profiles_, request.map, request.key);
   if (it.domain) {
     if (auto entry = known(*it.domain)) {
-      answer::explain_entry(it, std::move(entry), false, clock_.wall());
+      answer::explain_entry(it, std::move(entry), false, false, clock_.wall());
     }
   }
   if (it.standing != resolver::Standing::Unknown) {
@@ -234,18 +239,37 @@ void Commands::carry_out(const control::ExplainRequest& request, const ReplyTo& 
   }
   on_resolver_(
       [reply, it = std::move(it), &clock = clock_](Resolver& resolver, dns::AresClient& /*dns*/) {
-        const auto tell = [reply, it, &clock](const resolver::Answer& answer) {
+        if (it.survey == dane::Survey::First) {
+          survey_and_reply(resolver, it, false, clock, reply);
+          return;
+        }
+        const auto tell = [&resolver, reply, it, &clock](const resolver::Answer& answer) {
           if (!answer.entry) {
             reply(busy("too many domains are being looked up: try again"));
             return;
           }
           answer::Explanation found = it;
           found.looked_up = true;
-          answer::explain_entry(found, answer.entry, answer.fresh, clock.wall());
-          reply(control::Explained{std::move(found)});
+          answer::explain_entry(found, answer.entry, answer.fresh, false, clock.wall());
+          if (found.survey == dane::Survey::First) {
+            survey_and_reply(resolver, found, answer.fresh, clock, reply);
+          } else {
+            reply(control::Explained{std::move(found)});
+          }
         };
         resolver::tell_now_or_later(resolver.ask(*it.domain, tell), tell);
       });
+}
+
+// The last step of an explanation, as for a query: whether DANE decides.
+void Commands::survey_and_reply(Resolver& resolver, const answer::Explanation& it, bool fresh,
+                                const Clock& clock, const ReplyTo& reply) {
+  const auto tell = [reply, it, fresh, &clock](const resolver::Answer& answer) {
+    answer::Explanation found = it;
+    answer::explain_entry(found, answer.entry ? answer.entry : it.entry, fresh, true, clock.wall());
+    reply(control::Explained{std::move(found)});
+  };
+  resolver::tell_now_or_later(resolver.survey(*it.domain, it.target, tell), tell);
 }
 
 void Commands::carry_out(const control::RefreshRequest& request, const ReplyTo& reply) {

@@ -63,6 +63,8 @@ class Commands {
   void carry_out(const control::StatusRequest& request, const ReplyTo& reply);
   void carry_out(const control::ShowRequest& request, const ReplyTo& reply);
   void carry_out(const control::ExplainRequest& request, const ReplyTo& reply);
+  static void survey_and_reply(resolver::Resolver& resolver, const answer::Explanation& it,
+                               bool fresh, const Clock& clock, const ReplyTo& reply);
   void carry_out(const control::RefreshRequest& request, const ReplyTo& reply);
   void carry_out(const control::ForgetRequest& request, const ReplyTo& reply);
   void carry_out(const control::ImportRequest& request, const ReplyTo& reply);

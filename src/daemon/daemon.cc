@@ -79,9 +79,9 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
   }
   store_ = std::move(*store);
   resolver_ = std::make_unique<ResolverThread>(config_, clock_, *store_, log_);
-  const auto ask_resolver = [this](const DomainName& domain, resolver::Waiter waiter) {
-    resolver_->ask(domain, std::move(waiter));
-  };
+  const auto ask_resolver =
+      [this](const DomainName& domain, const std::optional<dane::Target>& survey,
+             resolver::Waiter waiter) { resolver_->ask(domain, survey, std::move(waiter)); };
   for (unsigned i = 0; i < config_.socketmap.threads; ++i) {
     answering_.push_back(
         std::make_unique<AnswerThread>(config_, clock_, *store_, ask_resolver, log_, connections_));

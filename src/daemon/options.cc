@@ -60,6 +60,9 @@ dns::AresOptions dns_options(const config::Config& config) {
   options.servers = config.dns.servers;
   options.resolv_conf = config.dns.resolv_conf;
   options.timeout = config.dns.timeout;
+  options.trust_ad = config.dns.trust_ad;
+  options.probe_dnssec = std::any_of(config.maps.begin(), config.maps.end(),
+                                     [](const auto& map) { return map.second.dane; });
   return options;
 }
 

@@ -16,7 +16,8 @@ ResolverThread::ResolverThread(const config::Config& config, const Clock& clock,
                                                                           https_options(config));
                                         })),
       discovery_({loop_, *dns_, *dialer_, *fetcher_}, discovery_settings(config)),
-      resolver_({clock, loop_, discovery_, store, log, [this] { return jitter(); }},
+      dane_(clock, loop_, *dns_),
+      resolver_({clock, loop_, discovery_, store, log, [this] { return jitter(); }, &dane_},
                 resolver_options(config)) {}
 
 ResolverThread::~ResolverThread() {
@@ -34,8 +35,18 @@ void ResolverThread::stop() {
   }
 }
 
-void ResolverThread::ask(const DomainName& domain, resolver::Waiter waiter) {
-  loop_.post([this, domain, waiter = std::move(waiter)]() mutable {
+void ResolverThread::ask(const DomainName& domain, const std::optional<dane::Target>& survey,
+                         resolver::Waiter waiter) {
+  loop_.post([this, domain, survey, waiter = std::move(waiter)]() mutable {
+    if (survey) {
+      const auto tell = [waiter = std::move(waiter)](const resolver::Answer& answer) {
+        if (waiter) {
+          waiter(answer);
+        }
+      };
+      resolver::tell_now_or_later(resolver_.survey(domain, *survey, tell), tell);
+      return;
+    }
     if (!waiter) {
       resolver_.touch(domain);
       return;

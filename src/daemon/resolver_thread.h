@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -10,6 +11,7 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/config/config.h"
+#include "mtastsd/dane/finder.h"
 #include "mtastsd/discovery/discovery.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/event/loop.h"
@@ -41,8 +43,9 @@ class ResolverThread {
   void stop();
 
   // As Resolver::ask(), and the waiter is called on this thread with what is known at once, too.
-  // Without a waiter as Resolver::touch().
-  void ask(const DomainName& domain, resolver::Waiter waiter);
+  // Without a waiter as Resolver::touch(). With a target as Resolver::survey().
+  void ask(const DomainName& domain, const std::optional<dane::Target>& survey,
+           resolver::Waiter waiter);
 
   // Runs `work` on this thread, or never when it has ended.
   using Work = std::function<void(resolver::Resolver&, dns::AresClient&)>;
@@ -64,6 +67,7 @@ class ResolverThread {
   std::unique_ptr<https::Dialer> dialer_;          // depends-on: loop_
   std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_; with a thread of its own
   discovery::Discovery discovery_;                 // depends-on: all above
+  dane::Finder dane_;                              // depends-on: dns_
   resolver::Resolver resolver_;                    // depends-on: all above
   std::thread thread_;
 };

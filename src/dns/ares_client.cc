@@ -63,7 +63,10 @@ constexpr std::chrono::minutes kWayKeptFor{10};
 constexpr int kSilencesToLearn = 2;  // one can be a lost packet
 // Connections for questions that UDP brought no answer to. Truncated answers come on top.
 constexpr std::size_t kMaxTcpInsteadOfUdp = 100;
-constexpr int kMaxHops = 8;  // CNAMEs whose targets have to be asked for
+// A server is asked again whether it validates: it may have been set up anew at the same address.
+constexpr std::chrono::minutes kProbeAgain{60};
+constexpr std::chrono::minutes kProbeAgainSoon{1};  // as long as it is not known to validate
+constexpr int kMaxHops = 8;                         // CNAMEs whose targets have to be asked for
 
 // In which way to ask the same server again, if that can help. SERVFAIL is mostly meant, and an old
 // forwarder's word for EDNS now and then.
@@ -96,6 +99,18 @@ std::optional<FileMark> mark_of(const std::string& path) {
     return std::nullopt;
   }
   return FileMark{st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_size, st.st_ino};
+}
+
+bool is_loopback(const IpAddress& address) {
+  static const IpNetwork kV4 = *IpNetwork::parse("127.0.0.0/8");
+  static const IpAddress kV6 = *IpAddress::parse("::1");
+  return kV4.contains(address) || address == kV6;
+}
+
+// Of two steps of the way to an answer: one that is not signed makes all of it so.
+Security combined(Security a, Security b) {
+  const bool insecure = a == Security::Insecure || b == Security::Insecure;
+  return insecure ? Security::Insecure : std::min(a, b);
 }
 
 std::vector<Server> parse_all(const std::vector<std::string>& texts) {
@@ -149,6 +164,9 @@ class Client final : public AresClient, public Channel::Owner {
   using AnyCallback = std::function<void(Reading, Provenance)>;
 
   Handle ask_any(const std::string& name, RecordType type, AnyCallback callback);
+  // `only`: no other server is asked.
+  Handle begin(const std::string& name, RecordType type, AnyCallback callback,
+               std::optional<Server> only);
 
   // The channels over UDP for each of servers_; nullptr where none was needed so far.
   struct Generation {
@@ -185,6 +203,11 @@ class Client final : public AresClient, public Channel::Owner {
   void sweep();
   void note_health(const Server& server, const Error* error);
 
+  bool trusted(const Server& server) const;
+  Security security_of(const Server& server, bool authenticated) const;
+  void probe_servers();
+  void on_probe(const Server& server, const Reading& reading, bool authenticated);
+
   void start(Question& question);
   void admit();
   bool has_place() const {
@@ -209,6 +232,12 @@ class Client final : public AresClient, public Channel::Owner {
   std::vector<Habit> habits_;              // the same
   ResolvOptions resolv_options_;           // of resolv_conf, where that names the servers
   std::size_t rotation_ = 0;               // where the next question begins, with "rotate"
+  struct Probe {
+    SteadyTime next_at{};
+    Handle question;
+  };
+  std::vector<Probe> probes_;  // the same
+  bool resolv_conf_trusts_ad_ = false;
   std::uint64_t servers_version_ = 0;
   std::optional<FileMark> resolv_conf_;  // as last read
   bool resolv_conf_read_ = false;
@@ -226,11 +255,13 @@ class Client final : public AresClient, public Channel::Owner {
 // One question, from the call to its callback.
 class Client::Question final : public Query, public Channel::Asker {
  public:
-  Question(Client& client, std::string name, RecordType type, AnyCallback callback)
+  Question(Client& client, std::string name, RecordType type, AnyCallback callback,
+           std::optional<Server> only)
       : client_(&client),
         name_(std::move(name)),
         type_(type),
         callback_(std::move(callback)),
+        only_(only),
         deadline_(client.clock_.steady() + client.options_.timeout),
         deadline_when_crowded_(std::min(deadline_, client.clock_.steady() + kPatienceWhenCrowded)),
         refused_until_(client.clock_.steady() + kRefusedAgainFor),
@@ -282,6 +313,7 @@ class Client::Question final : public Query, public Channel::Asker {
   std::string name_;
   RecordType type_;
   AnyCallback callback_;
+  const std::optional<Server> only_;
   SteadyTime deadline_;
   SteadyTime deadline_when_crowded_;
   SteadyTime refused_until_;
@@ -322,6 +354,10 @@ void Client::Question::choose_order() {
   if (client_->resolv_options_.rotate && !round_.empty()) {
     const auto first = client_->rotation_++ % round_.size();
     std::rotate(round_.begin(), round_.begin() + static_cast<std::ptrdiff_t>(first), round_.end());
+  }
+  if (only_) {
+    std::erase_if(
+        round_, [this](const Candidate& each) { return client_->servers_[each.server] != *only_; });
   }
   const SteadyTime now = client_->clock_.steady();
   std::stable_partition(round_.begin(), round_.end(), [&](const Candidate& each) {
@@ -434,6 +470,8 @@ void Client::Question::note(Channel::Attempt& attempt, Reading outcome) {
     noted_ = std::move(outcome);
     noted_provenance_ = std::move(attempt.provenance);
     noted_provenance_.server = attempt.channel->server().str();
+    noted_provenance_.security =
+        client_->security_of(attempt.channel->server(), noted_provenance_.authenticated);
   }
   client_->ready(*this);
 }
@@ -568,6 +606,8 @@ void Client::Question::take_provenance() {
   chain.insert(chain.end(), noted_provenance_.chain.begin(), noted_provenance_.chain.end());
   provenance_.authenticated =
       noted_provenance_.authenticated && (hops_ == 0 || provenance_.authenticated);
+  provenance_.security = hops_ == 0 ? noted_provenance_.security
+                                    : combined(provenance_.security, noted_provenance_.security);
   provenance_.no_such_name = noted_provenance_.no_such_name;
   provenance_.server = std::move(noted_provenance_.server);
 }
@@ -623,7 +663,15 @@ Client::~Client() {
 
 Handle Client::ask_any(const std::string& name, RecordType type, AnyCallback callback) {
   look_at_resolv_conf();
-  auto question = std::make_unique<Question>(*this, name, type, std::move(callback));
+  if (type == RecordType::Mx || type == RecordType::Tlsa) {
+    probe_servers();
+  }
+  return begin(name, type, std::move(callback), std::nullopt);
+}
+
+Handle Client::begin(const std::string& name, RecordType type, AnyCallback callback,
+                     std::optional<Server> only) {
+  auto question = std::make_unique<Question>(*this, name, type, std::move(callback), only);
   if (waiting_.empty() && has_place()) {
     start(*question);
   } else if (waiting_.size() < kMaxWaiting) {
@@ -737,6 +785,7 @@ void Client::look_at_resolv_conf() {
     return;
   }
   const std::string text{std::istreambuf_iterator<char>(file), {}};
+  resolv_conf_trusts_ad_ = resolv_conf_trusts_ad(text);
   // A file being written anew is empty for a moment.
   if (text.find("nameserver") == std::string::npos && !servers_.empty()) {
     return;
@@ -757,6 +806,9 @@ void Client::use_servers(std::vector<Server> servers) {
   const auto text = [](const Server& server) { return server.str(); };
   log_.write(Event::DnsServers, {{"servers", joined(servers_, " ", text)}});
   new_generation();
+  probes_.clear();
+  probes_.resize(servers_.size());
+  probe_servers();
 }
 
 void Client::new_generation() {
@@ -840,10 +892,65 @@ void Client::note_health(const Server& server, const Error* error) {
   health.last_error = error == nullptr ? std::string() : error->detail;
 }
 
+bool Client::trusted(const Server& server) const {
+  return is_loopback(server.address) || options_.trust_ad ||
+         (options_.servers.empty() && resolv_conf_trusts_ad_);
+}
+
+Security Client::security_of(const Server& server, bool authenticated) const {
+  if (!trusted(server)) {
+    return Security::Untrusted;
+  }
+  if (authenticated) {
+    return Security::Secure;
+  }
+  const auto it = std::find(servers_.begin(), servers_.end(), server);
+  const auto validates = it == servers_.end()
+                             ? std::nullopt
+                             : health_[static_cast<std::size_t>(it - servers_.begin())].validates;
+  if (!validates) {
+    return Security::Unknown;
+  }
+  return *validates ? Security::Insecure : Security::NotValidating;
+}
+
+// The root is signed, so a server that does not vouch for it vouches for nothing.
+void Client::probe_servers() {
+  if (!options_.probe_dnssec) {
+    return;
+  }
+  const SteadyTime now = clock_.steady();
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (now < probes_[i].next_at) {
+      continue;
+    }
+    probes_[i].next_at = now + kProbeAgainSoon;
+    probes_[i].question = begin(
+        ".", RecordType::Soa,
+        [this, server = servers_[i]](const Reading& reading, const Provenance& provenance) {
+          on_probe(server, reading, provenance.authenticated);
+        },
+        servers_[i]);
+  }
+}
+
+void Client::on_probe(const Server& server, const Reading& reading, bool authenticated) {
+  const auto it = std::find(servers_.begin(), servers_.end(), server);
+  if (!reading || it == servers_.end()) {
+    return;  // it is asked again
+  }
+  const auto i = static_cast<std::size_t>(it - servers_.begin());
+  health_[i].validates = authenticated;
+  if (authenticated) {
+    probes_[i].next_at = clock_.steady() + kProbeAgain;
+  }
+}
+
 std::vector<AresClient::ServerHealth> Client::health() const {
   std::vector<ServerHealth> all = health_;
   for (std::size_t i = 0; i < all.size(); ++i) {
     all[i].server = servers_[i].str();
+    all[i].trusted = trusted(servers_[i]);
     all[i].asked_last = suspect_until_[i] > clock_.steady();
   }
   return all;

@@ -49,6 +49,11 @@ Seconds ttl_of(std::uint32_t ttl) {
   return Seconds(ttl > 0x7fffffffU ? 0 : ttl);
 }
 
+// libresolv writes the root as an empty name or a dot, depending on its version.
+bool same_name(std::string_view a, std::string_view b) {
+  return equal_ignoring_case(a == "." ? "" : a, b == "." ? "" : b);
+}
+
 std::span<const unsigned char> rdata_of(const ns_rr& rr) {
   return {ns_rr_rdata(rr), static_cast<std::size_t>(ns_rr_rdlen(rr))};
 }
@@ -119,7 +124,7 @@ class Reader {
     }
     ns_rr question;
     if (ns_msg_count(handle_, ns_s_qd) != 1 || ns_parserr(&handle_, ns_s_qd, 0, &question) != 0 ||
-        !equal_ignoring_case(ns_rr_name(question), name_) ||
+        !same_name(ns_rr_name(question), name_) ||
         ns_rr_type(question) != static_cast<unsigned>(type_) || ns_rr_class(question) != ns_c_in) {
       return Error{ErrorKind::Malformed, "the response is to another question"};
     }
@@ -182,6 +187,8 @@ class Reader {
         return collect<MxRecords>(chain);
       case RecordType::Tlsa:
         return collect<TlsaRecords>(chain);
+      case RecordType::Soa:
+        return collect<SoaRecord>(chain);
       case RecordType::A:
       case RecordType::Aaaa:
         break;
@@ -201,7 +208,7 @@ class Reader {
         return malformed("bad record in the answer");
       }
       if (ns_rr_type(rr) != static_cast<unsigned>(type_) || ns_rr_class(rr) != ns_c_in ||
-          !equal_ignoring_case(ns_rr_name(rr), chain.name)) {
+          !same_name(ns_rr_name(rr), chain.name)) {
         continue;
       }
       found = true;
@@ -224,10 +231,13 @@ class Reader {
                            rdata.data() + NS_INT16SZ, host, sizeof host) < 0) {
       return false;
     }
-    // libresolv writes the root as an empty name or a dot, depending on its version.
     mx.records.push_back({static_cast<std::uint16_t>(ns_get16(rdata.data())),
                           host[0] == '\0' ? std::string(".") : std::string(host)});
     return true;
+  }
+
+  static bool add(std::span<const unsigned char> rdata, SoaRecord& /*soa*/) {
+    return soa_minimum(rdata).has_value();
   }
 
   // RFC 6698 section 2.1.

@@ -12,7 +12,7 @@
 
 namespace mtastsd::dns {
 
-enum class RecordType : std::uint16_t { A = 1, Mx = 15, Txt = 16, Aaaa = 28, Tlsa = 52 };
+enum class RecordType : std::uint16_t { A = 1, Soa = 6, Mx = 15, Txt = 16, Aaaa = 28, Tlsa = 52 };
 
 // The answer ends in a CNAME, and the server did not say what stands at its target.
 struct Alias {
@@ -20,8 +20,9 @@ struct Alias {
   Seconds ttl{0};  // smallest of the chain so far
 };
 
-using Reading =
-    Result<std::variant<TxtRecords, Addresses, NoSuchRecord, Alias, MxRecords, TlsaRecords>, Error>;
+using Reading = Result<
+    std::variant<TxtRecords, Addresses, NoSuchRecord, Alias, MxRecords, TlsaRecords, SoaRecord>,
+    Error>;
 
 // Longest CNAME chain within one answer.
 inline constexpr std::size_t kMaxChain = 16;

@@ -115,6 +115,22 @@ std::vector<Server> parse_resolv_conf(std::string_view text) {
   return servers;
 }
 
+bool resolv_conf_trusts_ad(std::string_view text) {
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (next_word(line) != "options") {
+      continue;
+    }
+    for (std::string_view word = next_word(line); !word.empty(); word = next_word(line)) {
+      if (word == "trust-ad") {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 bool valid_server(const std::string& text) {
   return parse_server(text).has_value();
 }

@@ -37,4 +37,7 @@ struct ResolvOptions {
 };
 ResolvOptions parse_resolv_options(std::string_view text);
 
+// Whether a resolv.conf has "options trust-ad": the AD bit of its servers counts (resolv.conf(5)).
+bool resolv_conf_trusts_ad(std::string_view text);
+
 }  // namespace mtastsd::dns

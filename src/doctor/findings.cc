@@ -10,6 +10,7 @@
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/postfix/profile.h"
+#include "tables.h"
 
 namespace mtastsd::doctor {
 namespace {
@@ -33,8 +34,12 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::DaemonSilent, "daemon_silent", Severity::High},
     {Code::DaemonStranger, "daemon_stranger", Severity::High},
     {Code::DaemonUnchecked, "daemon_unchecked", Severity::Unknown},
-    {Code::DaneAndSts, "dane_and_sts", Severity::Info},
+    {Code::DaneAndSts, "dane_and_sts", Severity::High},
     {Code::DaneIgnoresErrors, "dane_ignores_errors", Severity::Medium},
+    {Code::DaneInsecureMx, "dane_insecure_mx", Severity::Info},
+    {Code::DaneMapWithoutDnssec, "dane_map_without_dnssec", Severity::High},
+    {Code::DaneResolver, "dane_resolver", Severity::High},
+    {Code::DaneResolverUnchecked, "dane_resolver_unchecked", Severity::Unknown},
     {Code::DaneWithoutDnssec, "dane_without_dnssec", Severity::Medium},
     {Code::DnsDisabled, "dns_disabled", Severity::Medium},
     {Code::HostName, "host_name", Severity::Info},
@@ -152,6 +157,31 @@ void judge_relayhost(const Facts& facts, std::vector<Finding>& found) {
   }
 }
 
+// Whose word on DNSSEC mtastsd goes by.
+void judge_resolvers(const Facts& facts, std::vector<Finding>& found) {
+  for (const Resolver& resolver : facts.resolvers) {
+    if (!resolver.trusted) {
+      found.push_back({Code::DaneResolver,
+                       resolver.server,
+                       "This DNS server is not on this host, so mtastsd does not go by its word on "
+                       "DNSSEC, and a "
+                       "policy can override DANE. Postfix goes by it. Run a validating resolver on "
+                       "this host, or, "
+                       "if nobody can change what this server answers on its way, say so.",
+                       {{"mtastsd.toml [dns]", "trust_ad = true"}}});
+    } else if (!resolver.validates) {
+      found.push_back({Code::DaneResolverUnchecked, resolver.server,
+                       "This DNS server did not say whether it validates DNSSEC."});
+    } else if (!*resolver.validates) {
+      found.push_back({Code::DaneResolver, resolver.server,
+                       "This DNS server does not validate DNSSEC, so neither Postfix nor mtastsd "
+                       "can do DANE, and "
+                       "a policy can override it. Run a validating resolver on this host, for "
+                       "example unbound."});
+    }
+  }
+}
+
 ListenAddress reachable(const ListenAddress& address) {
   ListenAddress one = address;
   if (one.host == "0.0.0.0") {
@@ -186,12 +216,17 @@ Fix set_parameter(const SmtpService& service, std::string_view name, std::string
 }
 
 std::string recommended_map(const Facts& facts) {
+  const std::string_view level = facts.main_value("smtp_tls_security_level");
+  return recommended_map(facts, level == "dane" || level == "dane-only");
+}
+
+std::string recommended_map(const Facts& facts, bool dane) {
   const auto profile = postfix::profile_for_postfix(facts.version);
   if (profile && profile->report_attributes) {
-    return "QUERYwithTLSRPT";
+    return dane ? "daneWithTLSRPT" : "postfixWithTLSRPT";
   }
   if (profile && profile->servername) {
-    return "postfix";
+    return dane ? "dane" : "postfix";
   }
   for (const auto& [name, has] : facts.daemon.maps) {
     if (!has.servername && !has.report_attributes) {
@@ -199,6 +234,17 @@ std::string recommended_map(const Facts& facts) {
     }
   }
   return "old";
+}
+
+UsedMap used_map(const Facts& facts, const SmtpService& service) {
+  const auto& maps = facts.daemon.maps;
+  for (const Table& table : parse_tables(value_for(facts, service, "smtp_tls_policy_maps"))) {
+    if (table.socketmap) {
+      const auto map = maps.find(table.socketmap->name);
+      return {table.str(), &(map == maps.end() ? maps.find("postfix") : map)->second};
+    }
+  }
+  return {};
 }
 
 std::string recommended_table(const Facts& facts) {
@@ -225,6 +271,7 @@ std::vector<Finding> judge_machine(const Facts& facts) {
   std::vector<Finding> found = {judge_version(facts), judge_configuration(facts)};
   judge_connections(facts, found);
   judge_relayhost(facts, found);
+  judge_resolvers(facts, found);
   if (facts.services.empty()) {
     found.push_back({Code::SmtpMissing,
                      "master.cf",

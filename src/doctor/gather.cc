@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <optional>
@@ -11,6 +12,10 @@
 
 #include "listener_owner.h"
 #include "mtastsd/config/places.h"
+#include "mtastsd/dns/ares_client.h"
+#include "mtastsd/doctor/findings.h"
+#include "mtastsd/event/loop.h"
+#include "mtastsd/log/log.h"
 #include "mtastsd/term/terminal.h"
 #include "postconf.h"
 #include "probe.h"
@@ -23,6 +28,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kToolLimit{10000};
+constexpr milliseconds kDnsLimit{3000};
+constexpr milliseconds kDnsTick{20};
 // This is a parent key, which mtastsd answers at once, without a lookup.
 constexpr char kKey[] = ".mtastsctl-doctor.invalid";
 // More tables than any list has; the rest is not asked.
@@ -42,6 +49,7 @@ constexpr std::array kParameters = {
     "smtp_enforce_tls",
     "smtp_tls_CAfile",
     "smtp_tls_CApath",
+    "smtp_tls_dane_insecure_mx_policy",
     "smtp_tls_enforce_sts_mx_patterns",
     "smtp_tls_loglevel",
     "smtp_tls_per_site",
@@ -74,8 +82,14 @@ class Gatherer {
       return failure(std::move(read.error()));
     }
     read_daemon_configuration();
+    bool dane = false;
     for (const SmtpService& service : facts_.services) {
       look_at(service);
+      const UsedMap map = used_map(facts_, service);
+      dane = dane || (map.profile != nullptr && map.profile->dane);
+    }
+    if (dane) {
+      look_at_resolvers();
     }
     return std::move(facts_);
   }
@@ -161,6 +175,36 @@ class Gatherer {
     if (!path.empty() && facts_.ca_paths.count({path, service.chroot}) == 0) {
       facts_.ca_paths[{path, service.chroot}] =
           look_at_ca_path(service.chroot ? queue() : "", path);
+    }
+  }
+
+  void look_at_resolvers() {
+    event::Loop loop;
+    const SystemClock clock;
+    Log log = Log::null();
+    const config::Dns& settings = facts_.daemon.dns;
+    const auto dns = dns::AresClient::make(loop, clock, log,
+                                           {.servers = settings.servers,
+                                            .resolv_conf = settings.resolv_conf,
+                                            .timeout = kDnsLimit,
+                                            .trust_ad = settings.trust_ad,
+                                            .probe_dnssec = true});
+    const SteadyTime until = clock.steady() + kDnsLimit;
+    std::unique_ptr<event::Timer> timer;
+    timer = loop.make_timer([&] {
+      progress_.tick();
+      const auto health = dns->health();
+      if (clock.steady() >= until ||
+          std::all_of(health.begin(), health.end(),
+                      [](const auto& server) { return server.validates.has_value(); })) {
+        loop.stop();
+      }
+      timer->arm(kDnsTick);
+    });
+    timer->arm(kDnsTick);
+    loop.run();
+    for (const auto& server : dns->health()) {
+      facts_.resolvers.push_back({server.server, server.trusted, server.validates});
     }
   }
 

@@ -248,9 +248,11 @@ void judge_profile(View& view, const Table& table) {
     return;
   }
   const std::string& name = table.socketmap->name;
-  const std::string wanted = recommended_map(view.facts);
   const auto& maps = view.facts.daemon.maps;
   auto map = maps.find(name);
+  const std::string wanted = map != maps.end() && map->second.dane
+                                 ? recommended_map(view.facts, true)
+                                 : recommended_map(view.facts);
   const Fix use = view.replace(table, with_name(table, wanted));
   if (map == maps.end()) {
     view.add(Code::MapNameUnknown,

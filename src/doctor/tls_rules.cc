@@ -14,6 +14,7 @@ namespace mtastsd::doctor {
 namespace {
 
 constexpr std::string_view kLevel = "smtp_tls_security_level";
+constexpr std::string_view kMaps = "smtp_tls_policy_maps";
 constexpr std::string_view kCaFile = "smtp_tls_CAfile";
 constexpr std::string_view kCaPath = "smtp_tls_CApath";
 constexpr std::string_view kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
@@ -84,11 +85,19 @@ void judge_level(View& view) {
   }
 }
 
-void judge_dane(View& view) {
-  const std::string level = level_of(view);
-  if (level != "dane" && level != "dane-only") {
-    return;
-  }
+// The lines with which Postfix does DANE and mtastsd knows of it.
+std::vector<Fix> use_dane(const View& view, const UsedMap& map) {
+  const std::string name = recommended_map(view.facts, true);
+  const std::string by = map.table.substr(0, map.table.rfind(':') + 1) + name;
+  const auto tables = parse_tables(view.value(kMaps));
+  return {view.set(kMaps, joined(tables, ", ",
+                                 [&](const Table& table) {
+                                   return table.str() == map.table ? by : table.str();
+                                 })),
+          view.set("smtp_dns_support_level", "dnssec")};
+}
+
+void judge_dane_level(View& view, const std::string& level) {
   const Severity severity = level == "dane" ? Severity::Medium : Severity::High;
   const std::string_view result = level == "dane"
                                       ? "Postfix uses \"may\" instead"
@@ -104,9 +113,43 @@ void judge_dane(View& view) {
              {view.set("ignore_mx_lookup_error", "no")})
         .severity = severity;
   }
-  view.add(Code::DaneAndSts, kLevel,
-           "Postfix does not use DANE for a domain for which mtastsd answers \"secure\". Give "
-           "domains that have both a line \"example.com dane\" in a table before mtastsd.");
+}
+
+// Of the map and Postfix, both do DANE or neither does.
+void judge_dane(View& view) {
+  const std::string level = level_of(view);
+  const bool by_level = level == "dane" || level == "dane-only";
+  if (by_level) {
+    judge_dane_level(view, level);
+  }
+  const UsedMap map = used_map(view.facts, view.service);
+  if (map.profile == nullptr || !view.facts.config_error.empty()) {
+    return;
+  }
+  if (by_level && !map.profile->dane) {
+    view.add(
+        Code::DaneAndSts, kMaps,
+        fmt::format("Postfix does DANE, but the map in {} is for a Postfix that does not. For a "
+                    "domain that has both, MTA-STS then overrides DANE, which RFC 8461 section "
+                    "2 forbids: mail is delivered although its TLSA records do not match.",
+                    map.table),
+        use_dane(view, map));
+  } else if (map.profile->dane && view.value("smtp_dns_support_level") != "dnssec") {
+    std::vector<Fix> fixes = {view.set("smtp_dns_support_level", "dnssec")};
+    view.add(
+        Code::DaneMapWithoutDnssec, "smtp_dns_support_level",
+        fmt::format("The map in {} answers \"dane-only\" for domains with DANE. Without DNSSEC, "
+                    "Postfix defers all mail to them. Turn it on, or use the map \"{}\".",
+                    map.table, recommended_map(view.facts, false)),
+        std::move(fixes));
+  } else if (map.profile->dane && by_level &&
+             view.value("smtp_tls_dane_insecure_mx_policy") == "dane") {
+    view.add(
+        Code::DaneInsecureMx, "smtp_tls_dane_insecure_mx_policy",
+        "Where MX records are not signed, Postfix uses DANE all the same for MX hosts with TLSA "
+        "records. If such a domain has an enforced policy, its policy decides (RFC 7672 section "
+        "2.2.1).");
+  }
 }
 
 void judge_dns(View& view) {
@@ -252,8 +295,9 @@ void judge_logs_and_reports(View& view) {
   });
   if (view.on("smtp_tlsrpt_enable") && !has_policy) {
     view.add(Code::TlsrptWithoutPolicy, "smtp_tlsrpt_enable",
-             "TLS reports are sent, but no map gives Postfix the policy for them. Use the map "
-             "\"QUERYwithTLSRPT\".");
+             fmt::format("TLS reports are sent, but no map gives Postfix the policy for them. Use "
+                         "the map \"{}\".",
+                         recommended_map(view.facts)));
   }
 }
 

@@ -66,6 +66,11 @@ void append_level(std::string& out, const EnforcedPolicy& policy, const Profile&
   }
 }
 
+void append_dane_level(std::string& out, const EnforcedPolicy& /*policy*/,
+                       const Profile& /*profile*/) {
+  out += "OK dane-only";
+}
+
 void append_policy_string(std::string& out, std::string_view name, std::string_view value) {
   out += " { policy_string = ";
   out += name;
@@ -93,15 +98,15 @@ void append_report_attributes(std::string& out, const EnforcedPolicy& policy) {
   }
 }
 
-}  // namespace
-
-void append_secure_reply(std::string& out, const EnforcedPolicy& policy, const Profile& profile) {
+template <typename AppendLevel>
+void append_reply(std::string& out, const EnforcedPolicy& policy, const Profile& profile,
+                  AppendLevel append_the_level) {
   if (policy.mx.empty() || !std::all_of(policy.mx.begin(), policy.mx.end(), is_pattern)) {
     out += kDamaged;
     return;
   }
   const std::size_t begin = out.size();
-  append_level(out, policy, profile);
+  append_the_level(out, policy, profile);
   if (!profile.report_attributes || !is_host_name(policy.policy_domain)) {
     return;
   }
@@ -110,6 +115,16 @@ void append_secure_reply(std::string& out, const EnforcedPolicy& policy, const P
   if (out.size() - begin > kMaxReplyBytes) {
     out.resize(without_report);
   }
+}
+
+}  // namespace
+
+void append_secure_reply(std::string& out, const EnforcedPolicy& policy, const Profile& profile) {
+  append_reply(out, policy, profile, &append_level);
+}
+
+void append_dane_reply(std::string& out, const EnforcedPolicy& policy, const Profile& profile) {
+  append_reply(out, policy, profile, &append_dane_level);
 }
 
 }  // namespace mtastsd::postfix

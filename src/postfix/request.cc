@@ -8,7 +8,9 @@
 #include "mtastsd/postfix/request.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
+#include <cstdint>
 
 #include "mtastsd/base/ascii.h"
 
@@ -42,9 +44,14 @@ bool is_port(std::string_view text) {
   return is_port_number(text) || is_service_name(text);
 }
 
-// The host of "host", "host:port", "[host]" or "[host]:port", or nullopt if the key has another
-// form. An IPv6 address without brackets has several colons and gives nullopt.
-std::optional<std::string_view> host_of(std::string_view key) {
+// The parts of "host", "host:port", "[host]" and "[host]:port".
+struct NextHop {
+  std::string_view host;
+  std::string_view port;  // empty: none
+};
+
+// Nullopt if the key has another form. An IPv6 address without brackets has several colons.
+std::optional<NextHop> next_hop_of(std::string_view key) {
   std::string_view host = key;
   std::string_view rest;
   if (key.starts_with('[')) {
@@ -61,7 +68,25 @@ std::optional<std::string_view> host_of(std::string_view key) {
   if (!rest.empty() && (rest.front() != ':' || !is_port(rest.substr(1)))) {
     return std::nullopt;
   }
-  return host;
+  return NextHop{host, rest.empty() ? rest : rest.substr(1)};
+}
+
+// The services of mail by their names in /etc/services, in any case of letters.
+std::uint16_t port_of(std::string_view text) {
+  constexpr std::uint16_t kSmtp = 25;
+  constexpr std::uint16_t kSubmissions = 465;
+  constexpr std::uint16_t kSubmission = 587;
+  if (is_port_number(text)) {
+    std::uint16_t port = 0;
+    std::from_chars(text.data(), text.data() + text.size(), port);
+    return port;
+  }
+  for (const std::string_view name : {"submissions", "smtps", "ssmtp", "urd"}) {
+    if (equal_ignoring_case(text, name)) {
+      return kSubmissions;
+    }
+  }
+  return equal_ignoring_case(text, "submission") ? kSubmission : kSmtp;
 }
 
 // Some address parsers accept "192.0.2.0x1" as an IPv4 address. No top-level domain begins like
@@ -83,13 +108,13 @@ Request split_request(std::string_view payload) {
 }
 
 std::optional<DomainName> policy_domain_of(std::string_view key) {
-  const auto host = host_of(key);
-  if (!host) {
+  const auto next_hop = next_hop_of(key);
+  if (!next_hop) {
     return std::nullopt;
   }
   // RFC 8461 section 3.4: the policy domain is the next-hop itself and never a parent of it, and an
   // address has no policy. This parser rejects addresses and ".parent" keys.
-  const auto domain = DomainName::parse_utf8(*host);
+  const auto domain = DomainName::parse_utf8(next_hop->host);
   if (!domain) {
     return std::nullopt;
   }
@@ -105,6 +130,11 @@ std::optional<DomainName> policy_domain_of(std::string_view key) {
     return std::nullopt;
   }
   return domain;
+}
+
+dane::Target target_of(std::string_view key) {
+  const auto next_hop = next_hop_of(key);
+  return {.by_mx = !key.starts_with('['), .port = port_of(next_hop ? next_hop->port : "")};
 }
 
 }  // namespace mtastsd::postfix

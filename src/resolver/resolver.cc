@@ -16,6 +16,7 @@
 #include "mtastsd/event/loop.h"
 #include "mtastsd/log/log.h"
 #include "outcome.h"
+#include "surveys.h"
 #include "work_queue.h"
 
 namespace mtastsd::resolver {
@@ -75,6 +76,7 @@ Resolver::Resolver(Services services, Options options)
       follow_up_slots_(std::make_unique<FairSlots>()),
       line_budget_(std::make_unique<LineBudget>(services_.log)),
       clock_check_(std::make_unique<ClockCheck>(services_.clock)),
+      surveys_(std::make_unique<Surveys>(services_, counters_, *line_budget_)),
       follow_up_timer_(services_.timers.make_timer([this] { run_follow_ups(); })),
       due_timer_(services_.timers.make_timer([this] { run_due(); })) {
   follow_up_slots_->set_size(kMaxFollowUps);
@@ -135,6 +137,11 @@ void Resolver::look_up_for_query(const DomainName& domain, Lane lane) {
     lookup->for_query = true;
     start_work();
   }
+}
+
+NowOrLater<Answer> Resolver::survey(const DomainName& domain, const dane::Target& target,
+                                    Waiter waiter) {
+  return surveys_->survey(domain, target, std::move(waiter));
 }
 
 NowOrLater<Answer> Resolver::refresh(const DomainName& domain, Waiter waiter) {
@@ -417,9 +424,10 @@ Milliseconds Resolver::time_left(const Lookup& lookup) const {
 }
 
 void Resolver::finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>& fetched) {
-  // A use may have been noted while the fetch was running.
+  // A use may have been noted, and a survey have ended, while the fetch was running.
   if (const auto current = services_.store.find(lookup.domain)) {
     lookup.entry.last_used_at = current->last_used_at;
+    lookup.entry.dane_states = current->dane_states;
   }
   AfterFetch after = after_fetch(lookup.entry, lookup.id, fetched, services_.clock.wall(),
                                  options_.limits, services_.jitter());

@@ -43,6 +43,9 @@ class NobodyToAsk final : public answer::Asker {
   void ask(const DomainName&, std::uint64_t) override {
     throw std::runtime_error("a hit that is none");
   }
+  void survey(const DomainName&, const dane::Target&, std::uint64_t) override {
+    throw std::runtime_error("a hit that is none");
+  }
 };
 
 // A client on the same loop as the server: one request, one reply, and the loop ends.

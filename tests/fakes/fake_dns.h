@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +25,12 @@ class FakeDns final : public dns::DnsClient {
   std::map<std::string, dns::TxtAnswer> txt_records;
   std::map<std::string, dns::AddressAnswer> a_records;
   std::map<std::string, dns::AddressAnswer> aaaa_records;
+  std::map<std::string, dns::Answer<dns::MxRecords>> mx_records;
+  std::map<std::string, dns::Answer<dns::TlsaRecords>> tlsa_records;
+  // What DNSSEC says of an answer that does not say so itself: Secure below these, or
+  // `unsigned_is`.
+  std::set<std::string> signed_zones;
+  dns::Security unsigned_is = dns::Security::Insecure;
   std::vector<std::string> asked;  // "TXT name", "A name", "AAAA name"
   Milliseconds delay{1};
   std::optional<Milliseconds> aaaa_delay;  // of AAAA alone
@@ -59,17 +67,50 @@ class FakeDns final : public dns::DnsClient {
   }
   dns::Handle mx(const std::string& name, dns::Callback<dns::MxRecords> callback) override {
     asked.push_back("MX " + name);
-    return answer({}, name, std::move(callback), delay);
+    return answer(mx_records, name, std::move(callback), delay);
   }
   dns::Handle tlsa(const std::string& name, dns::Callback<dns::TlsaRecords> callback) override {
     asked.push_back("TLSA " + name);
-    return answer({}, name, std::move(callback), delay);
+    return answer(tlsa_records, name, std::move(callback), delay);
+  }
+
+  void set_mx(const std::string& domain, const std::vector<std::string>& hosts,
+              Seconds ttl = Seconds(300)) {
+    dns::MxRecords mx;
+    mx.ttl = ttl;
+    for (const std::string& host : hosts) {
+      mx.records.push_back({static_cast<std::uint16_t>(10 + mx.records.size()), host});
+    }
+    mx_records.insert_or_assign(domain, dns::Answer<dns::MxRecords>(std::move(mx)));
+  }
+  // One for SMTP with a digest that is right for no certificate.
+  void set_tlsa(const std::string& host, Seconds ttl = Seconds(300), unsigned port = 25) {
+    dns::TlsaRecords tlsa;
+    tlsa.ttl = ttl;
+    tlsa.records.push_back({3, 1, 1, std::string(32, 'x')});
+    tlsa_records.insert_or_assign("_" + std::to_string(port) + "._tcp." + host,
+                                  dns::Answer<dns::TlsaRecords>(std::move(tlsa)));
+  }
+  void fail_tlsa(const std::string& host) {
+    tlsa_records.insert_or_assign(
+        "_25._tcp." + host,
+        dns::Answer<dns::TlsaRecords>(failure(dns::Error{dns::ErrorKind::ServFail, "scripted"})));
+  }
+  std::size_t count(const std::string& question) const {
+    return static_cast<std::size_t>(std::count(asked.begin(), asked.end(), question));
   }
 
  private:
   struct FakeQuery : dns::Query {
     std::unique_ptr<event::Timer> timer;
   };
+
+  dns::Security security_of(const std::string& name) const {
+    const bool is_signed = std::any_of(
+        signed_zones.begin(), signed_zones.end(),
+        [&](const std::string& zone) { return name == zone || name.ends_with("." + zone); });
+    return is_signed ? dns::Security::Secure : unsigned_is;
+  }
 
   template <typename T>
   dns::Handle answer(const std::map<std::string, dns::Answer<T>>& records, const std::string& name,
@@ -84,6 +125,9 @@ class FakeDns final : public dns::DnsClient {
     if (silent_names.contains(name)) {
       result = failure(dns::Error{dns::ErrorKind::Timeout, "scripted"});
       after = silence;
+    }
+    if (result.provenance.security == dns::Security::Unknown) {
+      result.provenance.security = security_of(name);
     }
     query->timer = timers_.make_timer(
         [callback = std::move(callback), result = std::move(result)] { callback(result); });

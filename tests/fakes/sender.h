@@ -12,6 +12,7 @@
 #include "fakes/networks.h"
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/cache/lmdb_store.h"
+#include "mtastsd/dane/finder.h"
 #include "mtastsd/discovery/discovery.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/resolver/resolver.h"
@@ -28,6 +29,7 @@ class Sender final : public answer::Asker {
     resolver::Options resolver;
     Milliseconds answer_timeout{20000};
     std::size_t max_cache_size = std::size_t{64} << 20;
+    bool dane = false;  // the map "dane" exists, and its profile does DANE
   };
   using Reply = std::function<void(std::uint64_t question, std::string_view reply)>;
 
@@ -64,10 +66,15 @@ class Sender final : public answer::Asker {
     discovery_ = std::make_unique<discovery::Discovery>(
         discovery::Services{loop_, dns_, dialer_, fetcher_},
         discovery::Settings{.allow_networks = documentation_networks()});
+    finder_ = std::make_unique<dane::Finder>(loop_, loop_, dns_);
     resolver_ = std::make_unique<resolver::Resolver>(
-        resolver::Services{loop_, loop_, *discovery_, *watched_, log_, jitter_}, settings.resolver);
+        resolver::Services{loop_, loop_, *discovery_, *watched_, log_, jitter_, finder_.get()},
+        settings.resolver);
     answer::AnswerOptions answer;
     answer.profiles.emplace(answer::kDefaultMap, postfix::Profile{});
+    if (settings.dane) {
+      answer.profiles.emplace("dane", postfix::Profile{.dane = true});
+    }
     answer.answer_timeout = settings.answer_timeout;
     answerer_ =
         std::make_unique<answer::Answerer>(loop_, loop_, *store_, *this, log_, counters_, answer);
@@ -90,6 +97,7 @@ class Sender final : public answer::Asker {
   void kill() {
     answerer_.reset();
     resolver_.reset();
+    finder_.reset();
     discovery_.reset();
     watched_.reset();
     store_.reset();
@@ -129,6 +137,17 @@ class Sender final : public answer::Asker {
         post([this, question, answer] { answerer_->on_answer(question, answer); });
       };
       resolver::tell_now_or_later(resolver_->ask(domain, tell), tell);
+    });
+  }
+  void survey(const DomainName& domain, const dane::Target& target,
+              std::uint64_t question) override {
+    post([this, domain, target, question] {
+      const auto tell = [this, question](const resolver::Answer& answer) {
+        if (question != 0) {
+          post([this, question, answer] { answerer_->on_answer(question, answer); });
+        }
+      };
+      resolver::tell_now_or_later(resolver_->survey(domain, target, tell), tell);
     });
   }
 
@@ -187,7 +206,8 @@ class Sender final : public answer::Asker {
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<WatchedStore> watched_;
   std::unique_ptr<discovery::Discovery> discovery_;
-  std::unique_ptr<resolver::Resolver> resolver_;  // depends-on: watched_, discovery_
+  std::unique_ptr<dane::Finder> finder_;
+  std::unique_ptr<resolver::Resolver> resolver_;  // depends-on: watched_, discovery_, finder_
   std::unique_ptr<answer::Answerer> answerer_;    // depends-on: store_, resolver_
 };
 

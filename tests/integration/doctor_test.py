@@ -29,7 +29,7 @@ class DoctorTest(unittest.TestCase):
     def setUpClass(cls):
         cls.directory = sandbox.scratch_directory()
         cls.modern = Postfix.version() >= (3, 10)
-        cls.map = "QUERYwithTLSRPT" if cls.modern else "postfix"
+        cls.map = "postfixWithTLSRPT" if cls.modern else "postfix"
         cls.tcp = f"socketmap:{SERVER}:{cls.map}"
         cls.unix = f"socketmap:unix:run/mtastsd/policy.sock:{cls.map}"
         cls.postfix = Postfix(os.path.join(cls.directory, "postfix"), "")
@@ -38,6 +38,7 @@ class DoctorTest(unittest.TestCase):
         cls.mtastsd = Mtastsd(OPTIONS.mtastsd, os.path.join(cls.directory, "mtastsd"), {
             "socketmap": {"listen": [SERVER, "unix:" + cls.socket], "socket_mode": "0660",
                           "socket_group": "postfix"},
+            "dns": {"servers": ["127.0.0.1"]},  # where nobody answers
             "cache": {"directory": os.path.join(cls.directory, "cache")},
         })
         cls.mtastsd.start()
@@ -153,7 +154,7 @@ class DoctorTest(unittest.TestCase):
         self.assertEqual(self.examine()[0], 0)
 
     def test_the_map_of_another_version(self):
-        other = f"socketmap:{SERVER}:" + ("postfix" if self.modern else "QUERYwithTLSRPT")
+        other = f"socketmap:{SERVER}:" + ("postfix" if self.modern else "postfixWithTLSRPT")
         self.configure(smtp_tls_policy_maps=other)
         code, severity = (("profile_too_old", "MEDIUM") if self.modern
                           else ("profile_too_new", "HIGH"))
@@ -265,7 +266,13 @@ class DoctorTest(unittest.TestCase):
     def test_dane(self):
         self.configure(smtp_tls_security_level="dane")
         self.expect("dane_without_dnssec", "MEDIUM", "smtp_dns_support_level = dnssec")
-        self.assertIn("dane_and_sts", self.examine()[1])
+        self.configure(smtp_tls_security_level="dane", smtp_dns_support_level="dnssec")
+        table = f"socketmap:{SERVER}:" + ("daneWithTLSRPT" if self.modern else "dane")
+        self.expect("dane_and_sts", "HIGH", "smtp_tls_policy_maps = " + table)
+        # The other way round, and the resolver here does not answer.
+        self.configure(smtp_tls_policy_maps=table)
+        self.expect("dane_map_without_dnssec", "HIGH", "smtp_dns_support_level = dnssec")
+        self.assertIn("dane_resolver_unchecked", self.examine()[1])
 
     def test_the_check_of_mx_names(self):
         if not self.modern:

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "mtastsd/answer/counters.h"
+#include "mtastsd/answer/reply.h"
 #include "mtastsd/answer/reply_memo.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
@@ -43,6 +44,9 @@ class Asker {
   // Tells the resolver of a query. `question` 0: nobody waits. Otherwise the answer comes by
   // Answerer::on_answer() with the same number, or never.
   virtual void ask(const DomainName& domain, std::uint64_t question) = 0;
+  // The same for a survey of DANE (Resolver::survey).
+  virtual void survey(const DomainName& domain, const dane::Target& target,
+                      std::uint64_t question) = 0;
 };
 
 // Answers the requests of one answering thread. What the cache knows, committed or not, is answered
@@ -73,16 +77,20 @@ class Answerer final : public socketmap::RequestHandler {
     socketmap::Ticket ticket;
     DomainName domain;
     postfix::Profile profile;
+    dane::Target target;
+    bool fresh = false;     // the policy was fetched for this query
+    bool surveyed = false;  // the survey of DANE was asked for as well
+    cache::EntryPtr entry;  // with surveyed: what that was asked for
   };
 
   const postfix::Profile& profile_of(std::string_view map);
   bool from_memo(std::string_view request, WallTime now, std::string& reply);
-  resolver::Verdict from_cache(const DomainName& domain, const postfix::Profile& profile,
-                               WallTime now, std::string& reply);
-  resolver::Verdict from_entry(cache::EntryView& entry, bool fresh, const DomainName& domain,
-                               const postfix::Profile& profile, WallTime now, std::string& reply);
+  resolver::Verdict from_cache(const Question& question, WallTime now, std::string& reply);
+  resolver::Verdict from_entry(cache::EntryView& entry, const Question& question, WallTime now,
+                               std::string& reply);
   void count(resolver::Standing standing);
-  void tell_resolver(const DomainName& domain, WallTime now);
+  void tell_resolver(const resolver::Verdict& known, const Question& question, WallTime now);
+  bool told_lately(std::size_t hash, WallTime now);
   void answer_from_cache(const Waiting& waiting);
   void on_deadline();
   void arm_deadline();

@@ -8,6 +8,7 @@ namespace mtastsd::answer {
 struct Counters {
   Counter queries;       // requests read
   Counter enforced;      // answered with a policy
+  Counter dane;          // answered with DANE, where there is a policy too
   Counter not_enforced;  // NOTFOUND: mode testing or none
   Counter no_policy;     // NOTFOUND: the domain is known to have no policy
   Counter no_domain;     // NOTFOUND: the key names no policy domain

@@ -8,6 +8,7 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/entry.h"
+#include "mtastsd/dane/state.h"
 #include "mtastsd/postfix/profile.h"
 #include "mtastsd/resolver/decide.h"
 
@@ -23,15 +24,18 @@ struct Explanation {
   std::optional<DomainName> domain;  // none: the key names no domain that can have a policy
   cache::EntryPtr entry;             // what is cached about the domain, or null
   resolver::Standing standing = resolver::Standing::Unknown;
-  std::string reply;       // empty while the standing is unknown
-  bool looked_up = false;  // the entry was looked up for this explanation
+  dane::Target target;                            // of the key; it matters if the profile does DANE
+  dane::Survey survey = dane::Survey::NotNeeded;  // First: nothing current is known of DANE
+  std::string reply;                              // empty while the standing is unknown
+  bool looked_up = false;                         // the entry was looked up for this explanation
 };
 
 // Explains a map and a key. If the key has no policy domain, the reply is already set.
 Explanation explain_key(const Profiles& profiles, std::string_view map, std::string_view key);
 
 // Adds what the entry, which is not null, says at `now`. `fresh`: it was fetched for this very
-// question.
-void explain_entry(Explanation& explanation, cache::EntryPtr entry, bool fresh, WallTime now);
+// question. `last_chance`: DANE is not looked up any more (answer/reply.h).
+void explain_entry(Explanation& explanation, cache::EntryPtr entry, bool fresh, bool last_chance,
+                   WallTime now);
 
 }  // namespace mtastsd::answer

@@ -7,17 +7,29 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/entry.h"
+#include "mtastsd/dane/state.h"
 #include "mtastsd/postfix/profile.h"
 #include "mtastsd/resolver/decide.h"
 
 namespace mtastsd::answer {
 
-// What Postfix is told of a domain from what is known at `now`, by the profile of its map: `reply`
-// gets it, but for Standing::Unknown, where the resolver has to find out. `fresh`: the policy was
-// fetched for this very query. A policy that the profile has enforced is Standing::Enforced.
+struct Question {
+  const DomainName& domain;
+  const postfix::Profile& profile;  // of its map
+  dane::Target target;              // of its key; used if the profile does DANE
+  bool fresh = false;               // the policy was fetched for this very query
+  bool last_chance = false;         // what is not known by now is not waited for
+};
+
+// What Postfix is told of a domain from what is known at `now`: `reply` gets it, but for
+// Standing::Unknown, where the resolver has to find out. A policy that the profile has enforced is
+// Standing::Enforced, and Standing::Dane where DANE decides instead (RFC 8461 section 2).
 // `patterns` is room to work in. Allocates nothing but what the reply needs.
-resolver::Verdict reply_from_entry(cache::EntryView& entry, bool fresh, WallTime now,
-                                   const DomainName& domain, const postfix::Profile& profile,
+//
+// A profile that does DANE is not answered from a policy in force before it is known whether DANE
+// applies: then the standing is Unknown and the survey First. If it cannot be found out, the policy
+// is applied: the mail is authenticated all the same, and does not wait for a broken DNS.
+resolver::Verdict reply_from_entry(cache::EntryView& entry, const Question& question, WallTime now,
                                    std::vector<std::string_view>& patterns, std::string& reply);
 
 }  // namespace mtastsd::answer

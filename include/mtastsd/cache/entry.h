@@ -10,6 +10,7 @@
 
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
+#include "mtastsd/dane/state.h"
 #include "mtastsd/mtasts/policy.h"
 
 namespace mtastsd::cache {
@@ -65,10 +66,21 @@ struct Entry {
   WallTime first_used_at{};  // the second query; epoch: there was one at most
   WallTime last_used_at{};   // last query, to about a day
   WallTime due_at{};         // with a policy: when the refresher looks at it again
+  // Whether DANE decides, for each target that mail was sent to under a policy in force: at most
+  // kMaxDaneTargets.
+  std::vector<dane::State> dane_states;
 
   // False for a "no policy" result, whether or not an expired policy is kept with it.
   bool holds_policy() const { return policy && no_policy_reason == NoPolicyReason::None; }
 };
+
+inline constexpr std::size_t kMaxDaneTargets = 4;
+
+// What is known of a target; null: nothing.
+const dane::State* find_dane(const Entry& entry, const dane::Target& target);
+// Puts it in place of what was known of its target, or of the target that was looked at longest
+// ago.
+void set_dane(Entry& entry, dane::State state);
 
 // An entry that is shared between threads never changes. Null stands for "nothing is known".
 using EntryPtr = std::shared_ptr<const Entry>;
@@ -93,7 +105,7 @@ EntryFacts facts_of(const Entry& entry);
 std::size_t memory_of(const Entry& entry);
 
 // The stored form: little-endian, versioned, with a checksum over all of it.
-inline constexpr std::uint8_t kRecordFormat = 2;
+inline constexpr std::uint8_t kRecordFormat = 3;
 std::string encode(const Entry& entry);
 
 enum class RecordError { Truncated, Checksum, UnknownFormat, Malformed };
@@ -109,6 +121,8 @@ class RecordView {
   WallTime due_at() const { return due_at_; }
   // Clears `patterns` and fills it with the MX patterns in their stored form.
   void mx_patterns(std::vector<std::string_view>& patterns) const;
+  // All zero if nothing is known of the target.
+  dane::Facts dane_facts(const dane::Target& target) const;
 
  private:
   friend class EntryView;
@@ -120,6 +134,7 @@ class RecordView {
   std::string_view no_policy_detail_;
   std::string_view id_;
   std::string_view mx_;       // each: one byte of length, then the pattern
+  std::string_view dane_;     // see entry.cc
   std::string_view failure_;  // fixed part, id, detail; empty without a failure
 };
 
@@ -140,6 +155,9 @@ class EntryView {
   // Clears `patterns` and fills it with the MX patterns in their stored form ("*.example.com").
   // They are valid as long as this object. Allocates only where an entry in memory has patterns.
   void mx_patterns(std::vector<std::string_view>& patterns);
+
+  // All zero if nothing is known of the target.
+  dane::Facts dane_facts(const dane::Target& target) const;
 
   // All of it: the entry itself, or a copy of what the record says.
   Result<EntryPtr, RecordError> entry() const;

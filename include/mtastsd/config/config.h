@@ -46,6 +46,7 @@ struct Dns {
   std::vector<std::string> servers;  // empty: the system's
   std::string resolv_conf = "/etc/resolv.conf";
   Milliseconds timeout{20000};
+  bool trust_ad = false;  // servers that are not on this host say what DNSSEC vouches for
   friend bool operator==(const Dns&, const Dns&) = default;
 };
 
@@ -87,7 +88,7 @@ struct Control {
 struct Config {
   Daemon daemon;
   Socketmap socketmap;
-  // Built in: "postfix", "QUERY", "QUERYwithTLSRPT"; [maps.NAME] adds to them or changes one.
+  // [maps.NAME] adds to those that are built in (see defaults()), or changes one.
   std::map<std::string, postfix::Profile, std::less<>> maps;
   Dns dns;
   Https https;

@@ -49,6 +49,7 @@ struct Status {
     std::uint64_t from_cache = 0;     // of these, answered without the resolver
     std::optional<double> hit_rate;   // from_cache of about_domains
     std::uint64_t enforced = 0;
+    std::uint64_t dane = 0;  // answered with DANE, where there is a policy too
     std::uint64_t not_enforced = 0;
     std::uint64_t no_policy = 0;
     std::uint64_t no_domain = 0;
@@ -64,6 +65,9 @@ struct Status {
     std::uint64_t fetch_failures = 0;
     std::uint64_t refreshes = 0;
     std::uint64_t refused = 0;  // because too many were at work
+    std::uint64_t dane_surveys = 0;
+    std::uint64_t dane_failures = 0;  // of these, something that matters could not be asked
+    std::uint64_t dane_unknown = 0;   // of these, nothing was known before either
   };
   struct Cache {
     std::string directory;
@@ -85,6 +89,8 @@ struct Status {
     std::uint64_t errors = 0;
     std::optional<std::string> last_error;  // unless its last answer was good
     bool silent = false;                    // it did not answer where another did; asked last
+    bool trusted = false;                   // its word on DNSSEC counts
+    std::optional<bool> validates;          // DNSSEC; none: not found out
   };
   struct FailingRefresh {
     std::string domain;

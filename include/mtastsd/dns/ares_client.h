@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct AresOptions {
   // has never been asked. While more than half of max_in_flight are taken, 10 s are enough.
   Milliseconds timeout{20000};
   std::size_t max_in_flight = 1024;
+  // The AD bit of servers that are not on this host counts as well (Security).
+  bool trust_ad = false;
+  // Finds out of each server whether it validates, for Security, and again from time to time.
+  bool probe_dnssec = false;
 };
 
 // Checks one entry of AresOptions::servers.
@@ -48,6 +53,8 @@ class AresClient : public DnsClient {
     std::uint64_t errors = 0;  // refused, failed or unreachable
     bool asked_last = false;   // it did not answer when another one did, and is asked last
     std::string last_error;
+    bool trusted = false;           // its AD bit counts
+    std::optional<bool> validates;  // DNSSEC; nullopt: not found out
   };
   virtual std::vector<ServerHealth> health() const = 0;
   // Uses new options for all lookups from now on. Those in progress continue with the old ones.

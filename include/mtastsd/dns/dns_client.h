@@ -65,9 +65,25 @@ struct TlsaRecords {
   Seconds ttl{0};
 };
 
+// What is of interest is whether DNSSEC vouches for it.
+struct SoaRecord {
+  Seconds ttl{0};
+};
+
 // There is no such name (NXDOMAIN), or it has no record of the type (NODATA).
 struct NoSuchRecord {
   Seconds negative_ttl{0};  // RFC 2308 section 5, min(SOA TTL, SOA minimum); 0 without a SOA
+};
+
+// What DNSSEC says of an answer, as far as this host may believe it. The AD bit is as trustworthy
+// as the server and the path to it, so it counts only from a server on this host, or from one of
+// which the operator says so (RFC 6840 section 5.8, RFC 7672 section 1.1).
+enum class Security {
+  Unknown,        // it has not been found out whether the server validates
+  Untrusted,      // the server's word does not count
+  NotValidating,  // the server is known not to validate
+  Insecure,       // from a server that validates, and not signed
+  Secure,         // signed and validated, all of it
 };
 
 // How an answer came about.
@@ -76,6 +92,7 @@ struct Provenance {
   // RFC 6840 section 5.8: the server says that it has validated the whole answer by DNSSEC. This is
   // as trustworthy as the server and the path to it.
   bool authenticated = false;
+  Security security = Security::Unknown;
   bool no_such_name = false;  // NXDOMAIN, if there is no record
   std::string server;         // the one that answered, "addr:port"
 };

@@ -41,6 +41,13 @@ struct Authorities {
   int expired = 0;
 };
 
+// A DNS server that mtastsd asks.
+struct Resolver {
+  std::string server;
+  bool trusted = false;           // its word on DNSSEC counts
+  std::optional<bool> validates;  // nullopt: it did not answer
+};
+
 // A table or a path, and whether it is used from inside the chroot.
 using Place = std::pair<std::string, bool>;
 
@@ -63,6 +70,7 @@ struct Facts {
   std::map<Place, std::string> strangers;
   std::map<std::string, Authorities> ca_files;
   std::map<Place, Authorities> ca_paths;
+  std::vector<Resolver> resolvers;  // only if a map does DANE
   bool root = false;
 
   std::string_view main_value(std::string_view name) const {

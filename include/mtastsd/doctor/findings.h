@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mtastsd/doctor/facts.h"
+#include "mtastsd/postfix/profile.h"
 #include "mtastsd/report/finding.h"
 
 namespace mtastsd::doctor {
@@ -33,6 +34,10 @@ enum class Code {
   DaemonUnchecked,
   DaneAndSts,
   DaneIgnoresErrors,
+  DaneInsecureMx,
+  DaneMapWithoutDnssec,
+  DaneResolver,
+  DaneResolverUnchecked,
   DaneWithoutDnssec,
   DnsDisabled,
   HostName,
@@ -106,5 +111,14 @@ Fix set_parameter(const SmtpService& service, std::string_view name, std::string
 std::string recommended_table(const Facts& facts);
 // The name of the map in that table.
 std::string recommended_map(const Facts& facts);
+// The map that fits the version, for a Postfix that does DANE or for one that does not.
+std::string recommended_map(const Facts& facts, bool dane);
+// What mtastsd answers by in the first of the tables of smtp_tls_policy_maps that asks it, and that
+// table; nullptr: none does.
+struct UsedMap {
+  std::string table;
+  const postfix::Profile* profile = nullptr;
+};
+UsedMap used_map(const Facts& facts, const SmtpService& service);
 
 }  // namespace mtastsd::doctor

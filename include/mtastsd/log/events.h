@@ -45,6 +45,10 @@ enum class Event {
   ClockDoubted,
   LinesLeftOut,
   Overloaded,
+  // DANE.
+  DaneRuling,
+  DaneLookupFailed,
+  DaneWithoutDnssec,
   // Questions from Postfix.
   UnknownMap,
   // DNS and HTTPS.
@@ -171,6 +175,21 @@ inline constexpr std::array kEvents = {
              "Too many domains are being resolved at once. Some are answered as if they had no "
              "policy.",
              "at_work refused_so_far"},
+
+    EventRow{Event::DaneRuling, LogLevel::Info, "dane_ruling",
+             "DANE begins or ceases to decide for a domain with an enforced policy. While it "
+             "applies, a map with DANE is answered \"dane-only\".",
+             "domain target ruling took_ms"},
+    EventRow{Event::DaneLookupFailed, LogLevel::Info, "dane_lookup_failed",
+             "DNS did not say whether DANE applies. What was known before stands for a week, and "
+             "if nothing was, the policy is applied.",
+             "domain target ruling reason took_ms"},
+    EventRow{
+        Event::DaneWithoutDnssec, LogLevel::Warn, "dane_without_dnssec",
+        "This DNS server's word on DNSSEC cannot be used, so maps with DANE are answered as if "
+        "they had it not, and a policy can override DANE. Use a validating resolver on this "
+        "host.",
+        "server reason"},
 
     EventRow{Event::UnknownMap, LogLevel::Warn, "unknown_map",
              "Postfix asked for a map without a [maps.NAME] section. It is answered like the map "

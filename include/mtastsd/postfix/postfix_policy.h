@@ -37,4 +37,11 @@ struct EnforcedPolicy {
 // room.
 void append_secure_reply(std::string& out, const EnforcedPolicy& policy, const Profile& profile);
 
+// The same for a domain where DANE decides: "OK dane-only". Postfix uses the MX hosts that have
+// TLSA records and no others, and authenticates them by these. Such a level takes no match=, and
+// Postfix sends the SNI of its own accord. With the report attributes, Postfix 3.10.5 and later
+// leaves out the MX hosts that the policy does not list; its TLS reports are about the TLSA records
+// all the same (RFC 8460 section 4.2).
+void append_dane_reply(std::string& out, const EnforcedPolicy& policy, const Profile& profile);
+
 }  // namespace mtastsd::postfix

@@ -11,6 +11,7 @@ struct Profile {
   bool report_attributes = false;  // policy_type= and the rest for TLSRPT: Postfix 3.10 and later
   bool servername = true;          // servername=hostname: Postfix 3.4 and later
   bool enforce_testing = false;    // answer for mode testing as for mode enforce
+  bool dane = false;  // it does DANE: where that decides, MTA-STS must not (RFC 8461 section 2)
   friend bool operator==(const Profile&, const Profile&) = default;
 };
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "mtastsd/base/domain_name.h"
+#include "mtastsd/dane/state.h"
 
 namespace mtastsd::postfix {
 
@@ -25,5 +26,10 @@ Request split_request(std::string_view payload);
 // "[relay.example]:587". A port is a number up to 65535 or a service name. Case is folded, one
 // final dot is removed, and UTF-8 becomes A-labels. ASCII keys allocate nothing.
 std::optional<DomainName> policy_domain_of(std::string_view key);
+
+// Where Postfix delivers to under a key that names a policy domain: "[host]" is that host, and all
+// else has MX records, with a port as well. The port is 25 if there is none, or if it is the name
+// of a service that mail is not sent to.
+dane::Target target_of(std::string_view key);
 
 }  // namespace mtastsd::postfix

@@ -44,6 +44,7 @@ enum class Standing {
   NoPolicy,     // known to have none, or none to be had: as if the domain had no MTA-STS
   NotEnforced,  // a valid policy of mode testing or none
   Enforced,     // a valid policy of mode enforce
+  Dane,         // the same, and DANE decides: see answer/reply.h, judge() does not know of it
 };
 
 struct Verdict {
@@ -51,7 +52,9 @@ struct Verdict {
   // The resolver should be told of this query by Resolver::touch(): a check of the record or a note
   // of the use is due. The answer does not wait for it.
   bool needs_touch = false;
-  // Without needs_touch: the verdict stays the same until then.
+  // Whether DANE has to be looked up: see answer/reply.h.
+  dane::Survey survey = dane::Survey::NotNeeded;
+  // Without needs_touch and survey: the verdict stays the same until then.
   WallTime until{};
 };
 

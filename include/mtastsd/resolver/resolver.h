@@ -26,6 +26,9 @@ class Log;
 namespace cache {
 class Store;
 }
+namespace dane {
+class Finder;
+}
 namespace event {
 class Timer;
 class Timers;
@@ -37,6 +40,7 @@ namespace mtastsd::resolver {
 class ClockCheck;
 class FairSlots;
 class LineBudget;
+class Surveys;
 class WorkQueue;
 enum class Lane;
 struct Outcome;
@@ -115,6 +119,7 @@ struct Services {
   cache::Store& store;
   Log& log;
   std::function<double()> jitter;  // in [0, 1)
+  dane::Finder* finder = nullptr;  // null: nothing is found out about DANE
 };
 
 // Finds out: one lookup at a time for a domain, however many ask for it, and keeps policies fresh.
@@ -141,6 +146,12 @@ class Resolver {
   // A query came for this domain and was answered from the cache (Verdict::needs_touch): notes the
   // use, and checks the record if that is due.
   void touch(const DomainName& domain);
+
+  // Finds out whether DANE decides for a target of a domain that has a policy in force, and notes
+  // it in the domain's entry (Entry::dane_states). The answer has the entry as it is then. Without
+  // a waiter nobody waits.
+  [[nodiscard]] NowOrLater<Answer> survey(const DomainName& domain, const dane::Target& target,
+                                          Waiter waiter);
 
   // Fetches the domain's policy again whatever its TXT record says (RFC 8461 section 10.2), for an
   // operator who waits for what comes of it.
@@ -238,6 +249,7 @@ class Resolver {
   std::uint64_t last_lookup_ = 0;
   std::unique_ptr<LineBudget> line_budget_;
   std::unique_ptr<ClockCheck> clock_check_;
+  std::unique_ptr<Surveys> surveys_;  // depends-on: line_budget_
   std::size_t overdue_ = 0;
   std::optional<SteadyTime> last_overload_warning_;
   std::optional<SteadyTime> last_overdue_warning_;

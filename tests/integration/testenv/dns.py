@@ -64,9 +64,9 @@ def _soa(negative_ttl):
     return _record("", "SOA", negative_ttl, data)
 
 
-def soa_serial(address, port=53, timeout=0.5):
+def soa_serial(address, port=53, timeout=0.5, recursive=False):
     """The serial of the root zone at a server, or None while it does not answer."""
-    query = struct.pack("!HHHHHH", 4711, 0, 1, 0, 0, 0) + b"\0" + struct.pack("!HH", 6, 1)
+    query = struct.pack("!HHHHHH", 4711, 0x0100 if recursive else 0, 1, 0, 0, 0) + b"\0" + struct.pack("!HH", 6, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(timeout)
         try:

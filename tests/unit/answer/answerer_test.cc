@@ -64,6 +64,7 @@ namespace {
 
 using postfix::Profile;
 using socketmap::Ticket;
+using std::chrono::hours;
 
 DomainName name(const std::string& text) {
   return *DomainName::parse(text);
@@ -74,7 +75,12 @@ class RecordingAsker final : public Asker {
   void ask(const DomainName& domain, std::uint64_t question) override {
     asked.emplace_back(domain.str(), question);
   }
+  void survey(const DomainName& domain, const dane::Target& target,
+              std::uint64_t question) override {
+    surveyed.emplace_back(domain.str() + " " + describe(target), question);
+  }
   std::vector<std::pair<std::string, std::uint64_t>> asked;
+  std::vector<std::pair<std::string, std::uint64_t>> surveyed;
 };
 
 class AnswererTest : public testing::Test {
@@ -82,7 +88,9 @@ class AnswererTest : public testing::Test {
   AnswererTest() {
     options_.profiles = {{"postfix", Profile{}},
                          {"QUERYwithTLSRPT", Profile{true, true, false}},
-                         {"strict", Profile{false, true, true}}};
+                         {"strict", Profile{false, true, true}},
+                         {"dane", Profile{.dane = true}},
+                         {"daneWithTLSRPT", Profile{.report_attributes = true, .dane = true}}};
     open(true);
   }
   void open(bool commits) {
@@ -151,6 +159,149 @@ TEST_F(AnswererTest, ACachedPolicyIsAnsweredAtOnceByTheProfileOfTheMap) {
                 " { policy_string = max_age: 604800 }"
                 " mx_host_pattern=mail.example.com mx_host_pattern=*.b.example");
   EXPECT_TRUE(asker_.asked.empty());
+}
+
+// --- DANE: RFC 8461 section 2 -----------------------------------------------------------------
+
+cache::Entry with_dane(cache::Entry entry, dane::Ruling ruling, WallTime checked_at,
+                       const dane::Target& target = {}) {
+  set_dane(entry, {.target = target,
+                   .facts = {ruling, ruling == dane::Ruling::Unknown ? WallTime{} : checked_at,
+                             checked_at, checked_at + Seconds(300)}});
+  return entry;
+}
+
+constexpr char kSecure[] = "OK secure match=mail.example.com:.b.example servername=hostname";
+
+TEST_F(AnswererTest, WhereDaneAppliesAMapWithDaneIsAnsweredDaneOnly) {
+  store("example.com",
+        with_dane(entry(mtasts::Mode::Enforce), dane::Ruling::Applies, loop_.wall()));
+  for (int i = 0; i < 3; ++i) {  // also from the memo
+    EXPECT_EQ(ask("dane example.com"), "OK dane-only");
+    EXPECT_EQ(ask("postfix example.com"), kSecure);
+  }
+  EXPECT_EQ(counters_.dane.value(), 3U);
+  EXPECT_EQ(ask("daneWithTLSRPT example.com"),
+            "OK dane-only policy_type=sts policy_domain=example.com"
+            " { policy_string = version: STSv1 } { policy_string = mode: enforce }"
+            " { policy_string = mx: mail.example.com } { policy_string = mx: *.b.example }"
+            " { policy_string = max_age: 604800 }"
+            " mx_host_pattern=mail.example.com mx_host_pattern=*.b.example");
+  EXPECT_TRUE(asker_.asked.empty());
+  EXPECT_TRUE(asker_.surveyed.empty());
+}
+
+TEST_F(AnswererTest, WhereDaneDoesNotApplyThePolicyIsTheAnswer) {
+  store("example.com",
+        with_dane(entry(mtasts::Mode::Enforce), dane::Ruling::DoesNotApply, loop_.wall()));
+  EXPECT_EQ(ask("dane example.com"), kSecure);
+  EXPECT_TRUE(asker_.surveyed.empty());
+}
+
+TEST_F(AnswererTest, WhatIsNotKnownOfDaneIsWaitedFor) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  EXPECT_EQ(ask("postfix example.com"), kSecure);
+  EXPECT_EQ(ask("dane example.com", 7), "later");
+  ASSERT_EQ(asker_.surveyed.size(), 1U);
+  EXPECT_EQ(asker_.surveyed[0].first, "example.com MX hosts, port 25");
+  answerer_->on_answer(
+      asker_.surveyed[0].second,
+      answer(with_dane(entry(mtasts::Mode::Enforce), dane::Ruling::Applies, loop_.wall())));
+  ASSERT_EQ(late_.size(), 1U);
+  EXPECT_EQ(late_[0].second, "OK dane-only");
+}
+
+TEST_F(AnswererTest, AtFirstContactDaneIsAskedForOnceThePolicyIsKnown) {
+  EXPECT_EQ(ask("dane example.com", 7), "later");
+  ASSERT_EQ(asker_.asked.size(), 1U);
+  EXPECT_TRUE(asker_.surveyed.empty());
+  // A policy that lives no longer than this delivery.
+  const cache::Entry found = entry(mtasts::Mode::Enforce, Seconds(0));
+  answerer_->on_answer(asker_.asked[0].second, answer(found, true));
+  ASSERT_EQ(asker_.surveyed.size(), 1U);
+  EXPECT_TRUE(late_.empty());
+  loop_.advance(Milliseconds(5000));
+  answerer_->on_answer(asker_.surveyed[0].second,
+                       answer(with_dane(found, dane::Ruling::Applies, loop_.wall())));
+  ASSERT_EQ(late_.size(), 1U);
+  EXPECT_EQ(late_[0].second, "OK dane-only");
+}
+
+TEST_F(AnswererTest, DomainsWithoutAnEnforcedPolicyCostNoSurvey) {
+  store("testing.example", entry(mtasts::Mode::Testing));
+  store("none.example", entry(mtasts::Mode::None));
+  cache::Entry nothing;
+  nothing.no_policy_reason = cache::NoPolicyReason::NoRecord;
+  nothing.txt_checked_at = loop_.wall();
+  nothing.recheck_at = loop_.wall() + Seconds(60);
+  store("plain.example", nothing);
+  for (const char* domain : {"testing.example", "none.example", "plain.example"}) {
+    EXPECT_EQ(ask(std::string("dane ") + domain), "NOTFOUND ") << domain;
+  }
+  ask("dane new.example");
+  answerer_->on_answer(asker_.asked.at(0).second, answer(nothing));
+  EXPECT_EQ(late_.at(0).second, "NOTFOUND ");
+  EXPECT_TRUE(asker_.surveyed.empty());
+}
+
+TEST_F(AnswererTest, WhenDaneCannotBeFoundOutThePolicyIsApplied) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  // The survey failed.
+  ask("dane example.com", 1);
+  answerer_->on_answer(
+      asker_.surveyed.at(0).second,
+      answer(with_dane(entry(mtasts::Mode::Enforce), dane::Ruling::Unknown, loop_.wall())));
+  EXPECT_EQ(late_.at(0).second, kSecure);
+  // There was no room for it.
+  ask("dane example.com", 2);
+  answerer_->on_answer(asker_.surveyed.at(1).second, answer(entry(mtasts::Mode::Enforce)));
+  EXPECT_EQ(late_.at(1).second, kSecure);
+  // It is late.
+  ask("dane example.com", 3);
+  loop_.advance(Milliseconds(20001));
+  EXPECT_EQ(late_.at(2).second, kSecure);
+}
+
+TEST_F(AnswererTest, WhatWasKnownOfDaneStandsForAWeek) {
+  const WallTime known_at = loop_.wall();
+  cache::Entry known = entry(mtasts::Mode::Enforce, Seconds(30 * 86400));
+  known = with_dane(known, dane::Ruling::Applies, known_at);
+  loop_.advance(hours(24 * 6));
+  known.recheck_at = loop_.wall() + hours(1);
+  store("example.com", known);
+  EXPECT_EQ(ask("dane example.com", 1), "later");
+  loop_.advance(Milliseconds(20001));
+  EXPECT_EQ(late_.at(0).second, "OK dane-only");
+}
+
+TEST_F(AnswererTest, DaneIsRenewedInTheBackground) {
+  cache::Entry known = entry(mtasts::Mode::Enforce);
+  known.recheck_at = loop_.wall() + hours(10);
+  store("example.com", with_dane(known, dane::Ruling::Applies, loop_.wall()));
+  ask("dane example.com");
+  loop_.advance(Seconds(299));
+  EXPECT_EQ(ask("dane example.com"), "OK dane-only");
+  EXPECT_TRUE(asker_.surveyed.empty());
+  loop_.advance(Seconds(1));
+  EXPECT_EQ(ask("dane example.com"), "OK dane-only");
+  EXPECT_EQ(ask("dane example.com"), "OK dane-only");
+  ASSERT_EQ(asker_.surveyed.size(), 1U);
+  EXPECT_EQ(asker_.surveyed[0].second, 0U);  // nobody waits
+  EXPECT_EQ(ask("postfix example.com"), kSecure);
+  EXPECT_TRUE(asker_.asked.empty());
+}
+
+TEST_F(AnswererTest, EachNextHopHasADaneOfItsOwn) {
+  const cache::Entry known = with_dane(entry(mtasts::Mode::Enforce), dane::Ruling::Applies,
+                                       loop_.wall(), {.by_mx = false, .port = 587});
+  store("example.com", known);
+  EXPECT_EQ(ask("dane [example.com]:587"), "OK dane-only");
+  EXPECT_EQ(ask("dane [example.com]:submission"), "OK dane-only");
+  EXPECT_EQ(ask("dane example.com:587"), "later");
+  EXPECT_EQ(ask("dane [example.com]"), "later");
+  ASSERT_EQ(asker_.surveyed.size(), 2U);
+  EXPECT_EQ(asker_.surveyed[0].first, "example.com MX hosts, port 587");
+  EXPECT_EQ(asker_.surveyed[1].first, "example.com the host itself, port 25");
 }
 
 TEST_F(AnswererTest, KeysThatNameNoDomainAskNobody) {

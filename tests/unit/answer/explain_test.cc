@@ -24,7 +24,7 @@ cache::Entry policy(mtasts::Mode mode) {
 
 Explanation explained(const char* map, const cache::Entry& entry, std::int64_t now) {
   Explanation it = explain_key(kProfiles, map, "a.example:25");
-  explain_entry(it, std::make_shared<const cache::Entry>(entry), false, at(now));
+  explain_entry(it, std::make_shared<const cache::Entry>(entry), false, false, at(now));
   return it;
 }
 

@@ -40,6 +40,13 @@ Entry full_entry() {
   entry.due_at = at(1'700'000'400);
   entry.no_policy_reason = NoPolicyReason::UnusableRecord;
   entry.no_policy_detail = "more than one MTA-STS record";
+  entry.dane_states = {
+      {.facts = {dane::Ruling::Applies, at(1'700'000'010), at(1'700'000'020), at(1'700'000'030)},
+       .mail = dane::Mail::Secure,
+       .hosts = {{"mail.example.com", dane::HostStatus::Usable, at(1'700'000'010)},
+                 {"mx.example.net", dane::HostStatus::Unknown, {}}}},
+      {.target = {.by_mx = false, .port = 587},
+       .facts = {dane::Ruling::Unknown, {}, at(1'700'000'020), at(1'700'000'030)}}};
   return entry;
 }
 
@@ -65,6 +72,47 @@ TEST(Record, KeepsEveryField) {
   EXPECT_EQ(back->due_at, entry.due_at);
   EXPECT_EQ(back->no_policy_reason, entry.no_policy_reason);
   EXPECT_EQ(back->no_policy_detail, entry.no_policy_detail);
+  EXPECT_EQ(back->dane_states, entry.dane_states);
+}
+
+TEST(Record, GivesWhatIsKnownOfDaneByItsTarget) {
+  const Entry entry = full_entry();
+  const std::string record = encode(entry);
+  const auto view = RecordView::decode(record);
+  ASSERT_TRUE(view);
+  const EntryView in_memory(std::make_shared<const Entry>(entry));
+  for (const dane::State& state : entry.dane_states) {
+    EXPECT_EQ(view->dane_facts(state.target), state.facts);
+    EXPECT_EQ(in_memory.dane_facts(state.target), state.facts);
+  }
+  EXPECT_EQ(view->dane_facts({.by_mx = true, .port = 587}), dane::Facts{});
+  EXPECT_EQ(in_memory.dane_facts({.by_mx = true, .port = 587}), dane::Facts{});
+}
+
+TEST(Entry, KeepsTheTargetsThatWereLookedAtLast) {
+  Entry entry;
+  for (std::uint16_t port = 1; port <= kMaxDaneTargets + 1; ++port) {
+    set_dane(entry, {.target = {.port = port}, .facts = {.checked_at = at(100 + port)}});
+  }
+  EXPECT_EQ(entry.dane_states.size(), kMaxDaneTargets);
+  EXPECT_EQ(find_dane(entry, {.port = 1}), nullptr);
+  EXPECT_NE(find_dane(entry, {.port = kMaxDaneTargets + 1}), nullptr);
+  set_dane(entry, {.target = {.port = 2}, .facts = {.checked_at = at(500)}});
+  EXPECT_EQ(entry.dane_states.size(), kMaxDaneTargets);
+  EXPECT_EQ(find_dane(entry, {.port = 2})->facts.checked_at, at(500));
+}
+
+TEST(Record, TheMostThatCanBeKnownOfDaneFits) {
+  Entry entry = full_entry();
+  entry.dane_states.clear();
+  for (std::uint16_t port = 1; port <= kMaxDaneTargets; ++port) {
+    dane::State state{.target = {.port = port}, .facts = {.checked_at = at(1)}};
+    state.hosts.assign(dane::kMaxHosts, {std::string(253, 'a'), dane::HostStatus::None, at(1)});
+    set_dane(entry, std::move(state));
+  }
+  const auto back = decode_entry(encode(entry));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->dane_states, entry.dane_states);
 }
 
 TEST(Record, HoldsAnEntryWithoutPolicy) {
@@ -141,7 +189,7 @@ TEST(Record, LengthsThatDoNotFitAreMalformedWhateverTheChecksum) {
 }
 
 TEST(Record, AFormatOfTheFutureIsNotGuessedAt) {
-  const auto view = RecordView::decode(with_byte(encode(full_entry()), 8, 3));
+  const auto view = RecordView::decode(with_byte(encode(full_entry()), 8, kRecordFormat + 1));
   ASSERT_FALSE(view);
   EXPECT_EQ(view.error(), RecordError::UnknownFormat);
 }

@@ -43,10 +43,13 @@ TEST(Defaults, AreTheOnesPromised) {
   const Config config = defaults();
   ASSERT_EQ(config.socketmap.listen.size(), 1u);
   EXPECT_EQ(config.socketmap.listen[0].str(), "inet:127.0.0.1:8461");
-  ASSERT_EQ(config.maps.size(), 3u);
+  ASSERT_EQ(config.maps.size(), 6u);
   EXPECT_EQ(config.maps.at("postfix"), postfix::Profile{});
-  EXPECT_EQ(config.maps.at("QUERY"), postfix::Profile{});
-  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), (postfix::Profile{true, true, false}));
+  EXPECT_EQ(config.maps.at("postfixWithTLSRPT"), (postfix::Profile{true, true, false, false}));
+  EXPECT_EQ(config.maps.at("dane"), (postfix::Profile{false, true, false, true}));
+  EXPECT_EQ(config.maps.at("daneWithTLSRPT"), (postfix::Profile{true, true, false, true}));
+  EXPECT_EQ(config.maps.at("QUERY"), config.maps.at("dane"));
+  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), config.maps.at("daneWithTLSRPT"));
 }
 
 TEST(Parse, ReadsEveryKey) {
@@ -126,9 +129,11 @@ TEST(Parse, OneTextStandsForAListOfOne) {
 TEST(Parse, ASectionForABuiltInMapChangesOnlyWhatItSays) {
   const Config config = parsed(
       "[maps.QUERYwithTLSRPT]\nenforce_testing = true\n"
-      "[maps.QUERY]\npostfix_version = \"2.11\"\n");
-  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), (postfix::Profile{true, true, true}));
-  EXPECT_EQ(config.maps.at("QUERY"), (postfix::Profile{false, false, false}));
+      "[maps.QUERY]\npostfix_version = \"2.11\"\n"
+      "[maps.dane]\ndane = false\n");
+  EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), (postfix::Profile{true, true, true, true}));
+  EXPECT_EQ(config.maps.at("QUERY"), (postfix::Profile{false, false, false, true}));
+  EXPECT_EQ(config.maps.at("dane"), postfix::Profile{});
   EXPECT_EQ(config.maps.at("postfix"), postfix::Profile{});
 }
 

@@ -122,14 +122,16 @@ TEST(Answers, AnExplanationComesBackAsItWas) {
   explained.explanation.profile = {.report_attributes = true, .servername = false};
   explained.explanation.domain = name("a.example");
   explained.explanation.entry = policy_entry();
-  explained.explanation.standing = resolver::Standing::Enforced;
+  explained.explanation.standing = resolver::Standing::Dane;
+  explained.explanation.target = {.by_mx = false, .port = 587};
   explained.explanation.reply = "OK secure";
   explained.explanation.looked_up = true;
   const answer::Explanation read = answered(explained).explanation;
   EXPECT_EQ(read.profile, explained.explanation.profile);
   EXPECT_EQ(read.domain, name("a.example"));
   EXPECT_EQ(cache::encode(*read.entry), cache::encode(*policy_entry()));
-  EXPECT_EQ(read.standing, resolver::Standing::Enforced);
+  EXPECT_EQ(read.standing, resolver::Standing::Dane);
+  EXPECT_EQ(read.target, explained.explanation.target);
   EXPECT_TRUE(read.looked_up);
   EXPECT_FALSE(read.map_known);
 }

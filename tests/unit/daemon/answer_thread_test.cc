@@ -30,7 +30,7 @@ class AnswerThreadTest : public testing::Test {
     store_ = std::move(*cache::LmdbStore::open(options, log_));
     thread_ = std::make_unique<AnswerThread>(
         config_, clock_, *store_,
-        [this](const DomainName& domain, resolver::Waiter waiter) {
+        [this](const DomainName& domain, const auto& /*survey*/, resolver::Waiter waiter) {
           asked_.set_value({domain.str(), std::move(waiter)});
         },
         log_, connections_);

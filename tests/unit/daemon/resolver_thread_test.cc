@@ -77,7 +77,7 @@ class ResolverThreadTest : public testing::Test {
   bool found_out(ResolverThread& thread, const std::string& domain) {
     std::promise<bool> promise;
     auto future = promise.get_future();
-    thread.ask(name(domain), [&promise](const resolver::Answer& answer) {
+    thread.ask(name(domain), std::nullopt, [&promise](const resolver::Answer& answer) {
       promise.set_value(answer.entry != nullptr);
     });
     return future.get();
@@ -115,7 +115,7 @@ TEST_F(ResolverThreadTest, AReloadChangesTheServers) {
   thread.start();
   config_.dns.servers = {other.name()};
   thread.reload(config_);
-  thread.ask(name("a.example"), nullptr);
+  thread.ask(name("a.example"), std::nullopt, nullptr);
   std::string question;
   for (int i = 0; i < 200 && question.empty(); ++i) {
     question = other.serve();
@@ -126,7 +126,8 @@ TEST_F(ResolverThreadTest, AReloadChangesTheServers) {
 TEST_F(ResolverThreadTest, AStopDropsWhatWaits) {
   ResolverThread thread(config_, clock_, *store_, log_);
   thread.start();
-  thread.ask(name("a.example"), [](const auto&) { ADD_FAILURE() << "the thread has ended"; });
+  thread.ask(name("a.example"), std::nullopt,
+             [](const auto&) { ADD_FAILURE() << "the thread has ended"; });
   thread.stop();
   thread.run([](resolver::Resolver&, dns::AresClient&) { ADD_FAILURE(); });
 }

@@ -81,7 +81,14 @@ void use_new_postfix(Facts& facts) {
   facts.version = "3.10.13";
   facts.main["smtp_tls_enforce_sts_mx_patterns"] = "yes";
   facts.main["smtp_tlsrpt_enable"] = "no";
-  use_table(facts, "socketmap:inet:127.0.0.1:8461:QUERYwithTLSRPT");
+  use_table(facts, "socketmap:inet:127.0.0.1:8461:postfixWithTLSRPT");
+}
+
+// Both Postfix and the map do DANE.
+void use_dane(Facts& facts) {
+  facts.main["smtp_tls_security_level"] = "dane";
+  facts.main["smtp_dns_support_level"] = "dnssec";
+  use_table(facts, "socketmap:inet:127.0.0.1:8461:dane");
 }
 
 void expect_nothing_wrong(const Facts& facts) {
@@ -99,6 +106,12 @@ TEST(Doctor, FindsNothingWhereAllIsWell) {
   expect_nothing_wrong(facts);
   facts = good();
   use_new_postfix(facts);
+  expect_nothing_wrong(facts);
+  facts = good();
+  use_dane(facts);
+  facts.resolvers = {{"127.0.0.1:53", true, true}};
+  expect_nothing_wrong(facts);
+  facts.main["smtp_tls_security_level"] = "may";  // DANE by the map alone
   expect_nothing_wrong(facts);
 }
 
@@ -137,7 +150,7 @@ std::vector<Case> map_cases() {
          listen_at(f, "inet:0.0.0.0:9000");
          set(f, "smtp_tls_policy_maps", "");
        },
-       "main.cf", maps + "socketmap:inet:127.0.0.1:9000:QUERYwithTLSRPT"},
+       "main.cf", maps + "socketmap:inet:127.0.0.1:9000:postfixWithTLSRPT"},
       {"map_syntax", Severity::High,
        [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8461"); }, "main.cf", maps + kTcp},
       {"map_off_here", Severity::Medium,
@@ -167,7 +180,7 @@ std::vector<Case> map_cases() {
       {"map_name_unknown", Severity::Medium,
        [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8461:sts"); }, "main.cf", maps + kTcp},
       {"profile_too_new", Severity::High,
-       [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8461:QUERYwithTLSRPT"); }, "main.cf",
+       [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8461:postfixWithTLSRPT"); }, "main.cf",
        maps + kTcp},
       {"profile_too_new", Severity::High, [](Facts& f) { f.version = "3.3.2"; }, "main.cf",
        maps + "socketmap:inet:127.0.0.1:8461:old"},
@@ -176,9 +189,9 @@ std::vector<Case> map_cases() {
          use_new_postfix(f);
          use_table(f, kTcp);
        },
-       "main.cf", maps + "socketmap:inet:127.0.0.1:8461:QUERYwithTLSRPT"},
+       "main.cf", maps + "socketmap:inet:127.0.0.1:8461:postfixWithTLSRPT"},
       {"profile_too_old", Severity::Info, [](Facts& f) { f.version = "3.10.2"; }, "main.cf",
-       maps + "socketmap:inet:127.0.0.1:8461:QUERYwithTLSRPT"},
+       maps + "socketmap:inet:127.0.0.1:8461:postfixWithTLSRPT"},
       {"profile_no_sni", Severity::Medium,
        [](Facts& f) { f.daemon.maps["postfix"].servername = false; }, "main.cf", maps + kTcp},
       {"profile_testing", Severity::Info,
@@ -333,10 +346,44 @@ std::vector<Case> tls_cases() {
          set(f, "ignore_mx_lookup_error", "yes");
        },
        "main.cf", "ignore_mx_lookup_error = no"},
-      {"dane_and_sts", Severity::Info,
+      {"dane_and_sts", Severity::High,
        [](Facts& f) {
          set(f, "smtp_tls_security_level", "dane");
          set(f, "smtp_dns_support_level", "dnssec");
+       },
+       "main.cf", "smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8461:dane"},
+      {"dane_and_sts", Severity::High,
+       [](Facts& f) {
+         use_new_postfix(f);
+         use_table(f, "hash:/a socketmap:inet:127.0.0.1:8461:postfixWithTLSRPT");
+         set(f, "smtp_tls_security_level", "dane-only");
+       },
+       "main.cf", "smtp_tls_policy_maps = hash:/a, socketmap:inet:127.0.0.1:8461:daneWithTLSRPT"},
+      {"dane_map_without_dnssec", Severity::High,
+       [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8461:dane"); }, "main.cf",
+       "smtp_dns_support_level = dnssec"},
+      {"dane_insecure_mx", Severity::Info,
+       [](Facts& f) {
+         use_dane(f);
+         set(f, "smtp_tls_dane_insecure_mx_policy", "dane");
+       },
+       "", ""},
+      {"dane_resolver", Severity::High,
+       [](Facts& f) {
+         use_dane(f);
+         f.resolvers = {{"192.0.2.53:53", false, true}};
+       },
+       "mtastsd.toml [dns]", "trust_ad = true"},
+      {"dane_resolver", Severity::High,
+       [](Facts& f) {
+         use_dane(f);
+         f.resolvers = {{"127.0.0.1:53", true, true}, {"127.0.0.2:53", true, false}};
+       },
+       "", ""},
+      {"dane_resolver_unchecked", Severity::Unknown,
+       [](Facts& f) {
+         use_dane(f);
+         f.resolvers = {{"127.0.0.1:53", true, std::nullopt}};
        },
        "", ""},
       {"dns_disabled", Severity::Medium,

@@ -53,6 +53,30 @@ TEST(AppendSecureReply, AddsReportAttributesWhereTheProfileHasThem) {
             " mx_host_pattern=mail.a.example mx_host_pattern=*.b.example");
 }
 
+// Postfix defers the mail if such a level has match=, and sends SNI for DANE of its own accord.
+TEST(AppendDaneReply, IsTheLevelAndNothingThatPostfixRefusesThere) {
+  std::string out;
+  append_dane_reply(out, {"a.example", Mode::Enforce, Seconds{604800}, kTwo}, kPlain);
+  EXPECT_EQ(out, "OK dane-only");
+  out.clear();
+  append_dane_reply(out, {"a.example", Mode::Enforce, Seconds{604800}, kTwo}, kReport);
+  EXPECT_EQ(out,
+            "OK dane-only"
+            " policy_type=sts policy_domain=a.example"
+            " { policy_string = version: STSv1 }"
+            " { policy_string = mode: enforce }"
+            " { policy_string = mx: mail.a.example }"
+            " { policy_string = mx: *.b.example }"
+            " { policy_string = max_age: 604800 }"
+            " mx_host_pattern=mail.a.example mx_host_pattern=*.b.example");
+}
+
+TEST(AppendDaneReply, ADamagedPolicyLetsTheMailWait) {
+  std::string out;
+  append_dane_reply(out, {"a.example", Mode::Enforce, Seconds{1}, {}}, kPlain);
+  EXPECT_EQ(out, "TEMP stored policy is damaged");
+}
+
 TEST(AppendSecureReply, ReportsTheModeThatWasPublished) {
   EXPECT_THAT(reply(kTwo, kReport, "a.example", Mode::Testing),
               HasSubstr(" { policy_string = mode: testing }"));

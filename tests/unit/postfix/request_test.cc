@@ -199,5 +199,24 @@ TEST(PolicyDomainOf, LeavesRoomForTheRecordLabel) {
   EXPECT_FALSE(policy_domain_of(std::string(10000, 'a') + ".example"));
 }
 
+TEST(TargetOf, IsWherePostfixDeliversTo) {
+  struct Row {
+    const char* key;
+    bool by_mx;
+    std::uint16_t port;
+  };
+  for (const Row& row : {Row{"example.com", true, 25},
+                         {"example.com:26", true, 26},
+                         {"example.com:smtp", true, 25},
+                         {"[relay.example]", false, 25},
+                         {"[relay.example]:587", false, 587},
+                         {"[relay.example]:Submission", false, 587},
+                         {"[relay.example]:smtps", false, 465},
+                         {"[relay.example]:submissions", false, 465},
+                         {"[relay.example]:ftp", false, 25}}) {
+    EXPECT_EQ(target_of(row.key), (dane::Target{row.by_mx, row.port})) << row.key;
+  }
+}
+
 }  // namespace
 }  // namespace mtastsd::postfix
