@@ -457,7 +457,9 @@ void Client::Question::arm_timer() {
 
 void Client::Question::note(Channel::Attempt& attempt, Reading outcome) {
   std::erase(attempts_, &attempt);
-  client_->note_health(attempt.channel->server(), outcome ? nullptr : &outcome.error());
+  if (!only_) {  // one that does not know the root is no worse for it
+    client_->note_health(attempt.channel->server(), outcome ? nullptr : &outcome.error());
+  }
   if (!outcome) {
     const ErrorKind kind = outcome.error().kind;
     note_error(*attempt.channel, std::move(outcome.error()));

@@ -321,7 +321,8 @@ class Reader {
     if (section == ns_s_an && !part_of_an_alias) {
       return Error{ErrorKind::Malformed, "mangled: a stray record stands in the answer"};
     }
-    if (section != ns_s_an && type == static_cast<unsigned>(type_) &&
+    // An SOA stands beside a denial, whatever was asked for.
+    if (section != ns_s_an && type != ns_t_soa && type == static_cast<unsigned>(type_) &&
         equal_ignoring_case(ns_rr_name(rr), chain.name)) {
       return Error{ErrorKind::Malformed, "mangled: the record stands outside the answer"};
     }

@@ -117,8 +117,8 @@ TEST_F(ResolverThreadTest, AReloadChangesTheServers) {
   thread.reload(config_);
   thread.ask(name("a.example"), std::nullopt, nullptr);
   std::string question;
-  for (int i = 0; i < 200 && question.empty(); ++i) {
-    question = other.serve();
+  for (int i = 0; i < 200 && question.find("_mta-sts") == std::string::npos; ++i) {
+    question += other.serve();  // it is asked whether it validates, too
   }
   EXPECT_THAT(question, HasSubstr("_mta-sts"));
 }
