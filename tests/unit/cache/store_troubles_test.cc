@@ -222,7 +222,7 @@ TEST_F(StoreTroubles, RecordsBehindALostBranchAreKept) {
   overwrite_pages([](unsigned flags, std::string_view) { return (flags & kBranch) != 0; });
   auto store = open();
   for (int i = 0; i < kPolicies; ++i) {
-    ASSERT_TRUE(store->find(numbered(i))) << i;
+    ASSERT_TRUE(eventually([&] { return store->find(numbered(i)) != nullptr; })) << i;
   }
 }
 
