@@ -204,7 +204,7 @@ FetchedPolicy read_policy(https::FetchResult fetched) {
 }
 
 Discovery::Discovery(Services services, Settings settings)
-    : services_(std::move(services)), settings_(std::move(settings)) {}
+    : services_(services), settings_(std::move(settings)) {}
 
 Handle Discovery::record(const DomainName& domain, std::function<void(Record)> callback) {
   return std::make_unique<RecordStep>(services_, domain, std::move(callback));

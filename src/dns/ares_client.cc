@@ -500,7 +500,7 @@ void Client::Question::note_error(const Channel& channel, Error error) {
 
 // After an error of its server.
 void Client::Question::ask_in_another_way(const Channel& channel, ErrorKind kind) {
-  const Server server = channel.server();
+  const Server& server = channel.server();
   const auto place = candidate(server);
   if (place == round_.end() || (channel.way() == Way::Tcp && place->way != Way::Tcp)) {
     return;
