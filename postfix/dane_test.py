@@ -321,7 +321,7 @@ class DaneTest(unittest.TestCase):
 
     def test_policy_where_nothing_could_be_found_out(self):
         self.expect_secure("broken.test")
-        self.assertIn("event=dane_lookup_failed", self.world.mtastsd.log())
+        self.world.mtastsd.wait_log("event=dane_lookup_failed ")
         self.assertGreaterEqual(self.world.status()["look_ups"]["dane_unknown"], 1)
 
     def test_policy_for_a_map_without_dane(self):
@@ -350,13 +350,13 @@ class DaneTest(unittest.TestCase):
         server, listen = self.other_server("plain", {"servers": ["127.0.0.2"]})
         self.expect_secure("good.test", server=listen)
         self.expect_secure("wrong.test", server=listen)
+        server.wait_log("does not validate")
         self.assertEqual(server.log().count("event=dane_without_dnssec"), 1)
-        self.assertIn("does not validate", server.log())
 
     def test_a_resolver_that_is_not_on_this_host(self):
         server, listen = self.other_server("remote", {"servers": [REMOTE]})
         self.expect_secure("good.test", server=listen)
-        self.assertIn("trust_ad is not set", server.log())
+        server.wait_log("trust_ad is not set")
 
     def test_dane_by_a_resolver_that_is_trusted(self):
         _, listen = self.other_server("trusted", {"servers": [REMOTE], "trust_ad": True})
