@@ -9,6 +9,7 @@ namespace mtastsd::daemon {
 namespace {
 
 constexpr int kAcceptAtOnce = 64;
+constexpr int kAcceptAtEnd = 1024;  // as many as can wait there
 constexpr Milliseconds kPause{100};
 
 }  // namespace
@@ -32,25 +33,35 @@ Acceptor::Acceptor(event::Loop& loop, std::vector<std::unique_ptr<Listener>> lis
 
 void Acceptor::close() {
   watches_.clear();
+  for (const auto& listener : listeners_) {
+    if (!listener->passed()) {
+      accept_some(listener->fd(), kAcceptAtEnd);
+    }
+  }
   listeners_.clear();
 }
 
 void Acceptor::on_ready(int listening_fd) {
-  for (int i = 0; i < kAcceptAtOnce; ++i) {
-    const int fd = ::accept4(listening_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-      take_(fd);
-      continue;
-    }
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      make_room_();
-      for (const auto& watch : watches_) {
-        watch->set(event::Interest::None);
-      }
-      resume_->arm(kPause);
-    }
+  if (accept_some(listening_fd, kAcceptAtOnce)) {
     return;
   }
+  make_room_();
+  for (const auto& watch : watches_) {
+    watch->set(event::Interest::None);
+  }
+  resume_->arm(kPause);
+}
+
+// Returns false if there are no descriptors or buffers left.
+bool Acceptor::accept_some(int listening_fd, int most) {
+  for (int i = 0; i < most; ++i) {
+    const int fd = ::accept4(listening_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+    }
+    take_(fd);
+  }
+  return true;
 }
 
 }  // namespace mtastsd::daemon

@@ -17,10 +17,13 @@ class Acceptor {
   Acceptor(event::Loop& loop, std::vector<std::unique_ptr<Listener>> listeners,
            std::function<void(int fd)> take, std::function<void()> make_room);
 
-  void close();  // the listeners too
+  // Closes the listeners too. Clients that have connected and wait to be accepted are taken first,
+  // or are left to the next daemon where the service manager keeps the socket.
+  void close();
 
  private:
   void on_ready(int listening_fd);
+  bool accept_some(int listening_fd, int most);
 
   event::Loop& loop_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -67,14 +67,18 @@ void AnswerThread::reload(const config::Config& config) {
   });
 }
 
-void AnswerThread::begin_stop(Milliseconds answer_limit, Milliseconds stop_limit) {
-  loop_.post([this, answer_limit, stop_limit] {
-    if (acceptor_) {
-      acceptor_->close();
-    }
-    last_call_->arm(answer_limit);
-    give_up_->arm(stop_limit);
-    server_.drain([this] { loop_.stop(); });
+void AnswerThread::stop_accepting(std::function<void()> then) {
+  loop_.post([this, then = std::move(then)] {
+    acceptor_->close();
+    then();
+  });
+}
+
+void AnswerThread::begin_stop(const StopLimits& limits) {
+  loop_.post([this, limits] {
+    last_call_->arm(limits.answer);
+    give_up_->arm(limits.stop);
+    server_.drain(limits.read, [this] { loop_.stop(); });
   });
 }
 

@@ -23,6 +23,13 @@ class Log;
 
 namespace mtastsd::daemon {
 
+// How long the parts of a stop may take, from its beginning.
+struct StopLimits {
+  Milliseconds read;    // for the request of a client that has just connected
+  Milliseconds answer;  // for the resolver; then queries are answered with what is known
+  Milliseconds stop;    // for clients to take their replies; the longest
+};
+
 // A thread that answers: its connections and what they are answered from, on a loop of their own.
 class AnswerThread final : public answer::Asker {
  public:
@@ -53,10 +60,10 @@ class AnswerThread final : public answer::Asker {
   // Takes over what a reload can change. From any thread.
   void reload(const config::Config& config);
 
-  // Stops accepting, answers what has been asked and ends the thread. Queries that wait for the
-  // resolver are answered with what is known after `answer_limit`; clients that do not take their
-  // replies are left after `stop_limit`, which is longer.
-  void begin_stop(Milliseconds answer_limit, Milliseconds stop_limit);
+  // Stops accepting, and then calls `then` on this thread. What was accepted has been handed on.
+  void stop_accepting(std::function<void()> then);
+  // Answers what has been asked and ends the thread. Call add() no more.
+  void begin_stop(const StopLimits& limits);
   void join();
 
   const answer::Counters& counters() const { return counters_; }

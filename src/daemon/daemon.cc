@@ -23,9 +23,7 @@
 namespace mtastsd::daemon {
 namespace {
 
-// At a stop: how long queries may wait for DNS and HTTPS, and clients for taking their replies.
-constexpr Milliseconds kAnswerLimit{3000};
-constexpr Milliseconds kStopLimit{5000};
+constexpr StopLimits kStopLimits{Milliseconds(1000), Milliseconds(3000), Milliseconds(5000)};
 
 }  // namespace
 
@@ -175,9 +173,12 @@ void Daemon::run() {
   commands_.reset();
   tell_supervisor("STOPPING=1");
   log_.write(Event::Stopping);
-  for (const auto& thread : answering_) {
-    thread->begin_stop(kAnswerLimit, kStopLimit);
-  }
+  // A connection that was accepted has reached its thread when that is told to stop.
+  answering_.front()->stop_accepting([this] {
+    for (const auto& thread : answering_) {
+      thread->begin_stop(kStopLimits);
+    }
+  });
   for (const auto& thread : answering_) {
     thread->join();
   }

@@ -188,6 +188,7 @@ std::unique_ptr<Listener> Listener::adopt(PassedSocket socket) {
   auto listener = std::unique_ptr<Listener>(new Listener);
   listener->fd_ = std::move(socket.fd);
   listener->name_ = std::move(socket.name);
+  listener->passed_ = true;
   set_connection_options(listener->fd());
   return listener;
 }

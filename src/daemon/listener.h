@@ -30,6 +30,8 @@ class Listener {
   std::string directory() const { return path_.substr(0, path_.rfind('/')); }
   // True if it takes connections from other hosts: it is bound to no address in particular.
   bool everywhere() const;
+  // True if it is the service manager's, which keeps it open for the next daemon.
+  bool passed() const { return passed_; }
 
   // A socket of the service manager, which removes its file when it wants to.
   static std::unique_ptr<Listener> adopt(PassedSocket socket);
@@ -45,6 +47,7 @@ class Listener {
                                       const config::Socketmap& options);
 
   Fd fd_;
+  bool passed_ = false;
   std::string path_;
   std::string name_;
   dev_t device_ = 0;

@@ -26,7 +26,8 @@ Connection::Connection(Server& server, std::uint64_t id, int fd, std::optional<u
       id_(id),
       fd_(fd),
       user_(user),
-      last_activity_(server.activity_),
+      opened_(server.activity_),
+      last_activity_(opened_),
       order_(&server.idle_),
       place_(order_->insert(order_->end(), this)) {
   watch_ = server_.loop_.watch(fd, event::Interest::Read,
@@ -200,11 +201,12 @@ bool Connection::flush() {
 }
 
 void Connection::drain() {
+  draining_ = true;
+  settle();  // Nothing may follow: it can destroy *this.
+}
+
+void Connection::end_reading() {
   stop_reading();
-  if (idle()) {
-    server_.close(id_);  // Nothing may follow: it destroys *this.
-    return;
-  }
   settle();  // Nothing may follow: it can destroy *this.
 }
 
@@ -214,8 +216,25 @@ void Connection::stop_reading() {
   input_ = {};
 }
 
+// True if nothing more is to come from a connection that drains.
+bool Connection::drained() const {
+  if (!idle()) {
+    return false;
+  }
+  if (stopping_) {
+    return true;
+  }
+  char next = 0;
+  return last_activity_ != opened_ &&
+         ::recv(fd_.get(), &next, sizeof(next), MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
 // Brings up to date what depends on the state, at the end of every event.
 void Connection::settle() {
+  if (draining_ && drained()) {
+    server_.close(id_);  // Nothing may follow: it destroys *this.
+    return;
+  }
   update_interest();
   update_held();
   update_order();

@@ -26,7 +26,11 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   void reply(std::uint64_t request, std::string_view text);
+  // Closes it once it has answered what its client has sent, or the first request of a client that
+  // has sent nothing yet.
   void drain();
+  // Reads no more, and closes it once what was read is answered.
+  void end_reading();
 
   // True if no request waits for its reply, none is half read, and nothing is left to write.
   bool idle() const { return waiting_.empty() && input_.empty() && output_.empty(); }
@@ -55,6 +59,7 @@ class Connection {
   bool flush();
   bool resume();
   void stop_reading();
+  bool drained() const;
   void settle();
   void update_interest();
   void update_held();
@@ -65,10 +70,12 @@ class Connection {
   const std::uint64_t id_;
   const Fd fd_;
   const std::optional<uid_t> user_;
+  const std::uint64_t opened_;  // last_activity_ of a connection without an event
   std::uint64_t last_activity_ = 0;
   std::uint64_t first_waiting_ = 0;  // number of the request in waiting_.front()
   bool stopping_ = false;            // no more requests are read
-  bool half_read_ = false;           // the client owes the rest of a request
+  bool draining_ = false;
+  bool half_read_ = false;  // the client owes the rest of a request
   std::optional<SteadyTime> stalled_since_;
   std::size_t held_ = 0;           // as counted in server_.held_
   std::size_t waiting_bytes_ = 0;  // of the replies in waiting_

@@ -26,7 +26,8 @@ Server::Server(event::Loop& loop, RequestHandler& handler, ServerCounters& count
       count_(count),
       limits_(limits),
       sweep_timer_(loop.make_timer([this] { sweep(); })),
-      stall_timer_(loop.make_timer([this] { close_stalled(); })) {}
+      stall_timer_(loop.make_timer([this] { close_stalled(); })),
+      read_limit_(loop.make_timer([this] { for_each(&Connection::end_reading); })) {}
 
 Server::~Server() {
   for (const auto& [id, connection] : connections_) {
@@ -149,9 +150,18 @@ void Server::sweep() {
   }
 }
 
-void Server::drain(std::function<void()> done) {
+void Server::drain(Milliseconds read_limit, std::function<void()> done) {
   draining_ = true;
   drained_ = std::move(done);
+  read_limit_->arm(read_limit);
+  for_each(&Connection::drain);
+  if (connections_.empty() && drained_) {
+    loop_.post(std::exchange(drained_, nullptr));
+  }
+}
+
+// The action may close connections.
+void Server::for_each(void (Connection::*action)()) {
   std::vector<std::uint64_t> ids;
   ids.reserve(connections_.size());
   for (const auto& [id, connection] : connections_) {
@@ -159,11 +169,8 @@ void Server::drain(std::function<void()> done) {
   }
   for (const std::uint64_t id : ids) {
     if (const auto it = connections_.find(id); it != connections_.end()) {
-      it->second->drain();
+      (it->second.get()->*action)();
     }
-  }
-  if (connections_.empty() && drained_) {
-    loop_.post(std::exchange(drained_, nullptr));
   }
 }
 

@@ -71,9 +71,10 @@ def main():
         while not stop.is_set():
             results = asker.ask()
             with lock:
+                kind = "kept" if keeps else "new"
                 for result in results[:-1]:
-                    counts[f"{result} and asked again"] += 1
-                counts[("kept " if keeps else "new ") + results[-1]] += 1
+                    counts[f"{kind} {result} and asked again"] += 1
+                counts[f"{kind} {results[-1]}"] += 1
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
     for thread in threads:

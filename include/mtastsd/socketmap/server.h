@@ -82,9 +82,11 @@ class Server {
   // is gone.
   void reply(const Ticket& ticket, std::string_view text);
 
-  // Stops reading requests, closes each connection when its replies are written, and calls `done`
-  // when no connection is left.
-  void drain(std::function<void()> done);
+  // Answers what clients have sent, closes each connection when its replies are written, and calls
+  // `done` when no connection is left. A client that has just connected may still send its first
+  // request, and one that has sent half a request the rest of it, for `read_limit`. Call add() no
+  // more.
+  void drain(Milliseconds read_limit, std::function<void()> done);
 
   // Closes the connection that can be missed most, as described above. Returns false if there is
   // none.
@@ -104,6 +106,7 @@ class Server {
   void watch_stalled();
   void close_stalled();
   void sweep();
+  void for_each(void (Connection::*action)());
 
   event::Loop& loop_;
   RequestHandler& handler_;
@@ -127,6 +130,7 @@ class Server {
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::unique_ptr<event::Timer> sweep_timer_;
   std::unique_ptr<event::Timer> stall_timer_;
+  std::unique_ptr<event::Timer> read_limit_;  // of drain()
 };
 
 }  // namespace mtastsd::socketmap

@@ -1,7 +1,9 @@
 #include "acceptor.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -85,6 +87,29 @@ TEST_F(AcceptorTest, AfterTheEndNobodyCanConnect) {
   const auto one = acceptor(1, [] {});
   one->close();
   EXPECT_EQ(connect_to(dir_.path() + "/one"), -1);
+}
+
+TEST_F(AcceptorTest, WhoWaitsAtTheEndIsTaken) {
+  const auto all = acceptor(200, [] {});
+  for (int i = 0; i < 100; ++i) {
+    connect("/one");
+    connect("/two");
+  }
+  all->close();
+  EXPECT_EQ(taken_, 200U);
+}
+
+TEST_F(AcceptorTest, ASocketOfTheServiceManagerKeepsWhoWaitsForTheNextDaemon) {
+  const Fd kept(::fcntl(listeners_[0]->fd(), F_DUPFD_CLOEXEC, 0));
+  std::vector<std::unique_ptr<Listener>> passed;
+  passed.push_back(Listener::adopt({Fd(::dup(kept.get())), "unix:" + dir_.path() + "/one"}));
+  std::swap(listeners_, passed);
+  const auto all = acceptor(1, [] {});
+  connect("/one");
+  all->close();
+  EXPECT_EQ(taken_, 0U);
+  fds_.push_back(::accept(kept.get(), nullptr, nullptr));
+  EXPECT_GE(fds_.back(), 0);
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ TEST_F(AnswerThreadTest, AStopAnswersWhatWaits) {
   auto one = client();
   ASSERT_TRUE(one.send("postfix", "new.example"));
   asked_.get_future().wait();
-  thread_->begin_stop(kSoon, kPatience);
+  thread_->stop_accepting([this] { thread_->begin_stop({kSoon, kSoon, kPatience}); });
   EXPECT_EQ(one.receive().value_or("nothing"), "NOTFOUND ");
   thread_->join();
   EXPECT_EQ(connections_.open(), 0U);

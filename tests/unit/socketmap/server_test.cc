@@ -24,6 +24,8 @@ namespace mtastsd::socketmap {
 namespace {
 
 constexpr int kPatienceMs = 10000;
+constexpr Milliseconds kPatience{kPatienceMs};
+constexpr int kMomentMs = 50;
 
 // Answers "echo X" with X at once; keeps everything else until the test replies.
 class ScriptedHandler final : public RequestHandler {
@@ -138,6 +140,17 @@ class ServerTest : public testing::Test {
       usleep(1000);
     }
     ASSERT_GE(handler_.handled, count);
+  }
+  // Ready when no connection is left.
+  std::future<void> drain(Milliseconds read_limit) {
+    std::future<void> drained;
+    on_loop([&] { drained = drain_here(read_limit); });
+    return drained;
+  }
+  std::future<void> drain_here(Milliseconds read_limit) {
+    auto drained = std::make_shared<std::promise<void>>();
+    server_->drain(read_limit, [drained] { drained->set_value(); });
+    return drained->get_future();
   }
 
   event::Loop loop_;
@@ -518,15 +531,67 @@ TEST_F(ServerTest, DrainingAnswersWhatIsInFlightAndClosesTheRest) {
   const auto waiting = connect();
   waiting->send(netstring("slow one"));
   wait_handled(1);
-  std::promise<void> drained;
-  on_loop([&] { server_->drain([&] { drained.set_value(); }); });
+  idle->send(netstring("echo before"));
+  EXPECT_EQ(idle->receive(), "before");
+  auto drained = drain(kPatience);
   EXPECT_EQ(idle->receive(), "closed");
   reply_to("slow one", "one");
   EXPECT_EQ(waiting->receive(), "one");
   EXPECT_EQ(waiting->receive(), "closed");
-  EXPECT_EQ(drained.get_future().wait_for(std::chrono::milliseconds(kPatienceMs)),
-            std::future_status::ready);
+  EXPECT_EQ(drained.wait_for(kPatience), std::future_status::ready);
   EXPECT_EQ(count_->open(), 0U);
+}
+
+// What is there when the drain begins is answered to its last byte.
+TEST_F(ServerTest, DrainingAnswersWhatHasBeenSent) {
+  start();
+  const auto asked = connect();
+  asked->send(netstring("echo before"));
+  EXPECT_EQ(asked->receive(), "before");
+  const int many = 500;  // more than one read takes
+  std::future<void> drained;
+  std::string requests;
+  for (int i = 0; i < many; ++i) {
+    requests += netstring("echo " + std::to_string(i));
+  }
+  on_loop([&] {
+    asked->send(requests);
+    drained = drain_here(kPatience);
+  });
+  for (int i = 0; i < many; ++i) {
+    ASSERT_EQ(asked->receive(), std::to_string(i));
+  }
+  EXPECT_EQ(asked->receive(), "closed");
+  EXPECT_EQ(drained.wait_for(kPatience), std::future_status::ready);
+}
+
+TEST_F(ServerTest, DrainingWaitsForTheFirstRequestAndForTheRestOfOne) {
+  start();
+  const auto fresh = connect();
+  const auto half = connect();
+  const std::string request = netstring("echo whole");
+  half->send(request.substr(0, 5));
+  auto drained = drain(kPatience);
+  EXPECT_EQ(fresh->receive(kMomentMs), "nothing");
+  EXPECT_EQ(half->receive(kMomentMs), "nothing");
+  fresh->send(netstring("echo first"));
+  EXPECT_EQ(fresh->receive(), "first");
+  EXPECT_EQ(fresh->receive(), "closed");
+  half->send(request.substr(5));
+  EXPECT_EQ(half->receive(), "whole");
+  EXPECT_EQ(half->receive(), "closed");
+  EXPECT_EQ(drained.wait_for(kPatience), std::future_status::ready);
+}
+
+TEST_F(ServerTest, DrainingWaitsForClientsNoLongerThanItsLimit) {
+  start();
+  const auto fresh = connect();
+  const auto half = connect();
+  half->send("5:");
+  auto drained = drain(Milliseconds(kMomentMs));
+  EXPECT_EQ(fresh->receive(), "closed");
+  EXPECT_EQ(half->receive(), "closed");
+  EXPECT_EQ(drained.wait_for(kPatience), std::future_status::ready);
 }
 
 }  // namespace
