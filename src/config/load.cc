@@ -1,4 +1,4 @@
-// The defaults, and reading the file.
+// The defaults, and reading the file and the environment.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -6,8 +6,10 @@
 #include <array>
 #include <cerrno>
 #include <string>
+#include <string_view>
 #include <system_error>
 
+#include "keys.h"
 #include "mtastsd/base/fd.h"
 #include "mtastsd/config/config.h"
 
@@ -72,24 +74,36 @@ Config defaults() {
   return config;
 }
 
-Result<Config, ConfigError> load(const std::string& path) {
+Environment environment() {
+  Environment found;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::size_t equals = text.find('=');
+    if (text.starts_with(kVariablePrefix) && equals != std::string_view::npos) {
+      found.emplace(text.substr(0, equals), text.substr(equals + 1));
+    }
+  }
+  return found;
+}
+
+Result<Config, ConfigError> load(const std::string& path, Origins* origins) {
   const auto text = read_file(path);
   if (!text) {
     return failure(ConfigError{path + ": " + text.error()});
   }
-  return parse(*text, path);
+  return parse(*text, path, environment(), origins);
 }
 
-Result<Config, ConfigError> load_or_defaults(std::string& path) {
+Result<Config, ConfigError> load_or_defaults(std::string& path, Origins* origins) {
   // Only a missing file means the defaults. A file that cannot be read is an error.
   if (path.empty() &&
       (::access(kDefaultFile, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))) {
     path = kDefaultFile;
   }
   if (path.empty()) {
-    return defaults();
+    return parse("", "", environment(), origins);
   }
-  return load(path);
+  return load(path, origins);
 }
 
 }  // namespace mtastsd::config

@@ -1,9 +1,10 @@
-// Reads TOML text into a Config. Each key has a row in kKeys or kMapKeys that says what its value
-// can be. Whether files, users and addresses exist is not checked here: the daemon finds out when
-// it uses them.
+// Reads TOML text and environment variables into a Config. Each key has a row in kKeys or kMapKeys
+// that says what its value can be. Whether files, users and addresses exist is not checked here:
+// the daemon finds out when it uses them.
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,12 +69,15 @@ void read_proxy(Value& value, Config& config) {
   });
 }
 
+enum class Show : unsigned char { No, Yes };
+
 struct Key {
   std::string_view section;
   std::string_view name;
   void (*read)(Value& value, Config& config);
   // For a setting that takes effect only after a restart: whether two configurations agree on it.
   bool (*agree)(const Config& a, const Config& b) = nullptr;
+  Show show = Show::Yes;  // No: the value can hold a password
 };
 
 template <auto kSection, auto kSetting>
@@ -111,7 +115,7 @@ const std::vector<Key>& keys() {
       {"https", "timeout", [](Value& v, Config& c) { v.duration(c.https.timeout, 1s, 60s); }},
       {"https", "port", [](Value& v, Config& c) { v.number(c.https.port, 1, 65535); },
        restart<&Config::https, &Https::port>},
-      {"https", "proxy", read_proxy, restart<&Config::https, &Https::proxy>},
+      {"https", "proxy", read_proxy, restart<&Config::https, &Https::proxy>, Show::No},
       {"https", "allow_networks", read_networks},
       {"https", "allow_local_addresses",
        [](Value& v, Config& c) { v.flag(c.https.allow_local_addresses); }},
@@ -181,6 +185,7 @@ std::string full_name(const Key& key) {
 struct MapKey {
   std::string_view name;
   void (*read)(Value& value, postfix::Profile& profile);
+  Show show = Show::Yes;
 };
 
 void read_postfix_version(Value& value, postfix::Profile& profile) {
@@ -227,10 +232,25 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
   return "; did you mean " + std::string(open) + *found + std::string(close) + "?";
 }
 
-// Reads one document. Tables are sorted by key, so errors are sorted at the end.
+// As it stands in the file, on one line.
+std::string written(const toml::node& node) {
+  std::ostringstream text;
+  text << toml::toml_formatter(node, toml::format_flags::none);
+  std::istringstream lines(text.str());
+  std::string joined;
+  for (std::string line; std::getline(lines, line);) {
+    line.erase(0, line.find_first_not_of(' '));
+    joined += (joined.empty() ? "" : " ") + line;
+  }
+  return printable(joined);
+}
+
+// Reads one document, whose file is called `name`, and the environment. Tables are sorted by key,
+// so errors are sorted at the end.
 class Reader {
  public:
-  Reader(Config& config, Errors& errors) : config_(config), errors_(errors) {}
+  Reader(const std::string& name, Config& config, Origins& origins, Errors& errors)
+      : name_(name), config_(config), origins_(origins), errors_(errors) {}
 
   void read(const toml::table& document) {
     const std::vector<std::string> sections = section_names();
@@ -246,12 +266,50 @@ class Reader {
         }
       }
     }
-    if (errors_.empty()) {
-      check_contradictions();
+  }
+
+  void read(const Environment& environment) {
+    std::vector<std::string> names;
+    for (const Key& key : keys()) {
+      names.push_back(variable_for(full_name(key)));
+    }
+    for (const auto& [name, text] : environment) {
+      const auto place = std::find(names.begin(), names.end(), name);
+      if (place == names.end()) {
+        unknown_variable(name, names);
+        continue;
+      }
+      const Key& key = keys()[static_cast<std::size_t>(place - names.begin())];
+      const toml::value<std::string> node(text);
+      Value value(node, name, errors_);
+      key.read(value, config_);
+      note(full_name(key), 0, node, key.show, name);
     }
   }
 
+  void check_contradictions() {
+    const Resolver& resolver = config_.resolver;
+    check_order("resolver.recheck_min", resolver.recheck_min, "resolver.recheck_max",
+                resolver.recheck_max);
+    check_order("resolver.negative_min", resolver.negative_min, "resolver.negative_max",
+                resolver.negative_max);
+  }
+
  private:
+  void unknown_variable(const std::string& name, const std::vector<std::string>& names) {
+    const bool map = name.starts_with(variable_for(kMaps) + "_");
+    errors_.add(0, printable(name) + ": " +
+                       (map ? "maps can be set in the file only, in [maps.NAME]"
+                            : "there is no such setting" + did_you_mean(name, names, "", "")));
+  }
+
+  // Remembers where a setting is from; `line` is 0 for the environment.
+  void note(const std::string& setting, std::size_t line, const toml::node& node, Show show,
+            const std::string& place) {
+    lines_[setting] = line;
+    origins_[setting] = {show == Show::Yes ? written(node) : "(not shown)", place};
+  }
+
   static std::size_t line_of(const toml::key& key, const toml::node& node) {
     const auto line = key.source().begin.line;
     return line != 0 ? line : node.source().begin.line;
@@ -319,9 +377,10 @@ class Reader {
         continue;
       }
       const std::string full = section + "." + name;
-      lines_[full] = line;
+      const Row& row = rows[static_cast<std::size_t>(place - names.begin())];
       Value value(node, full, line, errors_);
-      rows[static_cast<std::size_t>(place - names.begin())].read(value, target);
+      row.read(value, target);
+      note(full, line, node, row.show, name_ + ":" + std::to_string(line));
     }
   }
 
@@ -337,30 +396,25 @@ class Reader {
     }
   }
 
-  void check_contradictions() {
-    const Resolver& resolver = config_.resolver;
-    check_order("resolver.recheck_min", resolver.recheck_min, "resolver.recheck_max",
-                resolver.recheck_max);
-    check_order("resolver.negative_min", resolver.negative_min, "resolver.negative_max",
-                resolver.negative_max);
-  }
-
   void check_order(const std::string& low_name, Seconds low, const std::string& high_name,
                    Seconds high) {
     if (low <= high) {
       return;
     }
-    errors_.add(std::max(lines_[low_name], lines_[high_name]),
-                described(low_name, low) + " must not be more than " + described(high_name, high));
+    const std::string sentence =
+        described(low_name, low) + " must not be more than " + described(high_name, high);
+    errors_.add(std::max(lines_[low_name], lines_[high_name]), sentence);
   }
 
-  std::string described(const std::string& name, Seconds value) {
-    return name + " (" + format_duration(value) + (lines_[name] == 0 ? ", the default)" : ")");
+  std::string described(const std::string& name, Seconds value) const {
+    return name + " (" + format_duration(value) + (lines_.contains(name) ? ")" : ", the default)");
   }
 
+  const std::string& name_;
   Config& config_;
+  Origins& origins_;
   Errors& errors_;
-  std::map<std::string, std::size_t> lines_;  // of the keys in the file; 0 for others
+  std::map<std::string, std::size_t> lines_;  // of the settings; 0 for those of the environment
 };
 
 }  // namespace
@@ -386,17 +440,34 @@ std::vector<std::string> settings_that_need_restart(const Config& running, const
   return settings;
 }
 
-Result<Config, ConfigError> parse(const std::string& text, const std::string& name) {
+std::string variable_for(std::string_view key) {
+  std::string name = kVariablePrefix;
+  for (const char c : key) {
+    name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  }
+  return name;
+}
+
+Result<Config, ConfigError> parse(const std::string& text, const std::string& name,
+                                  const Environment& environment, Origins* origins) {
   Config config = defaults();
+  Origins found;
   Errors errors;
+  Reader reader(name, config, found, errors);
   try {
-    const toml::table document = toml::parse(text, name);
-    Reader(config, errors).read(document);
+    reader.read(toml::parse(text, name));
   } catch (const toml::parse_error& error) {
     errors.add(error.source().begin.line, "not valid TOML: " + printable(error.description()));
   }
+  reader.read(environment);
+  if (errors.empty()) {
+    reader.check_contradictions();
+  }
   if (!errors.empty()) {
     return failure(ConfigError{errors.joined(name)});
+  }
+  if (origins != nullptr) {
+    *origins = std::move(found);
   }
   return config;
 }

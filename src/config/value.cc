@@ -1,6 +1,8 @@
 #include "value.h"
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 #include "mtastsd/base/ascii.h"
@@ -10,6 +12,25 @@ namespace {
 
 std::string range_error(const std::string& min, const std::string& max, std::string_view why = {}) {
   return "must be between " + min + " and " + max + (why.empty() ? "" : ", " + std::string(why));
+}
+
+// "a, b" as "a" and "b". White space alone is an empty list.
+std::vector<std::string> items_in(std::string_view text) {
+  std::vector<std::string> items;
+  if (text.find_first_not_of(' ') == std::string_view::npos) {
+    return items;
+  }
+  while (true) {
+    const std::size_t comma = text.find(',');
+    std::string_view item = text.substr(0, comma);
+    item.remove_prefix(std::min(item.find_first_not_of(' '), item.size()));
+    item = item.substr(0, item.find_last_not_of(' ') + 1);
+    items.emplace_back(item);
+    if (comma == std::string_view::npos) {
+      return items;
+    }
+    text.remove_prefix(comma + 1);
+  }
 }
 
 // What was read, if it is in the range.
@@ -33,7 +54,9 @@ std::string Errors::joined(const std::string& name) const {
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const Error& a, const Error& b) { return a.line < b.line; });
   return mtastsd::joined(sorted, "\n", [&](const Error& error) {
-    return name + ":" + std::to_string(error.line) + ": " + error.sentence;
+    const std::string place =
+        error.line == 0 ? std::string() : name + ":" + std::to_string(error.line) + ": ";
+    return place + error.sentence;
   });
 }
 
@@ -51,48 +74,70 @@ std::string Value::shown() const {
   return "";
 }
 
+std::optional<bool> Value::as_flag() const {
+  if (plain_ != nullptr && (*plain_ == "true" || *plain_ == "false")) {
+    return *plain_ == "true";
+  }
+  return node_.value_exact<bool>();
+}
+
 void Value::flag(bool& target) {
-  if (const auto* value = node_.as_boolean()) {
-    target = value->get();
+  if (const auto value = as_flag()) {
+    target = *value;
   } else {
     wrong("must be true or false, without quotes");
   }
 }
 
-void Value::read_text(const toml::node& node, std::string_view example, bool secret,
+void Value::read_node(const toml::node& node, std::string_view example, bool secret,
                       const ReadText& read) {
-  const auto* text = node.as_string();
   const std::size_t line = node.source().begin.line;
-  if (text == nullptr) {
-    errors_.add(line, name_ + (&node == &node_ ? shown() : "") +
-                          ": must be text in quotes, for example " + in_quotes(example));
+  if (const auto* text = node.as_string()) {
+    read_text(text->get(), line, secret, read);
     return;
   }
-  const bool controls = std::any_of(text->get().begin(), text->get().end(), is_control);
+  errors_.add(line, name_ + (&node == &node_ ? shown() : "") +
+                        ": must be text in quotes, for example " + in_quotes(example));
+}
+
+void Value::read_text(const std::string& text, std::size_t line, bool secret,
+                      const ReadText& read) {
+  const bool controls = std::any_of(text.begin(), text.end(), is_control);
   const Check good =
-      controls ? failure(std::string("must not contain control characters")) : read(text->get());
+      controls ? failure(std::string("must not contain control characters")) : read(text);
   if (!good) {
-    errors_.add(line, name_ + (secret ? "" : " = " + in_quotes(text->get())) + ": " + good.error());
+    errors_.add(line, name_ + (secret ? "" : " = " + in_quotes(text)) + ": " + good.error());
   }
 }
 
 void Value::text_with(std::string_view example, const ReadText& read) {
-  read_text(node_, example, false, read);
+  read_node(node_, example, false, read);
 }
 
 void Value::secret_with(std::string_view example, const ReadText& read) {
-  read_text(node_, example, true, read);
+  read_node(node_, example, true, read);
 }
 
 void Value::items_with(std::string_view example, const ReadText& read) {
+  if (plain_ != nullptr) {
+    for (const std::string& item : items_in(*plain_)) {
+      read_text(item, line_, false, read);
+    }
+    return;
+  }
   const auto* items = node_.as_array();
   if (items == nullptr) {
-    read_text(node_, example, false, read);
+    read_node(node_, example, false, read);
     return;
   }
   for (const toml::node& item : *items) {
-    read_text(item, example, false, read);
+    read_node(item, example, false, read);
   }
+}
+
+bool Value::is_empty_list() const {
+  return plain_ != nullptr ? items_in(*plain_).empty()
+                           : node_.is_array() && node_.as_array()->empty();
 }
 
 void Value::text(std::string& target) {
@@ -141,17 +186,27 @@ void Value::size(std::size_t& target, std::size_t min, std::size_t max) {
   });
 }
 
+std::optional<std::int64_t> Value::as_number() const {
+  if (plain_ == nullptr) {
+    return node_.value_exact<std::int64_t>();
+  }
+  std::int64_t number = 0;
+  const char* last = plain_->data() + plain_->size();
+  const auto [end, error] = std::from_chars(plain_->data(), last, number);
+  return error == std::errc() && end == last ? std::optional(number) : std::nullopt;
+}
+
 std::optional<std::int64_t> Value::whole_number(std::int64_t min, std::int64_t max) {
-  const auto* value = node_.as_integer();
-  if (value == nullptr) {
+  const auto value = as_number();
+  if (!value) {
     wrong("must be a whole number, without quotes");
     return std::nullopt;
   }
-  if (value->get() < min || value->get() > max) {
+  if (*value < min || *value > max) {
     wrong(range_error(std::to_string(min), std::to_string(max)));
     return std::nullopt;
   }
-  return value->get();
+  return value;
 }
 
 }  // namespace mtastsd::config

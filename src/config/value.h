@@ -22,7 +22,8 @@ class Errors {
  public:
   void add(std::size_t line, std::string sentence);
   bool empty() const { return errors_.empty(); }
-  // Returns one line "NAME:LINE: sentence" for each error, in the order of the lines.
+  // Returns one line "NAME:LINE: sentence" for each error, in the order of the lines. The errors of
+  // line 0 are in no line of the file and begin with their sentence.
   std::string joined(const std::string& name) const;
 
  private:
@@ -37,8 +38,12 @@ class Errors {
 // target, and otherwise adds an error and leaves the target unchanged.
 class Value {
  public:
+  // Of a key in the file.
   Value(const toml::node& node, std::string name, std::size_t line, Errors& errors)
       : node_(node), name_(std::move(name)), line_(line), errors_(errors) {}
+  // Of an environment variable: text without types, in which commas separate the items of a list.
+  Value(const toml::value<std::string>& text, std::string name, Errors& errors)
+      : node_(text), name_(std::move(name)), plain_(&text.get()), line_(0), errors_(errors) {}
 
   void flag(bool& target);
   void text(std::string& target);
@@ -61,7 +66,7 @@ class Value {
   // The same for each item of an array of texts. A single text counts as an array of one.
   void items_with(std::string_view example, const ReadText& read);
   // True if the value is an array without items.
-  bool is_empty_list() const { return node_.is_array() && node_.as_array()->empty(); }
+  bool is_empty_list() const;
   void wrong(const std::string& what) { errors_.add(line_, name_ + shown() + ": " + what); }
   // For text that messages must not contain.
   void secret_with(std::string_view example, const ReadText& read);
@@ -81,13 +86,17 @@ class Value {
   }
 
  private:
-  void read_text(const toml::node& node, std::string_view example, bool secret,
+  void read_node(const toml::node& node, std::string_view example, bool secret,
                  const ReadText& read);
+  void read_text(const std::string& text, std::size_t line, bool secret, const ReadText& read);
   std::optional<std::int64_t> whole_number(std::int64_t min, std::int64_t max);
+  std::optional<std::int64_t> as_number() const;
+  std::optional<bool> as_flag() const;
   std::string shown() const;
 
   const toml::node& node_;
-  std::string name_;  // "resolver.answer_timeout"
+  std::string name_;                    // "resolver.answer_timeout", or the variable
+  const std::string* plain_ = nullptr;  // the text of a variable
   std::size_t line_;
   Errors& errors_;
 };

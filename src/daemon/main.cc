@@ -122,6 +122,13 @@ Result<void, std::string> run(const Config& config, const std::string& path, Pre
   return {};
 }
 
+void print_origins(const mtastsd::config::Origins& origins) {
+  for (const auto& [setting, origin] : origins) {
+    std::printf("%s = %s (%s)\n", setting.c_str(), origin.value.c_str(), origin.place.c_str());
+  }
+  std::printf("%s settings have their defaults.\n", origins.empty() ? "All" : "All other");
+}
+
 int serve(const Config& config, const std::string& path, PassedSockets passed) {
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
@@ -167,7 +174,8 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
 
-  const auto config = mtastsd::config::load_or_defaults(path);
+  mtastsd::config::Origins origins;
+  const auto config = mtastsd::config::load_or_defaults(path, &origins);
   if (!config) {
     return fail(config.error().message);
   }
@@ -178,5 +186,6 @@ int main(int argc, char** argv) {
     return fail(checked.error());
   }
   std::printf("mtastsd: %s is good\n", path.empty() ? "the built-in configuration" : path.c_str());
+  print_origins(origins);
   return 0;
 }

@@ -542,9 +542,30 @@ class DaemonTest(DaemonCase):
                     started, refusal = self.run_daemon("--config", path)
                     self.assertNotEqual(started, 0)
                     self.assertIn(words, refusal)
+        sandbox.write(path, '[dns]\ntimeout = "1s"\n[log]\nlevel = "warn"\n')
+        with mock.patch.dict(os.environ, MTASTSD_DNS_TIMEOUT="2s"):
+            status, output = self.run_daemon("--check-config", "--config", path)
+        self.assertEqual(status, 0, output)
+        self.assertIn('\ndns.timeout = "2s" (MTASTSD_DNS_TIMEOUT)\n'
+                      f'log.level = "warn" ({path}:4)\n'
+                      'All other settings have their defaults.\n', output)
         status, output = self.run_daemon("--check-config", "--config", path + ".missing")
         self.assertNotEqual(status, 0)
         self.assertIn(path + ".missing", output)
+
+    def test_settings_of_the_environment(self):
+        path = os.path.join(self.own_directory(), "from-the-environment")
+        with mock.patch.dict(os.environ, MTASTSD_CONTROL_SOCKET=path, MTASTSD_LOG_FORMAT="json"):
+            mtastsd = self.daemon()
+            status, output = run_to_end(OPTIONS.mtastsctl, ["status"])
+            self.assertEqual(status, 0, output)
+        self.assertIn('"event":"started"', mtastsd.log())
+        with mock.patch.dict(os.environ, MTASTSD_LOG_FORMT="json"):
+            for program, arguments in ((self.program, []), (OPTIONS.mtastsctl, ["status"])):
+                status, output = run_to_end(program, arguments)
+                self.assertNotEqual(status, 0)
+                self.assertIn("MTASTSD_LOG_FORMT: there is no such setting; "
+                              "did you mean MTASTSD_LOG_FORMAT?", output)
 
     def test_mtastsctl_query(self):
         self.publish("ctl.test", "mail.ctl.test")

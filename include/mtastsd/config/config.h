@@ -99,7 +99,8 @@ struct Config {
   friend bool operator==(const Config&, const Config&) = default;
 };
 
-// One line for each error, in the order of the file: "FILE:LINE: sentence".
+// One line for each error, first those in the environment ("VARIABLE: sentence"), then those of the
+// file in its order ("FILE:LINE: sentence").
 struct ConfigError {
   std::string message;
 };
@@ -107,17 +108,34 @@ struct ConfigError {
 // The configuration if there is no file.
 Config defaults();
 
-// Parses and checks TOML text. `name` is the name of the file in messages. Unknown keys, wrong
-// types, values out of range and contradictions (recheck_min above recheck_max) are errors.
-Result<Config, ConfigError> parse(const std::string& text, const std::string& name);
+// Environment variables that begin with MTASTSD_, by name. MTASTSD_DNS_TIMEOUT sets timeout in
+// [dns], and counts more than the file.
+using Environment = std::map<std::string, std::string>;
 
-Result<Config, ConfigError> load(const std::string& path);
+// Those of this process.
+Environment environment();
+
+// Where the settings come from that do not have their defaults, by name ("dns.timeout").
+struct Origin {
+  std::string value;  // as written; not that of a setting that can hold a password
+  std::string place;  // "FILE:LINE", or the variable
+};
+using Origins = std::map<std::string, Origin>;
+
+// Parses and checks TOML text. `name` is the name of the file in messages. Unknown keys and
+// variables, wrong types, values out of range and contradictions (recheck_min above recheck_max)
+// are errors. Stores in `origins`, if it is not null.
+Result<Config, ConfigError> parse(const std::string& text, const std::string& name,
+                                  const Environment& environment = {}, Origins* origins = nullptr);
+
+// Reads the file at `path`, and the environment.
+Result<Config, ConfigError> load(const std::string& path, Origins* origins = nullptr);
 
 inline constexpr char kDefaultFile[] = "/etc/mtastsd/mtastsd.toml";
 
-// Loads the file at `path`. If `path` is empty, loads kDefaultFile and sets `path` to it, or
-// returns the defaults if that file does not exist.
-Result<Config, ConfigError> load_or_defaults(std::string& path);
+// Loads the file at `path`. If `path` is empty, loads kDefaultFile and sets `path` to it, or only
+// reads the environment if that file does not exist.
+Result<Config, ConfigError> load_or_defaults(std::string& path, Origins* origins = nullptr);
 
 // "90s", "5m", "24h", "30d", "500ms"; a bare number is an error.
 Result<Milliseconds, std::string> parse_duration(std::string_view text);

@@ -15,8 +15,8 @@ import tempfile
 import time
 
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
-KEEP = "MTASTSD_TEST_KEEP"  # set: the files of a run stay for inspection
-_INSIDE = "MTASTSD_TEST_SANDBOX"
+KEEP = "TESTENV_KEEP"  # set: the files of a run stay for inspection
+_INSIDE = "TESTENV_SANDBOX"
 _LOOPBACK_UP = ["ip", "link", "set", "lo", "up"]
 
 WAIT = 10.0  # seconds; for what takes milliseconds on an idle machine

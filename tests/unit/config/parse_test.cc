@@ -52,6 +52,29 @@ TEST(Defaults, AreTheOnesPromised) {
   EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), config.maps.at("daneWithTLSRPT"));
 }
 
+// What ReadsEveryKey and ReadsEveryKeyFromTheEnvironment set, but for the maps.
+Config every_key() {
+  Config expected = defaults();
+  expected.socketmap = {{*parse_listen("inet:[::1]:0"), *parse_listen("unix:/run/mtastsd/s")},
+                        64,
+                        5,
+                        0600,
+                        "mtastsd",
+                        "postfix"};
+  expected.dns = {{"127.0.0.1:5353", "::1"}, "/tmp/resolv.conf", 100ms};
+  expected.https = {"/tmp/ca.pem",
+                    1s,
+                    65535,
+                    "http://proxy:3128",
+                    {*IpNetwork::parse("10.0.0.0/8"), *IpNetwork::parse("fd00::1/128")},
+                    true};
+  expected.resolver = {95s, 1s, 2s, 3s, 4s, 5s, 6h, 168h};
+  expected.cache = {"/var/tmp/c", 1 << 20, 0};
+  expected.control = {"/run/c", "adm"};
+  expected.log = {LogLevel::Debug, LogFormat::Json, LogTarget::Syslog};
+  return expected;
+}
+
 TEST(Parse, ReadsEveryKey) {
   const Config config = parsed(R"(
 [socketmap]
@@ -98,27 +121,146 @@ level = "debug"
 format = "json"
 target = "syslog"
 )");
-  Config expected = defaults();
-  expected.socketmap = {{*parse_listen("inet:[::1]:0"), *parse_listen("unix:/run/mtastsd/s")},
-                        64,
-                        5,
-                        0600,
-                        "mtastsd",
-                        "postfix"};
+  Config expected = every_key();
   expected.maps["old"] = {false, false, false};
   expected.maps["new"] = {true, true, true};
-  expected.dns = {{"127.0.0.1:5353", "::1"}, "/tmp/resolv.conf", 100ms};
-  expected.https = {"/tmp/ca.pem",
-                    1s,
-                    65535,
-                    "http://proxy:3128",
-                    {*IpNetwork::parse("10.0.0.0/8"), *IpNetwork::parse("fd00::1/128")},
-                    true};
-  expected.resolver = {95s, 1s, 2s, 3s, 4s, 5s, 6h, 168h};
-  expected.cache = {"/var/tmp/c", 1 << 20, 0};
-  expected.control = {"/run/c", "adm"};
-  expected.log = {LogLevel::Debug, LogFormat::Json, LogTarget::Syslog};
   EXPECT_EQ(config, expected);
+}
+
+TEST(Environment, SetsEveryKey) {
+  const Environment environment = {
+      {"MTASTSD_DAEMON_USER", "mtastsd"},
+      {"MTASTSD_SOCKETMAP_LISTEN", "inet:[::1]:0,unix:/run/mtastsd/s"},
+      {"MTASTSD_SOCKETMAP_THREADS", "64"},
+      {"MTASTSD_SOCKETMAP_MAX_CONNECTIONS", "5"},
+      {"MTASTSD_SOCKETMAP_SOCKET_MODE", "0600"},
+      {"MTASTSD_SOCKETMAP_SOCKET_OWNER", "mtastsd"},
+      {"MTASTSD_SOCKETMAP_SOCKET_GROUP", "postfix"},
+      {"MTASTSD_DNS_SERVERS", "127.0.0.1:5353, ::1"},
+      {"MTASTSD_DNS_RESOLV_CONF", "/tmp/resolv.conf"},
+      {"MTASTSD_DNS_TIMEOUT", "100ms"},
+      {"MTASTSD_DNS_TRUST_AD", "false"},
+      {"MTASTSD_HTTPS_CA_FILE", "/tmp/ca.pem"},
+      {"MTASTSD_HTTPS_TIMEOUT", "1s"},
+      {"MTASTSD_HTTPS_PORT", "65535"},
+      {"MTASTSD_HTTPS_PROXY", "http://proxy:3128"},
+      {"MTASTSD_HTTPS_ALLOW_NETWORKS", "10.0.0.0/8 , fd00::1"},
+      {"MTASTSD_HTTPS_ALLOW_LOCAL_ADDRESSES", "true"},
+      {"MTASTSD_RESOLVER_ANSWER_TIMEOUT", "95s"},
+      {"MTASTSD_RESOLVER_RECHECK_MIN", "1s"},
+      {"MTASTSD_RESOLVER_RECHECK_MAX", "2s"},
+      {"MTASTSD_RESOLVER_NEGATIVE_MIN", "3s"},
+      {"MTASTSD_RESOLVER_NEGATIVE_MAX", "4s"},
+      {"MTASTSD_RESOLVER_RETRY_INTERVAL", "5s"},
+      {"MTASTSD_RESOLVER_REFRESH_INTERVAL", "6h"},
+      {"MTASTSD_RESOLVER_IDLE_AFTER", "7d"},
+      {"MTASTSD_CACHE_DIRECTORY", "/var/tmp/c"},
+      {"MTASTSD_CACHE_MAX_SIZE", "1MiB"},
+      {"MTASTSD_CACHE_MAX_NEGATIVE", "0"},
+      {"MTASTSD_CONTROL_SOCKET", "/run/c"},
+      {"MTASTSD_CONTROL_SOCKET_GROUP", "adm"},
+      {"MTASTSD_LOG_LEVEL", "debug"},
+      {"MTASTSD_LOG_FORMAT", "json"},
+      {"MTASTSD_LOG_TARGET", "syslog"},
+  };
+  const auto config = parse("", "", environment);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(*config, every_key());
+  std::size_t keys = 0;
+  for (const KnownKey& key : known_keys()) {
+    if (!key.name.starts_with("maps.")) {
+      EXPECT_TRUE(environment.contains(variable_for(key.name))) << key.name;
+      ++keys;
+    }
+  }
+  EXPECT_EQ(keys, environment.size());
+}
+
+TEST(Environment, CountsMoreThanTheFile) {
+  const auto config = parse("[dns]\nservers = [\"::1\"]\ntimeout = \"1s\"\n", "mtastsd.toml",
+                            {{"MTASTSD_DNS_TIMEOUT", "2s"}});
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->dns.timeout, 2s);
+  EXPECT_EQ(config->dns.servers, std::vector<std::string>{"::1"});
+}
+
+// An empty variable is an empty text or list, and not one that is not there.
+TEST(Environment, AnEmptyVariableIsAValue) {
+  const auto config = parse("[dns]\nservers = [\"::1\"]\n[control]\nsocket = \"/s\"\n", "",
+                            {{"MTASTSD_DNS_SERVERS", ""}, {"MTASTSD_CONTROL_SOCKET", ""}});
+  ASSERT_TRUE(config);
+  EXPECT_TRUE(config->dns.servers.empty());
+  EXPECT_EQ(config->control.socket, "");
+}
+
+struct BadVariable {
+  const char* name;
+  const char* value;
+  const char* words;
+};
+
+TEST(Environment, SaysWhatIsWrong) {
+  const BadVariable rows[] = {
+      {"MTASTSD_DNS_TIMOUT", "1s",
+       "MTASTSD_DNS_TIMOUT: there is no such setting; did you mean MTASTSD_DNS_TIMEOUT?"},
+      {"MTASTSD_PORT_8461_TCP_ADDR", "10.0.0.1",
+       "MTASTSD_PORT_8461_TCP_ADDR: there is no such setting"},
+      {"MTASTSD_MAPS_OLD_POSTFIX_VERSION", "3.3",
+       "MTASTSD_MAPS_OLD_POSTFIX_VERSION: maps can be set in the file only, in [maps.NAME]"},
+      {"MTASTSD_DNS_TRUST_AD", "yes",
+       "MTASTSD_DNS_TRUST_AD = \"yes\": must be true or false, without quotes"},
+      {"MTASTSD_HTTPS_PORT", "4x3",
+       "MTASTSD_HTTPS_PORT = \"4x3\": must be a whole number, without quotes"},
+      {"MTASTSD_HTTPS_PORT", "", "MTASTSD_HTTPS_PORT = \"\": must be a whole number"},
+      {"MTASTSD_HTTPS_PORT", "65536",
+       "MTASTSD_HTTPS_PORT = \"65536\": must be between 1 and 65535"},
+      {"MTASTSD_DNS_SERVERS", "::1,,::2", "MTASTSD_DNS_SERVERS = \"\": "},
+      {"MTASTSD_SOCKETMAP_LISTEN", " ",
+       "MTASTSD_SOCKETMAP_LISTEN = \" \": must name at least one address"},
+      {"MTASTSD_CACHE_DIRECTORY", "a\nb",
+       "MTASTSD_CACHE_DIRECTORY = \"a\\x0ab\": must not contain control characters"},
+      {"MTASTSD_RESOLVER_RECHECK_MIN", "2h",
+       "resolver.recheck_min (2h) must not be more than resolver.recheck_max (1h, the default)"},
+  };
+  for (const BadVariable& row : rows) {
+    const auto config = parse("", "", {{row.name, row.value}});
+    ASSERT_FALSE(config) << row.name;
+    EXPECT_TRUE(config.error().message.starts_with(row.words)) << config.error().message;
+  }
+}
+
+TEST(Environment, ASecretIsNotRepeated) {
+  const auto config = parse("", "", {{"MTASTSD_HTTPS_PROXY", "ftp://u:secret@h"}});
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().message.find("secret"), std::string::npos);
+}
+
+TEST(Origins, NameTheLineOrTheVariable) {
+  Origins origins;
+  ASSERT_TRUE(
+      parse("[dns]\nservers = [ \"::1\",\n  \"::2\" ]\ntimeout = \"1s\"\n"
+            "[https]\nproxy = \"http://u:secret@h\"\n[maps.old]\npostfix_version = \"3.3\"\n",
+            "/m.toml", {{"MTASTSD_DNS_TIMEOUT", "2s"}}, &origins));
+  std::string all;
+  for (const auto& [setting, origin] : origins) {
+    all += setting + " = " + origin.value + " (" + origin.place + ")\n";
+  }
+  EXPECT_EQ(all,
+            "dns.servers = [ \"::1\", \"::2\" ] (/m.toml:2)\n"
+            "dns.timeout = \"2s\" (MTASTSD_DNS_TIMEOUT)\n"
+            "https.proxy = (not shown) (/m.toml:6)\n"
+            "maps.old.postfix_version = \"3.3\" (/m.toml:8)\n");
+}
+
+TEST(Load, ReadsTheEnvironmentWithoutAFileToo) {
+  ::setenv("MTASTSD_LOG_LEVEL", "error", 1);
+  ::setenv("MTASTSDX", "is not one of them", 1);
+  std::string path = "/dev/null";
+  const auto config = load_or_defaults(path);
+  ::unsetenv("MTASTSD_LOG_LEVEL");
+  ::unsetenv("MTASTSDX");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->log.level, LogLevel::Error);
 }
 
 TEST(Parse, OneTextStandsForAListOfOne) {
