@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "acceptor.h"
@@ -56,6 +57,9 @@ class AnswerThread final : public answer::Asker {
   // Takes over an accepted, non-blocking socket: from this thread, or from any other.
   void add_here(int fd);
   void add(int fd);
+
+  // Runs `work` on this thread. From any thread.
+  void run(event::Callback work) { loop_.post(std::move(work)); }
 
   // Takes over what a reload can change. From any thread.
   void reload(const config::Config& config);

@@ -23,6 +23,8 @@
 namespace mtastsd::daemon {
 namespace {
 
+// How often the watchdog is fed in the time that it has.
+constexpr int kFeedings = 4;
 constexpr StopLimits kStopLimits{Milliseconds(1000), Milliseconds(3000), Milliseconds(5000)};
 
 }  // namespace
@@ -169,7 +171,9 @@ void Daemon::run() {
   if (!tell_supervisor("READY=1")) {
     log_.write(Event::NotifyFailed, {{"notify_socket", std::getenv("NOTIFY_SOCKET")}});
   }
+  start_watchdog();
   loop_.run();
+  watchdog_.reset();
   commands_.reset();
   tell_supervisor("STOPPING=1");
   log_.write(Event::Stopping);
@@ -186,13 +190,28 @@ void Daemon::run() {
   log_stopped();
 }
 
-void Daemon::reload() {
-  if (config_path_.empty()) {
-    log_.write(Event::NotReloaded, {{"reason", "there is no configuration file"}});
+void Daemon::start_watchdog() {
+  const auto limit = watchdog_limit();
+  if (!limit) {
     return;
   }
-  tell_supervisor("RELOADING=1");
-  if (const auto next = config::load(config_path_)) {
+  std::vector<Watchdog::Thread> threads;
+  for (const auto& thread : answering_) {
+    threads.emplace_back(
+        [&thread = *thread](event::Callback callback) { thread.run(std::move(callback)); });
+  }
+  threads.emplace_back([this](event::Callback callback) {
+    resolver_->run([callback = std::move(callback)](auto&, auto&) { callback(); });
+  });
+  watchdog_ = std::make_unique<Watchdog>(loop_, *limit / kFeedings, std::move(threads),
+                                         [] { tell_supervisor("WATCHDOG=1"); });
+}
+
+void Daemon::reload() {
+  tell_supervisor(reloading_state());
+  if (config_path_.empty()) {
+    log_.write(Event::NotReloaded, {{"reason", "there is no configuration file"}});
+  } else if (const auto next = config::load(config_path_)) {
     take_over(*next);
   } else {
     log_each_error(next.error().message);

@@ -15,6 +15,7 @@
 #include "mtastsd/event/loop.h"
 #include "open_sockets.h"
 #include "resolver_thread.h"
+#include "watchdog.h"
 
 namespace mtastsd {
 class Log;
@@ -47,6 +48,7 @@ class Daemon {
   void open_control(OpenSockets& sockets, const std::string& cache_directory);
   void reload();
   void take_over(const config::Config& next);
+  void start_watchdog();
   void log_each_error(std::string_view message);
   void log_stopped();
 
@@ -62,6 +64,7 @@ class Daemon {
   std::unique_ptr<ResolverThread> resolver_;              // depends-on: store_
   std::vector<std::unique_ptr<AnswerThread>> answering_;  // depends-on: store_, resolver_
   std::unique_ptr<Commands> commands_;                    // depends-on: all above
+  std::unique_ptr<Watchdog> watchdog_;                    // depends-on: all above
 };
 
 // What is wrong with the files and names that the configuration points to. A daemon starts without

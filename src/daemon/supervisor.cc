@@ -5,9 +5,13 @@
 
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
+#include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
-#include <string>
+#include <system_error>
 
 #include "mtastsd/base/unix_socket.h"
 
@@ -15,6 +19,15 @@ namespace mtastsd::daemon {
 namespace {
 
 constexpr timeval kPatience{5, 0};  // for one whose queue is full
+
+std::optional<std::int64_t> number_in(const char* variable) {
+  const char* value = std::getenv(variable);
+  const std::string_view text = value == nullptr ? std::string_view() : value;
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool good = !text.empty() && error == std::errc() && end == text.data() + text.size();
+  return good ? std::optional(number) : std::nullopt;
+}
 
 }  // namespace
 
@@ -39,6 +52,21 @@ bool tell_supervisor(std::string_view state) {
   const ssize_t sent =
       ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, address->get(), address->size);
   return sent >= 0;
+}
+
+std::string reloading_state() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return "RELOADING=1\nMONOTONIC_USEC=" +
+         std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+std::optional<Milliseconds> watchdog_limit() {
+  const auto limit = number_in("WATCHDOG_USEC");
+  const auto pid = number_in("WATCHDOG_PID");
+  if (!limit || *limit < 1000 || (pid && *pid != ::getpid())) {
+    return std::nullopt;
+  }
+  return std::chrono::duration_cast<Milliseconds>(std::chrono::microseconds(*limit));
 }
 
 }  // namespace mtastsd::daemon

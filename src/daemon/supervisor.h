@@ -1,6 +1,10 @@
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
+
+#include "mtastsd/base/clock.h"
 
 namespace mtastsd::daemon {
 
@@ -8,5 +12,13 @@ namespace mtastsd::daemon {
 // is none. Waits some seconds for one that does not listen. False: there is one, and it was not
 // told.
 bool tell_supervisor(std::string_view state);
+
+// What it is told when the daemon begins to reload: with the time, as "Type=notify-reload" of
+// systemd needs it to know which of two reloads this is.
+std::string reloading_state();
+
+// Within which time it has to be told "WATCHDOG=1" again (see sd_watchdog_enabled(3)), or nullopt
+// if it does not wait for that.
+std::optional<Milliseconds> watchdog_limit();
 
 }  // namespace mtastsd::daemon

@@ -19,7 +19,7 @@ import time
 import unittest
 from unittest import mock
 
-from testenv import sandbox, socketmap, web
+from testenv import sandbox, socketmap, threads, web
 from testenv.case import BLACKHOLE, DNS, INET, NOBODY, OTHER_DNS, DaemonCase, secure
 from testenv.daemon import run_to_end, toml
 from testenv.dns import Nsd, ScriptedDns
@@ -88,10 +88,41 @@ class DaemonTest(DaemonCase):
                     mtastsd = self.daemon()
                 self.assertEqual(manager.recv(100), b"READY=1")
                 mtastsd.reload()
-                self.assertEqual(manager.recv(100), b"RELOADING=1")
+                self.assertRegex(manager.recv(100), rb"^RELOADING=1\nMONOTONIC_USEC=\d+$")
                 self.assertEqual(manager.recv(100), b"READY=1")
                 mtastsd.stop()
                 self.assertEqual(manager.recv(100), b"STOPPING=1")
+
+    def test_the_watchdog_is_fed_while_the_threads_come_round(self):
+        path = os.path.join(self.directory, "watchdog")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(path)
+            manager.settimeout(sandbox.WAIT)
+
+            def wait_until_fed():
+                while manager.recv(100) != b"WATCHDOG=1":
+                    pass
+
+            def is_fed(seconds):
+                manager.settimeout(seconds)
+                try:
+                    return manager.recv(100) == b"WATCHDOG=1"
+                except TimeoutError:
+                    return False
+                finally:
+                    manager.settimeout(sandbox.WAIT)
+
+            with mock.patch.dict(os.environ, NOTIFY_SOCKET=path, WATCHDOG_USEC="400000"):
+                mtastsd = self.daemon(socketmap={"threads": 2})
+            needed = 0
+            for thread in map(int, os.listdir(f"/proc/{mtastsd.pid}/task")):
+                wait_until_fed()
+                with threads.stopped(thread):
+                    is_fed(0.3)  # what was on its way
+                    needed += not is_fed(1)
+            wait_until_fed()
+            # This one, two that answer, and the resolver's; not those of the log, the cache and HTTPS.
+            self.assertEqual(needed, 4)
 
     def test_a_service_manager_that_is_busy_is_told_later(self):
         path = os.path.join(self.directory, "busy")

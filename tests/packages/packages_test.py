@@ -126,6 +126,42 @@ def import_policy(machine):
     machine.run("mtastsctl", "cache", "import", "/root/policy")
 
 
+def check_watchdog(machine):
+    """A daemon that hangs is started anew."""
+    drop_in = machine.path("/etc/systemd/system/mtastsd.service.d")
+    os.mkdir(drop_in)
+    with open(os.path.join(drop_in, "test.conf"), "w", encoding="utf-8") as file:
+        file.write("[Service]\nWatchdogSec=3\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "mtastsd")
+    running = machine.run("systemctl", "show", "-P", "MainPID", "mtastsd").strip()
+    time.sleep(7)
+    need(running == machine.run("systemctl", "show", "-P", "MainPID", "mtastsd").strip(),
+         "a daemon that is well was started anew")
+    machine.run("sh", "-c", f"kill -STOP {running}")
+    need(ask(machine, f"inet:127.0.0.1:{PORT}") == ANSWER, "nobody answers after the watchdog")
+    need(running != machine.run("systemctl", "show", "-P", "MainPID", "mtastsd").strip(), "not started anew")
+    shutil.rmtree(drop_in)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "mtastsd")
+    say("the watchdog starts a daemon that hangs anew, and leaves one that is well alone")
+
+
+def check_instance(machine):
+    config = machine.path("/etc/mtastsd/second.toml")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write('[socketmap]\nlisten = ["inet:127.0.0.1:8462"]\n'
+                   '[control]\nsocket = "/run/mtastsd-second/control.sock"\n')
+    machine.run("systemctl", "start", "mtastsd@second")
+    need(ask(machine, "inet:127.0.0.1:8462") == "NOTFOUND", "the second daemon has the cache of the first")
+    machine.run("mtastsctl", "status", "--config", "/etc/mtastsd/second.toml")
+    machine.run("systemctl", "restart", "mtastsd")
+    need(is_active(machine, "mtastsd@second"), "a restart of the first daemon stops the second")
+    machine.run("systemctl", "stop", "mtastsd@second")
+    os.remove(config)
+    say("mtastsd@second is a daemon of its own")
+
+
 def install(machine, package):
     """What apt says. There is no network: apt has all it needs."""
     return machine.run("apt-get", "install", "-q", "-y", "--no-install-recommends", package)
@@ -171,7 +207,11 @@ def run_steps(machine):
 
     machine.run("systemctl", "reload", "mtastsd")
     wait_for_event(machine, "reloaded")
-    say("systemctl reload reaches the daemon")
+    kind = machine.run("systemctl", "show", "-P", "Type", "mtastsd").strip()
+    say(f"systemctl reload reaches the daemon, whose service is of the type {kind}")
+
+    check_watchdog(machine)
+    check_instance(machine)
 
     with Load(machine) as load:
         for _ in range(5):

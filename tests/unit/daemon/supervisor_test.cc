@@ -75,5 +75,31 @@ TEST(Supervisor, OneThatCannotBeToldIsNoticed) {
   unsetenv("NOTIFY_SOCKET");
 }
 
+TEST(Supervisor, AReloadHasATime) {
+  const std::string first = reloading_state();
+  EXPECT_TRUE(first.starts_with("RELOADING=1\nMONOTONIC_USEC=")) << first;
+  usleep(1000);
+  EXPECT_NE(reloading_state(), first);
+}
+
+TEST(WatchdogLimit, IsForTheProcessThatIsNamed) {
+  const auto limit = [](const char* micros, const std::string& pid) {
+    setenv("WATCHDOG_USEC", micros, 1);
+    setenv("WATCHDOG_PID", pid.c_str(), 1);
+    const auto found = watchdog_limit();
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
+    return found;
+  };
+  const std::string self = std::to_string(getpid());
+  EXPECT_EQ(limit("60000000", self), Milliseconds(60000));
+  EXPECT_EQ(limit("60000000", ""), Milliseconds(60000));
+  EXPECT_EQ(limit("60000000", "1"), std::nullopt);
+  for (const char* bad : {"", "0", "-1", "1x", "999"}) {
+    EXPECT_EQ(limit(bad, self), std::nullopt) << bad;
+  }
+  EXPECT_EQ(watchdog_limit(), std::nullopt);
+}
+
 }  // namespace
 }  // namespace mtastsd::daemon
