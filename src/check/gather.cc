@@ -5,12 +5,14 @@
 #include "mtastsd/check/gather.h"
 
 #include <algorithm>
+#include <list>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "answers.h"
+#include "mtastsd/discovery/host_tries.h"
 #include "mtastsd/mtasts/txt_record.h"
 #include "smtp_probe.h"
 
@@ -146,45 +148,91 @@ class OneDomain final : public Gathering {
     }
     keep(services_.discovery.policy_host(*name,
                                          and_done([this, name](discovery::HostAddresses addresses) {
-                                           connect(facts_.policy_host, *name, std::move(addresses));
+                                           visit(facts_.policy_host, *name, std::move(addresses));
                                          })));
   }
 
-  void connect(PolicyHost& host, const DomainName& name, discovery::HostAddresses addresses) {
+  // The tries of one policy host.
+  struct Visit {
+    PolicyHost& host;
+    DomainName name;
+    discovery::HostTries tries;
+    SteadyTime ends_at;
+    std::vector<Fetch> fetches = {};  // one for each failure of `tries`, and that of the policy
+  };
+
+  void visit(PolicyHost& host, const DomainName& name, discovery::HostAddresses addresses) {
     host.addresses = address_fact(addresses);
     if (!addresses.can_connect()) {
       note_fetch(host, without_connection<Fetch>(addresses));
       return;
     }
-    keep(services_.discovery.connect(
-        addresses, std::min(options_.fetch_timeout, time_left()),
-        [this, &host, name](discovery::Connected connected) {
-          if (connected) {
-            fetch(host, name, *std::move(connected));
-          } else {
-            Fetch fact;
-            fact.error = {https::ErrorKind::Connect, std::move(connected.error().detail)};
-            note_fetch(host, Fact<Fetch>::is(std::move(fact)));
-          }
-          done();
-        }));
+    visits_.push_back({host, name, discovery::HostTries(std::move(addresses)),
+                       services_.clock.steady() + std::min(options_.fetch_timeout, time_left())});
+    connect(visits_.back());
   }
 
-  void fetch(PolicyHost& host, const DomainName& name, https::Connection connection) {
-    keep(services_.discovery.policy(
-        name, std::move(connection), {.total = std::min(options_.fetch_timeout, time_left())},
-        [this, &host](discovery::FetchedPolicy policy) {
-          https::FetchResult& fetched = policy.fetched;
-          Fetch fact{.seen = std::move(fetched.seen), .error = {}, .body = {}};
-          if (fetched) {
-            fact.body = std::move(fetched->body);
-            fact.seen.body_size = fact.body.size();
-          } else {
-            fact.error = std::move(fetched.error());
-          }
-          note_fetch(host, Fact<Fetch>::is(std::move(fact)));
-          done();
-        }));
+  Milliseconds time_left(const Visit& visit) const {
+    return std::max(
+        std::chrono::duration_cast<Milliseconds>(visit.ends_at - services_.clock.steady()),
+        kLeastTime);
+  }
+
+  void connect(Visit& visit) {
+    keep(services_.discovery.connect(visit.tries.next(), time_left(visit),
+                                     [this, &visit](discovery::Connected connected) {
+                                       on_connected(visit, std::move(connected));
+                                       done();
+                                     }));
+  }
+
+  void on_connected(Visit& visit, discovery::Connected connected) {
+    if (connected) {
+      visit.tries.connected(connected->address);
+      fetch(visit, *std::move(connected));
+      return;
+    }
+    Fetch failed;
+    failed.error = {https::ErrorKind::Connect, connected.error().detail};
+    visit.fetches.push_back(std::move(failed));
+    visit.tries.connect_failed(std::move(connected.error()));
+    end(visit, visit.tries.most_telling());
+  }
+
+  void fetch(Visit& visit, https::Connection connection) {
+    keep(services_.discovery.policy(visit.name, std::move(connection), {.total = time_left(visit)},
+                                    [this, &visit](discovery::FetchedPolicy policy) {
+                                      on_policy(visit, std::move(policy));
+                                      done();
+                                    }));
+  }
+
+  void on_policy(Visit& visit, discovery::FetchedPolicy policy) {
+    https::FetchResult& fetched = policy.fetched;
+    Fetch fetch{.seen = std::move(fetched.seen), .error = {}, .body = {}};
+    if (fetched) {
+      fetch.body = std::move(fetched->body);
+      fetch.seen.body_size = fetch.body.size();
+    } else {
+      fetch.error = std::move(fetched.error());
+    }
+    visit.fetches.push_back(std::move(fetch));
+    if (policy.policy) {
+      end(visit, visit.fetches.size() - 1);
+    } else if (visit.tries.fetch_failed(std::move(policy.policy.error()),
+                                        services_.clock.steady() < visit.ends_at)) {
+      connect(visit);
+    } else {
+      end(visit, visit.tries.most_telling());
+    }
+  }
+
+  void end(Visit& visit, std::size_t counts) {
+    Fact<Fetch> fact = Fact<Fetch>::is(visit.fetches[counts]);
+    if (visit.fetches.size() > 1) {
+      visit.host.by_address = std::move(visit.fetches);
+    }
+    note_fetch(visit.host, std::move(fact));
   }
 
   void note_fetch(PolicyHost& host, Fact<Fetch> fetched) {
@@ -208,7 +256,7 @@ class OneDomain final : public Gathering {
     }
     keep(services_.discovery.policy_host(domain_,
                                          and_done([this](discovery::HostAddresses addresses) {
-                                           connect(facts_.apex_host, domain_, std::move(addresses));
+                                           visit(facts_.apex_host, domain_, std::move(addresses));
                                          })));
   }
 
@@ -353,6 +401,7 @@ class OneDomain final : public Gathering {
   std::size_t pending_ = 0;
   bool policy_host_done_ = false;
   bool record_done_ = false;
+  std::list<Visit> visits_;  // of the policy host, and of the domain itself
   std::vector<dns::Handle> queries_;
   std::vector<discovery::Handle> steps_;
   std::vector<std::unique_ptr<SmtpProbe>> probes_;

@@ -97,10 +97,11 @@ Json fetch_json(const Fetch& fetch, WallTime now) {
 }
 
 Json host_json(const PolicyHost& host, WallTime now) {
+  const auto json = [now](const Fetch& fetch) { return fetch_json(fetch, now); };
   return {{"name", host.name},
           {"addresses", fact_json(host.addresses, addresses_json)},
-          {"fetch",
-           fact_json(host.fetch, [now](const Fetch& fetch) { return fetch_json(fetch, now); })}};
+          {"fetch", fact_json(host.fetch, json)},
+          {"by_address", list_json(host.by_address, json)}};
 }
 
 // Null when there is none.

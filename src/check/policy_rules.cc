@@ -1,6 +1,7 @@
 // Findings about the record, the policy host and the policy.
 
 #include <algorithm>
+#include <span>
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
@@ -55,31 +56,31 @@ bool policy_expected(const Analysis& analysis) {
          (analysis.record_error && analysis.record_error->fault != mtasts::TxtFault::NoRecord);
 }
 
-void find_response(const Facts& facts, Findings& findings) {
-  const Fetch& fetch = facts.policy_host.fetch.value;
+// `at` is put before each detail.
+void find_response(const Fetch& fetch, const std::string& at, Findings& findings) {
   if (fetch.seen.took > kSlowFetch) {
-    add(findings, Code::Slow, std::to_string(fetch.seen.took.count()) + " ms");
+    add(findings, Code::Slow, at + std::to_string(fetch.seen.took.count()) + " ms");
   }
   if (!fetch.error) {
     return;
   }
   switch (fetch.error->kind) {
     case https::ErrorKind::Tls:
-      add(findings, Code::HostTlsFailed, shown(fetch.error->detail));
+      add(findings, Code::HostTlsFailed, at + shown(fetch.error->detail));
       break;
     case https::ErrorKind::Status:
       if (fetch.seen.status >= 300 && fetch.seen.status < 400) {
-        add(findings, Code::Redirect, "to " + shown_in_quotes(fetch.seen.location));
+        add(findings, Code::Redirect, at + "to " + shown_in_quotes(fetch.seen.location));
       } else {
-        add(findings, Code::HttpStatus, "status " + std::to_string(fetch.seen.status));
+        add(findings, Code::HttpStatus, at + "status " + std::to_string(fetch.seen.status));
       }
       break;
     case https::ErrorKind::MediaType:
       add(findings, Code::MediaType,
-          fetch.seen.media_type.empty() ? "none" : shown(fetch.seen.media_type));
+          at + (fetch.seen.media_type.empty() ? "none" : shown(fetch.seen.media_type)));
       break;
     case https::ErrorKind::TooLarge:
-      add(findings, Code::TooLarge, shown(fetch.error->detail));
+      add(findings, Code::TooLarge, at + shown(fetch.error->detail));
       break;
     case https::ErrorKind::Certificate:  // has findings of its own
     case https::ErrorKind::Connect:
@@ -222,10 +223,15 @@ void find_policy_host(const Facts& facts, const Analysis& analysis, Findings& fi
         shown(host.addresses.cannot_tell() ? host.addresses.why : host.fetch.why));
     return;
   } else {
-    if (host.fetch.value.seen.certificate) {
-      find_certificate(facts, *host.fetch.value.seen.certificate, kHostCertificate, "", findings);
+    const std::span<const Fetch> fetches =
+        host.by_address.empty() ? std::span(&host.fetch.value, 1) : std::span(host.by_address);
+    for (const Fetch& fetch : fetches) {
+      const std::string at = host.by_address.empty() ? "" : fetch.seen.address + ": ";
+      if (fetch.seen.certificate) {
+        find_certificate(facts, *fetch.seen.certificate, kHostCertificate, at, findings);
+      }
+      find_response(fetch, at, findings);
     }
-    find_response(facts, findings);
   }
   if (!host.fetch.known()) {
     add(findings, Code::Unreachable, host.addresses.absent() ? "no address" : "no public address");

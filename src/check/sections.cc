@@ -127,20 +127,13 @@ void add_certificate(Section& section, const https::Certificate& certificate, Wa
               certificate.name_matches ? Mark::None : Mark::Error);
 }
 
-Section host_section(const Facts& facts) {
-  const PolicyHost& host = facts.policy_host;
-  Section section{"Policy host " + host.name};
-  add_addresses(section, host.addresses);
-  if (!add_known(section, "answer", host.fetch)) {
-    return section;
-  }
-  const Fetch& fetch = host.fetch.value;
+void add_fetch(Section& section, const Fetch& fetch, WallTime now) {
   const https::Observation& seen = fetch.seen;
   if (!seen.tls_version.empty()) {
     section.add("TLS", seen.tls_version + (seen.address.empty() ? "" : " at " + seen.address));
   }
   if (seen.certificate) {
-    add_certificate(section, *seen.certificate, facts.at);
+    add_certificate(section, *seen.certificate, now);
   }
   if (seen.status != 0) {
     section.add("answer",
@@ -153,6 +146,22 @@ Section host_section(const Facts& facts) {
   }
   if (fetch.error) {
     section.add("fault", shown(fetch.error->detail), Mark::Error);
+  }
+}
+
+Section host_section(const Facts& facts) {
+  const PolicyHost& host = facts.policy_host;
+  Section section{"Policy host " + host.name};
+  add_addresses(section, host.addresses);
+  if (!add_known(section, "answer", host.fetch)) {
+    return section;
+  }
+  if (host.by_address.empty()) {
+    add_fetch(section, host.fetch.value, facts.at);
+  }
+  for (const Fetch& fetch : host.by_address) {
+    section.add("tried", fetch.seen.address.empty() ? "the others" : fetch.seen.address);
+    add_fetch(section, fetch, facts.at);
   }
   return section;
 }

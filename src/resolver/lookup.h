@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "fair_slots.h"
 #include "mtastsd/discovery/discovery.h"
+#include "mtastsd/discovery/host_tries.h"
 #include "mtastsd/resolver/decide.h"
 #include "mtastsd/resolver/resolver.h"
 
@@ -31,12 +31,8 @@ struct Resolver::Lookup {
   // What the steps have found.
   std::string id;      // of the record; empty: a refresh found none
   cache::Entry entry;  // what the fetch starts from
-  std::optional<discovery::HostAddresses> addresses;
-  std::optional<IpAddress> host;    // that has answered
-  std::vector<IpAddress> others;    // of the addresses, which are still to be tried
-  std::size_t hosts_tried = 0;      // with a fetch
-  std::optional<FetchFailure> why;  // the most telling one of these fetches
-  SteadyTime fetch_started{};       // the first one
+  std::optional<discovery::HostTries> tries;
+  SteadyTime fetch_started{};  // the first one
 
   discovery::Handle step;  // the one that is running
 };

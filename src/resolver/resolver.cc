@@ -23,7 +23,6 @@ namespace mtastsd::resolver {
 namespace {
 
 constexpr Milliseconds kMinFetchTime{1000};
-constexpr std::size_t kMaxHostsTried = 3;  // for one policy, each with a TLS handshake
 constexpr std::chrono::minutes kOverloadWarningInterval{1};
 // RFC 8461 section 3.3 suggests a minute for a fetch. Others wait when more than half of the slots
 // are taken, and then a connection, or a standstill, gets less.
@@ -321,7 +320,7 @@ void Resolver::on_addresses(Lookup& lookup, discovery::HostAddresses addresses) 
         lookup, failure(FetchFailure{cache::FailureType::FetchError, std::move(addresses.detail)}));
     return;
   }
-  lookup.addresses = std::move(addresses);
+  lookup.tries.emplace(std::move(addresses));
   queue_->advance(lookup.domain);
   start_work();
 }
@@ -329,10 +328,11 @@ void Resolver::on_addresses(Lookup& lookup, discovery::HostAddresses addresses) 
 // A slot of a policy host is that of the address which has answered. Where it had none left, the
 // connection is made anew when its turn comes.
 void Resolver::start_policy(Lookup& lookup) {
-  if (lookup.host && !queue_->claim_host(lookup.domain, *lookup.host)) {
+  const auto& address = lookup.tries->address();
+  if (address && !queue_->claim_host(lookup.domain, *address)) {
     return;
   }
-  if (lookup.hosts_tried == 0) {
+  if (lookup.tries->is_first()) {
     lookup.fetch_started = services_.clock.steady();
   }
   connect(lookup);
@@ -341,7 +341,7 @@ void Resolver::start_policy(Lookup& lookup) {
 void Resolver::connect(Lookup& lookup) {
   const bool hurry = queue_->under_pressure();
   lookup.step = services_.discovery.connect(
-      *lookup.addresses,
+      lookup.tries->next(),
       hurry ? std::min(kConnectUnderPressure, time_left(lookup)) : time_left(lookup),
       [this, &lookup](discovery::Connected connected) {
         on_connected(lookup, std::move(connected));
@@ -350,29 +350,24 @@ void Resolver::connect(Lookup& lookup) {
 
 void Resolver::on_connected(Lookup& lookup, discovery::Connected connected) {
   if (!connected) {
-    discovery::PolicyFailure& why = connected.error();
-    note_failure(lookup, {type_of(why.kind), std::move(why.detail)});
-    finish_fetch(lookup, failure(*std::move(lookup.why)));
+    lookup.tries->connect_failed(std::move(connected.error()));
+    give_up(lookup);
     return;
   }
-  if (connected->address && !lookup.host) {
-    lookup.host = connected->address;
-    lookup.others = std::move(lookup.addresses->usable);
-    std::erase(lookup.others, *lookup.host);
-    if (!queue_->claim_host(lookup.domain, *lookup.host)) {
-      lookup.addresses->usable = {*lookup.host};
-      lookup.step.reset();
-      start_work();
-      return;
-    }
+  const bool chosen = lookup.tries->address().has_value();
+  lookup.tries->connected(connected->address);
+  const auto& address = lookup.tries->address();
+  if (address && !chosen && !queue_->claim_host(lookup.domain, *address)) {
+    lookup.step.reset();
+    start_work();
+    return;
   }
   fetch(lookup, *std::move(connected));
 }
 
 void Resolver::fetch(Lookup& lookup, https::Connection connection) {
-  ++lookup.hosts_tried;
-  const bool hurry =
-      queue_->under_pressure() || (lookup.host && queue_->under_pressure(*lookup.host));
+  const auto& address = lookup.tries->address();
+  const bool hurry = queue_->under_pressure() || (address && queue_->under_pressure(*address));
   lookup.step = services_.discovery.policy(
       *lookup.domain.under("mta-sts"), std::move(connection),
       {.total = time_left(lookup), .stall = hurry ? kStallUnderPressure : Milliseconds(0)},
@@ -384,36 +379,19 @@ void Resolver::on_policy(Lookup& lookup, discovery::FetchedPolicy fetched) {
     finish_fetch(lookup, Fetched{*std::move(fetched.policy)});
     return;
   }
-  discovery::PolicyFailure& why = fetched.policy.error();
-  const bool elsewhere = may_try_elsewhere(lookup, why.kind);
-  if (lookup.host && (elsewhere || lookup.hosts_tried > 1)) {
-    why.detail += " (at " + lookup.host->str() + ")";
-  }
-  note_failure(lookup, {type_of(why.kind), std::move(why.detail)});
-  if (!elsewhere) {
-    finish_fetch(lookup, failure(*std::move(lookup.why)));
+  const bool in_time = services_.clock.steady() - lookup.fetch_started < options_.fetch_timeout;
+  if (!lookup.tries->fetch_failed(std::move(fetched.policy.error()), in_time)) {
+    give_up(lookup);
     return;
   }
-  lookup.addresses->usable = std::move(lookup.others);
-  lookup.others.clear();
-  lookup.host.reset();
   queue_->leave_host(lookup.domain);
   connect(lookup);
 }
 
-// One of several hosts that serve the policy can be set up wrongly: an old certificate, a missing
-// virtual host. Whoever connects to another one gets the policy.
-bool Resolver::may_try_elsewhere(const Lookup& lookup, discovery::PolicyFailure::Kind kind) const {
-  return !lookup.others.empty() && lookup.hosts_tried < kMaxHostsTried &&
-         kind != discovery::PolicyFailure::Kind::Syntax &&
-         services_.clock.steady() - lookup.fetch_started < options_.fetch_timeout;
-}
-
-// What a host that answered has said tells more than that another one cannot be reached.
-void Resolver::note_failure(Lookup& lookup, FetchFailure why) {
-  if (!lookup.why || (lookup.why->type == cache::FailureType::FetchError && lookup.host)) {
-    lookup.why = std::move(why);
-  }
+// No address of the policy host gave a policy.
+void Resolver::give_up(Lookup& lookup) {
+  const discovery::PolicyFailure why = lookup.tries->failures()[lookup.tries->most_telling()].why;
+  finish_fetch(lookup, failure(FetchFailure{type_of(why.kind), why.detail}));
 }
 
 // Of options_.fetch_timeout.

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """mtastsd on networks that mail servers really have: old forwarders, odd routes, dead addresses.
 
-    networks_test.py --mtastsd PATH [NetworksTest.test_...]
+    networks_test.py --mtastsd PATH --mtastsctl PATH [NetworksTest.test_...]
 
 Each case is one that operators have reported. It prints a line with the time to the first answer:
-tests/networks/README.md has the table.
+tests/networks/README.md has the table. `mtastsctl check` has to find what the daemon finds.
 """
 
 import argparse
+import json
 import os
 import struct
 import sys
@@ -16,6 +17,7 @@ import unittest
 
 from testenv import pki, sandbox, web
 from testenv.case import DNS, DaemonCase, secure
+from testenv.daemon import run_to_end
 from testenv.dns import ScriptedDns
 
 ODD_DNS = "127.0.0.60"
@@ -99,6 +101,8 @@ DNS_TROUBLE = [
 
 
 class NetworksTest(DaemonCase):
+    mtastsctl = None  # the operator's tool
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -121,8 +125,8 @@ class NetworksTest(DaemonCase):
         undo = ["del" if word == "add" else word for word in words if word != "nodad"]
         self.addCleanup(sandbox.run, ["ip", *undo], check=False)
 
-    def finds(self, mtastsd, domain, within, case=None):
-        """The policy is found, in time."""
+    def finds(self, mtastsd, domain, within, case=None, check=True):
+        """The policy is found, in time, and so it is by `check`."""
         began = time.monotonic()
         answer = mtastsd.ask(domain, timeout=60)
         took = time.monotonic() - began
@@ -130,6 +134,16 @@ class NetworksTest(DaemonCase):
               f"after {took:.1f} s", file=sys.stderr)
         self.assertEqual(answer, secure("mail." + domain), mtastsd.log()[-3000:])
         self.assertLess(took, within + SLACK)
+        if check:
+            facts = self.check(mtastsd, domain)
+            self.assertEqual(facts["record"]["outcome"], "known", facts)
+            self.assertEqual(facts["policy"]["mx"], ["mail." + domain], facts["policy_host"])
+
+    def check(self, mtastsd, domain):
+        """The facts of a report that was made with the daemon's configuration."""
+        _, output = run_to_end(self.mtastsctl,
+                               ["check", "--json", "--config", mtastsd.config, domain], timeout=60)
+        return json.loads(output)["reports"][0]["facts"]
 
     # DNS.
 
@@ -154,6 +168,8 @@ class NetworksTest(DaemonCase):
         mtastsd = self.daemon(dns={"servers": [ODD_DNS], "timeout": "2s"})
         self.assertEqual(mtastsd.ask("mangled.test"), "NOTFOUND ")
         mtastsd.wait_log(r"event=txt_lookup_failed domain=mangled\.test .*mangled")
+        record = self.check(mtastsd, "mangled.test")["record"]
+        self.assertEqual(record["outcome"], "cannot_tell", record)
         self.odd.oddity = None
         sandbox.wait_for(lambda: mtastsd.ask("mangled.test") == secure("mail.mangled.test"),
                          "the policy, once DNS is right", 90, step=1)
@@ -171,6 +187,7 @@ class NetworksTest(DaemonCase):
         self.assertEqual(mtastsd.ask("alias.test"), "NOTFOUND ")
         mtastsd.wait_log(r"event=no_policy domain=alias\.test .*_mta-sts\.gone\.test, which does "
                          r"not exist")
+        self.assertEqual(self.check(mtastsd, "alias.test")["record"]["outcome"], "absent")
 
     # resolv.conf.
 
@@ -185,7 +202,8 @@ class NetworksTest(DaemonCase):
         _, mtastsd = self.with_resolv_conf(f"nameserver {DNS}\noptions use-vc\n")
         self.finds(mtastsd, "vc.test", 1)
         self.assertEqual(self.dns.asked("_mta-sts.vc.test", transport="udp"), [])
-        self.assertEqual(len(self.dns.asked("_mta-sts.vc.test", transport="tcp")), 1)
+        self.assertEqual(len(self.dns.asked("_mta-sts.vc.test", transport="tcp")), 2,
+                         "that of the daemon and that of check")
 
     def test_rotate(self):
         _, mtastsd = self.with_resolv_conf(
@@ -228,7 +246,8 @@ class NetworksTest(DaemonCase):
         time.sleep(1.1)
         self.publish("gone-link.test", "mail.gone-link.test")
         self.web.apply()
-        self.finds(mtastsd, "gone-link.test", 1)
+        # A program that starts now knows no server.
+        self.finds(mtastsd, "gone-link.test", 1, check=False)
         mtastsd.wait_log("event=resolv_conf_unreadable")
 
     # Routes.
@@ -294,6 +313,8 @@ class NetworksTest(DaemonCase):
         self.assertEqual(mtastsd.ask("sooner.test"), "NOTFOUND ")
         self.assertLess(time.monotonic() - began, 3 + SLACK, "no wait for what cannot be reached")
         mtastsd.wait_log(r"event=txt_lookup_failed domain=sooner\.test .*no server can be reached")
+        record = self.check(mtastsd, "sooner.test")["record"]
+        self.assertEqual(record["outcome"], "cannot_tell", record)
         self.ip("address", "add", "203.0.113.53/32", "dev", "lo")
         dns = ScriptedDns("203.0.113.53")
         self.addCleanup(dns.stop)
@@ -326,18 +347,27 @@ class NetworksTest(DaemonCase):
                 self.dns.set("mta-sts." + domain, "A", WRONG_WEB, "127.0.0.1")
                 self.web.apply()
                 self.finds(mtastsd, domain, 1, domain)
+                tried = self.check(mtastsd, domain)["policy_host"]["by_address"]
+                self.assertEqual([(fetch["address"], fetch["error"] is None) for fetch in tried],
+                                 [(WRONG_WEB, False), ("127.0.0.1", True)])
         self.dns.set("_mta-sts.both.test", "TXT", "v=STSv1; id=1;")
         self.dns.set("mta-sts.both.test", "A", WRONG_WEB, "127.0.0.99")
         self.assertEqual(mtastsd.ask("both.test"), "NOTFOUND ")
         mtastsd.wait_log(r"event=fetch_failed domain=both\.test .*\(at 127\.0\.0\.61\)")
+        host = self.check(mtastsd, "both.test")["policy_host"]
+        self.assertEqual(host["fetch"]["value"]["address"], WRONG_WEB, "what the daemon reports")
+        self.assertEqual([fetch["error"]["kind"] for fetch in host["by_address"]],
+                         [host["fetch"]["value"]["error"]["kind"], "connect"])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mtastsd", required=True, help="the program to test")
+    parser.add_argument("--mtastsctl", required=True, help="the operator's tool")
     parser.add_argument("names", nargs="*", help="NetworksTest.test_...; all by default")
     options = parser.parse_args()
     NetworksTest.program = options.mtastsd
+    NetworksTest.mtastsctl = options.mtastsctl
     sandbox.enter()
     unittest.main(argv=sys.argv[:1] + options.names, verbosity=2)
 

@@ -58,7 +58,12 @@ struct Fetch {
 struct PolicyHost {
   std::string name;
   Fact<AddressRecords> addresses;
-  Fact<Fetch> fetch;  // Absent: there is no address to fetch from
+  // Absent: there is no address to fetch from. Of several addresses it is the one that counts for
+  // senders: that of the policy, or else the most telling failure.
+  Fact<Fetch> fetch;
+  // With several addresses: what each that was tried gave, in this order, that of `fetch` among
+  // them. It has no address where none of the others could be connected to.
+  std::vector<Fetch> by_address;
 };
 
 // What a mail server did. `certificate` is set if the TLS handshake got that far.

@@ -210,12 +210,11 @@ class Resolver {
   void start_policy(Lookup& lookup);
   void connect(Lookup& lookup);
   Milliseconds time_left(const Lookup& lookup) const;
-  bool may_try_elsewhere(const Lookup& lookup, discovery::PolicyFailure::Kind kind) const;
-  static void note_failure(Lookup& lookup, FetchFailure why);
   void on_addresses(Lookup& lookup, discovery::HostAddresses addresses);
   void on_connected(Lookup& lookup, discovery::Connected connected);
   void fetch(Lookup& lookup, https::Connection connection);
   void on_policy(Lookup& lookup, discovery::FetchedPolicy fetched);
+  void give_up(Lookup& lookup);
   void finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>& fetched);
   void finish(Lookup& lookup, Outcome outcome);
   void refresh_again(const DomainName& domain, Cells cells);

@@ -192,6 +192,12 @@ TEST(Find, ThePolicyHost) {
       {"14 days left",
        [&](Facts& f) { certificate(f).not_after = kNow + Seconds(14 * 86400); },
        {}},
+      {"another name at one of two addresses",
+       [&](Facts& f) {
+         f.policy_host.by_address = {f.policy_host.fetch.value, f.policy_host.fetch.value};
+         f.policy_host.by_address[0].seen.certificate->name_matches = false;
+       },
+       {"policy_host_cert_name"}},
       {"404",
        [](Facts& f) { failed(f, ErrorKind::Status, "status 404").seen.status = 404; },
        {"mta_sts_unreachable", "policy_http_status"}},
