@@ -35,7 +35,7 @@ using Problem = LmdbEnv::OpenProblem;
 constexpr char kLockFile[] = "/mtastsd.lock";
 constexpr char kBeingSalvaged[] = "/data.mdb.salvage";
 constexpr char kKeptDamaged[] = "/data.mdb.damaged-";
-constexpr Milliseconds kShortLook{50};
+constexpr Milliseconds kShortLook{20};
 constexpr Milliseconds kLongLook{20000};
 constexpr unsigned kSaidEachMinute = 5;  // then each hour
 constexpr std::chrono::minutes kMinute{1};
