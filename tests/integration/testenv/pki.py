@@ -50,11 +50,12 @@ class Authority:
         self._run(["req", "-new", "-x509", "-key", self._key, "-subj", "/CN=mtastsd test CA",
                    "-days", "2", "-extensions", "ca", "-out", self.cert])
 
-    def issue(self, *names, cn=None, san=True, expired=False, self_signed=False):
+    def issue(self, *names, cn=None, san=True, expired=False, self_signed=False,
+              rsa=False):
         """A certificate for DNS names; san=False puts the first one into the CN alone."""
         self._serial += 1
         label = f"{self._serial}-{names[0].replace('*', 'any')}"
-        key = self._make_key(label)
+        key = self._make_key(label, rsa)
         request = os.path.join(self.directory, label + ".csr")
         cert = os.path.join(self.directory, label + ".pem")
         subject = f"/CN={cn or names[0]}"
@@ -72,10 +73,11 @@ class Authority:
                   env)
         return Certificate(cert, key)
 
-    def _make_key(self, label):
+    def _make_key(self, label, rsa=False):
         path = os.path.join(self.directory, label + ".key")
-        self._run(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
-                   "-out", path], config=False)
+        kind = (["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if rsa
+                else ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
+        self._run(["genpkey", "-algorithm", *kind, "-out", path], config=False)
         return path
 
     def _run(self, arguments, extra_env=None, config=True):
