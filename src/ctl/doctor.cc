@@ -40,7 +40,7 @@ void add_doctor(Verb& root) {
   arguments.settings.add_option(verb);
   verb.flag("--json", arguments.json, "print one JSON object");
   verb.footer(
-      "Reads main.cf and master.cf with postconf, asks mtastsd with postmap -q, and\n"
+      "Reads main.cf and master.cf with postconf, asks mtastsd at its sockets, and\n"
       "changes nothing. Run it as root, because only root can test what smtp(8) may do.\n\n"
       "Examples:\n"
       "  mtastsctl doctor\n"

@@ -6,11 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/postfix/profile.h"
-#include "tables.h"
+#include "remedy.h"
 
 namespace mtastsd::doctor {
 namespace {
@@ -31,6 +32,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::ConnectionsFew, "connections_few", Severity::Medium},
     {Code::DaemonAddress, "daemon_address", Severity::Medium},
     {Code::DaemonAnswers, "daemon_answers", Severity::Ok},
+    {Code::DaemonElsewhere, "daemon_elsewhere", Severity::Info},
     {Code::DaemonSilent, "daemon_silent", Severity::High},
     {Code::DaemonStranger, "daemon_stranger", Severity::High},
     {Code::DaemonUnchecked, "daemon_unchecked", Severity::Unknown},
@@ -43,6 +45,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::DaneWithoutDnssec, "dane_without_dnssec", Severity::Medium},
     {Code::DnsDisabled, "dns_disabled", Severity::Medium},
     {Code::HostName, "host_name", Severity::Info},
+    {Code::ListenUnusable, "listen_unusable", Severity::High},
     {Code::MapBroken, "map_broken", Severity::High},
     {Code::MapHidden, "map_hidden", Severity::High},
     {Code::MapMissing, "map_missing", Severity::High},
@@ -51,7 +54,9 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::MapOrder, "map_order", Severity::Info},
     {Code::MapSyntax, "map_syntax", Severity::High},
     {Code::MapTwice, "map_twice", Severity::Medium},
+    {Code::MapTypeUnknown, "map_type_unknown", Severity::High},
     {Code::MapUnchecked, "map_unchecked", Severity::Unknown},
+    {Code::MapWrapped, "map_wrapped", Severity::High},
     {Code::MxPatternsOff, "mx_patterns_off", Severity::Medium},
     {Code::PostfixSocketmap, "postfix_socketmap", Severity::High},
     {Code::PostfixVersion, "postfix_version", Severity::Ok},
@@ -80,8 +85,6 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
 }};
 static_assert(report::is_complete(kKinds));
 
-constexpr std::string_view kSocketDirectory = "run/mtastsd";
-
 bool same(const Finding& a, const Finding& b) {
   return a.kind == b.kind && a.severity == b.severity && a.subject == b.subject &&
          a.text == b.text && a.fixes == b.fixes;
@@ -99,6 +102,11 @@ void merge(std::vector<Finding>& all, std::vector<Finding> found, const std::str
   }
 }
 
+bool does_dane(const Facts& facts) {
+  const std::string_view level = facts.main_value("smtp_tls_security_level");
+  return level == "dane" || level == "dane-only";
+}
+
 Finding judge_version(const Facts& facts) {
   if (!postfix::profile_for_postfix(facts.version)) {
     Finding found{
@@ -114,14 +122,26 @@ Finding judge_version(const Facts& facts) {
             "This Postfix was built without socketmap tables. Install one that supports them."};
   }
   return {Code::PostfixVersion, "mail_version",
-          fmt::format("Postfix {} needs the map \"{}\".", facts.version, recommended_map(facts))};
+          fmt::format("Postfix {} needs the map \"{}\".", facts.version,
+                      recommended_map(facts, does_dane(facts)))};
 }
 
 Finding judge_configuration(const Facts& facts) {
-  if (!facts.config_error.empty()) {
+  if (facts.config_unknown()) {
     return {Code::ConfigUnusable, "mtastsd.toml",
             "It cannot be used, so its addresses and maps were not compared: " +
                 facts.config_error + "."};
+  }
+  if (!facts.config_error.empty()) {
+    std::vector<Fix> lines;
+    for (const std::size_t number : facts.config_lines) {
+      lines.push_back({"command", fmt::format("sed -i '{}s/^/#/' {}", number, facts.config_path)});
+    }
+    lines.push_back(restart_daemon(facts));
+    return {Code::ConfigUnusable, "mtastsd.toml",
+            "mtastsd does not start with it: " + facts.config_error +
+                ". Correct it, or turn what is wrong into a comment.",
+            std::move(lines)};
   }
   return {Code::Config, "mtastsd.toml",
           fmt::format("{} says that mtastsd listens at {}.",
@@ -136,13 +156,25 @@ void judge_connections(const Facts& facts, std::vector<Finding>& found) {
   std::from_chars(text.data(), text.data() + text.size(), limit);
   const std::size_t most = limit * std::max<std::size_t>(facts.services.size(), 1);
   const std::size_t accepted = facts.daemon.socketmap.max_connections;
-  if (facts.config_error.empty() && accepted < most) {
+  if (!facts.config_unknown() && accepted < most) {
     found.push_back({Code::ConnectionsFew,
                      "max_connections",
                      fmt::format("mtastsd accepts {} connections, but Postfix can run {} smtp(8) "
                                  "processes, each with one connection.",
                                  accepted, most),
                      {{"mtastsd.toml [socketmap]", fmt::format("max_connections = {}", most)}}});
+  }
+}
+
+void judge_listeners(const Facts& facts, std::vector<Finding>& found) {
+  for (const ListenAddress& address : facts.daemon.socketmap.listen) {
+    const auto known = facts.listeners.find(address.str());
+    if (known != facts.listeners.end() && !known->second.answers && known->second.error != 0) {
+      found.push_back({Code::ListenUnusable, "listen",
+                       fmt::format("mtastsd does not start, because it cannot listen at {}: {}.",
+                                   address.str(), std::strerror(known->second.error)),
+                       server_lines(facts)});
+    }
   }
 }
 
@@ -182,17 +214,6 @@ void judge_resolvers(const Facts& facts, std::vector<Finding>& found) {
   }
 }
 
-ListenAddress reachable(const ListenAddress& address) {
-  ListenAddress one = address;
-  if (one.host == "0.0.0.0") {
-    one.host = "127.0.0.1";
-  }
-  if (one.host == "::") {
-    one.host = "::1";
-  }
-  return one;
-}
-
 }  // namespace
 
 std::span<const FindingKind> finding_kinds() {
@@ -206,70 +227,10 @@ Finding::Finding(Code code, std::string_view about, std::string sentence, std::v
       text(std::move(sentence)),
       fixes(std::move(lines)) {}
 
-Fix set_parameter(const SmtpService& service, std::string_view name, std::string_view value) {
-  std::string line(name);
-  if (service.overrides.find(name) == service.overrides.end()) {
-    return {"main.cf", line + " = " + std::string(value)};
-  }
-  // In braces white space may stand in it.
-  return {"master.cf, below " + service.name, "-o { " + line + " = " + std::string(value) + " }"};
-}
-
-std::string recommended_map(const Facts& facts) {
-  const std::string_view level = facts.main_value("smtp_tls_security_level");
-  return recommended_map(facts, level == "dane" || level == "dane-only");
-}
-
-std::string recommended_map(const Facts& facts, bool dane) {
-  const auto profile = postfix::profile_for_postfix(facts.version);
-  if (profile && profile->report_attributes) {
-    return dane ? "daneWithTLSRPT" : "postfixWithTLSRPT";
-  }
-  if (profile && profile->servername) {
-    return dane ? "dane" : "postfix";
-  }
-  for (const auto& [name, has] : facts.daemon.maps) {
-    if (!has.servername && !has.report_attributes) {
-      return name;
-    }
-  }
-  return "old";
-}
-
-UsedMap used_map(const Facts& facts, const SmtpService& service) {
-  const auto& maps = facts.daemon.maps;
-  for (const Table& table : parse_tables(value_for(facts, service, "smtp_tls_policy_maps"))) {
-    if (table.socketmap) {
-      const auto map = maps.find(table.socketmap->name);
-      return {table.str(), &(map == maps.end() ? maps.find("postfix") : map)->second};
-    }
-  }
-  return {};
-}
-
-std::string recommended_table(const Facts& facts) {
-  const std::string map = recommended_map(facts);
-  const std::string queue = std::string(facts.main_value("queue_directory")) + "/";
-  const auto& listen = facts.daemon.socketmap.listen;
-  const auto inet = std::find_if(listen.begin(), listen.end(), [](const ListenAddress& address) {
-    return address.kind == ListenAddress::Kind::Inet;
-  });
-  if (inet != listen.end()) {
-    return "socketmap:" + reachable(*inet).str() + ":" + map;
-  }
-  std::string path = queue + std::string(kSocketDirectory) + "/policy.sock";
-  for (const ListenAddress& address : listen) {
-    if (address.path.starts_with(queue)) {
-      path = address.path;
-    }
-  }
-  // A relative path is right in the chroot and out of it.
-  return "socketmap:unix:" + path.substr(queue.size()) + ":" + map;
-}
-
 std::vector<Finding> judge_machine(const Facts& facts) {
   std::vector<Finding> found = {judge_version(facts), judge_configuration(facts)};
   judge_connections(facts, found);
+  judge_listeners(facts, found);
   judge_relayhost(facts, found);
   judge_resolvers(facts, found);
   if (facts.services.empty()) {

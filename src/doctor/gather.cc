@@ -1,15 +1,22 @@
 #include "mtastsd/doctor/gather.h"
 
+#include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <charconv>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <optional>
+#include <sstream>
 #include <utility>
 
+#include "daemon_config.h"
 #include "listener_owner.h"
 #include "mtastsd/config/places.h"
 #include "mtastsd/dns/ares_client.h"
@@ -20,6 +27,8 @@
 #include "postconf.h"
 #include "probe.h"
 #include "program.h"
+#include "remedy.h"
+#include "socket_probe.h"
 #include "tables.h"
 
 namespace mtastsd::doctor {
@@ -32,6 +41,9 @@ constexpr milliseconds kDnsLimit{3000};
 constexpr milliseconds kDnsTick{20};
 // This is a parent key, which mtastsd answers at once, without a lookup.
 constexpr char kKey[] = ".mtastsctl-doctor.invalid";
+constexpr char kMapName[] = "postfix";
+// Ports from the default one on that mtastsd may use if it cannot have its own.
+constexpr int kSparePorts = 10;
 // More tables than any list has; the rest is not asked.
 constexpr std::size_t kMaxTables = 32;
 
@@ -51,6 +63,7 @@ constexpr std::array kParameters = {
     "smtp_tls_CApath",
     "smtp_tls_dane_insecure_mx_policy",
     "smtp_tls_enforce_sts_mx_patterns",
+    "smtp_tls_fingerprint_cert_match",
     "smtp_tls_loglevel",
     "smtp_tls_per_site",
     "smtp_tls_policy_maps",
@@ -70,6 +83,30 @@ std::string last_line(std::string text) {
   return begin == std::string::npos ? text : text.substr(begin + 1);
 }
 
+// What a tool says before it gives up. Warnings are about other things.
+std::string first_complaint(const std::string& errors) {
+  std::istringstream lines(errors);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty() && line.find(": warning: ") == std::string::npos) {
+      const std::size_t begin = line.find(": ");
+      return begin == std::string::npos ? line : line.substr(begin + 2);
+    }
+  }
+  return "";
+}
+
+// True if postmap(1) makes tables of the type from a text.
+bool is_built(std::string_view type) {
+  constexpr std::array<std::string_view, 6> kBuilt = {"btree", "cdb",  "dbm",
+                                                      "hash",  "lmdb", "sdbm"};
+  return std::find(kBuilt.begin(), kBuilt.end(), type) != kBuilt.end();
+}
+
+bool is_regular_file(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
 // One run of doctor: what the tools have said so far.
 class Gatherer {
  public:
@@ -77,11 +114,16 @@ class Gatherer {
 
   Result<Facts, std::string> run() {
     facts_.root = ::geteuid() == 0;
+    facts_.systemd = ::access("/run/systemd/system", F_OK) == 0;
+    if (!where_.postfix_config.empty()) {
+      facts_.postfix_option = " -c " + where_.postfix_config;
+    }
     auto read = read_postfix();
     if (!read) {
       return failure(std::move(read.error()));
     }
     read_daemon_configuration();
+    look_at_listeners();
     bool dane = false;
     for (const SmtpService& service : facts_.services) {
       look_at(service);
@@ -139,7 +181,11 @@ class Gatherer {
     facts_.version = said[0].substr(0, said[0].find('\n'));
     facts_.main = parse_parameters(said[1]);
     facts_.config_directory = facts_.main_value("config_directory");
-    facts_.has_socketmap = ("\n" + said[2]).find("\nsocketmap\n") != std::string::npos;
+    std::istringstream types(said[2]);
+    for (std::string type; std::getline(types, type);) {
+      facts_.types.insert(type);
+    }
+    facts_.has_socketmap = facts_.types.count("socketmap") != 0;
     // Since compatibility level 1 a "-" in master.cf means that a service is not chrooted.
     const int level = std::atoi(std::string(facts_.main_value("compatibility_level")).c_str());
     Master master = parse_master(said[3], said[4], level < 1);
@@ -156,6 +202,69 @@ class Gatherer {
     } else {
       facts_.daemon = config::defaults();
       facts_.config_error = loaded.error().message;
+      std::ifstream file(facts_.config_path);
+      Repaired repaired = without_wrong_lines(
+          {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()});
+      if (!repaired.lines.empty()) {
+        facts_.config_lines = std::move(repaired.lines);
+        facts_.daemon = std::move(repaired.config);
+      }
+    }
+    const std::string& user = facts_.daemon.daemon.user;
+    facts_.daemon_user = ::getpwnam(user.c_str()) != nullptr ? user : "";
+    const passwd* postfix = ::getpwnam(std::string(facts_.main_value("mail_owner")).c_str());
+    const group* members = postfix != nullptr ? ::getgrgid(postfix->pw_gid) : nullptr;
+    if (members != nullptr) {
+      facts_.mail_group = members->gr_name;
+    }
+  }
+
+  // Whether mtastsd is where its configuration says, or could be.
+  void look_at_listeners() {
+    for (const config::ListenAddress& address : facts_.daemon.socketmap.listen) {
+      progress_.tick();
+      Listener& found = facts_.listeners[address.str()];
+      const TableAnswer answer = ask_server(address, kMapName, kKey);
+      found.answers = (answer.good && answer.everything.empty()) || answer.hidden;
+      if (!found.answers) {
+        found = try_to_listen(address);
+        forgive_ourselves(address, found);
+      }
+      look_at_socket(address);
+    }
+    for (int i = 0; i < kSparePorts && try_to_listen(facts_.spare_listen).error != 0; ++i) {
+      ++facts_.spare_listen.port;
+    }
+  }
+
+  // A port is not taken by another if it is mtastsd itself that does not answer.
+  void forgive_ourselves(const config::ListenAddress& address, Listener& found) const {
+    if (found.error == EADDRINUSE) {
+      const auto owner = listener_owner(
+          {Socketmap::Kind::Inet, address.host, std::to_string(address.port), "", ""}, "");
+      found.error = owner && is_daemons(*owner) ? 0 : EADDRINUSE;
+    }
+  }
+
+  // Whether Postfix may connect to a unix socket in mtastsd's configuration.
+  void look_at_socket(const config::ListenAddress& address) {
+    if (!facts_.root || address.kind != config::ListenAddress::Kind::Unix) {
+      return;
+    }
+    const std::string below = queue() + "/";
+    for (const SmtpService& service : facts_.services) {
+      const bool inside = address.path.starts_with(below);
+      const std::string path = inside ? address.path.substr(below.size()) : address.path;
+      if (inside || !service.chroot) {
+        try_once(path, service.chroot);
+      }
+    }
+  }
+
+  void try_once(const std::string& path, bool chroot) {
+    if (facts_.sockets.count({path, chroot}) == 0) {
+      const SmtpProcess process{std::string(facts_.main_value("mail_owner")), queue(), chroot};
+      facts_.sockets[{path, chroot}] = try_socket(process, path);
     }
   }
 
@@ -220,8 +329,7 @@ class Gatherer {
     if (!facts_.root || !table.socketmap || table.socketmap->kind != Socketmap::Kind::Unix) {
       return;
     }
-    const SmtpProcess process{std::string(facts_.main_value("mail_owner")), queue(), chroot};
-    facts_.sockets[{table.socketmap->path, chroot}] = try_socket(process, table.socketmap->path);
+    try_once(table.socketmap->path, chroot);
   }
 
   void look_for_stranger(const Place& place, const Socketmap& map) {
@@ -246,15 +354,40 @@ class Gatherer {
   }
 
   TableAnswer ask(const Table& table, bool chroot) {
-    const auto ended = run_tool("postmap", {"-q", kKey, for_postmap(table, chroot, queue())});
+    if (table.socketmap) {
+      return ask_socketmap(*table.socketmap, chroot);
+    }
+    const auto ended = run_tool("postmap", {"-q", kKey, table.text});
     if (!ended) {
       return {false, ended.error()};
     }
-    // Status 1 without a word means that the key is not in the table.
-    if (ended->status == 0 || (ended->status == 1 && ended->errors.empty())) {
-      return {true, ""};
+    const std::string complaint = first_complaint(ended->errors);
+    TableAnswer answer;
+    answer.good = complaint.empty() && (ended->status == 0 || ended->status == 1);
+    answer.reason = complaint.empty() ? "postmap ended with status " + std::to_string(ended->status)
+                                      : complaint;
+    answer.everything = ended->status == 0 ? last_line(ended->output) : "";
+    answer.hidden = !facts_.root && complaint.find("Permission denied") != std::string::npos;
+    answer.has_source =
+        is_built(table.type) && is_regular_file(table.text.substr(table.type.size() + 1));
+    return answer;
+  }
+
+  TableAnswer ask_socketmap(const Socketmap& map, bool chroot) const {
+    config::ListenAddress server;
+    if (map.kind == Socketmap::Kind::Unix) {
+      server.kind = config::ListenAddress::Kind::Unix;
+      server.path = real_path(map.path, chroot, queue());
+    } else {
+      server.host = map.host;
+      const char* end = map.port.data() + map.port.size();
+      if (std::from_chars(map.port.data(), end, server.port).ptr != end) {
+        return {false, "\"" + map.port + "\" is no port number"};
+      }
     }
-    return {false, last_line(ended->errors)};
+    TableAnswer answer = ask_server(server, map.name, kKey);
+    answer.elsewhere = answer.good && map.kind == Socketmap::Kind::Inet && is_elsewhere(map.host);
+    return answer;
   }
 
   const Where& where_;

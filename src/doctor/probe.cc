@@ -88,13 +88,18 @@ std::optional<User> find_user(const std::string& name) {
   return user;
 }
 
-bool may(const User& user, const struct stat& info, unsigned bit) {
+// Whose permission counts for the user: 'u', 'g' or 'o'.
+char class_of(const User& user, const struct stat& info) {
   if (info.st_uid == user.uid) {
-    return (info.st_mode & (bit << 6)) != 0;
+    return 'u';
   }
   const bool member =
       std::find(user.groups.begin(), user.groups.end(), info.st_gid) != user.groups.end();
-  return (info.st_mode & (member ? bit << 3 : bit)) != 0;
+  return member ? 'g' : 'o';
+}
+
+bool may(char who, const struct stat& info, unsigned bit) {
+  return (info.st_mode & (who == 'u' ? bit << 6 : who == 'g' ? bit << 3 : bit)) != 0;
 }
 
 std::string describe(const struct stat& info) {
@@ -107,8 +112,8 @@ std::string describe(const struct stat& info) {
   return std::string(mode) + " " + owner + ":" + members;
 }
 
-// The first directory that the user may not search, or the socket that they may not write.
-void find_block(const User& user, const std::string& path, SocketReach& reach) {
+// The directories that the user may not search, and the socket that they may not write.
+void find_blocks(const User& user, const std::string& path, SocketReach& reach) {
   std::filesystem::path walked;
   const std::filesystem::path whole(path);
   for (const auto& part : whole) {
@@ -118,10 +123,9 @@ void find_block(const User& user, const std::string& path, SocketReach& reach) {
       return;
     }
     const unsigned bit = S_ISDIR(info.st_mode) ? S_IXOTH : S_IWOTH;
-    if (!may(user, info, bit)) {
-      reach.blocked = walked.string();
-      reach.blocked_mode = describe(info);
-      return;
+    const char who = class_of(user, info);
+    if (!may(who, info, bit)) {
+      reach.blocked.push_back({walked.string(), describe(info), who});
     }
   }
 }
@@ -209,7 +213,7 @@ SocketReach try_socket(const SmtpProcess& process, const std::string& path) {
   }
   reach.error = WIFEXITED(status) ? WEXITSTATUS(status) : ETIMEDOUT;
   if (reach.error == EACCES) {
-    find_block(*user, real_path(path, process.chroot, process.directory), reach);
+    find_blocks(*user, real_path(path, process.chroot, process.directory), reach);
   }
   return reach;
 }

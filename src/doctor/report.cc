@@ -5,6 +5,7 @@
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/term/exit_status.h"
+#include "remedy.h"
 
 namespace mtastsd::doctor {
 namespace {
@@ -35,12 +36,38 @@ report::Shown shown(const Finding& one) {
 
 }  // namespace
 
+std::vector<Fix> changes(const Facts& facts, const std::vector<Finding>& findings) {
+  const Fix restart = restart_daemon(facts);
+  const auto is_for_postfix = [](const Fix& fix) {
+    return fix.file.starts_with("main.cf") || fix.file.starts_with("master.cf");
+  };
+  const auto step = [&](const Fix& fix) {
+    return fix == restart ? 2 : fix.file == "command" ? 0 : is_for_postfix(fix) ? 3 : 1;
+  };
+  std::vector<Fix> lines;
+  for (const Finding& one : findings) {
+    for (const Fix& fix : one.fixes) {
+      if (std::find(lines.begin(), lines.end(), fix) == lines.end()) {
+        lines.push_back(fix);
+      }
+    }
+  }
+  if (std::any_of(lines.begin(), lines.end(), [&](const Fix& fix) { return step(fix) == 1; }) &&
+      std::find(lines.begin(), lines.end(), restart) == lines.end()) {
+    lines.push_back(restart);
+  }
+  std::stable_sort(lines.begin(), lines.end(),
+                   [&](const Fix& a, const Fix& b) { return step(a) < step(b); });
+  if (!lines.empty() && is_for_postfix(lines.back())) {
+    lines.push_back({"command", "postfix" + facts.postfix_option + " reload"});
+  }
+  return lines;
+}
+
 std::string text_report(const Facts& facts, const std::vector<Finding>& findings,
                         const term::Terminal& terminal) {
   std::string out = "Postfix " + printable(facts.version) + " in " +
                     printable(facts.config_directory) + ": " + verdict(findings) + "\n\n";
-  bool postfix_changes = false;
-  bool daemon_changes = false;
   for (const Finding& one : findings) {
     const std::string where =
         one.services.empty() ? "" : " This is about " + joined(one.services) + ".";
@@ -48,17 +75,18 @@ std::string text_report(const Facts& facts, const std::vector<Finding>& findings
     report::Shown finding = shown(one);
     finding.meaning = text;
     out += report::text_of(finding, terminal, std::min(terminal.width, kMaxWidth));
-    for (const Fix& fix : one.fixes) {
-      postfix_changes |= fix.file.starts_with("main.cf") || fix.file.starts_with("master.cf");
-      daemon_changes |= fix.file.starts_with("mtastsd.toml");
+  }
+  const std::vector<Fix> lines = changes(facts, findings);
+  if (!lines.empty()) {
+    out += "\nAll of it, in this order:\n";
+  }
+  std::string_view file;
+  for (const Fix& line : lines) {
+    if (line.file != file) {
+      file = line.file;
+      out += "  " + (file == "command" ? "Run" : "In " + printable(file)) + ":\n";
     }
-  }
-  if (daemon_changes) {
-    out += "\nAfter a change to mtastsd.toml: systemctl restart mtastsd\n";
-  }
-  if (postfix_changes) {
-    out += std::string(daemon_changes ? "" : "\n") +
-           "After a change to main.cf or master.cf: postfix reload\n";
+    out += "    " + printable(line.line) + "\n";
   }
   return out;
 }
@@ -76,6 +104,10 @@ std::string json_report(const Facts& facts, const std::vector<Finding>& findings
     nlohmann::ordered_json entry = report::json_of(shown(one));
     entry["services"] = one.services;
     document["findings"].push_back(std::move(entry));
+  }
+  document["changes"] = nlohmann::ordered_json::array();
+  for (const Fix& line : changes(facts, findings)) {
+    document["changes"].push_back({{"file", line.file}, {"line", line.line}});
   }
   return report::to_text(document);
 }

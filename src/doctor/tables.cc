@@ -64,6 +64,10 @@ std::optional<Socketmap> parse_socketmap(std::string_view text) {
   return map;
 }
 
+bool has_members(std::string_view type) {
+  return type == "pipemap" || type == "unionmap" || type == "randmap";
+}
+
 Table parse_table(std::string_view word) {
   Table table;
   table.proxied = word.starts_with(kProxy);
@@ -86,7 +90,13 @@ Table parse_table(std::string_view word) {
 std::vector<Table> parse_tables(std::string_view value) {
   std::vector<Table> tables;
   for (const std::string& word : split(value)) {
-    tables.push_back(parse_table(word));
+    Table& table = tables.emplace_back(parse_table(word));
+    const std::string_view inside = std::string_view(table.text).substr(table.type.size());
+    if (has_members(table.type) && inside.starts_with(":{") && inside.ends_with('}')) {
+      for (const std::string& member : split(inside.substr(2, inside.size() - 3))) {
+        table.members.push_back(parse_table(member));
+      }
+    }
   }
   return tables;
 }
@@ -97,14 +107,6 @@ std::string real_path(std::string_view path, bool chroot, std::string_view queue
     return queue + "/" + std::string(path);
   }
   return chroot ? queue + std::string(path) : std::string(path);
-}
-
-std::string for_postmap(const Table& table, bool chroot, std::string_view queue_directory) {
-  if (!table.socketmap || table.socketmap->kind != Socketmap::Kind::Unix) {
-    return table.text;
-  }
-  return "socketmap:unix:" + real_path(table.socketmap->path, chroot, queue_directory) + ":" +
-         table.socketmap->name;
 }
 
 }  // namespace mtastsd::doctor

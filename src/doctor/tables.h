@@ -23,18 +23,17 @@ struct Table {
   bool proxied = false;
   std::string type;  // "socketmap", "hash"; lmdb, when only a path was written, is Postfix's say
   std::optional<Socketmap> socketmap;  // nullopt for type "socketmap": it cannot be read
+  std::vector<Table> members;          // of a pipemap, unionmap or randmap
 
   std::string str() const { return (proxied ? "proxy:" : "") + text; }
 };
 
-// The tables in a parameter's value; white space and commas separate, but not within braces.
+// The tables in a parameter's value; white space and commas separate, but not within braces. Tables
+// within a table's members stay text.
 std::vector<Table> parse_tables(std::string_view value);
 
 // The file that smtp(8) reaches by a socket's path: relative paths are taken from the queue
 // directory, and in the chroot absolute ones are too.
 std::string real_path(std::string_view path, bool chroot, std::string_view queue_directory);
-
-// The table as postmap, which is not chrooted, has to be asked for it.
-std::string for_postmap(const Table& table, bool chroot, std::string_view queue_directory);
 
 }  // namespace mtastsd::doctor

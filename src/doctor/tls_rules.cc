@@ -8,13 +8,13 @@
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/doctor/findings.h"
+#include "remedy.h"
 #include "tables.h"
 
 namespace mtastsd::doctor {
 namespace {
 
 constexpr std::string_view kLevel = "smtp_tls_security_level";
-constexpr std::string_view kMaps = "smtp_tls_policy_maps";
 constexpr std::string_view kCaFile = "smtp_tls_CAfile";
 constexpr std::string_view kCaPath = "smtp_tls_CApath";
 constexpr std::string_view kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
@@ -33,6 +33,7 @@ bool is_one_of(std::string_view text, const std::array<std::string_view, Size>& 
 struct View {
   const Facts& facts;
   const SmtpService& service;
+  Remedy remedy;
   std::vector<Finding> found;
 
   std::string value(std::string_view name) const {
@@ -42,38 +43,32 @@ struct View {
   Fix set(std::string_view name, std::string_view to) const {
     return set_parameter(service, name, to);
   }
+  Fix dns_support() const { return set(kDnsSupport, remedy.dns_support); }
   Finding& add(Code code, std::string_view subject, std::string text, std::vector<Fix> fixes = {}) {
     return found.emplace_back(code, subject, std::move(text), std::move(fixes));
   }
 };
 
-std::string level_of(const View& view) {
-  const std::string level = view.value(kLevel);
-  if (!level.empty()) {
-    return level;
-  }
-  // If no level is set, Postfix still applies these parameters from before 2.3.
-  if (view.on("smtp_enforce_tls")) {
-    return "encrypt";
-  }
-  return view.on("smtp_use_tls") ? "may" : "none";
-}
-
 void judge_level(View& view) {
-  const std::string level = level_of(view);
+  const std::string level = level_of(view.facts, view.service);
   const std::vector<Fix> use_may = {view.set(kLevel, "may")};
   if (level == "none") {
     view.add(Code::TlsLevelNone, kLevel,
              "Mail to domains without an enforced policy is sent without TLS, although a policy of "
              "mode testing expects that TLS is tried.",
              use_may);
+  } else if (level == "fingerprint" && view.value("smtp_tls_fingerprint_cert_match").empty()) {
+    view.add(
+        Code::TlsLevelUnknown, kLevel,
+        "The level \"fingerprint\" needs smtp_tls_fingerprint_cert_match. Without it, all mail "
+        "that no policy is enforced for is deferred.",
+        {view.set(kLevel, "encrypt")});
   } else if (is_one_of(level, kMandatory)) {
     view.add(
         Code::TlsLevelStrict, kLevel,
         fmt::format("The level \"{}\" applies to every domain without an enforced policy. Mail to "
                     "servers that do not support it is deferred. mtastsd needs only \"may\".",
-                    level),
-        use_may);
+                    level));
   } else if (!is_one_of(level, kOpportunistic)) {
     view.add(Code::TlsLevelUnknown, kLevel,
              fmt::format("Postfix has no level \"{}\", so smtp(8) exits and all mail is deferred.",
@@ -85,18 +80,6 @@ void judge_level(View& view) {
   }
 }
 
-// The lines with which Postfix does DANE and mtastsd knows of it.
-std::vector<Fix> use_dane(const View& view, const UsedMap& map) {
-  const std::string name = recommended_map(view.facts, true);
-  const std::string by = map.table.substr(0, map.table.rfind(':') + 1) + name;
-  const auto tables = parse_tables(view.value(kMaps));
-  return {view.set(kMaps, joined(tables, ", ",
-                                 [&](const Table& table) {
-                                   return table.str() == map.table ? by : table.str();
-                                 })),
-          view.set("smtp_dns_support_level", "dnssec")};
-}
-
 void judge_dane_level(View& view, const std::string& level) {
   const Severity severity = level == "dane" ? Severity::Medium : Severity::High;
   const std::string_view result = level == "dane"
@@ -105,7 +88,7 @@ void judge_dane_level(View& view, const std::string& level) {
   if (view.value("smtp_dns_support_level") != "dnssec") {
     view.add(Code::DaneWithoutDnssec, "smtp_dns_support_level",
              fmt::format("The level \"{}\" needs DNSSEC, and without it {}.", level, result),
-             {view.set("smtp_dns_support_level", "dnssec")})
+             {view.dns_support()})
         .severity = severity;
   } else if (view.on("ignore_mx_lookup_error")) {
     view.add(Code::DaneIgnoresErrors, "ignore_mx_lookup_error",
@@ -117,13 +100,13 @@ void judge_dane_level(View& view, const std::string& level) {
 
 // Of the map and Postfix, both do DANE or neither does.
 void judge_dane(View& view) {
-  const std::string level = level_of(view);
+  const std::string level = level_of(view.facts, view.service);
   const bool by_level = level == "dane" || level == "dane-only";
   if (by_level) {
     judge_dane_level(view, level);
   }
   const UsedMap map = used_map(view.facts, view.service);
-  if (map.profile == nullptr || !view.facts.config_error.empty()) {
+  if (map.profile == nullptr || view.facts.config_unknown()) {
     return;
   }
   if (by_level && !map.profile->dane) {
@@ -133,15 +116,14 @@ void judge_dane(View& view) {
                     "domain that has both, MTA-STS then overrides DANE, which RFC 8461 section "
                     "2 forbids: mail is delivered although its TLSA records do not match.",
                     map.table),
-        use_dane(view, map));
+        view.remedy.lines);
   } else if (map.profile->dane && view.value("smtp_dns_support_level") != "dnssec") {
-    std::vector<Fix> fixes = {view.set("smtp_dns_support_level", "dnssec")};
     view.add(
         Code::DaneMapWithoutDnssec, "smtp_dns_support_level",
         fmt::format("The map in {} answers \"dane-only\" for domains with DANE. Without DNSSEC, "
                     "Postfix defers all mail to them. Turn it on, or use the map \"{}\".",
                     map.table, recommended_map(view.facts, false)),
-        std::move(fixes));
+        {view.dns_support()});
   } else if (map.profile->dane && by_level &&
              view.value("smtp_tls_dane_insecure_mx_policy") == "dane") {
     view.add(
@@ -158,7 +140,7 @@ void judge_dns(View& view) {
     view.add(Code::DnsDisabled, "smtp_dns_support_level",
              "smtp(8) does not look up MX hosts, so a policy is compared with the domain's own "
              "name.",
-             {view.set("smtp_dns_support_level", "enabled")});
+             {view.dns_support()});
   }
 }
 
@@ -246,7 +228,8 @@ void judge_authorities(View& view) {
         fmt::format("Only {} is trusted for mail under a policy. {} and {} are not used for it.",
                     anchors, kCaFile, kCaPath),
         {view.set("smtp_tls_trust_anchor_file", "")});
-  } else if (file.empty() && path.empty()) {
+  }
+  if (file.empty() && path.empty()) {
     view.add(
         Code::CaMissing, kCaFile,
         fmt::format("No certificate authorities are set, so no mail server can be verified and all "
@@ -295,16 +278,15 @@ void judge_logs_and_reports(View& view) {
   });
   if (view.on("smtp_tlsrpt_enable") && !has_policy) {
     view.add(Code::TlsrptWithoutPolicy, "smtp_tlsrpt_enable",
-             fmt::format("TLS reports are sent, but no map gives Postfix the policy for them. Use "
-                         "the map \"{}\".",
-                         recommended_map(view.facts)));
+             "TLS reports are sent, but no map gives Postfix the policy for them.",
+             view.remedy.lines);
   }
 }
 
 }  // namespace
 
 std::vector<Finding> judge_tls(const Facts& facts, const SmtpService& service) {
-  View view{facts, service, {}};
+  View view{facts, service, remedy_for(facts, service), {}};
   judge_level(view);
   judge_dane(view);
   judge_dns(view);

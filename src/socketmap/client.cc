@@ -18,37 +18,35 @@
 namespace mtastsd::socketmap {
 namespace {
 
-constexpr timeval kPostfixTimeLimit{100, 0};
-constexpr std::chrono::seconds kPostfixPatience{100};
-
 struct AddrInfoFree {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
 
 // None, and errno says why.
-Fd connect_to(int family, const sockaddr* address, socklen_t size) {
+Fd connect_to(int family, const sockaddr* address, socklen_t size, Seconds limit) {
   Fd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) {
     return fd;
   }
-  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPostfixTimeLimit, sizeof(kPostfixTimeLimit));
-  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPostfixTimeLimit, sizeof(kPostfixTimeLimit));
+  const timeval step{limit.count(), 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &step, sizeof(step));
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &step, sizeof(step));
   if (::connect(fd.get(), address, size) != 0) {
     fd.reset();
   }
   return fd;
 }
 
-Result<Fd, std::string> connect_unix(const std::string& path) {
+Result<Fd, std::string> connect_unix(const std::string& path, Seconds limit) {
   const auto address = UnixAddress::of(path);
   if (!address) {
     return failure(path + ": the path of a unix socket has 1 to " + std::to_string(kMaxUnixPath) +
                    " bytes");
   }
-  return connect_to(AF_UNIX, address->get(), address->size);
+  return connect_to(AF_UNIX, address->get(), address->size, limit);
 }
 
-Result<Fd, std::string> connect_inet(const config::ListenAddress& server) {
+Result<Fd, std::string> connect_inet(const config::ListenAddress& server, Seconds limit) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -60,16 +58,16 @@ Result<Fd, std::string> connect_inet(const config::ListenAddress& server) {
   const std::unique_ptr<addrinfo, AddrInfoFree> list(found);
   Fd fd;
   for (const addrinfo* one = found; one != nullptr && !fd; one = one->ai_next) {
-    fd = connect_to(one->ai_family, one->ai_addr, one->ai_addrlen);
+    fd = connect_to(one->ai_family, one->ai_addr, one->ai_addrlen, limit);
   }
   return fd;
 }
 
 }  // namespace
 
-Result<Client, std::string> Client::connect(const config::ListenAddress& server) {
-  auto fd = server.kind == config::ListenAddress::Kind::Unix ? connect_unix(server.path)
-                                                             : connect_inet(server);
+Result<Client, std::string> Client::connect(const config::ListenAddress& server, Seconds limit) {
+  auto fd = server.kind == config::ListenAddress::Kind::Unix ? connect_unix(server.path, limit)
+                                                             : connect_inet(server, limit);
   if (!fd) {
     return failure(std::move(fd.error()));
   }
@@ -77,7 +75,7 @@ Result<Client, std::string> Client::connect(const config::ListenAddress& server)
     return failure("no answer at " + server.str() + ": " + std::strerror(errno) +
                    ": is mtastsd running and listening there?");
   }
-  return Client(std::move(*fd));
+  return Client(std::move(*fd), limit);
 }
 
 Result<void, std::string> Client::send(std::string_view map, std::string_view key) {
@@ -113,8 +111,9 @@ Result<std::string, std::string> Client::receive(const std::function<void()>& ti
       case socketmap::NetstringStatus::Incomplete:
         break;
     }
-    if (!wait_to_read(fd_, std::chrono::steady_clock::now() + kPostfixPatience, tick)) {
-      return failure(std::string("no reply within 100 s: Postfix would give up"));
+    if (!wait_to_read(fd_, std::chrono::steady_clock::now() + limit_, tick)) {
+      return failure("no reply within " + std::to_string(limit_.count()) + " s" +
+                     (limit_ < kPostfixLimit ? "" : ": Postfix would give up"));
     }
     input_.erase(0, at_);
     at_ = 0;

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,18 +21,35 @@ struct SmtpService {
   std::map<std::string, std::string, std::less<>> overrides;  // its "-o" settings
 };
 
-// The result of a `postmap -q` query.
+// How a table answers the question about a name that cannot exist.
 struct TableAnswer {
-  bool good = false;   // found or not found
-  std::string reason;  // otherwise what postmap printed
+  bool good = false;         // found or not found
+  std::string reason;        // otherwise why not
+  std::string everything{};  // what it has for that name: it matches every domain
+  bool hidden = false;       // this user may not use it
+  bool has_source = false;   // `postmap` can build it
+  bool elsewhere = false;    // the server is on another host
+};
+
+// An address in mtastsd's configuration.
+struct Listener {
+  bool answers = false;             // as mtastsd does
+  int error = 0;                    // otherwise why mtastsd could not listen there, an errno
+  std::string missing_directory{};  // of the unix socket, for ENOENT
+};
+
+// A part of a path that Postfix's user may not pass.
+struct Block {
+  std::string path;
+  std::string mode;  // and owner: "0700 mtastsd:mtastsd"
+  char who = 'o';    // whose permission it lacks, as for chmod(1): 'u', 'g' or 'o'
 };
 
 // The result of connect(2) to a unix socket as smtp(8) does it: as Postfix's user and in the
 // chroot.
 struct SocketReach {
-  int error = 0;             // errno, or 0 if connected
-  std::string blocked;       // for EACCES: the first path component that Postfix may not pass
-  std::string blocked_mode;  // its mode and owner: "0700 mtastsd:mtastsd"
+  int error = 0;                 // errno, or 0 if connected
+  std::vector<Block> blocked{};  // for EACCES
 };
 
 // The certificates of a CAfile, or the names of a CApath that OpenSSL can look up.
@@ -54,14 +72,25 @@ using Place = std::pair<std::string, bool>;
 struct Facts {
   std::string version;  // "3.7.11"
   std::string config_directory;
+  std::string postfix_option;                            // " -c DIR" for Postfix's tools
   bool has_socketmap = false;                            // this Postfix was built with it
+  std::set<std::string, std::less<>> types;              // of tables; empty: not known
   std::map<std::string, std::string, std::less<>> main;  // main.cf with $names expanded
   std::vector<SmtpService> services;
   bool proxymap_chroot = false;
 
   std::string config_path;   // mtastsd's; empty: built in
   std::string config_error;  // why it could not be read
+  // The lines of it that are wrong, if it can be read without them; `daemon` is then the rest.
+  std::vector<std::size_t> config_lines;
   config::Config daemon;
+  std::string daemon_user;             // the user in it; empty: there is no such user
+  std::string mail_group = "postfix";  // of mail_owner
+  bool systemd = true;                 // it runs services here
+
+  std::map<std::string, Listener, std::less<>> listeners;  // by address, as str()
+  // Where mtastsd can listen if not where its configuration says.
+  config::ListenAddress spare_listen = config::defaults().socketmap.listen.front();
 
   std::map<Place, TableAnswer> tables;   // as in main.cf, without "proxy:"
   std::map<Place, SocketReach> sockets;  // by the path as in main.cf; not without root
@@ -72,6 +101,9 @@ struct Facts {
   std::map<Place, Authorities> ca_paths;
   std::vector<Resolver> resolvers;  // only if a map does DANE
   bool root = false;
+
+  // True if nothing is known of mtastsd's configuration.
+  bool config_unknown() const { return !config_error.empty() && config_lines.empty(); }
 
   std::string_view main_value(std::string_view name) const {
     const auto found = main.find(name);

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "mtastsd/doctor/facts.h"
-#include "mtastsd/postfix/profile.h"
 #include "mtastsd/report/finding.h"
 
 namespace mtastsd::doctor {
@@ -29,6 +28,7 @@ enum class Code {
   ConnectionsFew,
   DaemonAddress,
   DaemonAnswers,
+  DaemonElsewhere,
   DaemonSilent,
   DaemonStranger,
   DaemonUnchecked,
@@ -41,6 +41,7 @@ enum class Code {
   DaneWithoutDnssec,
   DnsDisabled,
   HostName,
+  ListenUnusable,
   MapBroken,
   MapHidden,
   MapMissing,
@@ -49,7 +50,9 @@ enum class Code {
   MapOrder,
   MapSyntax,
   MapTwice,
+  MapTypeUnknown,
   MapUnchecked,
+  MapWrapped,
   MxPatternsOff,
   PostfixSocketmap,
   PostfixVersion,
@@ -103,22 +106,5 @@ std::vector<Finding> judge(const Facts& facts);
 std::vector<Finding> judge_maps(const Facts& facts, const SmtpService& service);
 std::vector<Finding> judge_tls(const Facts& facts, const SmtpService& service);
 std::vector<Finding> judge_machine(const Facts& facts);
-
-// For the rules: the fix that sets a parameter in the file from which the service has it.
-Fix set_parameter(const SmtpService& service, std::string_view name, std::string_view value);
-
-// The table that this Postfix should use to ask mtastsd.
-std::string recommended_table(const Facts& facts);
-// The name of the map in that table.
-std::string recommended_map(const Facts& facts);
-// The map that fits the version, for a Postfix that does DANE or for one that does not.
-std::string recommended_map(const Facts& facts, bool dane);
-// What mtastsd answers by in the first of the tables of smtp_tls_policy_maps that asks it, and that
-// table; nullptr: none does.
-struct UsedMap {
-  std::string table;
-  const postfix::Profile* profile = nullptr;
-};
-UsedMap used_map(const Facts& facts, const SmtpService& service);
 
 }  // namespace mtastsd::doctor

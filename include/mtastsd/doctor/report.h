@@ -8,6 +8,10 @@
 
 namespace mtastsd::doctor {
 
+// The lines of all findings, each once, in the order in which they are applied: commands,
+// mtastsd.toml, a restart of mtastsd, main.cf and master.cf, and a reload of Postfix.
+std::vector<Fix> changes(const Facts& facts, const std::vector<Finding>& findings);
+
 // For people: a verdict, then each finding with the lines that put it right.
 std::string text_report(const Facts& facts, const std::vector<Finding>& findings,
                         const term::Terminal& terminal);

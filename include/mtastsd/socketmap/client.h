@@ -5,17 +5,22 @@
 #include <string_view>
 #include <utility>
 
+#include "mtastsd/base/clock.h"
 #include "mtastsd/base/fd.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/config.h"
 
 namespace mtastsd::socketmap {
 
-// Asks a socketmap server as Postfix does, blocking, at most 100 s for each step; several requests
-// may be under way, and replies come in their order. Errors are one sentence.
+// How long Postfix waits.
+inline constexpr Seconds kPostfixLimit{100};
+
+// Asks a socketmap server as Postfix does, blocking, with a time limit for each step; several
+// requests may be under way, and replies come in their order. Errors are one sentence.
 class Client {
  public:
-  static Result<Client, std::string> connect(const config::ListenAddress& server);
+  static Result<Client, std::string> connect(const config::ListenAddress& server,
+                                             Seconds limit = kPostfixLimit);
 
   Result<void, std::string> send(std::string_view map, std::string_view key);
   // The next reply without its frame. Calls `tick`, if there is one, about ten times a second
@@ -26,9 +31,10 @@ class Client {
   int fd() const { return fd_.get(); }
 
  private:
-  explicit Client(Fd fd) : fd_(std::move(fd)) {}
+  Client(Fd fd, Seconds limit) : fd_(std::move(fd)), limit_(limit) {}
 
   Fd fd_;
+  Seconds limit_;
   std::string input_;
   std::size_t at_ = 0;  // of the next reply in input_
 };

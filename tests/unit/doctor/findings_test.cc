@@ -16,6 +16,7 @@
 #include "mtastsd/doctor/findings.h"
 #include "mtastsd/doctor/report.h"
 #include "postconf.h"
+#include "remedy.h"
 #include "tables.h"
 #include "tests/source_dir.h"
 
@@ -54,11 +55,15 @@ Facts good() {
   facts.tables[{kTcp, true}] = {true, ""};
   facts.tables[{kTcp, false}] = {true, ""};
   facts.ca_files["/ca.pem"] = {"", 140, 0};
+  facts.listeners["inet:127.0.0.1:8461"].answers = true;
+  facts.types = {"btree",  "hash",      "inline", "pipemap",  "proxy",   "randmap",
+                 "regexp", "socketmap", "static", "texthash", "unionmap"};
   return facts;
 }
 
 void listen_at(Facts& facts, const std::string& text) {
   facts.daemon.socketmap.listen = {*config::parse_listen(text)};
+  facts.listeners[text].answers = true;
 }
 
 // The table is asked and answers, in the chroot and out of it.
@@ -157,24 +162,59 @@ std::vector<Case> map_cases() {
        [](Facts& f) { f.services[1].overrides["smtp_tls_policy_maps"] = ""; },
        "master.cf, below relay/unix", "-o { " + maps + kTcp + " }"},
       {"map_hidden", Severity::High,
-       [](Facts& f) { use_table(f, std::string("hash:/a static:may ") + kTcp); }, "main.cf",
-       maps + "hash:/a, " + kTcp},
+       [](Facts& f) {
+         use_table(f, std::string("hash:/a static:may ") + kTcp);
+         f.tables[{"static:may", true}].everything = "may";
+       },
+       "main.cf", maps + "hash:/a, " + kTcp + ", static:may"},
       {"map_order", Severity::Info,
        [](Facts& f) { use_table(f, std::string("hash:/etc/postfix/tls, ") + kTcp); }, "", ""},
       {"map_twice", Severity::Medium,
        [](Facts& f) { use_table(f, std::string(kTcp) + " socketmap:inet:127.0.0.1:8461:QUERY"); },
-       "", ""},
+       "main.cf", maps + kTcp},
+      // A slip of the pen, an absolute path in the chroot, and a port where nobody answers: the one
+      // line that puts it right is the same.
+      {"map_syntax", Severity::High,
+       [](Facts& f) { set(f, "smtp_tls_policy_maps", "sockmap:inet:127.0.0.1:8461:postfix"); },
+       "main.cf", maps + kTcp},
+      {"map_type_unknown", Severity::High,
+       [](Facts& f) { set(f, "smtp_tls_policy_maps", std::string("haash:/a ") + kTcp); }, "main.cf",
+       maps + kTcp},
+      {"map_wrapped", Severity::High,
+       [](Facts& f) { use_table(f, std::string("unionmap:{") + kTcp + ", hash:/a}"); }, "main.cf",
+       maps + kTcp + ", hash:/a"},
+      {"map_wrapped", Severity::High,
+       [](Facts& f) { use_table(f, std::string("randmap:{") + kTcp + "}"); }, "main.cf",
+       maps + kTcp},
+      {"map_wrapped", Severity::High,
+       [](Facts& f) { use_table(f, std::string("pipemap:{hash:/a,") + kTcp + "}"); }, "main.cf",
+       maps + kTcp},
+      {"map_wrapped", Severity::Info,
+       [](Facts& f) { use_table(f, std::string("pipemap:{") + kTcp + "}"); }, "main.cf",
+       maps + kTcp},
       {"map_broken", Severity::High,
        [](Facts& f) {
          use_table(f, std::string("hash:/etc/postfix/tls ") + kTcp);
-         f.tables[{"hash:/etc/postfix/tls", true}] = {false, "No such file or directory"};
+         f.tables[{"hash:/etc/postfix/tls", true}] = {false, "No such file", "", false, true};
        },
        "command", "postmap hash:/etc/postfix/tls"},
+      {"map_broken", Severity::High,
+       [](Facts& f) {
+         use_table(f, std::string("hash:/etc/postfix/tls ") + kTcp);
+         f.tables[{"hash:/etc/postfix/tls", true}] = {false, "No such file"};
+       },
+       "main.cf", maps + kTcp},
+      {"map_broken", Severity::High,
+       [](Facts& f) {
+         use_table(f, std::string(kTcp) + " static:always");
+         f.tables[{"static:always", true}].everything = "always";
+       },
+       "main.cf", maps + kTcp},
       {"map_unchecked", Severity::Unknown,
        [](Facts& f) {
          f.root = false;
          use_table(f, std::string("hash:/etc/postfix/tls ") + kTcp);
-         f.tables[{"hash:/etc/postfix/tls", true}] = {false, "open /etc: Permission denied"};
+         f.tables[{"hash:/etc/postfix/tls", true}] = {false, "Permission denied", "", true};
        },
        "", ""},
       {"map_name_unknown", Severity::Medium,
@@ -183,7 +223,7 @@ std::vector<Case> map_cases() {
        [](Facts& f) { use_table(f, "socketmap:inet:127.0.0.1:8461:postfixWithTLSRPT"); }, "main.cf",
        maps + kTcp},
       {"profile_too_new", Severity::High, [](Facts& f) { f.version = "3.3.2"; }, "main.cf",
-       maps + "socketmap:inet:127.0.0.1:8461:old"},
+       maps + "socketmap:inet:127.0.0.1:8461:outgoing"},
       {"profile_too_old", Severity::Medium,
        [](Facts& f) {
          use_new_postfix(f);
@@ -193,13 +233,12 @@ std::vector<Case> map_cases() {
       {"profile_too_old", Severity::Info, [](Facts& f) { f.version = "3.10.2"; }, "main.cf",
        maps + "socketmap:inet:127.0.0.1:8461:postfixWithTLSRPT"},
       {"profile_no_sni", Severity::Medium,
-       [](Facts& f) { f.daemon.maps["postfix"].servername = false; }, "main.cf", maps + kTcp},
+       [](Facts& f) { f.daemon.maps["postfix"].servername = false; }, "main.cf",
+       maps + "socketmap:inet:127.0.0.1:8461:outgoing"},
       {"profile_testing", Severity::Info,
        [](Facts& f) { f.daemon.maps["postfix"].enforce_testing = true; }, "", ""},
       {"proxy_read_maps", Severity::High,
-       [](Facts& f) { use_table(f, std::string("proxy:") + kTcp); }, "command",
-       std::string("postconf -e \"proxy_read_maps = $(postconf -h proxy_read_maps) proxy:") + kTcp +
-           "\""},
+       [](Facts& f) { use_table(f, std::string("proxy:") + kTcp); }, "main.cf", maps + kTcp},
       {"proxy", Severity::Info,
        [](Facts& f) {
          use_table(f, std::string("proxy:") + kTcp);
@@ -219,8 +258,9 @@ std::vector<Case> daemon_cases() {
       {"daemon_silent", Severity::High,
        [](Facts& f) {
          f.tables[{kTcp, true}] = {false, "Connection refused"};
+         f.listeners.clear();
        },
-       "command", "systemctl enable --now mtastsd"},
+       "command", "systemctl restart mtastsd"},
       {"daemon_silent", Severity::High,
        [](Facts& f) {
          use_table(f, "socketmap:inet:127.0.0.1:8642:postfix");
@@ -240,7 +280,7 @@ std::vector<Case> daemon_cases() {
        [](Facts& f) {
          use_unix(f);
          f.root = false;
-         f.tables[{kUnix, true}] = {false, "query error: Permission denied"};
+         f.tables[{kUnix, true}] = {false, "Permission denied", "", true};
        },
        "", ""},
       {"daemon_stranger", Severity::High,
@@ -267,7 +307,7 @@ std::vector<Case> daemon_cases() {
          listen_at(f, "unix:/run/mtastsd.sock");
          use_table(f, "socketmap:unix:/run/mtastsd.sock:postfix");
        },
-       "mtastsd.toml [socketmap]", std::string("listen = [\"unix:") + kSocket + "\"]"},
+       "main.cf", maps + kTcp},
       {"daemon_answers", Severity::Ok,
        [](Facts& f) {
          for (SmtpService& service : f.services) {
@@ -278,27 +318,49 @@ std::vector<Case> daemon_cases() {
        },
        "", ""},
       {"socket_place", Severity::Medium,
-       [](Facts& f) { use_table(f, "socketmap:unix:private/sts:postfix"); },
-       "mtastsd.toml [socketmap]", std::string("listen = [\"unix:") + kSocket + "\"]"},
+       [](Facts& f) { use_table(f, "socketmap:unix:private/sts:postfix"); }, "main.cf",
+       maps + kTcp},
       {"socket_denied", Severity::High,
        [](Facts& f) {
          use_unix(f);
-         f.sockets[{"run/mtastsd/policy.sock", true}] = {EACCES, kSocket, "0755 root:root"};
+         f.sockets[{"run/mtastsd/policy.sock", true}] = {EACCES, {{kSocket, "0755 root:root"}}};
        },
        "mtastsd.toml [socketmap]", "socket_group = \"postfix\""},
       {"socket_denied", Severity::High,
        [](Facts& f) {
          use_unix(f);
-         f.sockets[{"run/mtastsd/policy.sock", true}] = {EACCES, "/var/spool/postfix/run/mtastsd",
-                                                         "0700 root:root"};
+         f.sockets[{"run/mtastsd/policy.sock", true}] = {
+             EACCES, {{"/var/spool/postfix/run/mtastsd", "0700 root:root"}}};
        },
-       "command", "chgrp postfix /var/spool/postfix/run/mtastsd"},
+       "command", "chmod o+x /var/spool/postfix/run/mtastsd"},
       {"socket_gone", Severity::High,
        [](Facts& f) {
          use_unix(f);
-         f.sockets[{"run/mtastsd/policy.sock", true}] = {ENOENT, "", ""};
+         f.sockets[{"run/mtastsd/policy.sock", true}] = {ENOENT};
+         f.tables[{kUnix, true}] = {false, "No such file or directory"};
+         f.listeners[std::string("unix:") + kSocket] = {false, ENOENT,
+                                                        "/var/spool/postfix/run/mtastsd"};
+       },
+       "command", "install -d -g postfix -m 2770 /var/spool/postfix/run/mtastsd"},
+      {"listen_unusable", Severity::High,
+       [](Facts& f) {
+         listen_at(f, "inet:192.0.2.1:8461");
+         f.listeners["inet:192.0.2.1:8461"] = {false, EADDRNOTAVAIL};
+       },
+       "mtastsd.toml [socketmap]", "listen = [\"inet:127.0.0.1:8461\"]"},
+      {"daemon_elsewhere", Severity::Info,
+       [](Facts& f) {
+         use_table(f, "socketmap:inet:192.0.2.1:8461:postfix");
+         f.tables[{"socketmap:inet:192.0.2.1:8461:postfix", true}].elsewhere = true;
        },
        "", ""},
+      {"config_unusable", Severity::High,
+       [](Facts& f) {
+         f.config_error = "mtastsd.toml:3: unknown key \"lisen\"";
+         f.config_path = "/etc/mtastsd/mtastsd.toml";
+         f.config_lines = {3};
+       },
+       "command", "sed -i '3s/^/#/' /etc/mtastsd/mtastsd.toml"},
       {"config_unusable", Severity::High,
        [](Facts& f) { f.config_error = "mtastsd.toml:3: unknown key \"lisen\""; }, "", ""},
       {"connections_few", Severity::Medium,
@@ -322,14 +384,16 @@ std::vector<Case> tls_cases() {
        [](Facts& f) { f.services[1].overrides["smtp_tls_security_level"] = "none"; },
        "master.cf, below relay/unix", "-o { smtp_tls_security_level = may }"},
       {"tls_level_strict", Severity::Info,
-       [](Facts& f) { set(f, "smtp_tls_security_level", "verify"); }, "main.cf",
-       "smtp_tls_security_level = may"},
+       [](Facts& f) { set(f, "smtp_tls_security_level", "verify"); }, "", ""},
       {"tls_level_strict", Severity::Info,
        [](Facts& f) {
          set(f, "smtp_tls_security_level", "");
          set(f, "smtp_enforce_tls", "yes");
        },
-       "main.cf", "smtp_tls_security_level = may"},
+       "", ""},
+      {"tls_level_unknown", Severity::High,
+       [](Facts& f) { set(f, "smtp_tls_security_level", "fingerprint"); }, "main.cf",
+       "smtp_tls_security_level = encrypt"},
       {"tls_level_unknown", Severity::High,
        [](Facts& f) { set(f, "smtp_tls_security_level", "always"); }, "main.cf",
        "smtp_tls_security_level = may"},
@@ -457,7 +521,7 @@ std::vector<Case> tls_cases() {
          use_table(f, kTcp);
          set(f, "smtp_tlsrpt_enable", "yes");
        },
-       "", ""},
+       "main.cf", "smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8461:postfixWithTLSRPT"},
   };
 }
 
@@ -491,6 +555,36 @@ INSTANTIATE_TEST_SUITE_P(Maps, DoctorCase, testing::ValuesIn(map_cases()));
 INSTANTIATE_TEST_SUITE_P(Daemon, DoctorCase, testing::ValuesIn(daemon_cases()));
 INSTANTIATE_TEST_SUITE_P(Tls, DoctorCase, testing::ValuesIn(tls_cases()));
 
+// The name that a line sets, with its file.
+std::string place_of(const Fix& fix) {
+  return fix.file + ": " + fix.line.substr(0, fix.line.find(" = "));
+}
+
+// Whatever two things are wrong, no two lines set one parameter differently.
+TEST(Doctor, LinesNeverContradictEachOther) {
+  std::vector<Case> cases = map_cases();
+  for (const auto& more : {daemon_cases(), tls_cases()}) {
+    cases.insert(cases.end(), more.begin(), more.end());
+  }
+  // Without smtp(8) nothing else can be wrong.
+  std::erase_if(cases, [](const Case& one) { return one.code == "smtp_missing"; });
+  for (auto one = cases.begin(); one != cases.end(); ++one) {
+    for (auto other = one; other != cases.end(); ++other) {
+      Facts facts = good();
+      one->change(facts);
+      other->change(facts);
+      std::map<std::string, std::string> lines;
+      for (const Fix& fix : changes(facts, judge(facts))) {
+        if (fix.file != "command") {
+          EXPECT_TRUE(lines.emplace(place_of(fix), fix.line).second)
+              << one->code << " and " << other->code << ": " << lines[place_of(fix)] << " and "
+              << fix.line;
+        }
+      }
+    }
+  }
+}
+
 // A line that doctor gives has to be one that it takes.
 TEST(Doctor, FixedLinesAreFoundGood) {
   std::vector<Case> cases = map_cases();
@@ -508,8 +602,7 @@ TEST(Doctor, FixedLinesAreFoundGood) {
     const std::string name = one.line.substr(0, equal);
     const std::string value = one.line.substr(equal + 3);
     facts.ca_files["/etc/ssl/certs/ca-certificates.crt"] = {"", 140, 0};
-    facts.daemon.maps["old"].servername = false;
-    facts.daemon.maps["postfix"].servername = true;
+    facts.daemon.maps["outgoing"] = *postfix::profile_for_postfix(facts.version);
     facts.main[name] = value;
     if (name == "smtp_tls_policy_maps") {
       use_table(facts, value);
@@ -594,6 +687,9 @@ TEST(DoctorReport, JsonHasEveryFindingWithItsFixes) {
   EXPECT_EQ(report["findings"][0]["code"], "ca_missing");
   EXPECT_EQ(report["findings"][0]["severity"], "HIGH");
   EXPECT_EQ(report["findings"][0]["lines"][0]["file"], "main.cf");
+  ASSERT_EQ(report["changes"].size(), 2u);
+  EXPECT_EQ(report["changes"][0], report["findings"][0]["lines"][0]);
+  EXPECT_EQ(report["changes"][1]["line"], "postfix reload");
 }
 
 TEST(DoctorReport, JsonSurvivesBytesThatAreNoUtf8) {
@@ -670,9 +766,6 @@ TEST(DoctorTables, PathsAreThoseOfTheChroot) {
   EXPECT_EQ(real_path("run/x", false, "/q"), "/q/run/x");
   EXPECT_EQ(real_path("/run/x", true, "/q"), "/q/run/x");
   EXPECT_EQ(real_path("/run/x", false, "/q"), "/run/x");
-  const Table table = parse_tables("socketmap:unix:/run/x:postfix")[0];
-  EXPECT_EQ(for_postmap(table, true, "/q"), "socketmap:unix:/q/run/x:postfix");
-  EXPECT_EQ(for_postmap(table, false, "/q"), "socketmap:unix:/run/x:postfix");
 }
 
 TEST(DoctorPostconf, MasterCfIsReadByFields) {

@@ -127,14 +127,14 @@ TEST_F(TrySocket, SaysWhatIsInTheWay) {
   ::chmod(socket().c_str(), 0755);
   const SocketReach by_mode = reach("run/policy.sock", true);
   EXPECT_EQ(by_mode.error, EACCES);
-  EXPECT_EQ(by_mode.blocked, socket());
-  EXPECT_EQ(by_mode.blocked_mode, "0755 root:root");
+  EXPECT_EQ(by_mode.blocked.at(0).path, socket());
+  EXPECT_EQ(by_mode.blocked.at(0).mode, "0755 root:root");
   ::chmod(socket().c_str(), 0666);
   ::chmod((queue_ / "run").c_str(), 0700);
   const SocketReach by_directory = reach("run/policy.sock", false);
   EXPECT_EQ(by_directory.error, EACCES);
-  EXPECT_EQ(by_directory.blocked, queue_ / "run");
-  EXPECT_EQ(by_directory.blocked_mode, "0700 root:root");
+  EXPECT_EQ(by_directory.blocked.at(0).path, queue_ / "run");
+  EXPECT_EQ(by_directory.blocked.at(0).mode, "0700 root:root");
 }
 
 TEST_F(TrySocket, ASocketThatNobodyServesRefuses) {
