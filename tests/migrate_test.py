@@ -7,8 +7,12 @@ What it prints is read by mtastsd, and what it exports is imported into one that
 """
 
 import argparse
+import glob
+import importlib.util
 import json
 import os
+import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -16,6 +20,7 @@ import sys
 import tempfile
 import time
 import unittest
+import uuid
 
 OPTIONS = None
 MIGRATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../contrib/migrate")
@@ -158,6 +163,108 @@ class Migrate(unittest.TestCase):
             database.executemany("insert into sts_policy_cache values (?, ?, ?, ?)", rows)
         database.close()
         return path
+
+    def fill_redis(self, rows, now):
+        """A server with the cache, and something of others."""
+        redis = importlib.import_module("redis")
+        server = shutil.which("redis-server")
+        if server is None:
+            self.skipTest("there is no redis-server")
+        path = os.path.join(self.own, "redis.sock")
+        process = subprocess.Popen([server, "--port", "0", "--unixsocket", path, "--dir", self.own, "--save", ""],
+                                   stdout=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        url = f"unix://{path}"
+        client = redis.Redis.from_url(url)
+        self.wait_for(lambda: os.path.exists(path) and client.ping())
+        for domain, stamp, policy_id, text in rows:
+            entry = json.dumps((policy_id, json.loads(text))).encode()
+            client.zadd(domain, {uuid.uuid4().bytes + entry: stamp})
+        client.zadd("alive.example", {uuid.uuid4().bytes + b'["0", {}]': now - 100000})  # an older one
+        client.hset("_metadata", "proactive_fetch_ts", str(now))
+        client.set("of-others", "1")
+        client.zadd("of-others-too", {b"member": 1})
+        return url
+
+    def fill_postgres(self, rows):
+        psycopg2 = importlib.import_module("psycopg2")
+        path = ":".join([os.environ["PATH"], *glob.glob("/usr/lib/postgresql/*/bin")])
+        initdb, server = (shutil.which(name, path=path) for name in ("initdb", "postgres"))
+        if initdb is None or server is None:
+            self.skipTest("there is no PostgreSQL")
+        data = os.path.join(self.own, "postgres")
+        os.mkdir(data)
+        other = []  # it does not run as root
+        if os.geteuid() == 0:
+            shutil.chown(data, "nobody")
+            os.chmod(self.own, 0o755)
+            other = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        subprocess.run([*other, initdb, "-D", data, "-U", "cache", "-A", "trust", "--no-sync"], check=True,
+                       stdout=subprocess.DEVNULL, cwd="/")
+        process = subprocess.Popen([*other, server, "-D", data, "-k", data, "-c", "listen_addresses=",
+                                    "-c", "fsync=off"], stderr=subprocess.DEVNULL, cwd="/")
+        self.addCleanup(process.wait)
+        self.addCleanup(process.send_signal, signal.SIGINT)
+
+        def connect():
+            try:
+                return psycopg2.connect(host=data, user="cache", dbname="postgres")
+            except psycopg2.OperationalError:
+                return None
+
+        with self.wait_for(connect) as database, database.cursor() as cursor:
+            cursor.execute("create table sts_policy_cache "
+                           "(id serial primary key, domain text, ts integer, pol_id text, pol_body jsonb)")
+            cursor.executemany("insert into sts_policy_cache (domain, ts, pol_id, pol_body) values (%s, %s, %s, %s)",
+                               rows)
+        database.close()
+        return {"host": data, "user": "cache", "database": "postgres", "password": "secret", "max_size": 10}
+
+    def wait_for(self, condition):
+        deadline = time.monotonic() + 60
+        while not (found := condition()):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        return found
+
+    def rows(self, now):
+        return [("alive.example", now - 60, "1", body()),
+                ("ending.example", now - 604800 + 3600, "2", body()),
+                ("expired.example", now - 2 * 604800, "3", body())]
+
+    def check_cache(self, kind, options):
+        cache = json.dumps({"type": kind, "options": options})  # JSON is YAML
+        config = self.write("c.yml", f"cache: {cache}\n")
+        policies, domains = (os.path.join(self.own, name) for name in ("policies", "domains"))
+        done = self.migrate("postfix-mta-sts-resolver", config, "--policies", policies, "--domains", domains)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("2 policies to import, 1 domains to look up", done.stdout)
+        self.assertNotIn("secret", done.stdout)
+        self.assertEqual(self.read("domains"), "expired.example\n")
+        self.check_import(policies)
+
+    @unittest.skipUnless(importlib.util.find_spec("redis"), "there is no python3-redis")
+    def test_resolver_cache_in_redis(self):
+        now = int(time.time())
+        url = self.fill_redis(self.rows(now), now)
+        self.check_cache("redis", {"url": url, "socket_timeout": 5.0})
+
+    @unittest.skipUnless(importlib.util.find_spec("psycopg2"), "there is no python3-psycopg2")
+    def test_resolver_cache_in_postgres(self):
+        self.check_cache("postgres", self.fill_postgres(self.rows(int(time.time()))))
+
+    def test_servers_that_do_not_answer_are_said(self):
+        config = self.write("c.yml", "cache: {type: redis_sentinel}\n")
+        for arguments, words in (((), "--redis URL"),
+                                 (("--redis", f"unix://{self.own}/absent"), "Redis"),
+                                 (("--redis", "nothing"), "Redis"),
+                                 (("--postgres", f"host={self.own} user=nobody"), "PostgreSQL")):
+            with self.subTest(words):
+                done = self.migrate("postfix-mta-sts-resolver", config, "--policies", self.own + "/p", *arguments)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(words, done.stdout)
+                self.assertNotIn("Traceback", done.stdout)
 
     def test_resolver_cache(self):
         now = int(time.time())
