@@ -296,7 +296,16 @@ class Reader {
   }
 
  private:
+  // A variable that is like no setting was made by somebody else, and must not keep the daemon from
+  // starting: Kubernetes sets MTASTSD_PORT where a service has this name.
   void unknown_variable(const std::string& name, const std::vector<std::string>& names) {
+    const std::vector<std::string> sections = section_names();
+    const bool of_a_section = std::any_of(
+        sections.begin(), sections.end(),
+        [&](const std::string& section) { return name.starts_with(variable_for(section) + "_"); });
+    if (!of_a_section && !nearest(name, names)) {
+      return;
+    }
     const bool map = name.starts_with(variable_for(kMaps) + "_");
     errors_.add(0, printable(name) + ": " +
                        (map ? "maps can be set in the file only, in [maps.NAME]"

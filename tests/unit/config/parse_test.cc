@@ -203,8 +203,9 @@ TEST(Environment, SaysWhatIsWrong) {
   const BadVariable rows[] = {
       {"MTASTSD_DNS_TIMOUT", "1s",
        "MTASTSD_DNS_TIMOUT: there is no such setting; did you mean MTASTSD_DNS_TIMEOUT?"},
-      {"MTASTSD_PORT_8461_TCP_ADDR", "10.0.0.1",
-       "MTASTSD_PORT_8461_TCP_ADDR: there is no such setting"},
+      {"MTASTSD_DNS_SPEED", "1", "MTASTSD_DNS_SPEED: there is no such setting"},
+      {"MTASTSD_DSN_TIMEOUT", "1s",
+       "MTASTSD_DSN_TIMEOUT: there is no such setting; did you mean MTASTSD_DNS_TIMEOUT?"},
       {"MTASTSD_MAPS_OLD_POSTFIX_VERSION", "3.3",
        "MTASTSD_MAPS_OLD_POSTFIX_VERSION: maps can be set in the file only, in [maps.NAME]"},
       {"MTASTSD_DNS_TRUST_AD", "yes",
@@ -227,6 +228,14 @@ TEST(Environment, SaysWhatIsWrong) {
     ASSERT_FALSE(config) << row.name;
     EXPECT_TRUE(config.error().message.starts_with(row.words)) << config.error().message;
   }
+}
+
+TEST(Environment, WhatOthersHaveSetIsLeftAlone) {
+  const Environment environment = {{"MTASTSD_PORT", "tcp://10.0.0.1:8461"},
+                                   {"MTASTSD_PORT_8461_TCP_ADDR", "10.0.0.1"},
+                                   {"MTASTSD_SERVICE_HOST", "10.0.0.1"},
+                                   {"MTASTSD_BIN", "/usr/sbin/mtastsd"}};
+  EXPECT_EQ(parse("", "", environment).value(), defaults());
 }
 
 TEST(Environment, ASecretIsNotRepeated) {
