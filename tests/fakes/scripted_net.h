@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,6 +43,8 @@ class ScriptedDns final : public dns::DnsClient {
 
   std::function<Script<dns::TxtAnswer>(const std::string& name)> on_txt;
   std::function<Script<dns::AddressAnswer>(const std::string& name, bool v6)> on_address;
+  std::function<Script<dns::Answer<dns::MxRecords>>(const std::string& name)> on_mx;
+  std::function<Script<dns::Answer<dns::TlsaRecords>>(const std::string& name)> on_tlsa;
 
   dns::Handle txt(const std::string& name, dns::Callback<dns::TxtRecords> callback) override {
     return std::make_unique<OnItsWay<dns::Query>>(timers_, on_txt(name), std::move(callback));
@@ -56,9 +57,12 @@ class ScriptedDns final : public dns::DnsClient {
     return std::make_unique<OnItsWay<dns::Query>>(timers_, on_address(name, true),
                                                   std::move(callback));
   }
-  // Mail asks no such questions.
-  dns::Handle mx(const std::string&, dns::Callback<dns::MxRecords>) override { std::abort(); }
-  dns::Handle tlsa(const std::string&, dns::Callback<dns::TlsaRecords>) override { std::abort(); }
+  dns::Handle mx(const std::string& name, dns::Callback<dns::MxRecords> callback) override {
+    return std::make_unique<OnItsWay<dns::Query>>(timers_, on_mx(name), std::move(callback));
+  }
+  dns::Handle tlsa(const std::string& name, dns::Callback<dns::TlsaRecords> callback) override {
+    return std::make_unique<OnItsWay<dns::Query>>(timers_, on_tlsa(name), std::move(callback));
+  }
 
  private:
   event::Timers& timers_;

@@ -137,6 +137,7 @@ Runner::Runner(std::string file, LogCapture& log)
           }),
       began_(loop_.steady()) {
   sender_.settings.directory = directory_.path() + "/cache";
+  sender_.settings.dane = true;
 }
 
 Runner::~Runner() = default;
@@ -168,6 +169,10 @@ void Runner::execute(const Command& command) {
     wrong = world_.set_txt(domain, rest, texts_of(command.block));
   } else if (verb == "host") {
     wrong = world_.set_host(domain, rest);
+  } else if (verb == "mx") {
+    wrong = world_.set_mx(domain, rest);
+  } else if (verb == "tlsa") {
+    wrong = world_.set_tlsa(domain, rest);
   } else if (verb == "https") {
     wrong = world_.set_https(domain, rest, texts_of(command.block));
   } else if (verb == "repeat") {
@@ -181,11 +186,11 @@ void Runner::execute(const Command& command) {
   } else {
     using Action = void (Runner::*)(const std::string&);
     static const std::map<std::string, Action> actions = {
-        {"time", &Runner::let_time_run}, {"at", &Runner::let_time_run_until},
-        {"clock", &Runner::set_clock},   {"query", &Runner::query},
-        {"ask", &Runner::ask},           {"reply", &Runner::wait_for_reply},
-        {"expect", &Runner::expect},     {"cache", &Runner::damage},
-        {"set", &Runner::set_option},
+        {"time", &Runner::let_time_run},    {"at", &Runner::let_time_run_until},
+        {"clock", &Runner::set_clock},      {"query", &Runner::query},
+        {"dane", &Runner::query_by_dane},   {"ask", &Runner::ask},
+        {"reply", &Runner::wait_for_reply}, {"expect", &Runner::expect},
+        {"cache", &Runner::damage},         {"set", &Runner::set_option},
     };
     if (const auto action = actions.find(verb); action != actions.end()) {
       (this->*action->second)(words);
@@ -329,16 +334,28 @@ void Runner::set_option(const std::string& words) {
 // --- questions --------------------------------------------------------------------------------
 
 void Runner::ask(const std::string& key) {
+  ask_map("postfix", key);
+}
+
+void Runner::ask_map(const std::string& map, const std::string& key) {
   if (!sender_.running()) {
     return mistake("it does not run");
   }
   const std::uint64_t number = next_question_++;
   questions_[number] = {key, loop_.steady(), {}, {}};
-  sender_.request("postfix " + key, number);
+  sender_.request(map + " " + key, number);
 }
 
 void Runner::query(const std::string& words) {
   ask(words);
+  if (sender_.running()) {
+    wait_for_reply(words);
+  }
+}
+
+// As a Postfix that does DANE asks.
+void Runner::query_by_dane(const std::string& words) {
+  ask_map("dane", words);
   if (sender_.running()) {
     wait_for_reply(words);
   }
@@ -365,7 +382,7 @@ void Runner::wait_for_reply(const std::string& key) {
 
 void Runner::expect(const std::string& words) {
   const auto [what, rest] = first_word(words);
-  if (what == "secure" || what == "NOTFOUND") {
+  if (what == "secure" || what == "dane-only" || what == "NOTFOUND") {
     expect_reply(words);
   } else if (!sender_.running()) {
     mistake("it does not run");
@@ -407,6 +424,9 @@ std::optional<std::int64_t> Runner::number_named(const std::string& what,
     return std::count_if(world_.asked.begin(), world_.asked.end(), [&](const std::string& name) {
       return name.starts_with("_mta-sts.") && (argument.empty() || name.substr(9) == argument);
     });
+  }
+  if (what == "surveys") {
+    return std::count(world_.asked.begin(), world_.asked.end(), "MX " + argument);
   }
   if (what == "took") {
     return std::chrono::ceil<Milliseconds>(last_.replied - last_.asked).count();

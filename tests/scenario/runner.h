@@ -51,7 +51,9 @@ class Runner {
   void mistake(const std::string& what);
 
   void query(const std::string& words);
+  void query_by_dane(const std::string& words);
   void ask(const std::string& key);
+  void ask_map(const std::string& map, const std::string& key);
   void wait_for_reply(const std::string& key);
   void advance(Milliseconds by);
   void let_time_run(const std::string& words);

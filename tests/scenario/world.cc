@@ -1,6 +1,7 @@
 #include "scenario/world.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -11,6 +12,7 @@ namespace mtastsd::test {
 namespace {
 
 constexpr Seconds kNegativeTtl{300};
+constexpr Milliseconds kUsualTtl{60'000};
 constexpr Milliseconds kDnsGivesUpAfter{5000};
 constexpr std::string_view kDiscovery = "_mta-sts.";
 constexpr std::string_view kPolicyHost = "mta-sts.";
@@ -62,6 +64,18 @@ Script<Answer> dns_failure(dns::ErrorKind kind) {
                 waits ? kDnsGivesUpAfter : Milliseconds(1));
 }
 
+// An answer of which DNSSEC says that.
+template <typename Answer>
+Script<Answer> with_security(Answer answer, dns::Security security) {
+  answer.provenance.security = security;
+  return always(std::move(answer));
+}
+
+template <typename Answer>
+Script<Answer> signed_denial(Seconds ttl = kNegativeTtl) {
+  return with_security(Answer(dns::NoSuchRecord{ttl}), dns::Security::Secure);
+}
+
 // By the rules for responses, as the fetcher applies them to what comes from the wire.
 https::FetchResult respond(const std::string& status, const std::string& type,
                            const std::string& body) {
@@ -107,9 +121,20 @@ ScriptedWorld::ScriptedWorld(FakeLoop& loop) : dns(loop), fetcher(loop) {
     if (it != hosts_.end()) {
       return it->second;
     }
-    return always(
-        v6 ? dns::AddressAnswer(dns::NoSuchRecord{kNegativeTtl})
-           : dns::AddressAnswer(dns::Addresses{{*IpAddress::parse("192.0.2.1")}, Seconds(60)}));
+    return v6 ? signed_denial<dns::AddressAnswer>()
+              : with_security(dns::AddressAnswer(
+                                  dns::Addresses{{*IpAddress::parse("192.0.2.1")}, Seconds(3600)}),
+                              dns::Security::Secure);
+  };
+  dns.on_mx = [this](const std::string& name) {
+    asked.push_back("MX " + name);
+    const auto it = mx_.find(name);
+    return it != mx_.end() ? it->second : signed_denial<dns::Answer<dns::MxRecords>>();
+  };
+  dns.on_tlsa = [this](const std::string& name) {
+    asked.push_back(name);
+    const auto it = tlsa_.find(name);
+    return it != tlsa_.end() ? it->second : signed_denial<dns::Answer<dns::TlsaRecords>>();
   };
   fetcher.on_fetch = [this](const DomainName& policy_host) {
     const std::string host = policy_host.str();
@@ -164,6 +189,62 @@ std::string ScriptedWorld::set_host(const std::string& domain, const std::string
     found.addresses.push_back(*address);
   }
   script = always(dns::AddressAnswer(std::move(found)));
+  return {};
+}
+
+std::string ScriptedWorld::set_mx(const std::string& domain, std::string words) {
+  const auto ttl_text = take_option(words, "ttl");
+  const Milliseconds ttl = ttl_text ? parse_time(*ttl_text) : kUsualTtl;
+  if (ttl < Milliseconds(0)) {
+    return "no time: " + *ttl_text;
+  }
+  auto& script = mx_[domain];
+  if (const auto fault = dns_fault(words)) {
+    script = dns_failure<dns::Answer<dns::MxRecords>>(*fault);
+    return {};
+  }
+  dns::MxRecords found;
+  found.ttl = std::chrono::floor<Seconds>(ttl);
+  auto security = dns::Security::Secure;
+  std::istringstream in(words);
+  for (std::string word; in >> word;) {
+    if (word == "unsigned") {
+      security = dns::Security::Insecure;
+    } else {
+      found.records.push_back({static_cast<std::uint16_t>(10 * (found.records.size() + 1)), word});
+    }
+  }
+  script = with_security(dns::Answer<dns::MxRecords>(std::move(found)), security);
+  return {};
+}
+
+std::string ScriptedWorld::set_tlsa(const std::string& host, std::string words) {
+  const auto ttl_text = take_option(words, "ttl");
+  const Milliseconds ttl = ttl_text ? parse_time(*ttl_text) : kUsualTtl;
+  if (ttl < Milliseconds(0)) {
+    return "no time: " + *ttl_text;
+  }
+  const Seconds seconds = std::chrono::floor<Seconds>(ttl);
+  auto& script = tlsa_["_25._tcp." + host];
+  if (words == "NXDOMAIN" || words == "NODATA") {
+    script = signed_denial<dns::Answer<dns::TlsaRecords>>(seconds);
+    return {};
+  }
+  if (const auto fault = dns_fault(words)) {
+    script = dns_failure<dns::Answer<dns::TlsaRecords>>(*fault);
+    return {};
+  }
+  std::array<unsigned, 3> numbers{};  // usage, selector, matching type
+  std::istringstream in(words);
+  if (!(in >> numbers[0] >> numbers[1] >> numbers[2])) {
+    return "neither \"3 1 1\" nor a fault: " + words;
+  }
+  dns::TlsaRecords found;
+  found.ttl = seconds;
+  found.records.push_back({static_cast<std::uint8_t>(numbers[0]),
+                           static_cast<std::uint8_t>(numbers[1]),
+                           static_cast<std::uint8_t>(numbers[2]), std::string(32, 'x')});
+  script = with_security(dns::Answer<dns::TlsaRecords>(std::move(found)), dns::Security::Secure);
   return {};
 }
 
