@@ -219,12 +219,15 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Cache, directory, writable, entries, 
                                    failed_commits, evicted, not_kept)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsServer, server, answers, errors, last_error, silent,
                                    trusted, validates)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsFailures, timeout, servfail, refused, not_understood,
+                                   malformed, network, too_many)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefresh, domain, type, detail, failures,
                                    expires_at)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefreshes, count, first)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
-                                   threads, connections, queries, look_ups, cache, dns, ca_problem,
-                                   failing_refreshes, overdue_refreshes)
+                                   threads, connections, queries, look_ups, cache, dns,
+                                   dns_failures, ca_source, ca_problem, failing_refreshes,
+                                   overdue_refreshes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shown, entry)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explained, explanation)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Refreshed, result, detail, change, entry)

@@ -162,10 +162,32 @@ class Report {
       name = "";
     }
     well_ = well_ && any_good;
+    dns_failures();
+  }
+
+  void dns_failures() const {
+    const Status::DnsFailures& failures = status_.dns_failures;
+    std::string text;
+    for (const auto& [count, kind] :
+         {std::pair(failures.timeout, "no answer in time"),
+          std::pair(failures.servfail, "SERVFAIL"), std::pair(failures.refused, "refused"),
+          std::pair(failures.not_understood, "not understood by the server"),
+          std::pair(failures.malformed, "answer malformed"),
+          std::pair(failures.network, "no server reachable"),
+          std::pair(failures.too_many, "too many at once")}) {
+      if (count > 0) {
+        text += (text.empty() ? "" : ", ") + count_text(count) + " " + kind;
+      }
+    }
+    if (!text.empty()) {
+      print_field("Failed lookups", text, term::Colour::Yellow);
+    }
   }
 
   void authorities() {
-    if (status_.ca_problem) {
+    if (!status_.ca_problem) {
+      print_field("Authorities", printable(status_.ca_source.value_or("none")));
+    } else {
       wrong("Authorities", "the CA file is of no use: " + printable(*status_.ca_problem));
     }
   }

@@ -83,6 +83,19 @@ std::vector<Status::DnsServer> servers_of(const dns::AresClient& dns) {
   return servers;
 }
 
+Status::DnsFailures failures_of(const dns::AresClient& dns) {
+  const auto count = [&](dns::ErrorKind kind) {
+    return dns.failures()[static_cast<std::size_t>(kind)];
+  };
+  return {.timeout = count(dns::ErrorKind::Timeout),
+          .servfail = count(dns::ErrorKind::ServFail),
+          .refused = count(dns::ErrorKind::Refused),
+          .not_understood = count(dns::ErrorKind::NotUnderstood),
+          .malformed = count(dns::ErrorKind::Malformed),
+          .network = count(dns::ErrorKind::NoServer),
+          .too_many = count(dns::ErrorKind::TooMany)};
+}
+
 Status::FailingRefreshes failing_of(const Resolver& resolver, cache::LmdbStore& store) {
   const auto failing = resolver.failing(kFailingShown);
   Status::FailingRefreshes answer;
@@ -209,6 +222,10 @@ void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyT
   status.queries = queries_of(facts_.answering);
   status.look_ups = look_ups_of(*facts_.resolver);
   count_cache(store_, status.cache);
+  if (std::string file = facts_.ca_file.empty() ? https::system_ca_file() : facts_.ca_file;
+      !file.empty()) {
+    status.ca_source = std::move(file);
+  }
   if (std::string problem = https::problem_with_ca_file(facts_.ca_file); !problem.empty()) {
     status.ca_problem = std::move(problem);
   }
@@ -216,6 +233,7 @@ void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyT
                                                                     dns::AresClient& dns) mutable {
     status.look_ups.at_work = resolver.domains_at_work();
     status.dns = servers_of(dns);
+    status.dns_failures = failures_of(dns);
     status.failing_refreshes = failing_of(resolver, store);
     status.overdue_refreshes = resolver.overdue();
     reply(std::move(status));

@@ -155,6 +155,7 @@ class Client final : public AresClient, public Channel::Owner {
   }
   std::vector<std::string> servers() const override;
   std::vector<ServerHealth> health() const override;
+  const Failures& failures() const override { return failures_; }
   void reconfigure(AresOptions options) override;
   void after_call() override { deliver(); }
 
@@ -229,9 +230,10 @@ class Client final : public AresClient, public Channel::Owner {
   std::vector<Server> servers_;
   std::vector<SteadyTime> suspect_until_;  // one for each server
   std::vector<ServerHealth> health_;       // the same
-  std::vector<Habit> habits_;              // the same
-  ResolvOptions resolv_options_;           // of resolv_conf, where that names the servers
-  std::size_t rotation_ = 0;               // where the next question begins, with "rotate"
+  Failures failures_{};
+  std::vector<Habit> habits_;     // the same
+  ResolvOptions resolv_options_;  // of resolv_conf, where that names the servers
+  std::size_t rotation_ = 0;      // where the next question begins, with "rotate"
   struct Probe {
     SteadyTime next_at{};
     Handle question;
@@ -596,6 +598,9 @@ void Client::Question::proceed() {
   }
   if (!outcome_) {
     return;
+  }
+  if (!*outcome_ && !only_) {
+    ++client_->failures_[static_cast<std::size_t>(outcome_->error().kind)];
   }
   client_->forget(*this);
   const auto callback = std::move(callback_);

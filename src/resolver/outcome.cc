@@ -28,12 +28,13 @@ void log_kind(Log& log, const DomainName& domain, const Outcome& outcome) {
       break;
     case Outcome::Kind::DnsFailed:
     case Outcome::Kind::RecordUnusable:
-      log.write(
-          outcome.kind == Outcome::Kind::DnsFailed ? Event::TxtLookupFailed : Event::RecordUnusable,
-          {{"domain", domain.view()},
-           {"cached", cached},
-           {"reason", outcome.detail},
-           {"took_ms", took}});
+      log.write(outcome.kind == Outcome::Kind::RecordUnusable ? Event::RecordUnusable
+                : outcome.again                               ? Event::TxtLookupFailedAgain
+                                                              : Event::TxtLookupFailed,
+                {{"domain", domain.view()},
+                 {"cached", cached},
+                 {"reason", outcome.detail},
+                 {"took_ms", took}});
       break;
     case Outcome::Kind::Checked:
       log.write(holds_policy ? Event::PolicyChecked : Event::NoPolicy,

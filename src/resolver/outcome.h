@@ -27,6 +27,7 @@ struct Outcome {
   Change change = Change::None;
   bool weaker = false;
   bool alarm = false;
+  bool again = false;  // DnsFailed: as the last time
   std::string detail;  // for people: why there is no usable record or policy
   Milliseconds took{0};
 

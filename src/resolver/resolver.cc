@@ -16,6 +16,7 @@
 #include "mtastsd/event/loop.h"
 #include "mtastsd/log/log.h"
 #include "outcome.h"
+#include "repeats.h"
 #include "surveys.h"
 #include "work_queue.h"
 
@@ -72,6 +73,7 @@ Resolver::Resolver(Services services, Options options)
     : services_(std::move(services)),
       options_(options),
       queue_(std::make_unique<WorkQueue>(slots_of(options))),
+      dns_failed_(std::make_unique<Repeats>()),
       follow_up_slots_(std::make_unique<FairSlots>()),
       line_budget_(std::make_unique<LineBudget>(services_.log)),
       clock_check_(std::make_unique<ClockCheck>(services_.clock)),
@@ -433,6 +435,11 @@ void Resolver::finish(Lookup& lookup, Outcome outcome) {
   const auto entry = std::make_shared<const cache::Entry>(outcome.entry);
   services_.store.put(domain, *entry);
   note_failing(domain, *entry);
+  if (outcome.kind == Outcome::Kind::DnsFailed) {
+    outcome.again = dns_failed_->again(domain, services_.clock.steady());
+  } else {
+    dns_failed_->is_well(domain);
+  }
   if (line_budget_->spend(owner_of(domain), services_.clock.steady())) {
     log_outcome(services_.log, domain, outcome, services_.clock.wall());
   }

@@ -139,6 +139,10 @@ class NetworksTest(DaemonCase):
             self.assertEqual(facts["record"]["outcome"], "known", facts)
             self.assertEqual(facts["policy"]["mx"], ["mail." + domain], facts["policy_host"])
 
+    def status(self, mtastsd):
+        _, output = run_to_end(self.mtastsctl, ["status", "--json", "--config", mtastsd.config])
+        return json.loads(output)
+
     def check(self, mtastsd, domain):
         """The facts of a report that was made with the daemon's configuration."""
         _, output = run_to_end(self.mtastsctl,
@@ -170,6 +174,13 @@ class NetworksTest(DaemonCase):
         mtastsd.wait_log(r"event=txt_lookup_failed domain=mangled\.test .*mangled")
         record = self.check(mtastsd, "mangled.test")["record"]
         self.assertEqual(record["outcome"], "cannot_tell", record)
+        sandbox.wait_for(lambda: mtastsd.ask("mangled.test")
+                         and "event=txt_lookup_failed_again domain=mangled.test" in mtastsd.log(),
+                         "a second failed lookup", 30, step=1)
+        self.assertEqual(mtastsd.log().count("event=txt_lookup_failed domain=mangled.test"), 1)
+        failures = self.status(mtastsd)["dns_failures"]
+        self.assertGreaterEqual(failures.pop("malformed"), 2)
+        self.assertEqual(set(failures.values()), {0}, failures)
         self.odd.oddity = None
         sandbox.wait_for(lambda: mtastsd.ask("mangled.test") == secure("mail.mangled.test"),
                          "the policy, once DNS is right", 90, step=1)

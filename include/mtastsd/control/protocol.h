@@ -92,6 +92,16 @@ struct Status {
     bool trusted = false;                   // its word on DNSSEC counts
     std::optional<bool> validates;          // DNSSEC; none: not found out
   };
+  // Lookups of all types that failed, by the reason (dns::ErrorKind).
+  struct DnsFailures {
+    std::uint64_t timeout = 0;
+    std::uint64_t servfail = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t not_understood = 0;
+    std::uint64_t malformed = 0;
+    std::uint64_t network = 0;   // no server could be reached
+    std::uint64_t too_many = 0;  // at once, of ours
+  };
   struct FailingRefresh {
     std::string domain;
     cache::FailureType type = cache::FailureType::FetchError;
@@ -116,6 +126,8 @@ struct Status {
   LookUps look_ups;
   Cache cache;
   std::vector<DnsServer> dns;
+  DnsFailures dns_failures;
+  std::optional<std::string> ca_source;   // the file or directory of the certificate authorities
   std::optional<std::string> ca_problem;  // why no certificate authorities can be read
   FailingRefreshes failing_refreshes;
   std::uint64_t overdue_refreshes = 0;

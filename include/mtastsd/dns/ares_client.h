@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -57,6 +58,11 @@ class AresClient : public DnsClient {
     std::optional<bool> validates;  // DNSSEC; nullopt: not found out
   };
   virtual std::vector<ServerHealth> health() const = 0;
+
+  // How many lookups have failed, by the ErrorKind. A server's error that another server or another
+  // way of asking has made up for is none.
+  using Failures = std::array<std::uint64_t, kErrorKinds>;
+  virtual const Failures& failures() const = 0;
   // Uses new options for all lookups from now on. Those in progress continue with the old ones.
   virtual void reconfigure(AresOptions options) = 0;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,6 +26,7 @@ enum class ErrorKind {
   NoServer,       // no server reachable (connection refused, no network)
   TooMany,        // our own bound on lookups in flight
 };
+inline constexpr std::size_t kErrorKinds = 7;
 
 struct Error {
   ErrorKind kind = ErrorKind::Timeout;

@@ -40,6 +40,7 @@ namespace mtastsd::resolver {
 class ClockCheck;
 class FairSlots;
 class LineBudget;
+class Repeats;
 class Surveys;
 class WorkQueue;
 enum class Lane;
@@ -235,7 +236,8 @@ class Resolver {
   Counters counters_;
   std::unique_ptr<WorkQueue> queue_;
   std::unordered_map<DomainName, std::unique_ptr<Lookup>> lookups_;  // the domains in queue_
-  std::set<DomainName> failing_;                                     // at most kMaxFailing
+  std::unique_ptr<Repeats> dns_failed_;
+  std::set<DomainName> failing_;  // at most kMaxFailing
   std::multimap<SteadyTime, DomainName> follow_ups_;
   std::unique_ptr<FairSlots> follow_up_slots_;  // of follow_ups_, by owner
   // When those who wait for a lookup will have gone, in this order, and which lookup it is.

@@ -107,7 +107,8 @@ class Mtastsd:
 
     def checks(self, domain):
         """How many lookups of the domain ended without a new policy; log level debug."""
-        event = r'event=(policy_checked|no_policy|record_unusable|fetch_failed|txt_lookup_failed)'
+        event = (r"event=(policy_checked|no_policy|record_unusable|fetch_failed"
+                 r"|txt_lookup_failed(_again)?)")
         return len(re.findall(rf"{event} domain={re.escape(domain)} ", self.log()))
 
     def wait_stored(self, domain):

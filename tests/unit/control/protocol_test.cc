@@ -98,6 +98,8 @@ TEST(Answers, AStatusComesBackAsItWas) {
   status.queries.hit_rate = 0.5;
   status.cache.writable = true;
   status.dns = {{"127.0.0.1:53", 3, 1, "SERVFAIL", true}, {"::1", 0, 0, std::nullopt, false}};
+  status.dns_failures = {.timeout = 1, .servfail = 2, .network = 3};
+  status.ca_source = "/etc/ssl/certs";
   status.ca_problem = "cannot read it";
   status.failing_refreshes.count = 1;
   status.overdue_refreshes = 3;
@@ -108,6 +110,8 @@ TEST(Answers, AStatusComesBackAsItWas) {
   EXPECT_EQ(read.uptime_s, Seconds(5));
   EXPECT_EQ(read.config, std::nullopt);
   EXPECT_EQ(read.dns.at(0).last_error, "SERVFAIL");
+  EXPECT_EQ(read.dns_failures.servfail, 2U);
+  EXPECT_EQ(read.ca_source, "/etc/ssl/certs");
   EXPECT_EQ(read.ca_problem, "cannot read it");
   EXPECT_EQ(read.failing_refreshes.first.at(0).expires_at, at(2000));
   EXPECT_EQ(read.overdue_refreshes, 3U);
