@@ -15,13 +15,14 @@ namespace {
 
 struct Arguments {
   std::string postfix_config;
+  std::string online;
   Settings settings;
   bool json = false;
 };
 
 int examine(Arguments& arguments) {
   const doctor::Facts facts =
-      need(doctor::gather({arguments.postfix_config, arguments.settings.path}));
+      need(doctor::gather({arguments.postfix_config, arguments.settings.path, arguments.online}));
   const auto findings = doctor::judge(facts);
   const std::string report =
       arguments.json ? doctor::json_report(facts, findings)
@@ -37,6 +38,8 @@ void add_doctor(Verb& root) {
   Arguments& arguments = verb.runs(examine);
   verb.option("--postfix-config", arguments.postfix_config, "DIR",
               "Postfix's configuration directory, as for postconf -c (default: its own)");
+  verb.option("--online", arguments.online, "DOMAIN",
+              "also ask mtastsd about a domain whose policy has to be enforced");
   arguments.settings.add_option(verb);
   verb.flag("--json", arguments.json, "print one JSON object");
   verb.footer(
@@ -45,6 +48,7 @@ void add_doctor(Verb& root) {
       "Examples:\n"
       "  mtastsctl doctor\n"
       "  mtastsctl doctor --postfix-config /etc/postfix-out\n"
+      "  mtastsctl doctor --online gmail.com\n"
       "  mtastsctl doctor --json | jq '.findings[] | select(.severity == \"HIGH\")'\n\n"
       "Exit status: 0 all is well, 1 something is wrong, 2 it could not be determined.");
 }

@@ -27,6 +27,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::CaUnchecked, "ca_unchecked", Severity::Unknown},
     {Code::CaUnusable, "ca_unusable", Severity::High},
     {Code::ChrootPath, "chroot_path", Severity::High},
+    {Code::ClockUnsynchronised, "clock_unsynchronised", Severity::Low},
     {Code::Config, "config", Severity::Ok},
     {Code::ConfigUnusable, "config_unusable", Severity::High},
     {Code::ConnectionsFew, "connections_few", Severity::Medium},
@@ -44,6 +45,9 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::DaneResolverUnchecked, "dane_resolver_unchecked", Severity::Unknown},
     {Code::DaneWithoutDnssec, "dane_without_dnssec", Severity::Medium},
     {Code::DnsDisabled, "dns_disabled", Severity::Medium},
+    {Code::DnsFails, "dns_fails", Severity::Medium},
+    {Code::DnsSlow, "dns_slow", Severity::Low},
+    {Code::DnsWorks, "dns_works", Severity::Ok},
     {Code::HostName, "host_name", Severity::Info},
     {Code::ListenUnusable, "listen_unusable", Severity::High},
     {Code::MapBroken, "map_broken", Severity::High},
@@ -58,6 +62,11 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::MapUnchecked, "map_unchecked", Severity::Unknown},
     {Code::MapWrapped, "map_wrapped", Severity::High},
     {Code::MxPatternsOff, "mx_patterns_off", Severity::Medium},
+    {Code::NotMtastsd, "not_mtastsd", Severity::High},
+    {Code::OnlineEnforced, "online_enforced", Severity::Ok},
+    {Code::OnlineNotEnforced, "online_not_enforced", Severity::Medium},
+    {Code::ParameterTwice, "parameter_twice", Severity::Low},
+    {Code::ParameterUnknown, "parameter_unknown", Severity::Low},
     {Code::PostfixSocketmap, "postfix_socketmap", Severity::High},
     {Code::PostfixVersion, "postfix_version", Severity::Ok},
     {Code::Profile, "profile", Severity::Ok},
@@ -68,20 +77,29 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::Proxy, "proxy", Severity::Info},
     {Code::ProxyReadMaps, "proxy_read_maps", Severity::High},
     {Code::Relayhost, "relayhost", Severity::Info},
+    {Code::Routes, "routes", Severity::Info},
+    {Code::SelfTest, "self_test", Severity::Ok},
+    {Code::SelfTestFails, "self_test_fails", Severity::Medium},
     {Code::SmtpMissing, "smtp_missing", Severity::High},
     {Code::Socket, "socket", Severity::Ok},
     {Code::SocketDenied, "socket_denied", Severity::High},
     {Code::SocketGone, "socket_gone", Severity::High},
     {Code::SocketPlace, "socket_place", Severity::Medium},
     {Code::SocketUnchecked, "socket_unchecked", Severity::Unknown},
+    {Code::TlsCiphers, "tls_ciphers", Severity::High},
     {Code::TlsLevel, "tls_level", Severity::Ok},
     {Code::TlsLevelNone, "tls_level_none", Severity::Medium},
     {Code::TlsLevelStrict, "tls_level_strict", Severity::Info},
     {Code::TlsLevelUnknown, "tls_level_unknown", Severity::High},
     {Code::TlsLog, "tls_log", Severity::Info},
     {Code::TlsPerSite, "tls_per_site", Severity::Info},
+    {Code::TlsProtocols, "tls_protocols", Severity::High},
     {Code::TlsrptWithoutPolicy, "tlsrpt_without_policy", Severity::Medium},
+    {Code::TransportMissing, "transport_missing", Severity::High},
+    {Code::TransportOther, "transport_other", Severity::Info},
     {Code::TrustAnchors, "trust_anchors", Severity::Medium},
+    {Code::UnitDisabled, "unit_disabled", Severity::Medium},
+    {Code::UnitFailed, "unit_failed", Severity::High},
 }};
 static_assert(report::is_complete(kKinds));
 
@@ -178,6 +196,142 @@ void judge_listeners(const Facts& facts, std::vector<Finding>& found) {
   }
 }
 
+// The service of "transport:nexthop".
+void judge_transport(const Facts& facts, std::string_view name, std::vector<Finding>& found) {
+  const std::string_view value = facts.main_value(name);
+  const std::size_t colon = std::min(value.find(':'), value.size());
+  const std::string service = std::string(value.substr(0, colon)) + "/unix";
+  const auto& others = facts.other_services;
+  const bool by_smtp = std::any_of(facts.services.begin(), facts.services.end(),
+                                   [&](const SmtpService& one) { return one.name == service; });
+  if (value.empty()) {
+    return;
+  }
+  if (by_smtp && colon + 1 < value.size()) {
+    found.push_back(
+        {Code::Routes, name,
+         fmt::format("Mail goes to {}, so its policy is looked up, and the policies of the "
+                     "recipients' domains are not. That is the task of the relay host.",
+                     value.substr(colon + 1))});
+  } else if (!by_smtp && std::find(others.begin(), others.end(), service) != others.end()) {
+    found.push_back(
+        {Code::TransportOther, name,
+         fmt::format("Mail goes through {}, which is not smtp(8) and applies no policy.",
+                     value.substr(0, colon))});
+  } else if (!by_smtp) {
+    found.push_back(
+        {Code::TransportMissing,
+         name,
+         fmt::format("There is no service \"{}\" in master.cf, so all mail is deferred.",
+                     value.substr(0, colon)),
+         {{"main.cf", std::string(name) + " = smtp"}}});
+  }
+}
+
+// What sends mail elsewhere than to the recipient's domain.
+void judge_routes(const Facts& facts, std::vector<Finding>& found) {
+  judge_transport(facts, "default_transport", found);
+  for (const std::string_view name :
+       {"transport_maps", "sender_dependent_relayhost_maps",
+        "sender_dependent_default_transport_maps", "smtp_fallback_relay"}) {
+    if (!facts.main_value(name).empty()) {
+      found.push_back(
+          {Code::Routes, name,
+           fmt::format("Where {} names a host, its policy is looked up and not that of the "
+                       "recipient's domain; where it names a service that is not smtp(8), none is.",
+                       facts.main_value(name))});
+    }
+  }
+}
+
+void judge_parameters(const Facts& facts, std::vector<Finding>& found) {
+  for (const std::string& name : facts.twice) {
+    found.push_back({Code::ParameterTwice, name,
+                     "This parameter is in main.cf more than once. The last one counts. Remove the "
+                     "others, or the next change may be made to the wrong one."});
+  }
+  for (const std::string& setting : facts.unknown) {
+    found.push_back({Code::ParameterUnknown, setting,
+                     "This is in main.cf, and Postfix does not know it. Check the spelling."});
+  }
+}
+
+// What mtastsd says of names that it has to look up.
+void judge_questions(const Facts& facts, std::vector<Finding>& found) {
+  if (facts.impossible) {
+    const Question& one = *facts.impossible;
+    if (one.reply.starts_with("NOTFOUND")) {
+      found.push_back(
+          {Code::SelfTest, one.table,
+           fmt::format("It has no policy for a domain that cannot exist, which it found "
+                       "out in {} ms.",
+                       one.took.count())});
+    } else {
+      found.push_back({Code::SelfTestFails, one.table,
+                       fmt::format("It was asked about {}, which cannot exist, and {}.", one.domain,
+                                   one.reply.empty() ? "did not answer: " + one.error
+                                                     : "answers \"" + one.reply + "\"")});
+    }
+  }
+  if (facts.online) {
+    const Question& one = *facts.online;
+    if (one.reply.starts_with("OK secure") || one.reply.starts_with("OK dane-only")) {
+      found.push_back({Code::OnlineEnforced, one.table,
+                       fmt::format("Mail to {} is protected: {}.", one.domain, one.reply)});
+    } else {
+      found.push_back({Code::OnlineNotEnforced, one.table,
+                       fmt::format("Mail to {} is not protected: mtastsd {}. \"mtastsctl explain\" "
+                                   "says why.",
+                                   one.domain,
+                                   one.reply.empty() ? "did not answer: " + one.error
+                                                     : "answers \"" + one.reply + "\"")});
+    }
+  }
+}
+
+void judge_dns(const Facts& facts, std::vector<Finding>& found) {
+  constexpr Milliseconds kSlow{1000};
+  if (!facts.dns) {
+    return;
+  }
+  if (!facts.dns->error.empty()) {
+    found.push_back({Code::DnsFails, "dns",
+                     fmt::format("mtastsd cannot look up policies, so domains whose policy it does "
+                                 "not have yet are not protected: {}.",
+                                 facts.dns->error)});
+  } else {
+    found.push_back(
+        {facts.dns->took >= kSlow ? Code::DnsSlow : Code::DnsWorks, "dns",
+         fmt::format("The DNS servers of mtastsd answer within {} ms.", facts.dns->took.count())});
+  }
+}
+
+void judge_host(const Facts& facts, std::vector<Finding>& found) {
+  // A socket that is enabled starts the service.
+  const bool starts = std::any_of(facts.units.begin(), facts.units.end(),
+                                  [](const Unit& unit) { return unit.enabled == "enabled"; });
+  for (const Unit& unit : facts.units) {
+    if (unit.active == "failed") {
+      found.push_back({Code::UnitFailed,
+                       unit.name,
+                       "This unit of systemd has failed. \"systemctl status\" says why.",
+                       {restart_daemon(facts)}});
+    }
+    if (!starts && unit.enabled == "disabled" && unit.name == "mtastsd.service") {
+      found.push_back({Code::UnitDisabled,
+                       unit.name,
+                       "It does not start when this host does, and all mail is deferred then.",
+                       {{"command", "systemctl enable mtastsd"}}});
+    }
+  }
+  if (facts.clock_unsynchronised) {
+    found.push_back(
+        {Code::ClockUnsynchronised, "clock",
+         "The kernel says that nothing keeps the clock right. Certificates and the life "
+         "of policies are judged by it. Run an NTP client."});
+  }
+}
+
 void judge_relayhost(const Facts& facts, std::vector<Finding>& found) {
   const std::string_view relay = facts.main_value("relayhost");
   if (!relay.empty()) {
@@ -232,6 +386,11 @@ std::vector<Finding> judge_machine(const Facts& facts) {
   judge_connections(facts, found);
   judge_listeners(facts, found);
   judge_relayhost(facts, found);
+  judge_routes(facts, found);
+  judge_parameters(facts, found);
+  judge_dns(facts, found);
+  judge_questions(facts, found);
+  judge_host(facts, found);
   judge_resolvers(facts, found);
   if (facts.services.empty()) {
     found.push_back({Code::SmtpMissing,

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,7 @@
 #include "mtastsd/doctor/findings.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/log/log.h"
+#include "mtastsd/socketmap/client.h"
 #include "mtastsd/term/terminal.h"
 #include "postconf.h"
 #include "probe.h"
@@ -30,6 +32,7 @@
 #include "remedy.h"
 #include "socket_probe.h"
 #include "tables.h"
+#include "units.h"
 
 namespace mtastsd::doctor {
 namespace {
@@ -42,6 +45,11 @@ constexpr milliseconds kDnsTick{20};
 // This is a parent key, which mtastsd answers at once, without a lookup.
 constexpr char kKey[] = ".mtastsctl-doctor.invalid";
 constexpr char kMapName[] = "postfix";
+// This one has to be looked up, and there is no such domain (RFC 6761 section 6.4).
+constexpr char kImpossible[] = "mtastsctl-doctor.invalid";
+constexpr Seconds kSelfTestLimit{6};
+// Longer than mtastsd lets a query wait by default.
+constexpr Seconds kOnlineLimit{25};
 // Ports from the default one on that mtastsd may use if it cannot have its own.
 constexpr int kSparePorts = 10;
 // More tables than any list has; the rest is not asked.
@@ -51,27 +59,47 @@ constexpr std::array kParameters = {
     "compatibility_level",
     "config_directory",
     "default_process_limit",
+    "default_transport",
     "disable_dns_lookups",
     "ignore_mx_lookup_error",
     "mail_owner",
     "proxy_read_maps",
     "queue_directory",
     "relayhost",
+    "sender_dependent_default_transport_maps",
+    "sender_dependent_relayhost_maps",
     "smtp_dns_support_level",
     "smtp_enforce_tls",
+    "smtp_fallback_relay",
     "smtp_tls_CAfile",
     "smtp_tls_CApath",
+    "smtp_tls_ciphers",
     "smtp_tls_dane_insecure_mx_policy",
     "smtp_tls_enforce_sts_mx_patterns",
+    "smtp_tls_exclude_ciphers",
     "smtp_tls_fingerprint_cert_match",
     "smtp_tls_loglevel",
+    "smtp_tls_mandatory_ciphers",
+    "smtp_tls_mandatory_exclude_ciphers",
+    "smtp_tls_mandatory_protocols",
     "smtp_tls_per_site",
     "smtp_tls_policy_maps",
+    "smtp_tls_protocols",
     "smtp_tls_security_level",
     "smtp_tls_trust_anchor_file",
     "smtp_tlsrpt_enable",
     "smtp_use_tls",
     "tls_append_default_CA",
+    "tls_export_cipherlist",
+    "tls_high_cipherlist",
+    "tls_low_cipherlist",
+    "tls_medium_cipherlist",
+    "transport_maps",
+};
+// Those whose default is a remedy.
+constexpr std::array kWithDefault = {
+    "smtp_tls_mandatory_protocols", "smtp_tls_protocols", "tls_export_cipherlist",
+    "tls_high_cipherlist",          "tls_low_cipherlist", "tls_medium_cipherlist",
 };
 
 // What a tool said last: the ones before are warnings, or the same in other words.
@@ -130,9 +158,11 @@ class Gatherer {
       const UsedMap map = used_map(facts_, service);
       dane = dane || (map.profile != nullptr && map.profile->dane);
     }
-    if (dane) {
-      look_at_resolvers();
-    }
+    look_at_dns(dane);
+    ask_questions();
+    look_at_units();
+    timex clock{};
+    facts_.clock_unsynchronised = ::adjtimex(&clock) == TIME_ERROR;
     return std::move(facts_);
   }
 
@@ -147,7 +177,7 @@ class Gatherer {
     return run_program({std::move(arguments), "", kToolLimit});
   }
 
-  Result<std::string, std::string> postconf(std::vector<std::string> arguments) {
+  Result<Ended, std::string> postconf(std::vector<std::string> arguments) {
     auto ended = run_tool("postconf", std::move(arguments));
     if (!ended) {
       return failure(ended.error() +
@@ -155,7 +185,7 @@ class Gatherer {
                      "where it is");
     }
     if (ended->status == 0) {
-      return std::move(ended->output);
+      return std::move(*ended);
     }
     const std::string said = last_line(ended->errors);
     const bool denied = said.find("Permission denied") != std::string::npos;
@@ -168,15 +198,24 @@ class Gatherer {
   Result<void, std::string> read_postfix() {
     std::vector<std::string> names = {"-x"};
     names.insert(names.end(), kParameters.begin(), kParameters.end());
-    const std::vector<std::string> questions[] = {
-        {"-d", "-h", "mail_version"}, std::move(names), {"-m"}, {"-F"}, {"-P", "-x"}};
+    std::vector<std::string> with_default = {"-d"};
+    with_default.insert(with_default.end(), kWithDefault.begin(), kWithDefault.end());
+    const std::vector<std::string> questions[] = {{"-d", "-h", "mail_version"},
+                                                  std::move(names),
+                                                  {"-m"},
+                                                  {"-F"},
+                                                  {"-P", "-x"},
+                                                  std::move(with_default),
+                                                  {"-n"}};
     std::vector<std::string> said;
+    std::string errors;
     for (const auto& arguments : questions) {
       auto output = postconf(arguments);
       if (!output) {
         return failure(std::move(output.error()));
       }
-      said.push_back(std::move(*output));
+      said.push_back(std::move(output->output));
+      errors = std::move(output->errors);  // the last one reads all of main.cf
     }
     facts_.version = said[0].substr(0, said[0].find('\n'));
     facts_.main = parse_parameters(said[1]);
@@ -190,7 +229,12 @@ class Gatherer {
     const int level = std::atoi(std::string(facts_.main_value("compatibility_level")).c_str());
     Master master = parse_master(said[3], said[4], level < 1);
     facts_.services = std::move(master.smtp);
+    facts_.other_services = std::move(master.others);
     facts_.proxymap_chroot = master.proxymap_chroot;
+    facts_.defaults = parse_parameters(said[5]);
+    Warnings warnings = parse_warnings(errors);
+    facts_.twice = std::move(warnings.twice);
+    facts_.unknown = std::move(warnings.unknown);
     return {};
   }
 
@@ -225,10 +269,15 @@ class Gatherer {
       progress_.tick();
       Listener& found = facts_.listeners[address.str()];
       const TableAnswer answer = ask_server(address, kMapName, kKey);
-      found.answers = (answer.good && answer.everything.empty()) || answer.hidden;
+      const auto owner = owner_of(address);
+      const bool stranger = owner && is_stranger(*owner);
+      found.answers = !stranger && ((answer.good && answer.everything.empty()) || answer.hidden);
       if (!found.answers) {
         found = try_to_listen(address);
-        forgive_ourselves(address, found);
+        // A port is not taken by another if it is mtastsd itself that does not answer.
+        if (found.error == EADDRINUSE && owner && is_daemons(*owner)) {
+          found.error = 0;
+        }
       }
       look_at_socket(address);
     }
@@ -237,13 +286,12 @@ class Gatherer {
     }
   }
 
-  // A port is not taken by another if it is mtastsd itself that does not answer.
-  void forgive_ourselves(const config::ListenAddress& address, Listener& found) const {
-    if (found.error == EADDRINUSE) {
-      const auto owner = listener_owner(
-          {Socketmap::Kind::Inet, address.host, std::to_string(address.port), "", ""}, "");
-      found.error = owner && is_daemons(*owner) ? 0 : EADDRINUSE;
-    }
+  // The user whose process listens there.
+  static std::optional<uid_t> owner_of(const config::ListenAddress& address) {
+    const bool unix = address.kind == config::ListenAddress::Kind::Unix;
+    return listener_owner({unix ? Socketmap::Kind::Unix : Socketmap::Kind::Inet, address.host,
+                           std::to_string(address.port), address.path, ""},
+                          address.path);
   }
 
   // Whether Postfix may connect to a unix socket in mtastsd's configuration.
@@ -287,7 +335,7 @@ class Gatherer {
     }
   }
 
-  void look_at_resolvers() {
+  void look_at_dns(bool dane) {
     event::Loop loop;
     const SystemClock clock;
     Log log = Log::null();
@@ -297,15 +345,25 @@ class Gatherer {
                                             .resolv_conf = settings.resolv_conf,
                                             .timeout = kDnsLimit,
                                             .trust_ad = settings.trust_ad,
-                                            .probe_dnssec = true});
-    const SteadyTime until = clock.steady() + kDnsLimit;
+                                            .probe_dnssec = dane});
+    const SteadyTime begin = clock.steady();
+    const SteadyTime until = begin + kDnsLimit;
+    bool answered = false;
+    facts_.dns = DnsTrial{"no answer within 3 s", kDnsLimit};
+    const auto query =
+        dns->txt(std::string("_mta-sts.") + kImpossible, [&](const dns::TxtAnswer& answer) {
+          answered = true;
+          facts_.dns->took = std::chrono::duration_cast<Milliseconds>(clock.steady() - begin);
+          facts_.dns->error = answer ? "" : dns::describe(answer.error());
+        });
     std::unique_ptr<event::Timer> timer;
     timer = loop.make_timer([&] {
       progress_.tick();
       const auto health = dns->health();
-      if (clock.steady() >= until ||
-          std::all_of(health.begin(), health.end(),
-                      [](const auto& server) { return server.validates.has_value(); })) {
+      const bool known = !dane || std::all_of(health.begin(), health.end(), [](const auto& server) {
+        return server.validates.has_value();
+      });
+      if (clock.steady() >= until || (answered && known)) {
         loop.stop();
       }
       timer->arm(kDnsTick);
@@ -313,7 +371,61 @@ class Gatherer {
     timer->arm(kDnsTick);
     loop.run();
     for (const auto& server : dns->health()) {
-      facts_.resolvers.push_back({server.server, server.trusted, server.validates});
+      if (dane) {
+        facts_.resolvers.push_back({server.server, server.trusted, server.validates});
+      }
+    }
+  }
+
+  // By the first table that leads to mtastsd.
+  void ask_questions() {
+    for (const SmtpService& service : facts_.services) {
+      const auto tables = parse_tables(value_for(facts_, service, kMaps));
+      const std::size_t at = find_mtastsd(facts_, service, tables);
+      if (at == tables.size()) {
+        continue;
+      }
+      const bool chroot = in_chroot(facts_, service, tables[at].proxied);
+      const auto answer = facts_.tables.find({tables[at].text, chroot});
+      const auto server = address_of(*tables[at].socketmap, chroot);
+      if (server && answer != facts_.tables.end() && answer->second.good) {
+        facts_.impossible = question(tables[at], *server, kImpossible, kSelfTestLimit);
+        if (!where_.online_domain.empty()) {
+          facts_.online = question(tables[at], *server, where_.online_domain, kOnlineLimit);
+        }
+        return;
+      }
+    }
+  }
+
+  Question question(const Table& table, const config::ListenAddress& server,
+                    const std::string& domain, Seconds limit) {
+    Question one{domain, table.str(), "", "", {}};
+    const auto begin = std::chrono::steady_clock::now();
+    auto client = socketmap::Client::connect(server, limit);
+    if (!client) {
+      one.error = client.error();
+      return one;
+    }
+    const auto reply = client->send(table.socketmap->name, domain).and_then([&] {
+      return client->receive([this] { progress_.tick(); });
+    });
+    one.took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin);
+    (reply ? one.reply : one.error) = reply ? *reply : reply.error();
+    return one;
+  }
+
+  void look_at_units() {
+    if (!facts_.systemd) {
+      return;
+    }
+    const auto ended =
+        run_program({{"systemctl", "show", "mtastsd.service", "mtastsd.socket",
+                      "mtastsd-unix.socket", "--property=Id,LoadState,ActiveState,UnitFileState"},
+                     "",
+                     kToolLimit});
+    if (ended && ended->status == 0) {
+      facts_.units = parse_units(ended->output);
     }
   }
 
@@ -334,11 +446,15 @@ class Gatherer {
 
   void look_for_stranger(const Place& place, const Socketmap& map) {
     const auto owner = listener_owner(map, real_path(map.path, place.second, queue()));
-    if (!owner || *owner == 0 || *owner == ::geteuid() || is_daemons(*owner)) {
+    if (!owner || !is_stranger(*owner)) {
       return;
     }
     const passwd* entry = ::getpwuid(*owner);
     facts_.strangers[place] = entry != nullptr ? entry->pw_name : std::to_string(*owner);
+  }
+
+  bool is_stranger(uid_t user) const {
+    return user != 0 && user != ::geteuid() && !is_daemons(user);
   }
 
   // mtastsd's user is the one in its configuration, or, as systemd makes one up, the owner of its
@@ -373,19 +489,26 @@ class Gatherer {
     return answer;
   }
 
-  TableAnswer ask_socketmap(const Socketmap& map, bool chroot) const {
+  // Where the table leads; nullopt if its port is no number.
+  std::optional<config::ListenAddress> address_of(const Socketmap& map, bool chroot) const {
     config::ListenAddress server;
     if (map.kind == Socketmap::Kind::Unix) {
       server.kind = config::ListenAddress::Kind::Unix;
       server.path = real_path(map.path, chroot, queue());
-    } else {
-      server.host = map.host;
-      const char* end = map.port.data() + map.port.size();
-      if (std::from_chars(map.port.data(), end, server.port).ptr != end) {
-        return {false, "\"" + map.port + "\" is no port number"};
-      }
+      return server;
     }
-    TableAnswer answer = ask_server(server, map.name, kKey);
+    server.host = map.host;
+    const char* end = map.port.data() + map.port.size();
+    const auto [rest, error] = std::from_chars(map.port.data(), end, server.port);
+    return rest == end && error == std::errc{} ? std::optional(server) : std::nullopt;
+  }
+
+  TableAnswer ask_socketmap(const Socketmap& map, bool chroot) const {
+    const auto server = address_of(map, chroot);
+    if (!server) {
+      return {false, "\"" + map.port + "\" is no port number"};
+    }
+    TableAnswer answer = ask_server(*server, map.name, kKey);
     answer.elsewhere = answer.good && map.kind == Socketmap::Kind::Inet && is_elsewhere(map.host);
     return answer;
   }

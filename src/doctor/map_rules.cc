@@ -169,18 +169,24 @@ void judge_answer(View& view, const Table& table) {
   }
   const auto stranger = view.facts.strangers.find({table.text, view.chroot(table)});
   if (stranger != view.facts.strangers.end()) {
-    view.note(Code::DaemonStranger,
-              fmt::format(
-                  "At {} a process of the user {} answers, who is not the user of mtastsd, and "
-                  "decides how your mail is protected. Find out why, end that process, and "
-                  "let systemd hold the socket, so that nobody else can take it.",
-                  table.str(), stranger->second))
-        .fixes = {{"command", "systemctl enable --now mtastsd.socket"}};
+    view.add(
+        Code::DaemonStranger,
+        fmt::format("At {} a process of the user {} answers, who is not the user of mtastsd, and "
+                    "decides how your mail is protected. Find out why and end that process, or "
+                    "let mtastsd listen elsewhere. Where systemd holds the socket "
+                    "(mtastsd.socket), nobody else can take it.",
+                    table.str(), stranger->second));
     return;
   }
   const bool listed =
       view.facts.config_unknown() || !listener_of(view.facts, view.service, table).empty();
-  if (answer->good && listed) {
+  if (answer->good && !answer->everything.empty()) {
+    view.add(
+        Code::NotMtastsd,
+        fmt::format("The server at {} answers \"{}\" for a name that cannot exist, so it is not "
+                    "mtastsd.",
+                    table.str(), answer->everything));
+  } else if (answer->good && listed) {
     view.note(Code::DaemonAnswers, fmt::format("mtastsd answers at {}.", table.str()));
   } else if (answer->good && answer->elsewhere) {
     view.note(

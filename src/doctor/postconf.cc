@@ -6,6 +6,7 @@ namespace mtastsd::doctor {
 namespace {
 
 constexpr std::string_view kBlank = " \t\r";
+constexpr std::size_t kMaxWarnings = 32;
 
 std::string_view trim(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(kBlank);
@@ -51,6 +52,29 @@ std::map<std::string, std::string, std::less<>> parse_parameters(std::string_vie
   return found;
 }
 
+Warnings parse_warnings(std::string_view errors) {
+  constexpr std::string_view kTwice = ": overriding earlier entry: ";
+  constexpr std::string_view kUnknown = ": unused parameter: ";
+  Warnings warnings;
+  const auto add = [](std::vector<std::string>& list, std::string_view text) {
+    if (list.size() < kMaxWarnings && std::find(list.begin(), list.end(), text) == list.end()) {
+      list.emplace_back(text);
+    }
+  };
+  while (!errors.empty()) {
+    const std::size_t end = std::min(errors.find('\n'), errors.size());
+    const std::string_view line = errors.substr(0, end);
+    errors.remove_prefix(std::min(end + 1, errors.size()));
+    if (const std::size_t at = line.find(kTwice); at != std::string_view::npos) {
+      const std::string_view setting = line.substr(at + kTwice.size());
+      add(warnings.twice, setting.substr(0, setting.find('=')));
+    } else if (const std::size_t found = line.find(kUnknown); found != std::string_view::npos) {
+      add(warnings.unknown, line.substr(found + kUnknown.size()));
+    }
+  }
+  return warnings;
+}
+
 Master parse_master(std::string_view fields, std::string_view overrides, bool chroot_default) {
   Master master;
   bool chroot = false;
@@ -63,9 +87,12 @@ Master parse_master(std::string_view fields, std::string_view overrides, bool ch
                      const std::string_view program = value.substr(0, value.find_first_of(kBlank));
                      if (program == "smtp" && master.smtp.size() < kMaxServices) {
                        master.smtp.push_back({std::string(name), chroot, {}});
-                     } else if (program == "proxymap" && name == "proxymap/unix") {
+                       return;
+                     }
+                     if (program == "proxymap" && name == "proxymap/unix") {
                        master.proxymap_chroot = chroot;
                      }
+                     master.others.emplace_back(name);
                    }
                  });
   for_each_field(overrides,

@@ -16,8 +16,16 @@ inline constexpr std::size_t kMaxServices = 64;
 // "name = value" a line; white space around both is dropped.
 std::map<std::string, std::string, std::less<>> parse_parameters(std::string_view text);
 
+// What postconf warns of on its standard error.
+struct Warnings {
+  std::vector<std::string> twice;    // parameters that main.cf has more than once
+  std::vector<std::string> unknown;  // "name=value" that no program of Postfix uses
+};
+Warnings parse_warnings(std::string_view errors);
+
 struct Master {
   std::vector<SmtpService> smtp;
+  std::vector<std::string> others;  // the names of other services: "local/unix"
   bool proxymap_chroot = false;
 };
 

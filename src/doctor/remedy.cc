@@ -130,7 +130,8 @@ bool leads_there(const Facts& facts, const SmtpService& service, const Table& ta
     return true;
   }
   const std::string address = listener_of(facts, service, table);
-  if (address.empty()) {
+  const Listener known = listener(facts, address);
+  if (address.empty() || (known.error != 0 && known.missing_directory.empty())) {
     return false;
   }
   if (table.socketmap->kind == Socketmap::Kind::Unix) {

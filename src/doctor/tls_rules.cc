@@ -10,6 +10,7 @@
 #include "mtastsd/doctor/findings.h"
 #include "remedy.h"
 #include "tables.h"
+#include "tls_strength.h"
 
 namespace mtastsd::doctor {
 namespace {
@@ -141,6 +142,79 @@ void judge_dns(View& view) {
              "smtp(8) does not look up MX hosts, so a policy is compared with the domain's own "
              "name.",
              {view.dns_support()});
+  }
+}
+
+void judge_protocols(View& view, std::string_view name, Severity severity) {
+  const std::string text = view.value(name);
+  const auto left = read_protocols(text);
+  const std::vector<Fix> fixes = {view.set(name, view.facts.default_value(name))};
+  if (!left) {
+    view.add(Code::TlsProtocols, name,
+             fmt::format("Postfix does not understand \"{}\", so no TLS connection is made.", text),
+             fixes)
+        .severity = severity;
+  } else if (!left->tls1_2 && !left->tls1_3) {
+    view.add(Code::TlsProtocols, name,
+             fmt::format("\"{}\" leaves neither TLS 1.2 nor TLS 1.3.", text), fixes)
+        .severity = severity;
+  } else if (!left->tls1_2) {
+    view.add(Code::TlsProtocols, name,
+             fmt::format("\"{}\" leaves TLS 1.3 only, which many mail servers do not have.", text),
+             fixes)
+        .severity = Severity::Medium;
+  }
+}
+
+// The grade of ciphers; "medium" if Postfix has no such grade or one that encrypts nothing.
+std::string judge_grade(View& view, std::string_view name, Severity severity) {
+  constexpr std::array<std::string_view, 4> kGrades = {"export", "low", "medium", "high"};
+  std::string grade = view.value(name);
+  if (!grade.empty() && !is_one_of(grade, kGrades)) {
+    view.add(Code::TlsCiphers, name,
+             fmt::format("The grade of ciphers \"{}\" makes no protected connection.", grade),
+             {view.set(name, "medium")})
+        .severity = severity;
+    grade = "medium";
+  }
+  return grade;
+}
+
+// The ciphers for mail under a policy.
+void judge_ciphers(View& view) {
+  constexpr std::string_view kExcluded = "smtp_tls_exclude_ciphers";
+  constexpr std::string_view kAlsoExcluded = "smtp_tls_mandatory_exclude_ciphers";
+  judge_grade(view, "smtp_tls_ciphers", Severity::Medium);
+  const std::string grade = judge_grade(view, "smtp_tls_mandatory_ciphers", Severity::High);
+  const std::string list_name = "tls_" + grade + "_cipherlist";
+  std::string list = view.value(list_name);
+  if (grade.empty() || list.empty()) {
+    return;
+  }
+  const auto add = [&](std::string_view name, std::string_view right) {
+    view.add(Code::TlsCiphers, name,
+             fmt::format("\"{}\" leaves no cipher that mail servers with TLS 1.2 usually have, so "
+                         "mail under a policy is deferred.",
+                         view.value(name)),
+             {view.set(name, right)});
+  };
+  if (!leaves_usual_ciphers(list, "")) {
+    const std::string right(view.facts.default_value(list_name));
+    add(list_name, right);
+    list = right;
+  }
+  const std::string first = view.value(kExcluded);
+  const std::string second = view.value(kAlsoExcluded);
+  if (leaves_usual_ciphers(list, first + " " + second)) {
+    return;
+  }
+  const bool first_alone = !leaves_usual_ciphers(list, first);
+  const bool second_alone = !leaves_usual_ciphers(list, second);
+  if (first_alone || !second_alone) {
+    add(kExcluded, "");
+  }
+  if (second_alone || !first_alone) {
+    add(kAlsoExcluded, "");
   }
 }
 
@@ -290,6 +364,9 @@ std::vector<Finding> judge_tls(const Facts& facts, const SmtpService& service) {
   judge_level(view);
   judge_dane(view);
   judge_dns(view);
+  judge_protocols(view, "smtp_tls_mandatory_protocols", Severity::High);
+  judge_protocols(view, "smtp_tls_protocols", Severity::Medium);
+  judge_ciphers(view);
   judge_authorities(view);
   judge_mx_patterns(view);
   judge_old_ways(view);

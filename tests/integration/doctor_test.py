@@ -18,6 +18,7 @@ SCHEMA = os.path.join(HERE, "..", "..", "contrib", "schema", "doctor.json")
 sys.path.insert(0, HERE)
 from testenv import pki, sandbox, schema, socketmap
 from testenv.daemon import Mtastsd
+from testenv.dns import Nsd
 from testenv.postfix import Postfix
 
 SERVER = "inet:127.0.0.1:8461"
@@ -38,9 +39,12 @@ class DoctorTest(unittest.TestCase):
         cls.mtastsd = Mtastsd(OPTIONS.mtastsd, os.path.join(cls.directory, "mtastsd"), {
             "socketmap": {"listen": [SERVER, "unix:" + cls.socket], "socket_mode": "0660",
                           "socket_group": "postfix"},
-            "dns": {"servers": ["127.0.0.1"]},  # where nobody answers
+            "dns": {"servers": ["127.0.0.1"]},
             "cache": {"directory": os.path.join(cls.directory, "cache")},
         })
+        cls.dns = Nsd(os.path.join(cls.directory, "nsd"))
+        cls.dns.apply()
+        cls.addClassCleanup(cls.dns.stop)
         cls.mtastsd.start()
         cls.addClassCleanup(cls.mtastsd.stop)
         cls.master = sandbox.read(os.path.join(cls.postfix.config, "master.cf"))
@@ -157,7 +161,44 @@ class DoctorTest(unittest.TestCase):
         self.configure()
         path = os.path.join(self.postfix.config, "main.cf")
         sandbox.write(path, "smtp_tls_policy_maps =\n" + sandbox.read(path))
-        self.assertEqual((self.examine()[0], self.wrong()), (0, set()))
+        status, found = self.examine()
+        self.assertEqual((status, self.wrong()), (0, set()))
+        self.assertEqual(found["parameter_twice"][0]["detail"], "smtp_tls_policy_maps")
+        self.assertIn("daemon_answers", found)
+
+    def test_a_slip_of_the_pen(self):
+        self.configure(smtp_tls_securty_level="may")
+        self.assertEqual(self.expect("parameter_unknown", "LOW")["detail"],
+                         "smtp_tls_securty_level=may")
+
+    def test_mtastsd_is_asked_about_names(self):
+        self.configure()
+        self.assertIn("self_test", self.examine()[1])
+        done = self.run_doctor("--online", "nosuch.test")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("online_not_enforced", done.stdout)
+        self.dns.stop()
+        self.addCleanup(self.dns.apply)
+        self.expect("dns_fails", "MEDIUM")
+
+    def test_the_units_of_systemd(self):
+        """A systemctl of ours in its place."""
+        self.configure()
+        os.makedirs("/run/systemd", exist_ok=True)
+        sandbox.run(["mount", "-t", "tmpfs", "none", "/run/systemd"])
+        self.addCleanup(sandbox.run, ["umount", "/run/systemd"])
+        os.mkdir("/run/systemd/system")
+        programs = os.path.join(self.directory, "bin")
+        os.makedirs(programs)
+        path = os.path.join(programs, "systemctl")
+        sandbox.write(path, "#!/bin/sh\nprintf 'Id=mtastsd.service\\nLoadState=loaded\\n"
+                      "ActiveState=failed\\nUnitFileState=disabled\\n'\n")
+        os.chmod(path, 0o755)
+        before = os.environ["PATH"]
+        os.environ["PATH"] = programs + ":" + before
+        self.addCleanup(os.environ.update, {"PATH": before})
+        self.expect("unit_failed", "HIGH", "systemctl restart mtastsd", "command")
+        self.expect("unit_disabled", "MEDIUM", "systemctl enable mtastsd", "command")
 
     def test_names_of_main_cf_are_put_in(self):
         self.configure(port="8461", smtp_tls_policy_maps=f"socketmap:inet:127.0.0.1:$port:{self.map}")
@@ -278,10 +319,10 @@ class DoctorTest(unittest.TestCase):
         self.configure(smtp_tls_security_level="dane", smtp_dns_support_level="dnssec")
         table = f"socketmap:{SERVER}:" + ("daneWithTLSRPT" if self.modern else "dane")
         self.expect("dane_and_sts", "HIGH", "smtp_tls_policy_maps = " + table)
-        # The other way round, and the resolver here does not answer.
+        # The other way round, and the resolver here does not validate.
         self.configure(smtp_tls_policy_maps=table)
         self.expect("dane_map_without_dnssec", "HIGH", "smtp_dns_support_level = dnssec")
-        self.assertIn("dane_resolver_unchecked", self.examine()[1])
+        self.assertIn("dane_resolver", self.examine()[1])
 
     def test_the_check_of_mx_names(self):
         if not self.modern:

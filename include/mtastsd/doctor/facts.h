@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "mtastsd/base/clock.h"
 #include "mtastsd/config/config.h"
 
 // The facts about the Postfix of this host that `mtastsctl doctor` gathers. Judging them is in
@@ -59,6 +60,28 @@ struct Authorities {
   int expired = 0;
 };
 
+// A question to mtastsd about a real name, and what became of it.
+struct Question {
+  std::string domain;
+  std::string table;  // as in main.cf
+  std::string reply;  // "OK secure match=..."; empty: none
+  std::string error;  // why there is none
+  Milliseconds took{0};
+};
+
+// A lookup by mtastsd's DNS servers.
+struct DnsTrial {
+  std::string error;  // empty: an answer came
+  Milliseconds took{0};
+};
+
+// A systemd unit that is loaded.
+struct Unit {
+  std::string name;
+  std::string active;   // "active", "failed"
+  std::string enabled;  // "enabled", "disabled", "static"
+};
+
 // A DNS server that mtastsd asks.
 struct Resolver {
   std::string server;
@@ -72,11 +95,15 @@ using Place = std::pair<std::string, bool>;
 struct Facts {
   std::string version;  // "3.7.11"
   std::string config_directory;
-  std::string postfix_option;                            // " -c DIR" for Postfix's tools
-  bool has_socketmap = false;                            // this Postfix was built with it
-  std::set<std::string, std::less<>> types;              // of tables; empty: not known
-  std::map<std::string, std::string, std::less<>> main;  // main.cf with $names expanded
+  std::string postfix_option;                                // " -c DIR" for Postfix's tools
+  bool has_socketmap = false;                                // this Postfix was built with it
+  std::set<std::string, std::less<>> types;                  // of tables; empty: not known
+  std::map<std::string, std::string, std::less<>> main;      // main.cf with $names expanded
+  std::map<std::string, std::string, std::less<>> defaults;  // of some of these parameters
+  std::vector<std::string> twice;    // parameters that main.cf has more than once
+  std::vector<std::string> unknown;  // parameters that Postfix does not know, as in main.cf
   std::vector<SmtpService> services;
+  std::vector<std::string> other_services;  // of master.cf: "local/unix"
   bool proxymap_chroot = false;
 
   std::string config_path;   // mtastsd's; empty: built in
@@ -100,11 +127,20 @@ struct Facts {
   std::map<std::string, Authorities> ca_files;
   std::map<Place, Authorities> ca_paths;
   std::vector<Resolver> resolvers;  // only if a map does DANE
+  std::optional<DnsTrial> dns;
+  std::optional<Question> impossible;  // about a name that does not exist
+  std::optional<Question> online;      // about a domain that should be enforced
+  std::vector<Unit> units;             // of mtastsd
+  bool clock_unsynchronised = false;   // says the kernel
   bool root = false;
 
   // True if nothing is known of mtastsd's configuration.
   bool config_unknown() const { return !config_error.empty() && config_lines.empty(); }
 
+  std::string_view default_value(std::string_view name) const {
+    const auto found = defaults.find(name);
+    return found == defaults.end() ? std::string_view{} : std::string_view(found->second);
+  }
   std::string_view main_value(std::string_view name) const {
     const auto found = main.find(name);
     return found == main.end() ? std::string_view{} : std::string_view(found->second);

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 
+#include "daemon_config.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/utf8.h"
 #include "mtastsd/doctor/findings.h"
@@ -19,11 +20,13 @@
 #include "remedy.h"
 #include "tables.h"
 #include "tests/source_dir.h"
+#include "units.h"
 
 namespace mtastsd::doctor {
 namespace {
 
 constexpr char kTcp[] = "socketmap:inet:127.0.0.1:8461:postfix";
+constexpr char kMediumList[] = "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH";
 constexpr char kUnix[] = "socketmap:unix:run/mtastsd/policy.sock:postfix";
 constexpr char kSocket[] = "/var/spool/postfix/run/mtastsd/policy.sock";
 
@@ -45,6 +48,11 @@ Facts good() {
                 {"smtp_dns_support_level", ""},
                 {"smtp_tls_CAfile", "/ca.pem"},
                 {"smtp_tls_CApath", ""},
+                {"smtp_tls_ciphers", "medium"},
+                {"smtp_tls_mandatory_ciphers", "medium"},
+                {"smtp_tls_mandatory_protocols", ">=TLSv1"},
+                {"smtp_tls_protocols", ">=TLSv1"},
+                {"tls_medium_cipherlist", kMediumList},
                 {"smtp_tls_loglevel", "1"},
                 {"smtp_tls_per_site", ""},
                 {"smtp_tls_policy_maps", kTcp},
@@ -56,6 +64,12 @@ Facts good() {
   facts.tables[{kTcp, false}] = {true, ""};
   facts.ca_files["/ca.pem"] = {"", 140, 0};
   facts.listeners["inet:127.0.0.1:8461"].answers = true;
+  facts.defaults = {{"smtp_tls_mandatory_protocols", ">=TLSv1"},
+                    {"smtp_tls_protocols", ">=TLSv1"},
+                    {"tls_medium_cipherlist", kMediumList}};
+  facts.other_services = {"local/unix", "pipe/unix"};
+  facts.dns = DnsTrial{"", Milliseconds(3)};
+  facts.impossible = Question{"x.invalid", kTcp, "NOTFOUND ", "", Milliseconds(5)};
   facts.types = {"btree",  "hash",      "inline", "pipemap",  "proxy",   "randmap",
                  "regexp", "socketmap", "static", "texthash", "unionmap"};
   return facts;
@@ -287,8 +301,10 @@ std::vector<Case> daemon_cases() {
        [](Facts& f) {
          f.strangers[{kTcp, true}] = "eve";
          f.strangers[{kTcp, false}] = "eve";
+         f.listeners["inet:127.0.0.1:8461"] = {false, EADDRINUSE};
+         f.spare_listen.port = 8462;
        },
-       "command", "systemctl enable --now mtastsd.socket"},
+       "main.cf", maps + "socketmap:inet:127.0.0.1:8462:postfix"},
       {"socket_unchecked", Severity::Unknown,
        [](Facts& f) {
          use_unix(f);
@@ -525,6 +541,121 @@ std::vector<Case> tls_cases() {
   };
 }
 
+std::vector<Case> strength_cases() {
+  return {
+      {"tls_protocols", Severity::High,
+       [](Facts& f) { set(f, "smtp_tls_mandatory_protocols", "!TLSv1.2 !TLSv1.3"); }, "main.cf",
+       "smtp_tls_mandatory_protocols = >=TLSv1"},
+      {"tls_protocols", Severity::High,
+       [](Facts& f) { set(f, "smtp_tls_mandatory_protocols", "TLSv12"); }, "main.cf",
+       "smtp_tls_mandatory_protocols = >=TLSv1"},
+      {"tls_protocols", Severity::Medium,
+       [](Facts& f) { set(f, "smtp_tls_mandatory_protocols", ">=TLSv1.3"); }, "main.cf",
+       "smtp_tls_mandatory_protocols = >=TLSv1"},
+      {"tls_protocols", Severity::Medium,
+       [](Facts& f) { f.services[1].overrides["smtp_tls_protocols"] = "!TLSv1.2 !TLSv1.3"; },
+       "master.cf, below relay/unix", "-o { smtp_tls_protocols = >=TLSv1 }"},
+      {"tls_ciphers", Severity::High, [](Facts& f) { set(f, "smtp_tls_exclude_ciphers", "ALL"); },
+       "main.cf", "smtp_tls_exclude_ciphers = "},
+      {"tls_ciphers", Severity::High,
+       [](Facts& f) { set(f, "smtp_tls_mandatory_exclude_ciphers", "ECDHE"); }, "main.cf",
+       "smtp_tls_mandatory_exclude_ciphers = "},
+      {"tls_ciphers", Severity::High,
+       [](Facts& f) {
+         set(f, "smtp_tls_exclude_ciphers", "AES128");
+         set(f, "smtp_tls_mandatory_exclude_ciphers", "AES256");
+       },
+       "main.cf", "smtp_tls_exclude_ciphers = "},
+      {"tls_ciphers", Severity::High,
+       [](Facts& f) { set(f, "smtp_tls_mandatory_ciphers", "null"); }, "main.cf",
+       "smtp_tls_mandatory_ciphers = medium"},
+      {"tls_ciphers", Severity::Medium, [](Facts& f) { set(f, "smtp_tls_ciphers", "best"); },
+       "main.cf", "smtp_tls_ciphers = medium"},
+      {"tls_ciphers", Severity::High, [](Facts& f) { set(f, "tls_medium_cipherlist", "!HIGH"); },
+       "main.cf", std::string("tls_medium_cipherlist = ") + kMediumList},
+  };
+}
+
+std::vector<Case> host_cases() {
+  return {
+      {"routes", Severity::Info,
+       [](Facts& f) { set(f, "default_transport", "smtp:[smart.example]"); }, "", ""},
+      {"routes", Severity::Info, [](Facts& f) { set(f, "transport_maps", "hash:/a"); }, "", ""},
+      {"routes", Severity::Info,
+       [](Facts& f) { set(f, "sender_dependent_relayhost_maps", "hash:/a"); }, "", ""},
+      {"transport_other", Severity::Info, [](Facts& f) { set(f, "default_transport", "local"); },
+       "", ""},
+      {"transport_missing", Severity::High, [](Facts& f) { set(f, "default_transport", "smpt"); },
+       "main.cf", "default_transport = smtp"},
+      {"parameter_twice", Severity::Low, [](Facts& f) { f.twice = {"smtp_tls_policy_maps"}; }, "",
+       ""},
+      {"parameter_unknown", Severity::Low,
+       [](Facts& f) { f.unknown = {"smtp_tls_securty_level=may"}; }, "", ""},
+      {"dns_fails", Severity::Medium, [](Facts& f) { f.dns->error = "no server"; }, "", ""},
+      {"dns_slow", Severity::Low, [](Facts& f) { f.dns->took = Milliseconds(1000); }, "", ""},
+      {"dns_works", Severity::Ok, [](Facts& f) { f.dns->took = Milliseconds(999); }, "", ""},
+      {"self_test", Severity::Ok, [](Facts&) {}, "", ""},
+      {"self_test_fails", Severity::Medium,
+       [](Facts& f) { f.impossible->reply = "OK secure match=x"; }, "", ""},
+      {"self_test_fails", Severity::Medium,
+       [](Facts& f) {
+         f.impossible->reply = "";
+         f.impossible->error = "no reply within 6 s";
+       },
+       "", ""},
+      {"not_mtastsd", Severity::High,
+       [](Facts& f) {
+         use_table(f, "socketmap:inet:127.0.0.1:1:x");
+         f.tables[{"socketmap:inet:127.0.0.1:1:x", true}].everything = "none";
+       },
+       "main.cf", std::string("smtp_tls_policy_maps = ") + kTcp},
+      {"online_enforced", Severity::Ok,
+       [](Facts& f) {
+         f.online = Question{"a.example", kTcp, "OK secure match=b", "", {}};
+       },
+       "", ""},
+      {"online_enforced", Severity::Ok,
+       [](Facts& f) {
+         f.online = Question{"a.example", kTcp, "OK dane-only", "", {}};
+       },
+       "", ""},
+      {"online_not_enforced", Severity::Medium,
+       [](Facts& f) {
+         f.online = Question{"a.example", kTcp, "NOTFOUND ", "", {}};
+       },
+       "", ""},
+      {"unit_failed", Severity::High,
+       [](Facts& f) {
+         f.units = {{"mtastsd.socket", "failed", "enabled"}};
+       },
+       "command", "systemctl restart mtastsd"},
+      {"unit_disabled", Severity::Medium,
+       [](Facts& f) {
+         f.units = {{"mtastsd.service", "active", "disabled"},
+                    {"mtastsd.socket", "inactive", "disabled"}};
+       },
+       "command", "systemctl enable mtastsd"},
+      {"clock_unsynchronised", Severity::Low, [](Facts& f) { f.clock_unsynchronised = true; }, "",
+       ""},
+  };
+}
+
+TEST(Doctor, AnEnabledSocketStartsTheService) {
+  Facts facts = good();
+  facts.units = {{"mtastsd.service", "active", "disabled"},
+                 {"mtastsd.socket", "active", "enabled"}};
+  expect_nothing_wrong(facts);
+}
+
+// The cases of all rules.
+std::vector<Case> all_cases() {
+  std::vector<Case> cases = map_cases();
+  for (const auto& more : {daemon_cases(), tls_cases(), strength_cases(), host_cases()}) {
+    cases.insert(cases.end(), more.begin(), more.end());
+  }
+  return cases;
+}
+
 class DoctorCase : public testing::TestWithParam<Case> {};
 
 TEST_P(DoctorCase, IsFound) {
@@ -551,9 +682,7 @@ TEST_P(DoctorCase, IsFound) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Maps, DoctorCase, testing::ValuesIn(map_cases()));
-INSTANTIATE_TEST_SUITE_P(Daemon, DoctorCase, testing::ValuesIn(daemon_cases()));
-INSTANTIATE_TEST_SUITE_P(Tls, DoctorCase, testing::ValuesIn(tls_cases()));
+INSTANTIATE_TEST_SUITE_P(All, DoctorCase, testing::ValuesIn(all_cases()));
 
 // The name that a line sets, with its file.
 std::string place_of(const Fix& fix) {
@@ -562,10 +691,7 @@ std::string place_of(const Fix& fix) {
 
 // Whatever two things are wrong, no two lines set one parameter differently.
 TEST(Doctor, LinesNeverContradictEachOther) {
-  std::vector<Case> cases = map_cases();
-  for (const auto& more : {daemon_cases(), tls_cases()}) {
-    cases.insert(cases.end(), more.begin(), more.end());
-  }
+  std::vector<Case> cases = all_cases();
   // Without smtp(8) nothing else can be wrong.
   std::erase_if(cases, [](const Case& one) { return one.code == "smtp_missing"; });
   for (auto one = cases.begin(); one != cases.end(); ++one) {
@@ -588,8 +714,8 @@ TEST(Doctor, LinesNeverContradictEachOther) {
 // A line that doctor gives has to be one that it takes.
 TEST(Doctor, FixedLinesAreFoundGood) {
   std::vector<Case> cases = map_cases();
-  for (const Case& one : tls_cases()) {
-    cases.push_back(one);
+  for (const auto& more : {tls_cases(), strength_cases()}) {
+    cases.insert(cases.end(), more.begin(), more.end());
   }
   for (const Case& one : cases) {
     if (one.file != "main.cf" || one.severity > Severity::Medium) {
@@ -649,13 +775,11 @@ TEST(Doctor, ExitStatusIsTheWorstFinding) {
 
 std::set<std::string> all_codes() {
   std::set<std::string> codes;
-  for (const auto& cases : {map_cases(), daemon_cases(), tls_cases()}) {
-    for (const Case& one : cases) {
-      Facts facts = good();
-      one.change(facts);
-      for (const Finding& finding : judge(facts)) {
-        codes.emplace(finding.kind->code);
-      }
+  for (const Case& one : all_cases()) {
+    Facts facts = good();
+    one.change(facts);
+    for (const Finding& finding : judge(facts)) {
+      codes.emplace(finding.kind->code);
     }
   }
   Facts facts = good();
@@ -784,6 +908,37 @@ TEST(DoctorPostconf, MasterCfIsReadByFields) {
   EXPECT_FALSE(master.proxymap_chroot);
   EXPECT_FALSE(
       parse_master("smtp/unix/chroot = -\nsmtp/unix/command = smtp\n", "", false).smtp[0].chroot);
+}
+
+TEST(DoctorPostconf, WarningsAreAboutParameters) {
+  const Warnings warnings = parse_warnings(
+      "postconf: warning: /etc/postfix/main.cf, line 3: overriding earlier entry: a=hash:/b=c\n"
+      "postconf: warning: /etc/postfix/main.cf, line 4: overriding earlier entry: a=x\n"
+      "postconf: warning: /etc/postfix/main.cf: unused parameter: smtp_tls_levl=may\n"
+      "postconf: something else");
+  EXPECT_THAT(warnings.twice, testing::ElementsAre("a"));
+  EXPECT_THAT(warnings.unknown, testing::ElementsAre("smtp_tls_levl=may"));
+}
+
+TEST(DoctorUnits, OnlyThoseThatAreLoaded) {
+  const auto units = parse_units(
+      "Id=mtastsd.service\nLoadState=loaded\nActiveState=failed\nUnitFileState=disabled\n\n"
+      "Id=mtastsd.socket\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n\n"
+      "Id=mtastsd-unix.socket\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n");
+  ASSERT_EQ(units.size(), 2u);
+  EXPECT_EQ(units[0].name, "mtastsd.service");
+  EXPECT_EQ(units[0].active, "failed");
+  EXPECT_EQ(units[0].enabled, "disabled");
+  EXPECT_EQ(units[1].name, "mtastsd-unix.socket");
+}
+
+TEST(DoctorDaemonConfig, WrongLinesAreLeftOut) {
+  const Repaired repaired = without_wrong_lines(
+      "[resolver]\nanswer_timout = \"5s\"\n[socketmap]\nlisten = [\"inet:127.0.0.1:9\"]\n"
+      "threads = 900\n");
+  EXPECT_THAT(repaired.lines, testing::UnorderedElementsAre(2, 5));
+  EXPECT_EQ(repaired.config.socketmap.listen.front().str(), "inet:127.0.0.1:9");
+  EXPECT_THAT(without_wrong_lines("[socketmap]\nlisten = [\n\"x\"\n").lines, testing::IsEmpty());
 }
 
 }  // namespace
