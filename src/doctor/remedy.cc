@@ -271,7 +271,6 @@ class List {
     }
     placed_ = true;
   }
-  bool placed() const { return placed_; }
   std::vector<std::string> finish() {
     place();
     tables_.insert(tables_.end(), last_.begin(), last_.end());
