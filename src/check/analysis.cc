@@ -4,6 +4,7 @@
 
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/base/time_text.h"
+#include "mtastsd/check/findings.h"
 #include "mtastsd/mtasts/mx_match.h"
 #include "shown.h"
 
@@ -22,6 +23,10 @@ std::string plain_beginning(std::string_view text) {
     }
   }
   return plain;
+}
+
+bool means_tlsrpt(std::string_view text) {
+  return plain_beginning(text).starts_with("v=tlsrpt");
 }
 
 bool means_mta_sts(std::string_view text) {
@@ -63,6 +68,11 @@ void read_policy(const Facts& facts, Analysis& analysis) {
   analysis.policy = analysis.lines->policy;
 }
 
+// True if there is something to connect to, as far as DNS says.
+bool can_be_tried(const MxHost& host) {
+  return host.name && !host.addresses.absent();
+}
+
 void compare_mx(const Facts& facts, Analysis& analysis) {
   const MailServers& mail = facts.mail.value;
   if (!analysis.policy || analysis.policy->mode == mtasts::Mode::None || !facts.mail.known() ||
@@ -90,12 +100,39 @@ void compare_mx(const Facts& facts, Analysis& analysis) {
   }
 }
 
+void count_refusals(const Facts& facts, Analysis& analysis) {
+  if (!analysis.mx_compared) {
+    return;
+  }
+  Refusal& refusal = analysis.refusal;
+  refusal.hosts = facts.mail.value.left_out;
+  for (const MxHost& host : facts.mail.value.hosts) {
+    if (!can_be_tried(host)) {
+      continue;
+    }
+    ++refusal.hosts;
+    const std::size_t refused = static_cast<std::size_t>(
+        std::count_if(host.smtp.begin(), host.smtp.end(),
+                      [](const Fact<Smtp>& smtp) { return smtp.known() && !passes(smtp.value); }));
+    const bool tried = facts.smtp_asked && !host.smtp.empty();
+    if (!mtasts::matches_any(analysis.policy->mx, *host.name) ||
+        (tried && refused == host.smtp.size())) {
+      ++refusal.refused_hosts;
+    } else if (tried) {
+      refusal.addresses += host.smtp.size();
+      refusal.refused_addresses += refused;
+    }
+  }
+}
+
 void read_tlsrpt(const Facts& facts, Analysis& analysis) {
   const std::string* claim = nullptr;
   for (const std::string& text : facts.tlsrpt.value.records) {
     if (claims_tlsrpt(text)) {
       ++analysis.tlsrpt_claims;
       claim = &text;
+    } else if (means_tlsrpt(text)) {
+      analysis.tlsrpt_near_misses.push_back(text);
     }
   }
   // RFC 8460 section 3: with more than one there is none.
@@ -179,6 +216,22 @@ std::optional<WallTime> time_of_id(std::string_view id) {
   return std::nullopt;
 }
 
+bool has_no_mail_server(const Facts& facts) {
+  const MailServers& mail = facts.mail.value;
+  return facts.mail.absent() || (facts.mail.known() && !mail.null_mx && mail.left_out == 0 &&
+                                 std::none_of(mail.hosts.begin(), mail.hosts.end(), can_be_tried));
+}
+
+bool passes(const Smtp& smtp) {
+  return smtp.starttls && smtp.tls_error.empty() && smtp.certificate && smtp.certificate->good();
+}
+
+bool expires_soon(const https::Certificate& certificate, WallTime now) {
+  const auto lifetime = certificate.not_after - certificate.not_before;
+  return 3 * (certificate.not_after - now) < lifetime &&
+         days_left(certificate.not_after, now) < kFewDaysLeft;
+}
+
 std::int64_t days_left(WallTime end, WallTime now) {
   return std::chrono::floor<std::chrono::days>(end - now).count();
 }
@@ -188,6 +241,7 @@ Analysis analyse(const Facts& facts) {
   read_record(facts, analysis);
   read_policy(facts, analysis);
   compare_mx(facts, analysis);
+  count_refusals(facts, analysis);
   read_tlsrpt(facts, analysis);
   read_dane(facts, analysis);
   return analysis;

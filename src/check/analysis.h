@@ -22,6 +22,19 @@ enum class Dane {
   CannotTell,
 };
 
+// Where mail to the domain could not go if the policy were in mode enforce. A host that cannot be
+// connected to by anybody is not counted.
+struct Refusal {
+  std::size_t hosts = 0;
+  std::size_t refused_hosts = 0;  // not in the policy, or no address passes RFC 8461 section 4.2
+  // Of the hosts that are not refused, and whose addresses were tried.
+  std::size_t addresses = 0;
+  std::size_t refused_addresses = 0;
+
+  bool any() const { return refused_hosts > 0 || refused_addresses > 0; }
+  bool all() const { return refused_hosts == hosts && hosts > 0; }
+};
+
 // What the library's parsers make of the facts: read once for findings, score and report. Holds
 // views into the facts.
 struct Analysis {
@@ -41,10 +54,12 @@ struct Analysis {
   bool mx_compared = false;
   std::vector<std::string> uncovered;
   std::vector<std::string> unused;
+  Refusal refusal;
 
   std::optional<TlsRptRecord> tlsrpt;
   std::optional<mtasts::ParseError> tlsrpt_error;
   std::size_t tlsrpt_claims = 0;
+  std::vector<std::string> tlsrpt_near_misses;  // records that were probably meant to be one
 
   Dane dane = Dane::CannotTell;
   std::string dane_why;  // for CannotTell
@@ -55,6 +70,16 @@ Analysis analyse(const Facts& facts);
 // The time that an id looks like: "20261122", "20261122093000", with "T" or "Z" or not, or
 // seconds since 1970.
 std::optional<WallTime> time_of_id(std::string_view id);
+
+// True if nobody can send mail to the domain although it does not say so by a null MX.
+bool has_no_mail_server(const Facts& facts);
+
+// RFC 8461 section 4.2: what mail is delivered to when a policy is enforced.
+bool passes(const Smtp& smtp);
+
+// The limits that count for the certificates of hosts that renew theirs in time: less than a third
+// of the lifetime is left, and less than kFewDaysLeft.
+bool expires_soon(const https::Certificate& certificate, WallTime now);
 
 // Days until `end`, rounded down; negative for what is over.
 std::int64_t days_left(WallTime end, WallTime now);

@@ -23,12 +23,16 @@ Fact<Value> fact_of(dns::Answer<Records>& answer, ToValue to_value) {
 }  // namespace
 
 Fact<TextRecords> text_fact(dns::TxtAnswer answer) {
-  return fact_of<TextRecords>(answer, [&](dns::TxtRecords& found) -> TextRecords {
+  const dns::Provenance& provenance = answer.provenance;
+  auto fact = fact_of<TextRecords>(answer, [&](dns::TxtRecords& found) -> TextRecords {
     return {.records = std::move(found.records),
-            .chain = std::move(answer.provenance.chain),
+            .chain = {},
             .ttl = found.ttl,
-            .authenticated = answer.provenance.authenticated};
+            .authenticated = provenance.authenticated};
   });
+  fact.value.chain = provenance.chain;
+  fact.value.dangling = fact.absent() && provenance.no_such_name && !provenance.chain.empty();
+  return fact;
 }
 
 Fact<AddressRecords> address_fact(const discovery::HostAddresses& addresses) {
@@ -41,11 +45,15 @@ Fact<AddressRecords> address_fact(const discovery::HostAddresses& addresses) {
     }
     if (!*family) {
       error = describe(family->error());
-    } else if (const auto* answer = std::get_if<dns::Addresses>(&**family)) {
+      return;
+    }
+    if (found.chain.empty()) {
+      found.chain = family->provenance.chain;
+    }
+    if (const auto* answer = std::get_if<dns::Addresses>(&**family)) {
       const auto& list = answer->addresses;
       const std::size_t count = std::min(list.size(), discovery::kMaxAddressesPerFamily);
       into.assign(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(count));
-      found.chain = family->provenance.chain;
     }
   };
   take(addresses.v4, found.v4);
@@ -53,7 +61,12 @@ Fact<AddressRecords> address_fact(const discovery::HostAddresses& addresses) {
   if (!found.v4.empty() || !found.v6.empty()) {
     return Fact<AddressRecords>::is(std::move(found));
   }
-  return error.empty() ? Fact<AddressRecords>::none() : Fact<AddressRecords>::unknown(error);
+  if (!error.empty()) {
+    return Fact<AddressRecords>::unknown(error);
+  }
+  auto none = Fact<AddressRecords>::none();
+  none.value = std::move(found);
+  return none;
 }
 
 Fact<std::vector<dns::Tlsa>> tlsa_fact(dns::Answer<dns::TlsaRecords> answer) {

@@ -30,6 +30,9 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::RecordMisspelt, "mta_sts_record_misspelt", Medium,
      "A TXT record at _mta-sts looks like an MTA-STS record with a mistake at its beginning.",
      "It must begin with \"v=STSv1;\", in this case and without quotes of its own."},
+    {Code::RecordDangling, "mta_sts_record_dangling", Medium,
+     "_mta-sts.<domain> is an alias (CNAME) of a name that does not exist.",
+     "Correct the CNAME record, or remove it if the domain has left the provider of its policy."},
     {Code::PolicyWithoutRecord, "mta_sts_policy_without_record", Medium,
      "The policy host has a valid policy, but without a record no sender looks for it.",
      "Publish the TXT record at _mta-sts: \"v=STSv1; id=<date>;\"."},
@@ -45,7 +48,6 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
      "Change the id in the TXT record whenever the policy changes."},
     {Code::Unreachable, "mta_sts_unreachable", Medium,
      "The policy cannot be fetched from the policy host. Senders that have no cached policy "
-     ""
      "deliver without MTA-STS.",
      "Make https://mta-sts.<domain>/.well-known/mta-sts.txt answer with status 200."},
     {Code::PolicyUnknown, "mta_sts_policy_unknown", Unknown,
@@ -56,6 +58,10 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::HostLocalAddress, "policy_host_local_address", Medium,
      "The policy host has only addresses that are not reachable from the Internet.",
      "Publish its public addresses."},
+    {Code::HostAddressFails, "policy_host_address_fails", Medium,
+     "The policy host gives the policy at some of its addresses only. Senders that try one of the "
+     "others may deliver without MTA-STS.",
+     "Set up the web server at each address alike, or remove the address from DNS."},
     {Code::HostTlsFailed, "policy_host_tls_failed", Medium,
      "No TLS connection to the policy host could be made. Senders need TLS 1.2 or newer, with SNI.",
      "Check the TLS settings of the web server for this host name."},
@@ -70,7 +76,8 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
      "count.",
      "Get a certificate that names mta-sts.<domain>."},
     {Code::HostCertExpiring, "policy_host_cert_expiring", Low,
-     "The policy host's certificate has less than 14 days left.",
+     "The policy host's certificate has less than a third of its lifetime left, and less than 14 "
+     "days.",
      "Renew it, and find out why it was not renewed automatically."},
     {Code::HttpStatus, "policy_http_status", Medium,
      "The policy host answers with a status other than 200.",
@@ -85,11 +92,17 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::Slow, "policy_slow", Low,
      "The policy host took more than 10 seconds. Senders give up after a minute, some sooner.",
      "Find out why the web server is slow."},
+    {Code::PolicyDiffers, "policy_differs", Medium,
+     "The addresses of the policy host give different policies, and senders get one or the other.",
+     "Serve the same policy at each address."},
     {Code::PolicyOnApex, "policy_on_apex", Medium,
      "The policy is on the domain's own web server. Senders ask mta-sts.<domain> only.",
      "Serve it at https://mta-sts.<domain>/.well-known/mta-sts.txt."},
     {Code::PolicyIsHtml, "policy_is_html", Medium, "What is served as the policy is a web page.",
      "Serve the plain text of the policy; a catch-all page may hide that it is missing."},
+    {Code::LineBreaksMissing, "policy_line_breaks_missing", Medium,
+     "The whole policy is one line, so it counts as none: the line breaks are missing.",
+     "Put each field on a line of its own."},
     {Code::PolicyInvalid, "mta_sts_policy_invalid", Medium,
      "The policy breaks the grammar of RFC 8461 and counts as none.",
      "Correct the lines that are named."},
@@ -98,7 +111,8 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
      "If that is not permanent, publish mode testing under a new id."},
     {Code::ModeTesting, "mta_sts_mode_testing", Info,
      "The policy has mode testing: failures are reported, but mail is delivered anyway.",
-     "Change to enforce when two weeks of reports show no failures."},
+     "Change to enforce, with a max_age of a week or more, when two weeks of reports show no "
+     "failures."},
     {Code::MaxAgeTiny, "policy_max_age_tiny", Medium,
      "max_age is less than a day: whoever blocks fetches for some hours switches the policy off.",
      "Set it to weeks: 1209600 is two."},
@@ -146,6 +160,9 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
      "Try again. If it happens again, check the domain's name servers and its DNSSEC signatures."},
     {Code::DomainMissing, "domain_missing", Medium, "The domain does not exist.",
      "Check the spelling."},
+    {Code::MailServerMissing, "mail_server_missing", Medium,
+     "The domain has no MX record and no address, so nobody can send mail to it.",
+     "Publish an MX record, or a null MX (\"0 .\") if the domain is to take no mail."},
     {Code::MxNull, "mx_null", Info, "The domain accepts no mail (null MX).", ""},
     {Code::MxNullMixed, "mx_null_mixed", Low,
      "There is a null MX beside other MX records, which has no meaning.", "Remove it."},
@@ -188,7 +205,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
      "policy refuse to deliver.",
      "Get a certificate with that name in its subjectAltName."},
     {Code::SmtpCertExpiring, "smtp_cert_expiring", Low,
-     "An MX host's certificate has less than 14 days left.",
+     "An MX host's certificate has less than a third of its lifetime left, and less than 14 days.",
      "Renew it, and find out why it was not renewed automatically."},
     {Code::TlsRptMissing, "tlsrpt_missing", Info,
      "The domain does not ask for TLS reports (RFC 8460), so failures go unnoticed.",
@@ -205,6 +222,9 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::TlsRptInvalid, "tlsrpt_invalid", Low,
      "The TLSRPT record breaks the grammar: no reports are sent.",
      "Write it as \"v=TLSRPTv1; rua=mailto:<address>\"."},
+    {Code::TlsRptMisspelt, "tlsrpt_misspelt", Low,
+     "A TXT record at _smtp._tls looks like a TLSRPT record with a mistake at its beginning.",
+     "It must begin with \"v=TLSRPTv1;\", in this case and without quotes of its own."},
     {Code::TlsRptDestination, "tlsrpt_destination", Low,
      "A destination of TLS reports cannot be used.",
      "Use mailto:<address> or https://<host>/<path>."},
@@ -253,6 +273,7 @@ std::vector<Finding> find(const Facts& facts, const Analysis& analysis) {
     return a.kind->severity != b.kind->severity ? a.kind->severity > b.kind->severity
                                                 : a.kind->id < b.kind->id;
   });
+  add_fixes(facts, analysis, findings);
   return findings;
 }
 

@@ -4,15 +4,19 @@
 
 #include "mtastsd/check/gather.h"
 
+#include <netdb.h>
+#include <sys/socket.h>
+
 #include <algorithm>
-#include <list>
+#include <map>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "answers.h"
-#include "mtastsd/discovery/host_tries.h"
+#include "mtastsd/base/fd.h"
+#include "mtastsd/https/dialer.h"
 #include "mtastsd/mtasts/txt_record.h"
 #include "smtp_probe.h"
 
@@ -25,6 +29,53 @@ constexpr Milliseconds kLeastTime{1000};
 
 bool on_this_host(std::string_view server) {
   return server.starts_with("127.") || server.starts_with("[::1]");
+}
+
+// False if this host has no way to send to an address of this kind, such as IPv6 in an IPv4
+// network. Nothing is sent for that.
+bool has_route(const IpAddress& address) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(address.str().c_str(), "443", &hints, &found) != 0) {
+    return false;
+  }
+  const Fd socket(::socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const bool routed =
+      socket.get() >= 0 && ::connect(socket.get(), found->ai_addr, found->ai_addrlen) == 0;
+  ::freeaddrinfo(found);
+  return routed;
+}
+
+// At most `most`, of both families if there are both. Those without a route say nothing about the
+// domain, and are tried only if there are no others.
+std::vector<IpAddress> addresses_to_try(const std::vector<IpAddress>& usable, std::size_t most) {
+  std::vector<IpAddress> tried = https::interleave_families(usable);
+  const auto routed_end = std::stable_partition(tried.begin(), tried.end(), has_route);
+  if (routed_end != tried.begin()) {
+    tried.erase(routed_end, tried.end());
+  }
+  if (tried.size() > most) {
+    tried.erase(tried.begin() + static_cast<std::ptrdiff_t>(most), tried.end());
+  }
+  return tried;
+}
+
+// What counts for a sender that tries the next address (discovery::HostTries): the first policy, or
+// else the most telling failure. A certificate tells more than a status, and that more than no
+// connection.
+const Fetch& best_of(const std::vector<Fetch>& fetches) {
+  const auto weight = [](const Fetch& fetch) {
+    if (!fetch.error) {
+      return 3;
+    }
+    return fetch.error->kind == https::ErrorKind::Certificate ? 2
+           : fetch.error->kind == https::ErrorKind::Connect   ? 0
+                                                              : 1;
+  };
+  return *std::max_element(fetches.begin(), fetches.end(),
+                           [&](const Fetch& a, const Fetch& b) { return weight(a) < weight(b); });
 }
 
 // A fact about a host that cannot be connected to.
@@ -148,91 +199,83 @@ class OneDomain final : public Gathering {
     }
     keep(services_.discovery.policy_host(*name,
                                          and_done([this, name](discovery::HostAddresses addresses) {
-                                           visit(facts_.policy_host, *name, std::move(addresses));
+                                           connect(facts_.policy_host, *name, std::move(addresses));
                                          })));
   }
 
-  // The tries of one policy host.
-  struct Visit {
-    PolicyHost& host;
-    DomainName name;
-    discovery::HostTries tries;
-    SteadyTime ends_at;
-    std::vector<Fetch> fetches = {};  // one for each failure of `tries`, and that of the policy
-  };
-
-  void visit(PolicyHost& host, const DomainName& name, discovery::HostAddresses addresses) {
+  // Each address is asked by itself, so that a good one hides no bad one.
+  void connect(PolicyHost& host, const DomainName& name, discovery::HostAddresses addresses) {
     host.addresses = address_fact(addresses);
     if (!addresses.can_connect()) {
       note_fetch(host, without_connection<Fetch>(addresses));
       return;
     }
-    visits_.push_back({host, name, discovery::HostTries(std::move(addresses)),
-                       services_.clock.steady() + std::min(options_.fetch_timeout, time_left())});
-    connect(visits_.back());
+    if (addresses.by_proxy) {
+      host.by_address.resize(1);
+      connect_to(host, 0, name, addresses);
+      return;
+    }
+    const std::vector<IpAddress> tried =
+        addresses_to_try(addresses.usable, 2 * discovery::kMaxAddressesPerFamily);
+    host.by_address.resize(tried.size());
+    for (std::size_t i = 0; i < tried.size(); ++i) {
+      host.by_address[i].seen.address = tried[i].str();
+      discovery::HostAddresses one;
+      one.usable = {tried[i]};
+      connect_to(host, i, name, one);
+    }
   }
 
-  Milliseconds time_left(const Visit& visit) const {
-    return std::max(
-        std::chrono::duration_cast<Milliseconds>(visit.ends_at - services_.clock.steady()),
-        kLeastTime);
-  }
-
-  void connect(Visit& visit) {
-    keep(services_.discovery.connect(visit.tries.next(), time_left(visit),
-                                     [this, &visit](discovery::Connected connected) {
-                                       on_connected(visit, std::move(connected));
+  void connect_to(PolicyHost& host, std::size_t index, const DomainName& name,
+                  const discovery::HostAddresses& addresses) {
+    ++fetching_[&host];
+    // Until something else is known of it.
+    host.by_address[index].error = {https::ErrorKind::Timeout, "timeout: no answer"};
+    keep(services_.discovery.connect(addresses, std::min(options_.fetch_timeout, time_left()),
+                                     [this, &host, index, name](discovery::Connected connected) {
+                                       if (connected) {
+                                         fetch(host, index, name, *std::move(connected));
+                                       } else {
+                                         host.by_address[index].error = {
+                                             https::ErrorKind::Connect,
+                                             std::move(connected.error().detail)};
+                                         fetched_one(host);
+                                       }
                                        done();
                                      }));
   }
 
-  void on_connected(Visit& visit, discovery::Connected connected) {
-    if (connected) {
-      visit.tries.connected(connected->address);
-      fetch(visit, *std::move(connected));
-      return;
-    }
-    Fetch failed;
-    failed.error = {https::ErrorKind::Connect, connected.error().detail};
-    visit.fetches.push_back(std::move(failed));
-    visit.tries.connect_failed(std::move(connected.error()));
-    end(visit, visit.tries.most_telling());
+  void fetch(PolicyHost& host, std::size_t index, const DomainName& name,
+             https::Connection connection) {
+    keep(services_.discovery.policy(
+        name, std::move(connection), {.total = std::min(options_.fetch_timeout, time_left())},
+        [this, &host, index](discovery::FetchedPolicy policy) {
+          https::FetchResult& fetched = policy.fetched;
+          Fetch& fact = host.by_address[index];
+          const std::string address = std::move(fact.seen.address);
+          fact = {.seen = std::move(fetched.seen), .error = {}, .body = {}};
+          if (!address.empty()) {
+            fact.seen.address = address;
+          }
+          if (fetched) {
+            fact.body = std::move(fetched->body);
+            fact.seen.body_size = fact.body.size();
+          } else {
+            fact.error = std::move(fetched.error());
+          }
+          fetched_one(host);
+          done();
+        }));
   }
 
-  void fetch(Visit& visit, https::Connection connection) {
-    keep(services_.discovery.policy(visit.name, std::move(connection), {.total = time_left(visit)},
-                                    [this, &visit](discovery::FetchedPolicy policy) {
-                                      on_policy(visit, std::move(policy));
-                                      done();
-                                    }));
-  }
-
-  void on_policy(Visit& visit, discovery::FetchedPolicy policy) {
-    https::FetchResult& fetched = policy.fetched;
-    Fetch fetch{.seen = std::move(fetched.seen), .error = {}, .body = {}};
-    if (fetched) {
-      fetch.body = std::move(fetched->body);
-      fetch.seen.body_size = fetch.body.size();
-    } else {
-      fetch.error = std::move(fetched.error());
+  // The last one settles what a sender finds that tries one address after the other.
+  void fetched_one(PolicyHost& host) {
+    if (--fetching_[&host] == 0) {
+      note_fetch(host, Fact<Fetch>::is(best_of(host.by_address)));
+      if (host.by_address.size() == 1) {
+        host.by_address.clear();
+      }
     }
-    visit.fetches.push_back(std::move(fetch));
-    if (policy.policy) {
-      end(visit, visit.fetches.size() - 1);
-    } else if (visit.tries.fetch_failed(std::move(policy.policy.error()),
-                                        services_.clock.steady() < visit.ends_at)) {
-      connect(visit);
-    } else {
-      end(visit, visit.tries.most_telling());
-    }
-  }
-
-  void end(Visit& visit, std::size_t counts) {
-    Fact<Fetch> fact = Fact<Fetch>::is(visit.fetches[counts]);
-    if (visit.fetches.size() > 1) {
-      visit.host.by_address = std::move(visit.fetches);
-    }
-    note_fetch(visit.host, std::move(fact));
   }
 
   void note_fetch(PolicyHost& host, Fact<Fetch> fetched) {
@@ -256,7 +299,7 @@ class OneDomain final : public Gathering {
     }
     keep(services_.discovery.policy_host(domain_,
                                          and_done([this](discovery::HostAddresses addresses) {
-                                           visit(facts_.apex_host, domain_, std::move(addresses));
+                                           connect(facts_.apex_host, domain_, std::move(addresses));
                                          })));
   }
 
@@ -332,14 +375,13 @@ class OneDomain final : public Gathering {
     if (!host.name) {
       host.addresses = Fact<AddressRecords>::none("not the name of a host");
       host.tlsa = Fact<std::vector<dns::Tlsa>>::none("not the name of a host");
-      host.smtp = Fact<Smtp>::none("not the name of a host");
       return;
     }
     keep(services_.discovery.mail_host(
-        *host.name, and_done([this, index](discovery::HostAddresses addresses) {
+        *host.name, and_done([this, index](const discovery::HostAddresses& addresses) {
           facts_.mail.value.hosts[index].addresses = address_fact(addresses);
           if (options_.smtp) {
-            probe(index, std::move(addresses));
+            probe(index, addresses);
           }
         })));
     const auto name = host.name->under("_25._tcp");
@@ -355,24 +397,31 @@ class OneDomain final : public Gathering {
     }));
   }
 
-  void probe(HostIndex index, discovery::HostAddresses addresses) {
+  void probe(HostIndex index, const discovery::HostAddresses& addresses) {
     MxHost& host = facts_.mail.value.hosts[index];
     if (addresses.usable.empty()) {
-      host.smtp = addresses.problem == discovery::HostAddresses::Problem::NoAddress
-                      ? Fact<Smtp>::none("no address")
-                      : Fact<Smtp>::unknown(addresses.detail);
+      host.smtp = {addresses.problem == discovery::HostAddresses::Problem::NoAddress
+                       ? Fact<Smtp>::none("no address")
+                       : Fact<Smtp>::unknown(addresses.detail)};
       return;
     }
-    SmtpTarget target{.host = *host.name,
-                      .addresses = std::move(addresses.usable),
-                      .port = kSmtpPort,
-                      .helo = options_.helo};
-    ++pending_;
-    probes_.push_back(std::make_unique<SmtpProbe>(
-        services_.loop, trusted_, std::move(target), time_left(), [this, index](Fact<Smtp> smtp) {
-          facts_.mail.value.hosts[index].smtp = std::move(smtp);
-          done();
-        }));
+    const std::vector<IpAddress> tried = addresses_to_try(addresses.usable, kMaxMxAddressesTried);
+    host.smtp.resize(tried.size());
+    for (std::size_t i = 0; i < tried.size(); ++i) {
+      host.smtp[i].value.address = tried[i].str();
+      SmtpTarget target{
+          .host = *host.name, .address = tried[i], .port = kSmtpPort, .helo = options_.helo};
+      ++pending_;
+      probes_.push_back(std::make_unique<SmtpProbe>(services_.loop, trusted_, std::move(target),
+                                                    time_left(), [this, index, i](Fact<Smtp> smtp) {
+                                                      Fact<Smtp>& fact =
+                                                          facts_.mail.value.hosts[index].smtp[i];
+                                                      smtp.value.address =
+                                                          std::move(fact.value.address);
+                                                      fact = std::move(smtp);
+                                                      done();
+                                                    }));
+    }
   }
 
   void done() {
@@ -385,6 +434,11 @@ class OneDomain final : public Gathering {
     deadline_->cancel();
     queries_.clear();
     steps_.clear();
+    for (const auto& [host, running] : fetching_) {
+      if (running > 0) {
+        host->by_address.clear();  // "timeout" is all there is to say
+      }
+    }
     probes_.clear();
     const auto callback = std::move(callback_);
     callback(std::move(facts_));  // Nothing may follow: it can destroy *this.
@@ -401,7 +455,7 @@ class OneDomain final : public Gathering {
   std::size_t pending_ = 0;
   bool policy_host_done_ = false;
   bool record_done_ = false;
-  std::list<Visit> visits_;  // of the policy host, and of the domain itself
+  std::map<PolicyHost*, std::size_t> fetching_;  // addresses whose fetch has not ended
   std::vector<dns::Handle> queries_;
   std::vector<discovery::Handle> steps_;
   std::vector<std::unique_ptr<SmtpProbe>> probes_;

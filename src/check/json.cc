@@ -9,6 +9,7 @@
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
+#include "rules.h"
 #include "sections.h"
 
 namespace mtastsd::check {
@@ -16,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr std::size_t kMaxLines = 1000;
 
 constexpr std::array<std::string_view, 3> kOutcomes = {"known", "absent", "cannot_tell"};
@@ -74,6 +75,8 @@ Json certificate_json(const std::optional<https::Certificate>& certificate, Wall
           {"chain_trusted", certificate->chain_trusted},
           {"in_time", certificate->in_time},
           {"name_matches", certificate->name_matches},
+          {"key", text_or_null(certificate->key)},
+          {"chain", certificate->chain},
           {"problem", text_or_null(certificate->problem)}};
 }
 
@@ -156,9 +159,14 @@ Json mx_json(const MxHost& host, const Report& report) {
       {"addresses", fact_json(host.addresses, addresses_json)},
       {"tlsa", fact_json(host.tlsa, [](const auto& list) { return list_json(list, tlsa_json); })},
       {"tlsa_authenticated", host.tlsa_authenticated},
-      {"smtp", report.facts().smtp_asked
-                   ? fact_json(host.smtp, [now](const Smtp& smtp) { return smtp_json(smtp, now); })
-                   : Json(nullptr)}};
+      {"smtp", report.facts().smtp_asked ? list_json(host.smtp,
+                                                     [now](const Fact<Smtp>& fact) {
+                                                       return fact_json(
+                                                           fact, [now](const Smtp& smtp) {
+                                                             return smtp_json(smtp, now);
+                                                           });
+                                                     })
+                                         : Json(nullptr)}};
 }
 
 Json mail_json(const MailServers& mail, const Report& report) {
@@ -200,9 +208,11 @@ Json facts_json(const Report& report) {
       {"cached", facts.cache_asked ? fact_json(facts.cached, cached_json) : Json(nullptr)}};
 }
 
-Json finding_json(const Finding& finding) {
+Json finding_json(const Finding& finding, const std::string& domain) {
   const FindingKind& kind = *finding.kind;
-  return report::json_of({kind.code, kind.severity, finding.detail, kind.meaning, kind.fix, {}});
+  const std::string meaning = named(kind.meaning, domain);
+  return report::json_of(
+      {kind.code, kind.severity, finding.detail, meaning, finding.fix, finding.lines});
 }
 
 Json part_json(const PartScore& part) {
@@ -215,6 +225,7 @@ Json part_json(const PartScore& part) {
 Json report_json(const Report* report) {
   const Score& score = report->score();
   return {{"domain", report->facts().domain},
+          {"typed", text_or_null(report->facts().typed)},
           {"checked_at", timestamp(report->facts().at)},
           {"verdict", to_string(report->verdict())},
           {"summary", report->verdict_line()},
@@ -222,13 +233,21 @@ Json report_json(const Report* report) {
           {"score",
            {{"total", score.total},
             {"complete", score.complete},
+            {"at_most", score.cap != nullptr ? Json(score.cap->most) : Json(nullptr)},
             {"parts", list_json(score.parts, part_json)}}},
-          {"findings", list_json(report->findings(), finding_json)},
+          {"findings", list_json(report->findings(),
+                                 [&](const Finding& finding) {
+                                   return finding_json(finding, report->facts().domain);
+                                 })},
           {"advice", report->advice()},
           {"facts", facts_json(*report)}};
 }
 
 }  // namespace
+
+std::string to_json_line(const Report& report) {
+  return report_json(&report).dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
+}
 
 std::string to_json(const std::vector<const Report*>& reports) {
   return report::to_text({{"format", kFormat}, {"reports", list_json(reports, report_json)}});

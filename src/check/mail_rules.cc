@@ -30,11 +30,26 @@ bool is_old(std::string_view tls_version) {
 constexpr CertificateCodes kSmtpCertificate = {Code::SmtpCertUntrusted, Code::SmtpCertExpired,
                                                Code::SmtpCertExpiring, Code::SmtpCertName};
 
+void find_session(const Facts& facts, const Smtp& smtp, Findings& findings) {
+  if (!smtp.starttls) {
+    add(findings, Code::SmtpNoStarttls);
+  } else if (!smtp.tls_error.empty()) {
+    add(findings, Code::SmtpTlsFailed, shown(smtp.tls_error));
+  } else if (is_old(smtp.tls_version)) {
+    add(findings, Code::SmtpTlsOld, smtp.tls_version);
+  }
+  if (smtp.certificate) {
+    find_certificate(facts, *smtp.certificate, kSmtpCertificate, findings);
+  }
+}
+
 void find_reports(const Facts& facts, const Analysis& analysis, Findings& findings) {
   if (facts.tlsrpt.cannot_tell()) {
     add(findings, Code::TlsRptUnknown, shown(facts.tlsrpt.why));
   } else if (analysis.tlsrpt_claims > 1) {
     add(findings, Code::TlsRptMultiple);
+  } else if (analysis.tlsrpt_claims == 0 && !analysis.tlsrpt_near_misses.empty()) {
+    add(findings, Code::TlsRptMisspelt, shown_in_quotes(analysis.tlsrpt_near_misses.front()));
   } else if (analysis.tlsrpt_error) {
     add(findings, Code::TlsRptInvalid,
         "at byte " + std::to_string(analysis.tlsrpt_error->offset) + ": " +
@@ -54,16 +69,16 @@ void find_reports(const Facts& facts, const Analysis& analysis, Findings& findin
 }  // namespace
 
 void find_certificate(const Facts& facts, const https::Certificate& certificate,
-                      const CertificateCodes& codes, const std::string& host, Findings& findings) {
+                      const CertificateCodes& codes, Findings& findings) {
   if (!certificate.chain_trusted) {
-    add(findings, codes.untrusted, host + shown(certificate.problem));
+    add(findings, codes.untrusted, shown(certificate.problem));
   }
   if (!certificate.in_time) {
     add(findings, codes.expired,
-        host + "valid from " + day_text(certificate.not_before) + " to " +
+        "valid from " + day_text(certificate.not_before) + " to " +
             day_text(certificate.not_after));
-  } else if (days_left(certificate.not_after, facts.at) < kFewDaysLeft) {
-    add(findings, codes.expiring, host + "expires on " + day_text(certificate.not_after));
+  } else if (expires_soon(certificate, facts.at)) {
+    add(findings, codes.expiring, "expires on " + day_text(certificate.not_after));
   }
   if (certificate.name_matches) {
     return;
@@ -75,7 +90,40 @@ void find_certificate(const Facts& facts, const https::Certificate& certificate,
   } else if (names.size() > 1) {
     detail += " and " + counted(names.size() - 1, "other", "others");
   }
-  add(findings, codes.name, host + detail);
+  add(findings, codes.name, detail);
+}
+
+void add_by_address(const std::vector<AddressFindings>& addresses, const std::string& host,
+                    Findings& findings) {
+  std::vector<Code> done;
+  for (const AddressFindings& first : addresses) {
+    for (const Finding& finding : first.findings) {
+      const Code code = finding.kind->id;
+      if (std::find(done.begin(), done.end(), code) != done.end()) {
+        continue;
+      }
+      done.push_back(code);
+      std::vector<std::string> affected;
+      for (const AddressFindings& one : addresses) {
+        if (std::any_of(one.findings.begin(), one.findings.end(),
+                        [code](const Finding& other) { return other.kind->id == code; })) {
+          affected.push_back(one.address);
+        }
+      }
+      std::vector<std::string> parts;
+      if (!host.empty()) {
+        parts.push_back(host);
+      }
+      if (affected.size() < addresses.size()) {
+        parts.push_back(std::to_string(affected.size()) + " of " +
+                        std::to_string(addresses.size()) + " addresses (" + joined(affected) + ")");
+      }
+      if (!finding.detail.empty()) {
+        parts.push_back(finding.detail);
+      }
+      add(findings, code, joined(parts, ": "));
+    }
+  }
 }
 
 void find_mail(const Facts& facts, const Analysis& analysis, Findings& findings) {
@@ -84,6 +132,9 @@ void find_mail(const Facts& facts, const Analysis& analysis, Findings& findings)
     return;
   }
   if (!facts.mail.known()) {
+    if (facts.domain_exists) {
+      add(findings, Code::MailServerMissing);
+    }
     return;
   }
   const MailServers& mail = facts.mail.value;
@@ -114,24 +165,16 @@ void find_smtp(const Facts& facts, Findings& findings) {
     return;
   }
   for (const MxHost& host : facts.mail.value.hosts) {
-    const std::string name = shown(host.host);
-    if (host.smtp.cannot_tell()) {
-      add(findings, Code::SmtpUnknown, name + ": " + shown(host.smtp.why));
+    std::vector<AddressFindings> addresses;
+    for (const Fact<Smtp>& smtp : host.smtp) {
+      addresses.push_back({smtp.value.address, {}});
+      if (smtp.cannot_tell()) {
+        add(addresses.back().findings, Code::SmtpUnknown, shown(smtp.why));
+      } else if (smtp.known()) {
+        find_session(facts, smtp.value, addresses.back().findings);
+      }
     }
-    if (!host.smtp.known()) {
-      continue;
-    }
-    const Smtp& smtp = host.smtp.value;
-    if (!smtp.starttls) {
-      add(findings, Code::SmtpNoStarttls, name);
-    } else if (!smtp.tls_error.empty()) {
-      add(findings, Code::SmtpTlsFailed, name + ": " + shown(smtp.tls_error));
-    } else if (is_old(smtp.tls_version)) {
-      add(findings, Code::SmtpTlsOld, name + ": " + smtp.tls_version);
-    }
-    if (smtp.certificate) {
-      find_certificate(facts, *smtp.certificate, kSmtpCertificate, name + ": ", findings);
-    }
+    add_by_address(addresses, shown(host.host), findings);
   }
 }
 
@@ -157,7 +200,8 @@ void find_reports_and_dane(const Facts& facts, const Analysis& analysis, Finding
 bool has_smtp_gap(const Facts& facts) {
   const auto& hosts = facts.mail.value.hosts;
   return facts.smtp_asked && std::any_of(hosts.begin(), hosts.end(), [](const MxHost& host) {
-           return host.smtp.cannot_tell();
+           return std::any_of(host.smtp.begin(), host.smtp.end(),
+                              [](const Fact<Smtp>& smtp) { return smtp.cannot_tell(); });
          });
 }
 

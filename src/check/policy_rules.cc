@@ -1,7 +1,6 @@
 // Findings about the record, the policy host and the policy.
 
 #include <algorithm>
-#include <span>
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
@@ -36,51 +35,45 @@ void find_record_fault(const Facts& facts, const Analysis& analysis, Findings& f
         "at byte " + std::to_string(error.offset) + ": " + error.detail);
     return;
   }
+  add(findings, Code::RecordMissing);
   for (const std::string& text : analysis.near_misses) {
     add(findings, Code::RecordMisspelt, shown_in_quotes(text));
   }
   if (analysis.record_at_apex) {
     add(findings, Code::RecordMisplaced, "at " + facts.domain);
   }
+  if (facts.record.value.dangling) {
+    add(findings, Code::RecordDangling, "it leads to " + shown(facts.record.value.chain.back()));
+  }
   if (analysis.policy) {
     add(findings, Code::PolicyWithoutRecord);
-  } else if (analysis.near_misses.empty() && !analysis.record_at_apex && facts.domain_exists) {
-    add(findings, Code::RecordMissing);
   }
 }
 
-// True if anything says that the domain means to have a policy. Otherwise it is no fault that the
-// policy host does not exist.
-bool policy_expected(const Analysis& analysis) {
-  return analysis.record || !analysis.near_misses.empty() || analysis.record_at_apex ||
-         (analysis.record_error && analysis.record_error->fault != mtasts::TxtFault::NoRecord);
-}
-
-// `at` is put before each detail.
-void find_response(const Fetch& fetch, const std::string& at, Findings& findings) {
-  if (fetch.seen.took > kSlowFetch) {
-    add(findings, Code::Slow, at + std::to_string(fetch.seen.took.count()) + " ms");
-  }
+void find_response(const Fetch& fetch, Findings& findings) {
   if (!fetch.error) {
+    if (fetch.seen.took > kSlowFetch) {
+      add(findings, Code::Slow, std::to_string(fetch.seen.took.count()) + " ms");
+    }
     return;
   }
   switch (fetch.error->kind) {
     case https::ErrorKind::Tls:
-      add(findings, Code::HostTlsFailed, at + shown(fetch.error->detail));
+      add(findings, Code::HostTlsFailed, shown(fetch.error->detail));
       break;
     case https::ErrorKind::Status:
       if (fetch.seen.status >= 300 && fetch.seen.status < 400) {
-        add(findings, Code::Redirect, at + "to " + shown_in_quotes(fetch.seen.location));
+        add(findings, Code::Redirect, "to " + shown_in_quotes(fetch.seen.location));
       } else {
-        add(findings, Code::HttpStatus, at + "status " + std::to_string(fetch.seen.status));
+        add(findings, Code::HttpStatus, "status " + std::to_string(fetch.seen.status));
       }
       break;
     case https::ErrorKind::MediaType:
       add(findings, Code::MediaType,
-          at + (fetch.seen.media_type.empty() ? "none" : shown(fetch.seen.media_type)));
+          fetch.seen.media_type.empty() ? "none" : shown(fetch.seen.media_type));
       break;
     case https::ErrorKind::TooLarge:
-      add(findings, Code::TooLarge, at + shown(fetch.error->detail));
+      add(findings, Code::TooLarge, shown(fetch.error->detail));
       break;
     case https::ErrorKind::Certificate:  // has findings of its own
     case https::ErrorKind::Connect:
@@ -129,8 +122,9 @@ void find_errors(const mtasts::AnnotatedPolicy& policy, Findings& findings) {
     add(findings, Code::PolicyInvalid,
         "and " + counted(number - kMaxErrors, "other line", "other lines"));
   }
-  for (const auto& name : policy.missing) {
-    add(findings, Code::PolicyInvalid, "no " + std::string(name));
+  // After an error, a missing field is most often the one that is in error.
+  if (number == 0 && !policy.missing.empty()) {
+    add(findings, Code::PolicyInvalid, "no " + joined(policy.missing, ", no "));
   }
 }
 
@@ -150,13 +144,15 @@ void find_form(const mtasts::AnnotatedPolicy& policy, Findings& findings) {
   }
 }
 
-void find_max_age(Seconds max_age, Findings& findings) {
+void find_max_age(Seconds max_age, mtasts::Mode mode, Findings& findings) {
   const std::string detail =
       std::to_string(max_age.count()) + " seconds, " + duration_text(max_age);
   if (max_age > mtasts::kMaxMaxAge) {
     add(findings, Code::MaxAgeOverLimit, std::to_string(max_age.count()) + " seconds");
   } else if (max_age > kLongMaxAge) {
     add(findings, Code::MaxAgeLong, detail);
+  } else if (mode == mtasts::Mode::Testing) {
+    return;
   } else if (max_age < kTinyMaxAge) {
     add(findings, Code::MaxAgeTiny, detail);
   } else if (max_age < kShortMaxAge) {
@@ -185,7 +181,58 @@ void compare_with_cache(const Facts& facts, const Analysis& analysis, Findings& 
   }
 }
 
+// What is wrong with the attempt to get the policy from one address.
+Findings findings_of(const Facts& facts, const Fetch& fetch) {
+  Findings findings;
+  if (fetch.seen.certificate) {
+    find_certificate(facts, *fetch.seen.certificate, kHostCertificate, findings);
+  }
+  find_response(fetch, findings);
+  return findings;
+}
+
+// Some of the addresses of a policy host give a policy, and some do not or give another one.
+void compare_addresses(const PolicyHost& host, Findings& findings) {
+  std::vector<std::string> failing;
+  const Fetch* failed = nullptr;
+  bool differ = false;
+  for (const Fetch& fetch : host.by_address) {
+    if (fetch.error) {
+      failing.push_back(fetch.seen.address);
+      failed = failed != nullptr ? failed : &fetch;
+    } else {
+      differ = differ || fetch.body != host.fetch.value.body;
+    }
+  }
+  if (differ) {
+    add(findings, Code::PolicyDiffers);
+  }
+  if (failed != nullptr && !host.fetch.value.error) {
+    add(findings, Code::HostAddressFails,
+        std::to_string(failing.size()) + " of " + std::to_string(host.by_address.size()) +
+            " addresses (" + joined(failing) + "): " + shown(failed->error->detail));
+  }
+}
+
+// What a policy without line breaks looks like.
+bool is_one_line(std::string_view body) {
+  const std::size_t end = body.find_last_not_of(" \t\r\n");
+  body = body.substr(0, end == std::string_view::npos ? 0 : end + 1);
+  return body.starts_with("version:") && body.find_first_of("\r\n") == std::string_view::npos &&
+         body.find("mode:") != std::string_view::npos;
+}
+
+bool is_web_page(std::string_view body) {
+  const std::size_t begin = body.find_first_not_of(" \t\r\n");
+  return begin != std::string_view::npos && body[begin] == '<';
+}
+
 }  // namespace
+
+bool policy_expected(const Analysis& analysis) {
+  return analysis.record || !analysis.near_misses.empty() || analysis.record_at_apex ||
+         (analysis.record_error && analysis.record_error->fault != mtasts::TxtFault::NoRecord);
+}
 
 void find_record(const Facts& facts, const Analysis& analysis, Findings& findings) {
   if (!facts.domain_exists) {
@@ -215,7 +262,9 @@ void find_policy_host(const Facts& facts, const Analysis& analysis, Findings& fi
     add(findings, Code::PolicyOnApex);
   }
   if (host.addresses.absent()) {
-    add(findings, Code::HostNoAddress, host.name);
+    const auto& chain = host.addresses.value.chain;
+    add(findings, Code::HostNoAddress,
+        host.name + (chain.empty() ? "" : ", an alias of " + shown(chain.back())));
   } else if (host.fetch.absent()) {
     add(findings, Code::HostLocalAddress, shown(host.fetch.why));
   } else if (host.fetch.cannot_tell()) {
@@ -223,15 +272,15 @@ void find_policy_host(const Facts& facts, const Analysis& analysis, Findings& fi
         shown(host.addresses.cannot_tell() ? host.addresses.why : host.fetch.why));
     return;
   } else {
-    const std::span<const Fetch> fetches =
-        host.by_address.empty() ? std::span(&host.fetch.value, 1) : std::span(host.by_address);
-    for (const Fetch& fetch : fetches) {
-      const std::string at = host.by_address.empty() ? "" : fetch.seen.address + ": ";
-      if (fetch.seen.certificate) {
-        find_certificate(facts, *fetch.seen.certificate, kHostCertificate, at, findings);
-      }
-      find_response(fetch, at, findings);
+    std::vector<AddressFindings> addresses;
+    for (const Fetch& fetch : host.by_address) {
+      addresses.push_back({fetch.seen.address, findings_of(facts, fetch)});
     }
+    if (addresses.empty()) {
+      addresses.push_back({"", findings_of(facts, host.fetch.value)});
+    }
+    add_by_address(addresses, "", findings);
+    compare_addresses(host, findings);
   }
   if (!host.fetch.known()) {
     add(findings, Code::Unreachable, host.addresses.absent() ? "no address" : "no public address");
@@ -250,9 +299,9 @@ void find_policy(const Facts& facts, const Analysis& analysis, Findings& finding
       return;
     }
     const std::string& body = facts.policy_host.fetch.value.body;
-    const std::size_t begin = body.find_first_not_of(" \t\r\n");
-    if (begin != std::string::npos && body[begin] == '<') {
-      add(findings, Code::PolicyIsHtml);
+    if (is_web_page(body) || is_one_line(body)) {
+      add(findings, is_web_page(body) ? Code::PolicyIsHtml : Code::LineBreaksMissing);
+      return;
     }
     find_errors(*analysis.lines, findings);
   }
@@ -268,7 +317,7 @@ void find_policy(const Facts& facts, const Analysis& analysis, Findings& finding
     add(findings, Code::ModeTesting);
   }
   if (analysis.lines->max_age) {
-    find_max_age(*analysis.lines->max_age, findings);
+    find_max_age(*analysis.lines->max_age, analysis.policy->mode, findings);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/check/findings.h"
+#include "plan.h"
 
 namespace mtastsd::check {
 namespace {
@@ -15,10 +16,11 @@ namespace {
 constexpr std::array<PartKind, static_cast<std::size_t>(Part::Count)> kParts = {{
     {Part::Record, "record", 10, "exactly one valid MTA-STS record"},
     {Part::PolicyHost, "policy_host", 15,
-     "the policy can be fetched; 12 when the certificate has less than 14 days left"},
+     "the policy can be fetched; 12 when the certificate expires soon"},
     {Part::Policy, "policy", 10, "the policy is valid; 5 when some lines have faults"},
     {Part::Mode, "mode", 30, "enforce; 15 for testing, 0 for none"},
-    {Part::MaxAge, "max_age", 10, "two weeks or more; 7 from a week on, 3 from a day on"},
+    {Part::MaxAge, "max_age", 10,
+     "two weeks or more; 7 from a week on, 3 from a day on. In testing: a day or more, 7 for less"},
     {Part::MailServers, "mail_servers", 15,
      "the policy covers each MX host, and with --smtp each passes its rules; 12 when a pattern is "
      "of no use"},
@@ -33,6 +35,10 @@ constexpr int sum_of_parts() {
   return sum;
 }
 static_assert(report::is_complete(kParts) && sum_of_parts() == kFullScore);
+
+// A score of 100 means that there is nothing to put right.
+constexpr std::array<Cap, 3> kCaps = {
+    {{Severity::High, 50}, {Severity::Medium, 80}, {Severity::Low, 95}}};
 
 // What a part gives, and why; no points if that could not be determined.
 struct Points {
@@ -57,7 +63,7 @@ Points of_policy_host(const Facts& facts) {
     return {0, "no policy can be fetched"};
   }
   const auto& certificate = fetch.value.seen.certificate;
-  const bool ends = certificate && days_left(certificate->not_after, facts.at) < kFewDaysLeft;
+  const bool ends = certificate && expires_soon(*certificate, facts.at);
   return ends ? Points{12, "the certificate expires soon"} : Points{15, "answers"};
 }
 
@@ -96,14 +102,11 @@ Points of_max_age(const mtasts::Policy& policy) {
   if (policy.mode == mtasts::Mode::None) {
     return {0, "mode none"};
   }
+  if (policy.mode == mtasts::Mode::Testing) {
+    return {age >= kTinyMaxAge ? 10 : 7, duration_text(age) + " in testing"};
+  }
   const int points = age >= kGoodMaxAge ? 10 : age >= kShortMaxAge ? 7 : age >= kTinyMaxAge ? 3 : 0;
   return {points, duration_text(age)};
-}
-
-bool fails(const MxHost& host) {
-  const Smtp& smtp = host.smtp.value;
-  return host.smtp.known() &&
-         !(smtp.starttls && smtp.tls_error.empty() && smtp.certificate && smtp.certificate->good());
 }
 
 Points of_mail_servers(const Facts& facts, const Analysis& analysis) {
@@ -111,20 +114,24 @@ Points of_mail_servers(const Facts& facts, const Analysis& analysis) {
     return kUnknown;
   }
   const MailServers& mail = facts.mail.value;
+  if (has_no_mail_server(facts)) {
+    return {0, "no mail server"};
+  }
   if (!analysis.mx_compared) {
     return mail.null_mx ? Points{15, "the domain takes no mail"} : Points{0, "no policy for them"};
   }
   if (const std::size_t number = analysis.uncovered.size(); number > 0) {
     return {0, counted(number, "MX host is", "MX hosts are") + " not in the policy"};
   }
-  if (facts.smtp_asked && std::any_of(mail.hosts.begin(), mail.hosts.end(), fails)) {
+  if (analysis.refusal.any()) {
     return {0, "an MX host does not pass"};
   }
   if (has_smtp_gap(facts)) {
     return kUnknown;
   }
-  return analysis.unused.empty() ? Points{15, "all in the policy"}
-                                 : Points{12, "a pattern is of no use"};
+  const std::string tried = facts.smtp_asked ? "" : "; SMTP not tried, add --smtp";
+  return analysis.unused.empty() ? Points{15, "all in the policy" + tried}
+                                 : Points{12, "a pattern is of no use" + tried};
 }
 
 Points of_reports(const Facts& facts, const Analysis& analysis) {
@@ -140,17 +147,18 @@ Points of_reports(const Facts& facts, const Analysis& analysis) {
              : Points{0, "no destination that can be used"};
 }
 
-std::string start_advice(const Facts& facts) {
-  std::string text = "Start with mode testing. Serve at https://mta-sts." + facts.domain +
-                     "/.well-known/mta-sts.txt the lines \"version: STSv1\", \"mode: testing\", "
-                     "\"max_age: 86400\"";
-  for (const MxHost& host : facts.mail.value.hosts) {
-    if (host.name) {
-      text += ", \"mx: " + host.name->str() + "\"";
-    }
+std::string start_advice(const Facts& facts, const Analysis& analysis) {
+  std::string text = "Start with mode testing. Serve at " + policy_url(facts);
+  const auto plan = make_plan(facts, analysis);
+  if (plan) {
+    text += " the lines " + joined(lines_of(plan->policy), ", ",
+                                   [](const std::string& line) { return "\"" + line + "\""; });
+  } else {
+    text += " a policy that names the MX hosts";
   }
   return text + "; then publish the TXT record _mta-sts." + facts.domain +
-         " \"v=STSv1; id=" + day_text(facts.at).erase(7, 1).erase(4, 1) + ";\".";
+         " \"v=STSv1; id=" + (plan ? plan->id : new_id(facts, analysis)) +
+         ";\". \"mtastsctl check --new " + facts.domain + "\" prints all of it.";
 }
 
 std::string reports_advice(const Facts& facts) {
@@ -160,7 +168,8 @@ std::string reports_advice(const Facts& facts) {
 
 std::string testing_advice(const Facts& facts, const Analysis& analysis) {
   constexpr std::int64_t kTestingDays = 14;
-  const std::string next = "Then set mode enforce, and change the id.";
+  const std::string next =
+      "Then set mode enforce and a max_age of 604800 (a week) or more, and change the id.";
   if (!analysis.id_time || *analysis.id_time > facts.at) {
     return "Stay in mode testing for two weeks and read the reports. " + next;
   }
@@ -169,12 +178,12 @@ std::string testing_advice(const Facts& facts, const Analysis& analysis) {
     return age + ". Stay in mode testing until two weeks are over, and read the reports. " + next;
   }
   return age +
-         ", more than two weeks ago. If the reports since then show no failures, set mode "
-         "enforce and change the id.";
+         ", two weeks ago or more. If the reports since then show no failures, set mode enforce "
+         "and "
+         "a max_age of 604800 (a week) or more, and change the id.";
 }
 
-bool has_faults(const Facts& facts, const Analysis& analysis) {
-  const auto findings = find(facts, analysis);
+bool has_faults(const std::vector<Finding>& findings) {
   return std::any_of(findings.begin(), findings.end(), [](const Finding& finding) {
     return finding.kind->severity >= Severity::Medium;
   });
@@ -185,8 +194,8 @@ std::vector<std::string> advice_on(const mtasts::Policy& policy, const Facts& fa
   if (policy.mode == mtasts::Mode::None) {
     return {
         "To return to MTA-STS, publish mode testing under a new id. To leave it for good, keep "
-        "mode "
-        "none until the max_age of the policy before it has passed, and then remove the record and "
+        "mode none until the max_age of the policy before it has passed, and then remove the "
+        "record and "
         "the policy host."};
   }
   std::vector<std::string> steps;
@@ -209,7 +218,11 @@ std::span<const PartKind> score_parts() {
   return kParts;
 }
 
-Score score(const Facts& facts, const Analysis& analysis) {
+std::span<const Cap> score_caps() {
+  return kCaps;
+}
+
+Score score(const Facts& facts, const Analysis& analysis, const std::vector<Finding>& findings) {
   const mtasts::Policy* policy = policy_in_use(analysis);
   const Points none = policy_unknown(facts) ? kUnknown : Points{0, "no policy in use"};
   const std::array<Points, kParts.size()> points = {
@@ -226,26 +239,36 @@ Score score(const Facts& facts, const Analysis& analysis) {
     result.total += points.at(i).points.value_or(0);
     result.complete = result.complete && points.at(i).points;
   }
+  for (const Cap& cap : kCaps) {
+    const bool applies = std::any_of(findings.begin(), findings.end(), [&](const Finding& finding) {
+      return finding.kind->severity == cap.severity;
+    });
+    if (applies && result.total > cap.most) {
+      result.cap = &cap;
+      result.total = cap.most;
+      result.complete = true;
+    }
+  }
   return result;
 }
 
-std::vector<std::string> advice(const Facts& facts, const Analysis& analysis) {
+std::vector<std::string> advice(const Facts& facts, const Analysis& analysis,
+                                const std::vector<Finding>& findings) {
   if (!facts.domain_exists || (facts.mail.known() && facts.mail.value.null_mx)) {
     return {};
   }
   if (policy_unknown(facts)) {
     return {"Try again, because some facts could not be determined."};
   }
-  if (has_faults(facts, analysis)) {
+  if (has_faults(findings)) {
     return {
         "Correct what the findings say, and begin with the worst. If that changes the policy, "
-        "change "
-        "the id."};
+        "change the id."};
   }
   if (const mtasts::Policy* policy = policy_in_use(analysis)) {
     return advice_on(*policy, facts, analysis);
   }
-  std::vector<std::string> steps = {start_advice(facts)};
+  std::vector<std::string> steps = {start_advice(facts, analysis)};
   if (!analysis.tlsrpt) {
     steps.push_back(reports_advice(facts));
   }

@@ -58,6 +58,7 @@ void add_chain(Section& section, const std::vector<std::string>& chain) {
 
 void add_records(Section& section, const Fact<TextRecords>& fact) {
   if (!add_known(section, "TXT", fact, "none")) {
+    add_chain(section, fact.value.chain);
     return;
   }
   const auto& records = fact.value.records;
@@ -98,8 +99,8 @@ void add_addresses(Section& section, const Fact<AddressRecords>& fact) {
     std::string all = listed(fact.value.v6, text);
     all += (all.empty() || fact.value.v4.empty() ? "" : ", ") + listed(fact.value.v4, text);
     section.add("addresses", std::move(all));
-    add_chain(section, fact.value.chain);
   }
+  add_chain(section, fact.value.chain);
 }
 
 std::string verdict_on(const https::Certificate& certificate) {
@@ -125,6 +126,12 @@ void add_certificate(Section& section, const https::Certificate& certificate, Wa
       certificate.good() ? Mark::Good : Mark::Error);
   section.add("its names", certificate.names.empty() ? "none" : names(certificate.names),
               certificate.name_matches ? Mark::None : Mark::Error);
+  if (!certificate.key.empty()) {
+    section.add("its key", shown(certificate.key));
+  }
+  if (!certificate.chain.empty()) {
+    section.add("sent with", names(certificate.chain));
+  }
 }
 
 void add_fetch(Section& section, const Fetch& fetch, WallTime now) {
@@ -160,7 +167,7 @@ Section host_section(const Facts& facts) {
     add_fetch(section, host.fetch.value, facts.at);
   }
   for (const Fetch& fetch : host.by_address) {
-    section.add("tried", fetch.seen.address.empty() ? "the others" : fetch.seen.address);
+    section.add("at", fetch.seen.address);
     add_fetch(section, fetch, facts.at);
   }
   return section;
@@ -189,11 +196,11 @@ Section policy_section(const Analysis& analysis) {
   return section;
 }
 
-void add_smtp(Section& section, const MxHost& host, WallTime now) {
-  if (!add_known(section, "SMTP", host.smtp)) {
+void add_smtp(Section& section, const Fact<Smtp>& fact, WallTime now) {
+  if (!add_known(section, "SMTP", fact)) {
     return;
   }
-  const Smtp& smtp = host.smtp.value;
+  const Smtp& smtp = fact.value;
   if (!smtp.starttls) {
     section.add("SMTP", "no STARTTLS at " + smtp.address, Mark::Error);
   } else if (!smtp.tls_error.empty()) {
@@ -223,7 +230,9 @@ void add_mx_host(Section& section, const Report& report, const MxHost& host) {
   }
   add_addresses(section, host.addresses);
   if (report.facts().smtp_asked) {
-    add_smtp(section, host, report.facts().at);
+    for (const Fact<Smtp>& smtp : host.smtp) {
+      add_smtp(section, smtp, report.facts().at);
+    }
   }
   if (add_known(section, "TLSA", host.tlsa)) {
     section.add("TLSA", counted(host.tlsa.value.size(), "record", "records") +
@@ -247,6 +256,9 @@ Section mail_section(const Report& report) {
   add_chain(section, mail.chain);
   for (const MxHost& host : mail.hosts) {
     add_mx_host(section, report, host);
+  }
+  if (!facts.smtp_asked && !mail.hosts.empty()) {
+    section.add("SMTP", "not tried; add --smtp");
   }
   for (const std::string& pattern : report.analysis().unused) {
     section.add("pattern", pattern + ", matches no MX host", Mark::Fault);
@@ -298,6 +310,11 @@ Section score_section(const Score& score) {
     section.lines.push_back(
         {std::string(part.kind->code), part.why,
          fmt::format("{}/{}", part.points ? std::to_string(*part.points) : "?", part.kind->max)});
+  }
+  if (score.cap != nullptr) {
+    section.lines.push_back(
+        {"at most", fmt::format("because of a finding that is {}", to_string(score.cap->severity)),
+         std::to_string(score.cap->most)});
   }
   return section;
 }

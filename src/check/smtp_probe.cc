@@ -10,7 +10,6 @@
 #include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -22,8 +21,7 @@
 namespace mtastsd::check {
 namespace {
 
-constexpr Milliseconds kConnectLimit{5000};  // for one address
-constexpr std::ptrdiff_t kMaxAddresses = 4;
+constexpr Milliseconds kConnectLimit{5000};
 constexpr std::size_t kReadSize = 4096;
 
 // 0 or the errno.
@@ -69,13 +67,11 @@ SmtpProbe::SmtpProbe(event::Loop& loop, const TrustStore& trusted, SmtpTarget ta
       deadline_(loop.make_timer([this] { on_deadline(); })),
       connect_timer_(loop.make_timer([this] {
         if (state_ == State::Connecting) {
-          note_connect_error(ETIMEDOUT);
+          cannot_connect(ETIMEDOUT);
+        } else {
+          start();
         }
-        next_address();
       })) {
-  auto& addresses = target_.addresses;
-  addresses.erase(addresses.begin() + std::min(std::ssize(addresses), kMaxAddresses),
-                  addresses.end());
   deadline_->arm(limit);
   connect_timer_->arm(Milliseconds(0));
 }
@@ -90,21 +86,14 @@ void SslFree::operator()(ssl_st* ssl) const {
   SSL_free(ssl);
 }
 
-void SmtpProbe::next_address() {
-  watch_.reset();
-  if (next_ == target_.addresses.size()) {
-    cannot_tell(connect_errors_);  // Nothing may follow: it can destroy *this.
-    return;
-  }
-  const IpAddress& address = target_.addresses[next_++];
+void SmtpProbe::start() {
+  const IpAddress& address = target_.address;
   smtp_.address = address.str();
   socket_ = Fd(::socket(address.is_v6() ? AF_INET6 : AF_INET,
                         SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int error = socket_.get() < 0 ? errno : start_connect(socket_, address, target_.port);
   if (error != 0 && error != EINPROGRESS) {
-    state_ = State::Idle;
-    note_connect_error(error);
-    connect_timer_->arm(Milliseconds(0));
+    cannot_connect(error);  // Nothing may follow: it can destroy *this.
     return;
   }
   state_ = State::Connecting;
@@ -113,17 +102,15 @@ void SmtpProbe::next_address() {
       loop_.watch(socket_.get(), event::Interest::Write, [this](event::Interest) { on_ready(); });
 }
 
-void SmtpProbe::note_connect_error(int error) {
-  connect_errors_ += (connect_errors_.empty() ? "no connection to " : ", ") + smtp_.address + " (" +
-                     std::strerror(error) + ")";
+void SmtpProbe::cannot_connect(int error) {
+  cannot_tell("no connection to " + smtp_.address + " (" + std::strerror(error) + ")");
 }
 
 void SmtpProbe::on_deadline() {
   switch (state_) {
     case State::Idle:
     case State::Connecting:
-      note_connect_error(ETIMEDOUT);
-      cannot_tell(connect_errors_);
+      cannot_connect(ETIMEDOUT);
       return;
     case State::Greeting:
     case State::Ehlo:
@@ -160,10 +147,7 @@ void SmtpProbe::connected() {
   socklen_t size = sizeof error;
   getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) {
-    note_connect_error(error);
-    state_ = State::Idle;
-    watch_->set(event::Interest::None);
-    connect_timer_->arm(Milliseconds(0));
+    cannot_connect(error);  // Nothing may follow: it can destroy *this.
     return;
   }
   connect_timer_->cancel();

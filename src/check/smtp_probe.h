@@ -4,7 +4,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/fd.h"
@@ -44,14 +43,14 @@ inline constexpr std::uint16_t kSmtpPort = 25;
 
 struct SmtpTarget {
   DomainName host;
-  std::vector<IpAddress> addresses;  // at least one; tried in this order until one connects
+  IpAddress address;
   std::uint16_t port = kSmtpPort;
   std::string helo;  // what to be called in EHLO
 };
 
-// Finds out what a sender would find at an MX host: greeting, EHLO, STARTTLS, the handshake as
-// RFC 8461 section 4.2 has it, and QUIT. Sends no mail. Everything a server says is bounded, in
-// size and in time.
+// Finds out what a sender would find at one address of an MX host: greeting, EHLO, STARTTLS, the
+// handshake as RFC 8461 section 4.2 has it, and QUIT. Sends no mail. Everything a server says is
+// bounded, in size and in time.
 class SmtpProbe {
  public:
   // The callback runs once, never before the constructor has returned, and may destroy the
@@ -65,8 +64,8 @@ class SmtpProbe {
  private:
   enum class State { Idle, Connecting, Greeting, Ehlo, StartTls, Handshake };
 
-  void next_address();
-  void note_connect_error(int error);
+  void start();
+  void cannot_connect(int error);
   void on_deadline();
   void on_ready();
   void connected();
@@ -89,8 +88,6 @@ class SmtpProbe {
   std::unique_ptr<event::Timer> deadline_;
   std::unique_ptr<event::Timer> connect_timer_;
   State state_ = State::Idle;
-  std::size_t next_ = 0;  // of the addresses
-  std::string connect_errors_;
   std::string received_;
   Smtp smtp_;
   Fd socket_;

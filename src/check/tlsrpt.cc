@@ -1,5 +1,5 @@
-// The TXT record of RFC 8460 section 3. "rua" is required by its prose; of several the first
-// counts here, as in the records of MTA-STS.
+// The TXT record of RFC 8460 section 3. "rua" is required by its prose, and its grammar allows
+// several, all of which are read.
 
 #include "tlsrpt.h"
 
@@ -18,6 +18,11 @@ constexpr std::string_view kVersion = "v=TLSRPTv1";
 constexpr std::size_t kMaxName = 32;
 constexpr std::string_view kMailto = "mailto:";
 constexpr std::string_view kHttps = "https://";
+
+// RFC 3986 section 3.1: schemes have no case.
+bool has_scheme(std::string_view uri, std::string_view scheme) {
+  return equal_ignoring_case(uri.substr(0, scheme.size()), scheme);
+}
 
 bool is_name_char(char c) {
   return is_alnum(c) || c == '_' || c == '-' || c == '.';
@@ -113,9 +118,7 @@ Result<TlsRptRecord, mtasts::ParseError> parse_tlsrpt(std::string_view text) {
       if (!uris) {
         return failure(std::move(uris.error()));
       }
-      if (record.destinations.empty()) {
-        record.destinations = std::move(*uris);
-      }
+      record.destinations.insert(record.destinations.end(), uris->begin(), uris->end());
       continue;
     }
     // RFC 8460 section 3: tlsrpt-ext-value.
@@ -133,14 +136,14 @@ Result<TlsRptRecord, mtasts::ParseError> parse_tlsrpt(std::string_view text) {
 }
 
 bool usable_destination(std::string_view uri) {
-  if (uri.starts_with(kMailto)) {
+  if (has_scheme(uri, kMailto)) {
     uri.remove_prefix(kMailto.size());
     const std::string_view address = uri.substr(0, uri.find('?'));
     const std::size_t at = address.rfind('@');
     return at != std::string_view::npos && at > 0 &&
            DomainName::parse(address.substr(at + 1)).has_value();
   }
-  if (uri.starts_with(kHttps)) {
+  if (has_scheme(uri, kHttps)) {
     uri.remove_prefix(kHttps.size());
     const std::string_view host = uri.substr(0, uri.find_first_of(":/?#"));
     return DomainName::parse(host).has_value();

@@ -11,7 +11,7 @@ namespace mtastsd::check {
 
 // A valid record of RFC 8460 section 3.
 struct TlsRptRecord {
-  std::vector<std::string> destinations;  // the URIs of "rua"
+  std::vector<std::string> destinations;  // the URIs of all "rua"
 };
 
 // Whether a TXT record claims to be one: it begins with "v=TLSRPTv1", white space and ";".

@@ -1,4 +1,5 @@
-// Domains are looked at some at a time, and reported in the order in which they were given.
+// Domains are looked at some at a time, and reported in the order in which they were given. --watch
+// keeps what it has seen in a file, which is replaced as a whole once all is known.
 
 #include <curl/curl.h>
 #include <unistd.h>
@@ -7,8 +8,10 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <functional>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +20,7 @@
 #include "mtastsd/base/text.h"
 #include "mtastsd/check/gather.h"
 #include "mtastsd/check/report.h"
+#include "mtastsd/check/watch.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/https/authorities.h"
 #include "mtastsd/https/curl_fetcher.h"
@@ -29,7 +33,8 @@
 namespace mtastsd::ctl {
 namespace {
 
-constexpr std::size_t kDomainsAtOnce = 4;
+constexpr std::size_t kDomainsAtOnce = 8;
+constexpr std::size_t kWidestName = 40;  // of a column of domains
 constexpr Milliseconds kProgressEvery{200};
 
 constexpr Milliseconds kLeastTimeout{1000};
@@ -42,6 +47,11 @@ struct CheckArguments {
   bool smtp = false;
   bool json = false;
   bool list_findings = false;
+  bool details = false;
+  bool fix = false;
+  bool begin = false;
+  std::vector<std::string> move_to;
+  std::string watch;
   std::string format = "text";
   std::string fail_on = "low";
   Settings settings;
@@ -51,10 +61,20 @@ struct CheckArguments {
   std::string timeout = "30s";
 };
 
+struct Domain {
+  DomainName name;
+  std::string typed;  // if it was given in Unicode
+};
+
 // What follows from the command line, the daemon's configuration and the terminal.
 struct CheckSetup {
-  std::vector<DomainName> domains;
+  std::vector<Domain> domains;
   std::string format;
+  // What to print in place of reports; empty: reports.
+  std::function<check::Guidance(const check::Report&)> guide;
+  bool guide_is_fix = false;
+  bool one_line = false;  // for each domain
+  std::string watch;      // the file of --watch, or empty
   check::Severity fail_on = check::Severity::Low;
   dns::AresOptions dns;
   https::CurlOptions https;
@@ -64,20 +84,20 @@ struct CheckSetup {
   std::function<check::Fact<check::CachedPolicy>(const DomainName&)> read_cache;
 };
 
-std::vector<DomainName> parse_domains(const std::vector<std::string>& texts) {
+std::vector<Domain> parse_domains(const std::vector<std::string>& texts) {
   if (texts.empty()) {
     throw Trouble("check: name a domain, such as \"mtastsctl check example.com\"");
   }
   if (texts.size() > kMaxDomains) {
     throw Trouble("check: at most " + std::to_string(kMaxDomains) + " domains at once");
   }
-  std::vector<DomainName> domains;
+  std::vector<Domain> domains;
   for (const std::string& text : texts) {
     const auto domain = DomainName::parse_utf8(text);
     if (!domain) {
       throw Trouble("check: '" + printable(text) + "' is not a domain name");
     }
-    domains.push_back(*domain);
+    domains.push_back({*domain, DomainName::parse(text) ? "" : text});
   }
   return domains;
 }
@@ -131,10 +151,47 @@ std::string authorities(const CheckArguments& arguments, const config::Config& c
   return file;
 }
 
+std::vector<DomainName> parse_hosts(const std::vector<std::string>& texts) {
+  std::vector<DomainName> hosts;
+  for (const std::string& text : texts) {
+    const auto host = DomainName::parse_utf8(text);
+    if (!host) {
+      throw Trouble("--move-to: '" + printable(text) + "' is not the name of a host");
+    }
+    hosts.push_back(*host);
+  }
+  return hosts;
+}
+
+// What is printed for each domain.
+void choose_output(const CheckArguments& arguments, CheckSetup& setup) {
+  const int chosen = (arguments.fix ? 1 : 0) + (arguments.begin ? 1 : 0) +
+                     (arguments.move_to.empty() ? 0 : 1) + (arguments.watch.empty() ? 0 : 1);
+  setup.format = arguments.json ? "json" : arguments.format;
+  if (chosen > 1) {
+    throw Trouble("check: --fix, --new, --move-to and --watch cannot be combined");
+  }
+  if (chosen > 0 && setup.format != "text") {
+    throw Trouble("check: --fix, --new, --move-to and --watch print text, not " + setup.format);
+  }
+  setup.one_line = setup.domains.size() > 1 && !arguments.details;
+  setup.watch = arguments.watch;
+  setup.guide_is_fix = arguments.fix;
+  if (arguments.fix) {
+    setup.guide = check::guide_to_fix;
+  } else if (arguments.begin) {
+    setup.guide = check::guide_to_begin;
+  } else if (!arguments.move_to.empty()) {
+    setup.guide = [hosts = parse_hosts(arguments.move_to)](const check::Report& report) {
+      return check::guide_to_move(report, hosts);
+    };
+  }
+}
+
 CheckSetup make_setup(CheckArguments& arguments) {
   CheckSetup setup;
   setup.domains = parse_domains(arguments.domains);
-  setup.format = arguments.json ? "json" : arguments.format;
+  choose_output(arguments, setup);
   setup.fail_on = check::parse_severity(arguments.fail_on).value();
   arguments.settings.load();
   const config::Config& config = arguments.settings.config;
@@ -174,6 +231,35 @@ CheckSetup make_setup(CheckArguments& arguments) {
   return setup;
 }
 
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) {
+    throw Trouble("--watch: '" + printable(path) + "' cannot be read");
+  }
+  return text.str();
+}
+
+// There is the old file or the new one, whatever happens.
+void replace_file(const std::string& path, const std::string& text) {
+  const std::string fresh = path + ".new";
+  std::ofstream file(fresh, std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file || std::rename(fresh.c_str(), path.c_str()) != 0) {
+    throw Trouble("--watch: '" + printable(path) + "' cannot be written");
+  }
+}
+
+std::size_t width_of(const std::vector<Domain>& domains) {
+  std::size_t width = 0;
+  for (const Domain& domain : domains) {
+    width = std::max(width, domain.name.size());
+  }
+  return std::min(width, kWidestName);
+}
+
 class CheckRun {
  public:
   explicit CheckRun(const CheckSetup& setup)
@@ -185,6 +271,7 @@ class CheckRun {
         discovery_({loop_, *dns_, *dialer_, *fetcher_}, setup.discovery),
         gatherer_({loop_, clock_, *dns_, discovery_}, setup.gather),
         places_(setup.domains.size()),
+        name_width_(width_of(setup.domains)),
         progress_("checking", setup.domains.size()),
         progress_timer_(loop_.make_timer([this] { show_progress(); })) {}
 
@@ -192,6 +279,9 @@ class CheckRun {
     start_more();
     show_progress();
     loop_.run();
+    if (!setup_.watch.empty()) {
+      return watch();
+    }
     if (setup_.format == "json") {
       std::vector<const check::Report*> reports;
       for (const Place& place : places_) {
@@ -212,17 +302,19 @@ class CheckRun {
     while (started_count_ < places_.size() && running_ < kDomainsAtOnce) {
       const std::size_t at = started_count_++;
       ++running_;
-      places_[at].gathering = gatherer_.start(
-          setup_.domains[at], [this, at](check::Facts facts) { finished(at, std::move(facts)); });
+      places_[at].gathering =
+          gatherer_.start(setup_.domains[at].name,
+                          [this, at](check::Facts facts) { finished(at, std::move(facts)); });
     }
   }
 
   void finished(std::size_t at, check::Facts facts) {
     --running_;
     ++done_;
+    facts.typed = setup_.domains[at].typed;
     facts.cache_asked = setup_.read_cache != nullptr;
     if (facts.cache_asked) {
-      facts.cached = setup_.read_cache(setup_.domains[at]);
+      facts.cached = setup_.read_cache(setup_.domains[at].name);
     }
     places_[at].report = std::make_unique<check::Report>(std::move(facts));
     print_ready();
@@ -236,12 +328,75 @@ class CheckRun {
   void print_ready() {
     for (; printed_ < places_.size() && places_[printed_].report; ++printed_) {
       const check::Report& report = *places_[printed_].report;
-      if (setup_.format != "json") {
-        print((printed_ > 0 ? "\n" : "") +
-              (setup_.format == "markdown" ? report.markdown()
-                                           : report.text(term::look_at(STDOUT_FILENO).colours)));
+      if (setup_.format == "jsonl") {
+        print(check::to_json_line(report));
+      } else if (setup_.format != "json" && setup_.watch.empty()) {
+        const bool apart = printed_ > 0 && !in_one_line();
+        print((apart ? "\n" : "") + text_of(report));
       }
     }
+  }
+
+  bool in_one_line() const { return setup_.one_line && setup_.format == "text" && !setup_.guide; }
+
+  std::string text_of(const check::Report& report) const {
+    if (setup_.guide) {
+      return setup_.guide(report).text;
+    }
+    if (setup_.format == "markdown") {
+      return report.markdown();
+    }
+    const bool colours = term::look_at(STDOUT_FILENO).colours;
+    return in_one_line() ? report.one_line(name_width_, colours) : report.text(colours);
+  }
+
+  // Prints what differs from the last run, and replaces what is known of it.
+  int watch() {
+    check::Memory memory;
+    const bool first = ::access(setup_.watch.c_str(), F_OK) != 0;
+    if (!first) {
+      auto known = check::parse_memory(read_file(setup_.watch));
+      if (!known) {
+        throw Trouble("--watch: '" + printable(setup_.watch) +
+                      "' is not a file that an earlier run has written");
+      }
+      memory = *std::move(known);
+    }
+    std::string text;
+    for (const Place& place : places_) {
+      const std::string& domain = place.report->facts().domain;
+      const check::Remembered now = check::remember(*place.report);
+      const auto before = memory.find(domain);
+      if (before != memory.end()) {
+        text += check::changes(domain, before->second, now);
+      } else if (!first) {
+        text += domain + ": " + now.verdict + ", score " + std::to_string(now.score) +
+                ", for the first time\n";
+      }
+      memory[domain] = now;
+    }
+    replace_file(setup_.watch, check::to_text(memory));
+    if (first) {
+      print("The state of " + counted(memory.size(), "domain", "domains") + " is in " +
+            printable(setup_.watch) + " now. The next run prints what has changed.\n");
+      return term::kGood;
+    }
+    print(text);
+    return text.empty() ? term::kGood : term::kNotFound;
+  }
+
+  // The worst for all domains.
+  int guide_status() const {
+    using Kind = check::Guidance::Kind;
+    int status = term::kGood;
+    for (const Place& place : places_) {
+      const Kind kind = setup_.guide(*place.report).kind;
+      const bool fine = (kind == Kind::Nothing) == setup_.guide_is_fix;
+      status = std::max(status, kind == Kind::CannotTell ? term::kTrouble
+                                : fine                   ? term::kGood
+                                                         : term::kNotFound);
+    }
+    return status;
   }
 
   void print(const std::string& text) {
@@ -257,6 +412,9 @@ class CheckRun {
 
   // A finding is certain. What could not be determined can be anything.
   int status() const {
+    if (setup_.guide) {
+      return guide_status();
+    }
     const auto any = [this](auto predicate) {
       return std::any_of(places_.begin(), places_.end(),
                          [&](const Place& place) { return predicate(*place.report); });
@@ -281,6 +439,7 @@ class CheckRun {
   std::size_t running_ = 0;
   std::size_t done_ = 0;
   std::size_t printed_ = 0;
+  const std::size_t name_width_;
   term::Progress progress_;
   std::unique_ptr<event::Timer> progress_timer_;
 };
@@ -306,8 +465,18 @@ void add_check(Verb& root) {
   verb.arguments("DOMAIN", arguments.domains, "mail domains");
   verb.flag("--smtp", arguments.smtp,
             "also connect to each MX host, and check STARTTLS, TLS and its certificate");
-  verb.choice("--format", arguments.format, "FORMAT", {"text", "json", "markdown"},
-              "text, json or markdown");
+  verb.flag("--details", arguments.details,
+            "print the whole report of each domain, not a line each if there are several");
+  verb.flag("--fix", arguments.fix,
+            "print the record and the policy that are right for the MX hosts of today");
+  verb.flag("--new", arguments.begin, "print how to begin, for a domain without MTA-STS");
+  verb.repeated("--move-to", arguments.move_to, "HOST",
+                "print how to move the mail to this MX host, with dates; may be given several "
+                "times");
+  verb.option("--watch", arguments.watch, "FILE",
+              "print only what has changed since the run before, which FILE has the results of");
+  verb.choice("--format", arguments.format, "FORMAT", {"text", "json", "jsonl", "markdown"},
+              "text, json, jsonl (a line for each domain) or markdown");
   verb.flag("--json", arguments.json, "the same as --format json");
   verb.choice("--fail-on", arguments.fail_on, "SEVERITY", {"info", "low", "medium", "high"},
               "exit with status 1 for findings of this severity and above");
@@ -323,8 +492,12 @@ void add_check(Verb& root) {
       "Examples:\n"
       "  mtastsctl check example.com\n"
       "  mtastsctl check --smtp example.com example.net\n"
-      "  mtastsctl check --fail-on high --format markdown example.com > report.md\n\n"
-      "Exit status: 0 nothing to fix, 1 something to fix, 2 could not be determined.");
+      "  mtastsctl check --fail-on high --format markdown example.com > report.md\n"
+      "  mtastsctl check --fix example.com\n"
+      "  mtastsctl check --move-to mx.example.net example.com\n"
+      "  mtastsctl check --watch /var/lib/mtasts.json example.com example.net\n\n"
+      "Exit status: 0 nothing to fix (with --watch: nothing new), 1 something to fix,\n"
+      "2 could not be determined.");
 }
 
 }  // namespace mtastsd::ctl

@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <array>
 #include <ctime>
 
 #include "handshake_limits.h"
@@ -73,6 +74,35 @@ Certificate describe(const X509* cert) {
   return result;
 }
 
+std::string describe_key(const X509* cert) {
+  const EVP_PKEY* key = X509_get0_pubkey(cert);
+  if (key == nullptr) {
+    return "";
+  }
+  const char* type = EVP_PKEY_get0_type_name(key);
+  std::array<char, 64> group{};
+  std::size_t size = 0;
+  const bool named = EVP_PKEY_get_group_name(key, group.data(), group.size(), &size) == 1;
+  return std::string(type != nullptr ? type : "unknown") + " " +
+         (named ? std::string(group.data(), size) : std::to_string(EVP_PKEY_get_bits(key)));
+}
+
+// The CN of each certificate that came with the leaf, or else its organisation.
+std::vector<std::string> describe_chain(const X509_STORE_CTX* store, const X509* leaf) {
+  std::vector<std::string> subjects;
+  const STACK_OF(X509)* sent = X509_STORE_CTX_get0_untrusted(store);
+  for (int i = 0; i < sk_X509_num(sent); ++i) {
+    const X509* cert = sk_X509_value(sent, i);
+    if (cert == leaf) {
+      continue;
+    }
+    const X509_NAME* name = X509_get_subject_name(cert);
+    std::string subject = entry_of(name, NID_commonName);
+    subjects.push_back(subject.empty() ? entry_of(name, NID_organizationName) : subject);
+  }
+  return subjects;
+}
+
 // The notes with what only the callbacks need.
 struct Watched final : ConnectionNotes {
   CertificateRule rule = CertificateRule::Verify;
@@ -139,6 +169,8 @@ int Watched::verify(X509_STORE_CTX* store) {
     tls_version = SSL_get_version(ssl);
   }
   if (refusal.empty()) {
+    certificate->key = describe_key(leaf);
+    certificate->chain = describe_chain(store, leaf);
     verify_and_note(store);
   } else {
     first_error = X509_V_ERR_APPLICATION_VERIFICATION;

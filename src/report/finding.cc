@@ -70,8 +70,12 @@ std::string text_of(const Shown& finding, const term::Terminal& terminal, std::s
   if (!finding.fix.empty()) {
     text += below("Fix: " + std::string(finding.fix));
   }
+  const FixLine* before = nullptr;
   for (const FixLine& one : finding.lines) {
-    text += below("Fix in " + one.file + ":");
+    if (before == nullptr || before->file != one.file) {
+      text += below("Fix in " + one.file + ":");
+    }
+    before = &one;
     text += std::string(kLineIndent, ' ') + printable(one.line) + "\n";
   }
   return text;

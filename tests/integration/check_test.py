@@ -107,10 +107,10 @@ class CheckTest(unittest.TestCase):
         self.serve("127.0.1.1", "mx.sound.test")
         self.serve("127.0.1.2", "a.mx.sound.test", names=["*.mx.sound.test"])
         report = self.report("--smtp", "--dns", NSD, "sound.test")
-        # Certificates of the test's authority live two days.
-        self.assertEqual(self.codes(report), {"policy_host_cert_expiring", "smtp_cert_expiring"})
+        # Certificates of the test's authority live two days, and are new.
+        self.assertEqual(self.codes(report), set())
         self.assertEqual(report["verdict"], "enforced")
-        self.assertEqual(report["score"]["total"], 97)
+        self.assertEqual(report["score"]["total"], 100)
         facts = report["facts"]
         self.assertEqual(facts["record"]["value"]["records"], ["v=STSv1; id=20261101000000;"])
         self.assertEqual(facts["record"]["value"]["ttl"], 1)
@@ -129,9 +129,11 @@ class CheckTest(unittest.TestCase):
         self.assertTrue(all(line["verdict"] == "good" for line in facts["policy"]["lines"]))
         for host in facts["mail"]["value"]["hosts"]:
             self.assertTrue(host["covered"])
-            self.assertTrue(host["smtp"]["value"]["starttls"])
-            self.assertEqual(host["smtp"]["value"]["tls_version"], "TLSv1.3")
-            self.assertTrue(host["smtp"]["value"]["certificate"]["name_matches"])
+            [smtp] = host["smtp"]
+            self.assertTrue(smtp["value"]["starttls"])
+            self.assertEqual(smtp["value"]["tls_version"], "TLSv1.3")
+            self.assertTrue(smtp["value"]["certificate"]["name_matches"])
+            self.assertEqual(smtp["value"]["certificate"]["key"], "EC prime256v1")
         self.assertEqual(facts["dane"], "none")
         self.assertEqual(facts["resolver_validates"]["value"], False)
 
@@ -236,9 +238,9 @@ class CheckTest(unittest.TestCase):
                      hosts=["mx.lines.test", "a.b.lines.test", "mx.elsewhere.test"])
         report = self.report("lines.test", status=1)
         self.assertEqual(self.codes(report), {
-            "mta_sts_mx_mismatch", "mta_sts_mx_unused", "policy_max_age_tiny",
-            "policy_field_misspelt", "policy_blank_lines", "policy_line_ends_mixed",
-            "mta_sts_mode_testing", "tlsrpt_missing_in_testing", "policy_host_cert_expiring"})
+            "mta_sts_mx_mismatch", "mta_sts_mx_unused", "policy_field_misspelt",
+            "policy_blank_lines", "policy_line_ends_mixed", "mta_sts_mode_testing",
+            "tlsrpt_missing_in_testing"})
         uncovered = [finding["detail"] for finding in report["findings"]
                      if finding["code"] == "mta_sts_mx_mismatch"]
         self.assertEqual(uncovered, ["a.b.lines.test", "mx.elsewhere.test"])
@@ -257,13 +259,13 @@ class CheckTest(unittest.TestCase):
         old.limit_to(ssl.TLSVersion.TLSv1_1)
         report = self.report("--smtp", "smtp.test", status=1)
         found = {finding["detail"].split(":")[0].split(".")[0]: finding["code"]
-                 for finding in report["findings"] if finding["code"].startswith("smtp_")
-                 and finding["code"] != "smtp_cert_expiring"}
+                 for finding in report["findings"] if finding["code"].startswith("smtp_")}
         self.assertEqual(found, {
             "plain": "smtp_no_starttls", "expired": "smtp_cert_expired", "name": "smtp_cert_name",
             "self": "smtp_cert_untrusted", "silent": "smtp_unknown", "old": "smtp_tls_old"})
-        self.assertEqual(report["verdict"], "refused")
-        outcomes = {host["host"].split(".")[0]: host["smtp"]["outcome"]
+        self.assertEqual(report["verdict"], "partly_refused")
+        self.assertIn("mail to 4 of 7 MX hosts is refused", report["summary"])
+        outcomes = {host["host"].split(".")[0]: host["smtp"][0]["outcome"]
                     for host in report["facts"]["mail"]["value"]["hosts"]}
         self.assertEqual(outcomes["silent"], "cannot_tell")
         self.assertEqual(outcomes["plain"], "known")
@@ -378,14 +380,67 @@ class CheckTest(unittest.TestCase):
     def test_text_and_markdown(self):
         self.publish("text.test", "mx.text.test", hosts=["mx.text.test", "mx.other.test"])
         _, text = self.run_check("text.test")
-        self.assertTrue(text.startswith("text.test: MTA-STS is enforced, and mail is refused (1 HI"))
+        self.assertTrue(text.startswith(
+            "text.test: MTA-STS is enforced, and mail to 1 of 2 MX hosts is refused"), text[:90])
         self.assertLessEqual(max(map(len, text.splitlines())), 80)
         self.assertNotIn("\x1b", text)
-        _, both = self.run_check("text.test", "nowhere.test")
+        _, both = self.run_check("--details", "text.test", "nowhere.test")
         self.assertLess(both.find("\nMX hosts\n"), both.find("\nnowhere.test: no such domain"))
+        self.publish("better.test", "mx.better.test")
+        status, lines = self.run_check("better.test", "text.test")
+        self.assertEqual(status, 1)
+        self.assertEqual(lines, "better.test  100  enforced\n"
+                         "text.test     50  partly_refused  HIGH mta_sts_mx_mismatch: mx.other.test\n")
+        _, json_lines = self.run_check("--format", "jsonl", "better.test", "text.test")
+        self.assertEqual([json.loads(line)["domain"] for line in json_lines.splitlines()],
+                         ["better.test", "text.test"])
         _, markdown = self.run_check("--format", "markdown", "text.test")
         self.assertTrue(markdown.startswith("## text.test: MTA"), markdown[:40])
         self.assertIn("| HIGH | `mta_sts_mx_mismatch` mx.other.test<br>", markdown)
+
+    def test_a_name_in_unicode(self):
+        self.publish("xn--bcher-kva.test", "mx.bcher.test")
+        _, text = self.run_check("b\u00fccher.test")
+        self.assertTrue(text.startswith("b\u00fccher.test (xn--bcher-kva.test): MTA-STS is"), text[:60])
+        self.assertEqual(self.report("b\u00fccher.test")["typed"], "b\u00fccher.test")
+
+    def test_guides(self):
+        self.publish("fix.test", "old.fix.test", hosts=["mx.fix.test"])
+        status, text = self.run_check("--fix", "fix.test")
+        self.assertEqual(status, 1)
+        policy = text[text.index("version:"):text.index("\n\n2.")]
+        record = re.search('IN TXT "(v=STSv1; id=[0-9]{14};)"', text).group(1)
+        # Whoever pastes what it says has nothing left to do.
+        self.web.replace("fix.test", policy + "\n")
+        self.dns.set("_mta-sts.fix.test", "TXT", record)
+        self.assertEqual(self.run_check("--fix", "fix.test")[0], 0)
+        self.report("fix.test", status=0)
+        status, text = self.run_check("--move-to", "mx.other.test", "fix.test")
+        self.assertEqual(status, 0)
+        self.assertIn("mx: mx.fix.test\nmx: mx.other.test\n", text)
+        self.assertEqual(self.run_check("--new", "fix.test")[0], 1)
+        self.dns.set("fresh.test", "MX", "10 mx.fresh.test")
+        self.dns.set("mx.fresh.test", "A", "127.0.1.1")
+        status, text = self.run_check("--new", "fresh.test")
+        self.assertEqual(status, 0)
+        self.assertIn("server_name mta-sts.fresh.test;", text)
+        for wrong in (["--fix", "--new"], ["--fix", "--json"], ["--move-to", "a b"]):
+            self.assertEqual(self.run_check(*wrong, "fresh.test")[0], 2)
+
+    def test_watch(self):
+        file = os.path.join(self.directory, "watch.json")
+        self.publish("watched.test", "mx.watched.test")
+        status, text = self.run_check("--watch", file, "watched.test")
+        self.assertEqual((status, text), (0, f"The state of 1 domain is in {file} now. The next run "
+                                             "prints what has changed.\n"))
+        self.assertEqual(self.run_check("--watch", file, "watched.test"), (0, ""))
+        self.dns.set("watched.test", "MX", "10 mx.watched.test", "20 mx.other.test")
+        self.assertEqual(self.run_check("--watch", file, "watched.test"), (1, (
+            "watched.test: partly_refused (was enforced), score 50 (was 100)\n"
+            "  new   HIGH mta_sts_mx_mismatch: mx.other.test\n")))
+        self.assertEqual(self.run_check("--watch", file, "watched.test"), (0, ""))
+        sandbox.write(file, "something else")
+        self.assertEqual(self.run_check("--watch", file, "watched.test")[0], 2)
 
     def on_terminal(self, *arguments, **environment):
         """What a terminal gets, stdout and stderr together."""

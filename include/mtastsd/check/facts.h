@@ -37,7 +37,8 @@ struct Fact {
 // All TXT records of a name.
 struct TextRecords {
   std::vector<std::string> records;
-  std::vector<std::string> chain;  // of CNAMEs
+  std::vector<std::string> chain;  // of CNAMEs; also if they lead to no record
+  bool dangling = false;           // they lead to a name that does not exist
   Seconds ttl{0};
   bool authenticated = false;
 };
@@ -45,8 +46,11 @@ struct TextRecords {
 struct AddressRecords {
   std::vector<IpAddress> v4;
   std::vector<IpAddress> v6;
-  std::vector<std::string> chain;
+  std::vector<std::string> chain;  // also if it leads to no address
 };
+
+// How many addresses of one MX host are connected to. Of a policy host it is all that are listed.
+inline constexpr std::size_t kMaxMxAddressesTried = 4;
 
 // An attempt to get the policy from one host.
 struct Fetch {
@@ -59,11 +63,10 @@ struct PolicyHost {
   std::string name;
   Fact<AddressRecords> addresses;
   // Absent: there is no address to fetch from. Of several addresses it is the one that counts for
-  // senders: that of the policy, or else the most telling failure.
+  // senders that try the next address: the first that gives a policy, or else the most telling
+  // failure.
   Fact<Fetch> fetch;
-  // With several addresses: what each that was tried gave, in this order, that of `fetch` among
-  // them. It has no address where none of the others could be connected to.
-  std::vector<Fetch> by_address;
+  std::vector<Fetch> by_address;  // of each address that was tried, if there are several
 };
 
 // What a mail server did. `certificate` is set if the TLS handshake got that far.
@@ -82,7 +85,8 @@ struct MxHost {
   Fact<AddressRecords> addresses;
   Fact<std::vector<dns::Tlsa>> tlsa;
   bool tlsa_authenticated = false;
-  Fact<Smtp> smtp;  // if Facts::smtp_asked
+  // If Facts::smtp_asked: one for each address that was tried, or one if there is none to try.
+  std::vector<Fact<Smtp>> smtp;
 };
 
 struct MailServers {
@@ -107,7 +111,8 @@ struct CachedPolicy {
 // Everything that a report is based on.
 struct Facts {
   std::string domain;
-  WallTime at{};  // the time of the check
+  std::string typed;  // the domain in Unicode, if it was given so
+  WallTime at{};      // the time of the check
   bool smtp_asked = false;
   bool cache_asked = false;
   bool domain_exists = true;  // false: NXDOMAIN

@@ -23,6 +23,7 @@ enum class Code {
   RecordInvalid,
   RecordMisplaced,
   RecordMisspelt,
+  RecordDangling,
   PolicyWithoutRecord,
   RecordTtlLong,
   IdNoTimestamp,
@@ -31,6 +32,7 @@ enum class Code {
   PolicyUnknown,
   HostNoAddress,
   HostLocalAddress,
+  HostAddressFails,
   HostTlsFailed,
   HostCertUntrusted,
   HostCertExpired,
@@ -41,8 +43,10 @@ enum class Code {
   MediaType,
   TooLarge,
   Slow,
+  PolicyDiffers,
   PolicyOnApex,
   PolicyIsHtml,
+  LineBreaksMissing,
   PolicyInvalid,
   ModeNone,
   ModeTesting,
@@ -63,6 +67,7 @@ enum class Code {
   MxUnused,
   MxUnknown,
   DomainMissing,
+  MailServerMissing,
   MxNull,
   MxNullMixed,
   MxImplicit,
@@ -83,6 +88,7 @@ enum class Code {
   TlsRptUnknown,
   TlsRptMultiple,
   TlsRptInvalid,
+  TlsRptMisspelt,
   TlsRptDestination,
   DanePresent,
   DanePartial,
@@ -101,7 +107,9 @@ const FindingKind& kind_of(Code code);
 
 struct Finding {
   const FindingKind* kind;
-  std::string detail;  // what this finding is about; can be empty; printable
+  std::string detail;                  // what this finding is about; can be empty; printable
+  std::string fix;                     // what to do about it here; can be empty; printable
+  std::vector<report::FixLine> lines;  // to be pasted
 };
 
 // Sorts the worst first, and otherwise in the order of Code.
@@ -113,7 +121,8 @@ bool has_gaps(const Facts& facts);
 // True if the SMTP of an MX host was asked for and could not be determined.
 bool has_smtp_gap(const Facts& facts);
 
-// The limits of what is good.
+// The limits of what is good. Those of max_age are for mode enforce: while a policy is in testing,
+// a short life is right.
 inline constexpr std::int64_t kFewDaysLeft = 14;
 inline constexpr Seconds kTinyMaxAge{86400};
 inline constexpr Seconds kShortMaxAge{7 * 86400};

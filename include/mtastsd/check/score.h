@@ -7,10 +7,12 @@
 #include <vector>
 
 #include "mtastsd/check/facts.h"
+#include "mtastsd/report/finding.h"
 
 namespace mtastsd::check {
 
 struct Analysis;
+struct Finding;
 
 inline constexpr int kFullScore = 100;
 
@@ -33,16 +35,26 @@ struct PartScore {
   std::string why;
 };
 
+// With a finding of this severity the score is not above `most`.
+struct Cap {
+  report::Severity severity;
+  int most;
+};
+// The lowest first.
+std::span<const Cap> score_caps();
+
 struct Score {
   std::vector<PartScore> parts;  // all of them, in the order of Part
+  const Cap* cap = nullptr;      // that made the total less than the sum of the parts
   int total = 0;
   bool complete = true;  // false: the true score can be higher
 };
 
-Score score(const Facts& facts, const Analysis& analysis);
+Score score(const Facts& facts, const Analysis& analysis, const std::vector<Finding>& findings);
 
 // Returns the next steps of a roll-out in their order, or nothing if nothing is left to do. Each
 // has one to three sentences.
-std::vector<std::string> advice(const Facts& facts, const Analysis& analysis);
+std::vector<std::string> advice(const Facts& facts, const Analysis& analysis,
+                                const std::vector<Finding>& findings);
 
 }  // namespace mtastsd::check

@@ -20,7 +20,9 @@ struct Certificate {
   bool chain_trusted = false;  // regardless of name and time
   bool in_time = false;        // of the certificate and of all above it
   bool name_matches = false;
-  std::string problem;  // what is wrong, in OpenSSL's words; empty if nothing is
+  std::string key;                 // "RSA 2048", "EC prime256v1"; empty if it was not looked at
+  std::vector<std::string> chain;  // the subjects of what the server sent with it, in this order
+  std::string problem;             // what is wrong, in OpenSSL's words; empty if nothing is
 
   bool good() const { return chain_trusted && in_time && name_matches; }
 };

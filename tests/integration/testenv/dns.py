@@ -181,6 +181,7 @@ class ScriptedDns:
         self._lost, self._random = lost, random.Random(8461)
         self._lock = threading.Lock()
         self._records, self._faults, self._asked = {}, {}, []
+        self._ttls = {}
         self._validated = frozenset()
         self._stopping = threading.Event()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -206,6 +207,10 @@ class ScriptedDns:
     def set_fault(self, name, rtype, fault):
         with self._lock:
             self._faults[(name, rtype)] = fault
+
+    def set_ttl(self, name, ttl):
+        with self._lock:
+            self._ttls[name] = ttl
 
     def validate(self, *names):
         """Vouches by DNSSEC for all about these names, for who asks for that (RFC 6840, 5.7)."""
@@ -287,7 +292,8 @@ class ScriptedDns:
                 break
             answers.append(_record(name, "CNAME", self.ttl, _encode_data("CNAME", alias[0])))
             name = alias[0]
-        answers += [_record(name, rtype, self.ttl, _encode_data(rtype, value))
+        ttl = self._ttls.get(name, self.ttl)
+        answers += [_record(name, rtype, ttl, _encode_data(rtype, value))
                     for value in self._records.get((name, rtype), [])]
         exists = (bool(answers) or any((name, each) in self._records for each in TYPES)
                   or any(owner.endswith("." + name) for owner, _ in self._records))

@@ -67,6 +67,12 @@ TEST(Severity, IsReadInEitherCase) {
   EXPECT_EQ(parse_severity(""), std::nullopt);
 }
 
+// A certificate of so many days has so much left.
+void lives(https::Certificate& certificate, int days, Seconds left) {
+  certificate.not_after = kNow + left;
+  certificate.not_before = certificate.not_after - Seconds(days * 86400);
+}
+
 struct Row {
   std::string name;
   std::function<void(Facts&)> change;  // of a sound domain
@@ -113,23 +119,30 @@ TEST(Find, TheRecord) {
       {"no id", [](Facts& f) { f.record = text({"v=STSv1;"}); }, {"mta_sts_record_invalid"}},
       {"lower case",
        [](Facts& f) { f.record = text({"v=stsv1; id=1"}); },
-       {"mta_sts_record_misspelt", "mta_sts_policy_without_record"}},
+       {"mta_sts_record_misspelt", "mta_sts_policy_without_record", "mta_sts_missing"}},
       {"in quotes",
        [](Facts& f) { f.record = text({"\"v=STSv1; id=1\""}); },
-       {"mta_sts_record_misspelt", "mta_sts_policy_without_record"}},
+       {"mta_sts_record_misspelt", "mta_sts_policy_without_record", "mta_sts_missing"}},
       {"the policy in it",
        [](Facts& f) { f.record = text({"version: STSv1"}); },
-       {"mta_sts_record_misspelt", "mta_sts_policy_without_record"}},
+       {"mta_sts_record_misspelt", "mta_sts_policy_without_record", "mta_sts_missing"}},
       {"gone",
        [](Facts& f) { f.record = Fact<TextRecords>::none(); },
-       {"mta_sts_policy_without_record"}},
+       {"mta_sts_policy_without_record", "mta_sts_missing"}},
       {"at the domain",
        [](Facts& f) {
          f = without();
          f.apex_text = text({"v=STSv1; id=1"});
        },
        {"mta_sts_record_misplaced", "mta_sts_unreachable", "policy_host_no_address",
-        "tlsrpt_missing"}},
+        "mta_sts_missing", "tlsrpt_missing"}},
+      {"an alias that leads nowhere",
+       [](Facts& f) {
+         f = without();
+         f.record.value.chain = {"_mta-sts.provider.example"};
+         f.record.value.dangling = true;
+       },
+       {"mta_sts_record_dangling", "mta_sts_missing", "tlsrpt_missing"}},
       {"any id", [](Facts& f) { f.record = text({"v=STSv1; id=a"}); }, {"mta_sts_id_no_timestamp"}},
       {"long TTL",
        [](Facts& f) { f.record.value.ttl = Seconds(86401); },
@@ -186,11 +199,17 @@ TEST(Find, ThePolicyHost) {
          certificate(f).names = {"www.example.com", "example.com"};
        },
        {"mta_sts_unreachable", "policy_host_cert_name"}},
-      {"13 days left",
-       [&](Facts& f) { certificate(f).not_after = kNow + Seconds(14 * 86400 - 1); },
+      {"less than a third of its life left, and 13 days",
+       [&](Facts& f) { lives(certificate(f), 42, Seconds(14 * 86400 - 1)); },
        {"policy_host_cert_expiring"}},
-      {"14 days left",
-       [&](Facts& f) { certificate(f).not_after = kNow + Seconds(14 * 86400); },
+      {"less than a third, and 14 days",
+       [&](Facts& f) { lives(certificate(f), 90, Seconds(14 * 86400)); },
+       {}},
+      {"13 days, and a third",
+       [&](Facts& f) { lives(certificate(f), 39, Seconds(13 * 86400)); },
+       {}},
+      {"of six days, an hour old",
+       [&](Facts& f) { lives(certificate(f), 6, Seconds(6 * 86400 - 3600)); },
        {}},
       {"another name at one of two addresses",
        [&](Facts& f) {
@@ -241,11 +260,10 @@ TEST(Find, ThePolicy) {
     return [text = std::move(text)](Facts& f) { serve(f, text); };
   };
   run({
-      {"html",
-       body("<html>\n</html>\n"),
-       {"policy_is_html", "mta_sts_policy_invalid", "mta_sts_policy_invalid",
-        "mta_sts_policy_invalid", "mta_sts_policy_invalid", "mta_sts_policy_invalid",
-        "mta_sts_policy_invalid"}},
+      {"html", body("<html>\n</html>\n"), {"policy_is_html"}},
+      {"one line",
+       body("version: STSv1 mode: enforce mx: mx.example.com max_age: 86400\n"),
+       {"policy_line_breaks_missing"}},
       {"mode", body(policy_text("Enforce")), {"mta_sts_policy_invalid"}},
       {"no mx", body(policy_text("enforce", {})), {"mta_sts_policy_invalid"}},
       {"none", body(policy_text("none", {})), {"mta_sts_mode_none"}},
@@ -364,7 +382,10 @@ TEST(Find, MailServers) {
          f.domain_exists = false;
          f.mail = Fact<MailServers>::none();
        },
-       {"domain_missing"}},
+       {"domain_missing", "mta_sts_missing"}},
+      {"no MX record and no address",
+       [](Facts& f) { f.mail = Fact<MailServers>::none("no address"); },
+       {"mail_server_missing"}},
   });
 }
 
@@ -373,12 +394,12 @@ TEST(Find, WhatMailServersDo) {
   const auto smtp = [](std::function<void(Smtp&)> change) {
     return [=](Facts& f) {
       f.smtp_asked = true;
-      change(f.mail.value.hosts[0].smtp.value);
+      change(f.mail.value.hosts[0].smtp[0].value);
     };
   };
   run({
       {"sound", smtp([](Smtp&) {}), {}},
-      {"not asked for", [](Facts& f) { f.mail.value.hosts[0].smtp.value.starttls = false; }, {}},
+      {"not asked for", [](Facts& f) { f.mail.value.hosts[0].smtp[0].value.starttls = false; }, {}},
       {"no STARTTLS", smtp([](Smtp& s) { s = {.address = "192.0.2.1"}; }), {"smtp_no_starttls"}},
       {"handshake",
        smtp([](Smtp& s) {
@@ -393,7 +414,7 @@ TEST(Find, WhatMailServersDo) {
       {"expired", smtp([](Smtp& s) { s.certificate->in_time = false; }), {"smtp_cert_expired"}},
       {"name", smtp([](Smtp& s) { s.certificate->name_matches = false; }), {"smtp_cert_name"}},
       {"13 days",
-       smtp([](Smtp& s) { s.certificate->not_after = kNow + Seconds(13 * 86400); }),
+       smtp([](Smtp& s) { lives(*s.certificate, 90, Seconds(13 * 86400)); }),
        {"smtp_cert_expiring"}},
   });
 }
@@ -401,6 +422,15 @@ TEST(Find, WhatMailServersDo) {
 // RFC 8460 section 3.
 TEST(Find, Reports) {
   run({
+      {"in quotes",
+       [](Facts& f) { f.tlsrpt = text({"\"v=TLSRPTv1; rua=mailto:a@b.c\""}); },
+       {"tlsrpt_misspelt"}},
+      {"schemes have no case",
+       [](Facts& f) { f.tlsrpt = text({"v=TLSRPTv1; rua=MAILTO:a@b.c,HTTPS://b.c/x"}); },
+       {}},
+      {"two rua fields, one of no use",
+       [](Facts& f) { f.tlsrpt = text({"v=TLSRPTv1; rua=mailto:a@b.c; rua=ftp:x"}); },
+       {"tlsrpt_destination"}},
       {"none", [](Facts& f) { f.tlsrpt = Fact<TextRecords>::none(); }, {"tlsrpt_missing"}},
       {"other records only",
        [](Facts& f) { f.tlsrpt = text({"v=spf1 -all"}); },
@@ -453,6 +483,54 @@ TEST(Find, DaneCountsOnlyWhenValidated) {
        {"dane_unknown"}},
       {"nothing, by any resolver", [](Facts& f) { f.validating = Fact<bool>::is(false); }, {}},
   });
+}
+
+// A host is judged by all of its addresses.
+TEST(Find, SaysAtHowManyAddressesAHostFails) {
+  Facts facts = sound();
+  facts.smtp_asked = true;
+  MxHost& host = facts.mail.value.hosts[0];
+  host.smtp.push_back(host.smtp[0]);
+  host.smtp[1].value.address = "192.0.2.2";
+  host.smtp[1].value.certificate->name_matches = false;
+  host.smtp[1].value.certificate->names = {"x.example"};
+  const auto details = [&] {
+    std::vector<std::string> all;
+    for (const Finding& finding : findings_of(facts)) {
+      all.push_back(std::string(finding.kind->code) + ": " + finding.detail);
+    }
+    return all;
+  };
+  EXPECT_EQ(details(), (Codes{"smtp_cert_name: mx.example.com: 1 of 2 addresses (192.0.2.2): "
+                              "it names x.example"}));
+  std::swap(host.smtp[0], host.smtp[1]);  // the order in DNS makes no difference
+  EXPECT_EQ(details(), (Codes{"smtp_cert_name: mx.example.com: 1 of 2 addresses (192.0.2.2): "
+                              "it names x.example"}));
+  host.smtp[1] = host.smtp[0];
+  EXPECT_EQ(details(), (Codes{"smtp_cert_name: mx.example.com: it names x.example"}));
+}
+
+TEST(Find, SaysAtHowManyAddressesThePolicyHostFails) {
+  Facts facts = sound();
+  Fetch good = facts.policy_host.fetch.value;
+  Fetch bad = good;
+  bad.seen.address = "192.0.2.2";
+  bad.error = https::Error{https::ErrorKind::Certificate, "the certificate is wrong"};
+  bad.seen.certificate->name_matches = false;
+  bad.seen.certificate->names = {"x.example"};
+  for (const auto& fetches : {std::vector{good, bad}, std::vector{bad, good}}) {
+    facts.policy_host.by_address = fetches;
+    const auto found = findings_of(facts);
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_EQ(found[0].kind->id, Code::HostAddressFails);
+    EXPECT_EQ(found[0].detail, "1 of 2 addresses (192.0.2.2): the certificate is wrong");
+    EXPECT_EQ(found[1].kind->id, Code::HostCertName);
+    EXPECT_EQ(found[1].detail, "1 of 2 addresses (192.0.2.2): it names x.example");
+  }
+  Fetch other = good;
+  other.body = policy_text("testing");
+  facts.policy_host.by_address = {good, other};
+  EXPECT_EQ(codes(facts), (Codes{"policy_differs"}));
 }
 
 TEST(Find, AgainstTheCache) {
@@ -510,7 +588,7 @@ TEST(Find, WhatCannotBeToldIsSaidSo) {
       {"SMTP",
        [](Facts& f) {
          f.smtp_asked = true;
-         f.mail.value.hosts[0].smtp = Fact<Smtp>::unknown("no route");
+         f.mail.value.hosts[0].smtp = {Fact<Smtp>::unknown("no route")};
        },
        {"smtp_unknown"}},
       {"TLSA",
@@ -531,10 +609,10 @@ TEST(HasGaps, ForWhatTheVerdictIsMadeOf) {
   EXPECT_TRUE(gap([](Facts& f) { f.policy_host.fetch = Fact<Fetch>::unknown("x"); }));
   EXPECT_TRUE(gap([](Facts& f) { f.mail = Fact<MailServers>::unknown("x"); }));
   EXPECT_TRUE(gap([](Facts& f) { f.tlsrpt = Fact<TextRecords>::unknown("x"); }));
-  EXPECT_FALSE(gap([](Facts& f) { f.mail.value.hosts[0].smtp = Fact<Smtp>::unknown("x"); }));
+  EXPECT_FALSE(gap([](Facts& f) { f.mail.value.hosts[0].smtp = {Fact<Smtp>::unknown("x")}; }));
   EXPECT_TRUE(gap([](Facts& f) {
     f.smtp_asked = true;
-    f.mail.value.hosts[0].smtp = Fact<Smtp>::unknown("x");
+    f.mail.value.hosts[0].smtp = {Fact<Smtp>::unknown("x")};
   }));
   EXPECT_FALSE(gap([](Facts& f) { f.validating = Fact<bool>::unknown("x"); }));
 }

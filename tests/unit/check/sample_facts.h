@@ -47,7 +47,7 @@ inline MxHost mx_host(const std::string& host, std::uint16_t preference = 10) {
             .tls_version = "TLSv1.3",
             .tls_error = "",
             .certificate = good_certificate(host)};
-  mx.smtp = Fact<Smtp>::is(std::move(smtp));
+  mx.smtp = {Fact<Smtp>::is(std::move(smtp))};
   return mx;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "analysis.h"
+#include "mtastsd/check/findings.h"
 #include "sample_facts.h"
 
 namespace mtastsd::check {
@@ -19,10 +20,12 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 Score score_of(const Facts& facts) {
-  return score(facts, analyse(facts));
+  const Analysis analysis = analyse(facts);
+  return score(facts, analysis, find(facts, analysis));
 }
 std::vector<std::string> advice_for(const Facts& facts) {
-  return advice(facts, analyse(facts));
+  const Analysis analysis = analyse(facts);
+  return advice(facts, analysis, find(facts, analysis));
 }
 std::string mode_in(const Facts& facts) {
   return score_of(facts).parts.at(static_cast<std::size_t>(Part::Mode)).why;
@@ -95,14 +98,14 @@ TEST(Score, ATableOfDomains) {
       {"SMTP fails",
        [](Facts& f) {
          f.smtp_asked = true;
-         f.mail.value.hosts[0].smtp.value.certificate->in_time = false;
+         f.mail.value.hosts[0].smtp[0].value.certificate->in_time = false;
        },
        {10, 15, 10, 30, 10, 0, 10}},
       {"SMTP good", [](Facts& f) { f.smtp_asked = true; }, {10, 15, 10, 30, 10, 15, 10}},
       {"SMTP not known",
        [](Facts& f) {
          f.smtp_asked = true;
-         f.mail.value.hosts[0].smtp = Fact<Smtp>::unknown("no route");
+         f.mail.value.hosts[0].smtp = {Fact<Smtp>::unknown("no route")};
        },
        {10, 15, 10, 30, 10, -1, 10}},
       {"null MX",
@@ -142,8 +145,45 @@ TEST(Score, ATableOfDomains) {
       sum += std::max(part, 0);
       complete = complete && part >= 0;
     }
+    for (const Finding& finding : find(facts, analyse(facts))) {
+      for (const Cap& cap : score_caps()) {
+        sum = finding.kind->severity == cap.severity ? std::min(sum, cap.most) : sum;
+      }
+    }
     EXPECT_EQ(result.total, sum);
     EXPECT_EQ(result.complete, complete);
+  }
+}
+
+TEST(Score, IsNotAboveWhatTheFindingsAllow) {
+  Facts facts = sound();
+  facts.smtp_asked = true;
+  facts.mail.value.hosts[0].smtp[0].value.starttls = false;
+  EXPECT_EQ(score_of(facts).total, 50);
+  EXPECT_EQ(score_of(facts).cap->severity, Severity::High);
+  facts = sound();
+  facts.smtp_asked = true;
+  facts.mail.value.hosts[0].smtp[0].value.tls_version = "TLSv1.1";
+  EXPECT_EQ(score_of(facts).total, 80);
+  facts = sound();
+  facts.record.value.ttl = Seconds(1000000);
+  EXPECT_EQ(score_of(facts).total, 95);
+  EXPECT_EQ(score_of(sound()).cap, nullptr);
+}
+
+// Whoever does as they are told has nothing to put right.
+TEST(Advice, LeadsToNoFindings) {
+  Facts facts = without();
+  facts.record = text({"v=STSv1; id=20261122000000;"});
+  facts.policy_host = sound().policy_host;
+  facts.tlsrpt = sound().tlsrpt;
+  for (const auto& [mode, max_age] :
+       {std::pair("testing", "86400"), std::pair("testing", "300"), std::pair("enforce", "604800"),
+        std::pair("enforce", "1209600")}) {
+    serve(facts, policy_text(mode, {"mx.example.com"}, max_age));
+    for (const Finding& finding : find(facts, analyse(facts))) {
+      EXPECT_LT(finding.kind->severity, Severity::Low) << finding.kind->code << " " << mode;
+    }
   }
 }
 
@@ -162,7 +202,7 @@ TEST(Advice, NamesTheNextStepOfARollOut) {
 
   EXPECT_THAT(advice_for(without()), ElementsAre(testing::AllOf(HasSubstr("mode: testing"),
                                                                 HasSubstr("mx: mx.example.com"),
-                                                                HasSubstr("id=20261122;")),
+                                                                HasSubstr("id=20261122000000;")),
                                                  HasSubstr("_smtp._tls.example.com")));
 
   Facts facts = sound();
@@ -170,7 +210,7 @@ TEST(Advice, NamesTheNextStepOfARollOut) {
   facts.record = text({"v=STSv1; id=20261115"});
   EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("until two weeks are over")));
   facts.record = text({"v=STSv1; id=20261108"});
-  EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("more than two weeks ago")));
+  EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("two weeks ago or more")));
   facts.record = text({"v=STSv1; id=x"});
   EXPECT_THAT(advice_for(facts), ElementsAre(HasSubstr("for two weeks")));
   facts.tlsrpt = Fact<TextRecords>::none();

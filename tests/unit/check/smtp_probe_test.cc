@@ -78,7 +78,7 @@ class SmtpProbeTest : public testing::Test {
     std::optional<Fact<Smtp>> result;
     std::unique_ptr<SmtpProbe> running = std::make_unique<SmtpProbe>(
         loop_, trusted,
-        SmtpTarget{*DomainName::parse(kHost), {*IpAddress::parse("127.0.0.1")}, port, "me.test"},
+        SmtpTarget{*DomainName::parse(kHost), *IpAddress::parse("127.0.0.1"), port, "me.test"},
         limit, [&](Fact<Smtp> smtp) {
           result = std::move(smtp);
           running.reset();  // allowed

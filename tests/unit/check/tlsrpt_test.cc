@@ -27,7 +27,7 @@ TEST(ParseTlsRpt, TakesTheGrammar) {
       {"v=TLSRPTv1; rua=mailto:a@b.example , mailto:c@d.example",
        {"mailto:a@b.example", "mailto:c@d.example"}},
       {"v=TLSRPTv1; x.y=z; rua=mailto:a@b.example", {"mailto:a@b.example"}},
-      {"v=TLSRPTv1; rua=a:b; rua=c:d", {"a:b"}},
+      {"v=TLSRPTv1; rua=a:b; rua=c:d", {"a:b", "c:d"}},
   };
   for (const Row& row : rows) {
     const ExactCopy copy(row.text);
