@@ -116,7 +116,10 @@ std::string first_complaint(const std::string& errors) {
   std::istringstream lines(errors);
   for (std::string line; std::getline(lines, line);) {
     if (!line.empty() && line.find(": warning: ") == std::string::npos) {
-      const std::size_t begin = line.find(": ");
+      // "postmap: fatal: open database ..."
+      const std::size_t program = line.find(": ");
+      const std::size_t kind = line.find(": ", program + 1);
+      const std::size_t begin = kind == std::string::npos ? program : kind;
       return begin == std::string::npos ? line : line.substr(begin + 2);
     }
   }
@@ -395,6 +398,10 @@ class Gatherer {
         }
         return;
       }
+    }
+    if (!where_.online_domain.empty()) {
+      facts_.online = Question{
+          where_.online_domain, std::string(kMaps), "", "no table of Postfix leads to it", {}};
     }
   }
 

@@ -73,7 +73,7 @@ std::string text_of(const Shown& finding, const term::Terminal& terminal, std::s
   const FixLine* before = nullptr;
   for (const FixLine& one : finding.lines) {
     if (before == nullptr || before->file != one.file) {
-      text += below("Fix in " + one.file + ":");
+      text += below(one.file == "command" ? "Fix by running:" : "Fix in " + one.file + ":");
     }
     before = &one;
     text += std::string(kLineIndent, ' ') + printable(one.line) + "\n";
