@@ -26,12 +26,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests", "integration"))
 
 # pylint: disable=wrong-import-position
-from testenv import pki, sandbox, smtp, tlsrpt, web
-from testenv.daemon import Mtastsd
+from mail_world import SERVER, MailWorld
+from testenv import sandbox, tlsrpt, web
 from testenv.dnssec import SignedDns
-from testenv.postfix import Postfix
 
-SERVER = "inet:127.0.0.1:8461"
 REMOTE = "192.0.2.53"  # an address of this host that is no loopback address
 POLICY_TYPE_TLSA = 1  # of libtlsrpt
 OPTIONS = None
@@ -60,77 +58,27 @@ def with_dane(piece):
     return piece + "\n" + lines
 
 
-class World:
-    """All that a message, a policy and a TLSA record pass through."""
-
+class World(MailWorld):
     def __init__(self, directory):
-        self.directory = directory
-        self.version = Postfix.version()
-        self.modern = self.version >= (3, 10)
-        name = "main.cf.postfix-3.10" if self.modern else "main.cf.postfix-3.4"
-        piece = sandbox.read(os.path.join(HERE, name))
-        self.map = "daneWithTLSRPT" if self.modern else "dane"
-        self.main_cf = with_dane(piece)
-        self._sinks = {}
         sandbox.run(["ip", "address", "add", REMOTE + "/32", "dev", "lo"])
-        self.authority = pki.Authority(os.path.join(directory, "pki"))
-        sandbox.cover("/etc/resolv.conf", "nameserver 127.0.0.1\n", directory)
-        sandbox.cover("/etc/hosts", "127.0.0.1 localhost\n", directory)
-        sandbox.cover("/etc/ssl/certs/ca-certificates.crt",
-                      sandbox.read(self.authority.cert), directory)
-        self.dns = SignedDns(os.path.join(directory, "dns"), unsigned=["plain"], also=[REMOTE])
-        self.web = web.PolicyServer(os.path.join(directory, "web"), self.authority)
-        self.postfix = Postfix(os.path.join(directory, "postfix"), self.main_cf)
-        self.mtastsd = self.make_server("mtastsd", SERVER, {})
+        super().__init__(
+            directory, lambda where: SignedDns(where, unsigned=["plain"], also=[REMOTE]), with_dane)
+        self.map = "daneWithTLSRPT" if self.modern else "dane"
+        self.mtastsd = self.server("mtastsd", SERVER, {})
 
-    def make_server(self, name, listen, dns):
-        directory = os.path.join(self.directory, name)
-        settings = {
-            "socketmap": {"listen": [listen]},
-            "dns": dns,
-            "https": {"allow_local_addresses": True},
-            "resolver": {"recheck_min": "1s", "recheck_max": "1s", "negative_min": "1s",
-                         "negative_max": "1s", "retry_interval": "1s", "answer_timeout": "15s"},
-            "cache": {"directory": os.path.join(directory, "cache")},
-            "log": {"level": "debug"},
-        }
+    def server(self, name, listen, dns):
+        more = {"dns": dns}
         if OPTIONS.without_dane:
-            settings["maps.dane"] = {"dane": False}
-            settings["maps.daneWithTLSRPT"] = {"dane": False}
-        return Mtastsd(OPTIONS.mtastsd, directory, settings)
+            more["maps.dane"] = {"dane": False}
+            more["maps.daneWithTLSRPT"] = {"dane": False}
+        return self.make_server(OPTIONS.mtastsd, name, {"listen": [listen]}, more,
+                                {"answer_timeout": "15s"})
 
-    def start(self):
-        self.dns.apply()
-        self.web.apply()
+    def start_server(self):
         self.mtastsd.start()
-        self.postfix.start()
 
-    def stop(self):
-        self.postfix.stop()
+    def stop_server(self):
         self.mtastsd.stop()
-        self.web.stop()
-        self.dns.stop()
-        for sink in self._sinks.values():
-            sink.stop()
-
-    def mail_server(self, host, certificate, records=()):
-        """A mail server of that name at an address of its own, with TLSA records."""
-        address = f"127.0.1.{len(self._sinks) + 11}"
-        self._sinks[host] = smtp.SmtpSink(address, host, certificate)
-        self.dns.set(host, "A", address)
-        if records:
-            self.dns.set("_25._tcp." + host, "TLSA", *records)
-
-    def sink(self, host):
-        return self._sinks[host]
-
-    def mx(self, domain, *hosts):
-        self.dns.set(domain, "MX", *(f"{10 * (i + 1)} {host}" for i, host in enumerate(hosts)))
-
-    def policy(self, domain, *patterns, mode="enforce"):
-        self.dns.set("_mta-sts." + domain, "TXT", "v=STSv1; id=1;")
-        self.dns.set("mta-sts." + domain, "A", "127.0.0.1")
-        self.web.publish(domain, web.policy_text(*patterns, mode=mode))
 
     def status(self):
         """As mtastsctl status gets it."""
@@ -146,12 +94,20 @@ def build(world):
     """The domains. Their certificates are good, unless they say otherwise."""
     issue = world.authority.issue
 
+    def mail_server(host, certificate, *records):
+        world.mail_server(host, certificate)
+        if records:
+            world.dns.set("_25._tcp." + host, "TLSA", *records)
+
+    def enforce(name, *patterns):
+        world.policy(name, web.policy_text(*patterns))
+
     def domain(name, certificate, records, policy=True, mode="enforce"):
         host = "mail." + name
-        world.mail_server(host, certificate, records)
+        mail_server(host, certificate, *records)
         world.mx(name, host)
         if policy:
-            world.policy(name, host, mode=mode)
+            world.policy(name, web.policy_text(host, mode=mode))
 
     good = issue("mail.good.test")
     domain("good.test", good, [tlsa(good)])
@@ -167,26 +123,26 @@ def build(world):
     domain("nopolicy.test", issue("mail.nopolicy.test"), [WRONG], policy=False)
     domain("testing.test", issue("mail.testing.test"), [WRONG], mode="testing")
     # Two hosts, and the one that is preferred has no records.
-    world.mail_server("mx1.some.test", issue("mx1.some.test"))
+    mail_server("mx1.some.test", issue("mx1.some.test"))
     second = issue("mx2.some.test")
-    world.mail_server("mx2.some.test", second, [tlsa(second)])
+    mail_server("mx2.some.test", second, tlsa(second))
     world.mx("some.test", "mx1.some.test", "mx2.some.test")
-    world.policy("some.test", "mx1.some.test", "mx2.some.test")
+    enforce("some.test", "mx1.some.test", "mx2.some.test")
     # Its MX records are not signed, those of the host are, and are wrong.
-    world.mail_server("mx.insecure.test", issue("mx.insecure.test"), [WRONG])
+    mail_server("mx.insecure.test", issue("mx.insecure.test"), WRONG)
     world.mx("insecure.plain", "mx.insecure.test")
-    world.policy("insecure.plain", "mx.insecure.test")
+    enforce("insecure.plain", "mx.insecure.test")
     # The MX host is an alias.
     target = issue("mx.alias.test", "real.alias.test")
-    world.mail_server("real.alias.test", target, [tlsa(target)])
+    mail_server("real.alias.test", target, tlsa(target))
     world.dns.set("mx.alias.test", "CNAME", "real.alias.test")
     world.mx("alias.test", "mx.alias.test")
-    world.policy("alias.test", "mx.alias.test")
+    enforce("alias.test", "mx.alias.test")
     # A smart host with a policy of its own.
     relay = issue("relay.test")
-    world.mail_server("relay.test", relay, [tlsa(relay)])
+    mail_server("relay.test", relay, tlsa(relay))
     world.dns.set("_587._tcp.relay.test", "TLSA", WRONG)
-    world.policy("relay.test", "relay.test")
+    enforce("relay.test", "relay.test")
 
 
 class DaneTest(unittest.TestCase):
@@ -288,7 +244,9 @@ class DaneTest(unittest.TestCase):
         """RFC 8460 section 4.2, with the MX patterns of the policy in the answer."""
         if not self.world.modern:
             self.skipTest("Postfix makes reports from 3.10 on")
-        self.world.dns.set("_smtp._tls.good.test", "TXT", "v=TLSRPTv1; rua=mailto:tls@x.test")
+        domains = ("good.test", "wrong.test")
+        for domain in domains:
+            self.world.dns.set("_smtp._tls." + domain, "TXT", "v=TLSRPTv1; rua=mailto:tls@x.test")
         self.world.dns.apply()
         sockets = self.world.postfix.make_socket_directory("run/tlsrpt")
         collector = tlsrpt.Collector(os.path.join(sockets, "tlsrpt.sock"))
@@ -296,9 +254,14 @@ class DaneTest(unittest.TestCase):
         self.addCleanup(self.restart_postfix, "")
         self.restart_postfix("smtp_tlsrpt_enable = yes\n"
                              "smtp_tlsrpt_socket_name = run/tlsrpt/tlsrpt.sock\n")
-        self.assertEqual(self.submit("good.test").status, "sent")
-        policy, = collector.wait_for("good.test")["policies"]
-        self.assertEqual(policy["policy-type"], POLICY_TYPE_TLSA)
+        for domain in domains:
+            with self.subTest(domain):
+                self.submit(domain)
+                policy, = collector.wait_for(domain)["policies"]
+                self.assertEqual(policy["policy-type"], POLICY_TYPE_TLSA)
+                self.assertEqual(policy["policy-domain"], domain)
+                self.assertEqual("failure-details" in policy, domain == "wrong.test")
+                print(json.dumps(policy))
 
     def restart_postfix(self, extra):
         self.world.postfix.stop()
@@ -341,7 +304,7 @@ class DaneTest(unittest.TestCase):
 
     def other_server(self, name, dns):
         listen = "inet:127.0.0.1:8462"
-        server = self.world.make_server(name, listen, dns)
+        server = self.world.server(name, listen, dns)
         server.start()
         self.addCleanup(server.stop)
         return server, listen

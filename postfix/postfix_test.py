@@ -23,60 +23,29 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests", "integration"))
 
 # pylint: disable=wrong-import-position
-from testenv import pki, sandbox, smtp, socketmap, tlsrpt, web
-from testenv.daemon import Mtastsd
+from mail_world import SERVER, MailWorld
+from testenv import sandbox, socketmap, tlsrpt, web
 from testenv.dns import Nsd
-from testenv.postfix import Postfix
 
-SERVER = "inet:127.0.0.1:8461"
 POLICY_TYPE_STS = 2  # of libtlsrpt
 OPTIONS = None
 
 
-class World:
-    """All that a message and a policy pass through."""
-
+class World(MailWorld):
     def __init__(self, directory):
-        self.version = Postfix.version()
-        modern = self.version >= (3, 10)
+        super().__init__(directory, Nsd)
         # From 3.10.5 Postfix itself compares MX host names with the policy, and does not connect to a
         # host outside it; before that the certificate decides.
         self.mx_mismatch = (("4.3.0", "unavailable or unable to receive mail")
                             if self.version >= (3, 10, 5) else ("4.7.5", "not verified"))
-        self.map = "postfixWithTLSRPT" if modern else "postfix"
-        name = "main.cf.postfix-3.10" if modern else "main.cf.postfix-3.4"
-        self.piece = sandbox.read(os.path.join(HERE, name))
-        self._sinks = {}
-        self.authority = pki.Authority(os.path.join(directory, "pki"))
-        sandbox.cover("/etc/resolv.conf", "nameserver 127.0.0.1\n", directory)
-        sandbox.cover("/etc/hosts", "127.0.0.1 localhost\n", directory)
-        sandbox.cover("/etc/ssl/certs/ca-certificates.crt",
-                      sandbox.read(self.authority.cert), directory)
-        self.dns = Nsd(os.path.join(directory, "nsd"))
-        self.web = web.PolicyServer(os.path.join(directory, "web"), self.authority)
-        self.postfix = Postfix(os.path.join(directory, "postfix"), self.piece)
+        self.map = "postfixWithTLSRPT" if self.modern else "postfix"
         sockets = self.postfix.make_socket_directory("run/mtastsd")
         self.unix = f"unix:{sockets}/policy.sock"
-        self.mtastsd = self._make_server(directory)
+        self.mtastsd = self.make_server(
+            OPTIONS.mtastsd, "mtastsd",
+            {"listen": [SERVER, self.unix], "socket_mode": "0660", "socket_group": "postfix"},
+            {"maps.strict": {"postfix_version": "3.7", "enforce_testing": True}})
         self._stubs = []
-
-    def _make_server(self, directory):
-        return Mtastsd(OPTIONS.mtastsd, os.path.join(directory, "mtastsd"), {
-            "socketmap": {"listen": [SERVER, self.unix], "socket_mode": "0660",
-                          "socket_group": "postfix"},
-            "maps.strict": {"postfix_version": "3.7", "enforce_testing": True},
-            "https": {"allow_local_addresses": True},
-            "resolver": {"recheck_min": "1s", "recheck_max": "1s", "negative_min": "1s",
-                         "negative_max": "1s", "retry_interval": "1s"},
-            "cache": {"directory": os.path.join(directory, "cache")},
-            "log": {"level": "debug"},
-        })
-
-    def start(self):
-        self.dns.apply()
-        self.web.apply()
-        self.start_server()
-        self.postfix.start()
 
     def start_server(self):
         if OPTIONS.server_stub:
@@ -98,36 +67,6 @@ class World:
             self.stop_server()
         else:
             self.mtastsd.kill()
-
-    def stop(self):
-        self.postfix.stop()
-        self.stop_server()
-        self.web.stop()
-        self.dns.stop()
-        for sink in self._sinks.values():
-            sink.stop()
-
-    def mail_server(self, host, certificate):
-        """A mail server of that name at an address of its own."""
-        address = f"127.0.0.{len(self._sinks) + 11}"
-        self._sinks[host] = smtp.SmtpSink(address, host, certificate)
-        self.dns.set(host, "A", address)
-
-    def sink(self, host):
-        return self._sinks[host]
-
-    def mx(self, domain, host):
-        self.dns.set(domain, "MX", "10 " + host)
-
-    def policy(self, domain, text, policy_id="1"):
-        self.dns.set("_mta-sts." + domain, "TXT", f"v=STSv1; id={policy_id};")
-        self.dns.set("mta-sts." + domain, "A", "127.0.0.1")
-        self.web.publish(domain, text)
-
-    def remove_policy(self, domain):
-        self.dns.remove("_mta-sts." + domain, "TXT")
-        self.dns.remove("mta-sts." + domain, "A")
-        self.web.withdraw(domain)
 
 
 def build(world):
@@ -409,7 +348,7 @@ class PostfixTest(unittest.TestCase):
     # The other ways of main.cf.
 
     def test_the_alternatives_in_the_piece(self):
-        found = alternatives(self.world.piece)
+        found = alternatives(self.world.main_cf)
         self.assertGreaterEqual(len(found), 4)
         for kind in ("socketmap:unix:run/", "$default_database_type:", "proxy:", "= dane"):
             self.assertTrue(any(kind in text for text in found), kind)
@@ -426,7 +365,7 @@ class PostfixTest(unittest.TestCase):
 
     def restart_postfix(self, extra):
         self.world.postfix.stop()
-        self.world.postfix.configure(self.world.piece + "\n" + extra)
+        self.world.postfix.configure(self.world.main_cf + "\n" + extra)
         self.world.postfix.start()
 
 
