@@ -154,7 +154,7 @@ def check_instance(machine):
                    '[control]\nsocket = "/run/mtastsd-second/control.sock"\n')
     machine.run("systemctl", "start", "mtastsd@second")
     need(ask(machine, "inet:127.0.0.1:8462") == "NOTFOUND", "the second daemon has the cache of the first")
-    machine.run("mtastsctl", "status", "--config", "/etc/mtastsd/second.toml")
+    machine.run("mtastsctl", "status", "--json", "--config", "/etc/mtastsd/second.toml")
     machine.run("systemctl", "restart", "mtastsd")
     need(is_active(machine, "mtastsd@second"), "a restart of the first daemon stops the second")
     machine.run("systemctl", "stop", "mtastsd@second")
