@@ -110,11 +110,11 @@ std::string sentence_for(const Finding& finding, const Facts& facts) {
   const auto record_provider = provider_of_record(facts);
   if (policy_provider && is_about_policy_host(code) && !fix.empty()) {
     return "mta-sts." + facts.domain + " is an alias of " + *policy_provider +
-           ", and only who runs that can do this: " + fix;
+           ", so only whoever runs that host can do this: " + fix;
   }
   if (record_provider && is_about_record(code)) {
     return "_mta-sts." + facts.domain + " is an alias of " + *record_provider +
-           ", and only who runs that can do this: " + fix;
+           ", so only whoever publishes that can do this: " + fix;
   }
   return fix;
 }

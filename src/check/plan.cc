@@ -8,12 +8,15 @@
 #include "mtastsd/check/findings.h"
 #include "mtastsd/check/report.h"
 #include "mtastsd/mtasts/mx_match.h"
+#include "mtastsd/term/wrapping.h"
 #include "shown.h"
 
 namespace mtastsd::check {
 namespace {
 
 constexpr Seconds kFirstMaxAge{86400};  // of a policy that is tried out
+constexpr std::size_t kColumns = 80;
+constexpr std::size_t kIndent = 3;
 
 std::string id_of(WallTime time) {
   std::string id = timestamp(time);
@@ -77,11 +80,11 @@ class Guide {
   explicit Guide(std::string title) : text_(std::move(title) + "\n\n") {}
 
   void step(const std::string& what, const std::vector<std::string>& lines = {}) {
-    text_ += std::to_string(++number_) + ". " + what + "\n";
+    text_ += term::wrapped(std::to_string(++number_) + ".", kIndent, what, kColumns);
     text_ += lines.empty() ? "\n" : block(lines);
   }
   void add(const std::string& what, const std::vector<std::string>& lines = {}) {
-    text_ += what + "\n" + (lines.empty() ? "\n" : block(lines));
+    text_ += term::wrapped("", 0, what, kColumns) + (lines.empty() ? "\n" : block(lines));
   }
   std::string text() && {
     text_.pop_back();  // the blank line at the end
@@ -111,6 +114,9 @@ void add_steps(Guide& guide, const Facts& facts, const mtasts::Policy& policy,
 }
 
 Guidance no_hosts(const Facts& facts) {
+  if (!facts.domain_exists) {
+    return {facts.domain + " does not exist. Check the spelling.\n", Guidance::Kind::CannotTell};
+  }
   if (facts.mail.cannot_tell()) {
     return {facts.domain + ": the MX hosts could not be looked up, so no policy can be named.\n",
             Guidance::Kind::CannotTell};
@@ -268,8 +274,8 @@ Guidance guide_to_begin(const Report& report) {
   add_steps(guide, facts, policy, new_id(facts, analysis));
   guide.step("Ask for TLS reports, at an address that you read:", {reports_line(facts, analysis)});
   guide.step("Run \"mtastsctl check --smtp " + facts.domain +
-             "\" and correct what it finds. After two weeks\nwithout failures in the reports, set "
-             "mode enforce and max_age 604800 or more, and\nchange the id.");
+             "\" and correct what it finds. After two weeks without failures in the reports, set "
+             "mode enforce and max_age 604800 or more, and change the id.");
   return {std::move(guide).text(), Guidance::Kind::Steps};
 }
 
@@ -307,14 +313,14 @@ Guidance guide_to_move(const Report& report, const std::vector<DomainName>& new_
   if (both == *analysis.policy) {
     guide.step(
         "The policy in use has the new hosts already, and needs no change. If it has had "
-        "them since\nbefore " +
+        "them since before " +
         day_text(facts.at - (change - facts.at)) + ", the next step need not wait.");
   } else {
     add_steps(guide, facts, both, new_id(facts, analysis));
   }
   guide.step("Wait until " + date_text(change) +
                  ", when no sender can have the old policy (max_age " +
-                 duration_text(analysis.policy->max_age) + "). Then\nchange the MX records:",
+                 duration_text(analysis.policy->max_age) + "). Then change the MX records:",
              [&] {
                std::vector<std::string> lines;
                for (const DomainName& host : new_hosts) {
@@ -322,12 +328,11 @@ Guidance guide_to_move(const Report& report, const std::vector<DomainName>& new_
                }
                return lines;
              }());
-  guide.step(
-      "From " + date_text(end) +
-          " on, new mail goes to the new hosts only. Let the old ones "
-          "run for five\ndays more, for senders that are late. Then serve the policy without "
-          "them:",
-      lines_of(after));
+  guide.step("From " + date_text(end) +
+                 " on, new mail goes to the new hosts only. Let the old ones "
+                 "run for five days more, for senders that are late. Then serve the policy without "
+                 "them:",
+             lines_of(after));
   if (const auto provider = provider_of_record(facts)) {
     guide.step("Have " + *provider + " change the id once more.");
   } else {

@@ -263,7 +263,8 @@ std::vector<std::string> advice(const Facts& facts, const Analysis& analysis,
   if (has_faults(findings)) {
     return {
         "Correct what the findings say, and begin with the worst. If that changes the policy, "
-        "change the id."};
+        "change the id. \"mtastsctl check --fix " +
+        facts.domain + "\" prints both."};
   }
   if (const mtasts::Policy* policy = policy_in_use(analysis)) {
     return advice_on(*policy, facts, analysis);

@@ -23,9 +23,11 @@ import jsonschema
 from testenv import pki, sandbox, web
 from testenv.daemon import Mtastsd, run_to_end, toml
 from testenv.dns import Nsd, ScriptedDns
+from testenv.dnssec import SignedDns
 from testenv.smtp import SmtpSink
 
 DNS, NSD, BLACKHOLE = "127.0.0.53", "127.0.0.1", "127.0.0.66"
+RESOLVER, SIGNED = "127.0.0.54", "127.0.0.55"
 SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       "../../contrib/schema/check.json")
 OPTIONS = None
@@ -287,6 +289,27 @@ class CheckTest(unittest.TestCase):
         report = self.report("dane.test")
         self.assertEqual(report["facts"]["dane"], "unsigned")
         self.assertIn("dane_unsigned", self.codes(report))
+
+    def test_dane_by_signatures(self):
+        """Signed zones on nsd, and an unbound on this host that validates them."""
+        signed = SignedDns(os.path.join(self.directory, "signed"), unsigned=("plain.test",),
+                           resolver=RESOLVER, address=SIGNED)
+        self.addCleanup(signed.stop)
+        for domain in ("sure.test", "half.test", "plain.test"):
+            hosts = [f"{label}.{domain}" for label in ("mx1", "mx2")]
+            self.publish(domain, *hosts, dns=signed)
+            for host in hosts[:1] if domain == "half.test" else hosts:
+                signed.set("_25._tcp." + host, "TLSA", "3 1 1 " + "ab" * 32)
+        signed.apply()
+        self.web.apply()
+        for domain, dane, code in (("sure.test", "everywhere", "dane_present"),
+                                   ("half.test", "partly", "dane_partial"),
+                                   ("plain.test", "unsigned", "dane_unsigned")):
+            with self.subTest(domain):
+                report = self.report("--dns", RESOLVER, domain)
+                self.assertEqual(report["facts"]["resolver_validates"]["value"], True)
+                self.assertEqual(report["facts"]["dane"], dane)
+                self.assertEqual(self.codes(report), {code})
 
     # Against the cache of a running daemon.
 

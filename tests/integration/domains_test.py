@@ -65,9 +65,10 @@ class Row:
     def policy(self):
         if "text" in self.set_up:
             return self.filled(self.set_up["text"])
-        return web.policy_text(*(self.filled(mx) for mx in self.get("mx", ["mx.{d}"])),
+        text = web.policy_text(*(self.filled(mx) for mx in self.get("mx", ["mx.{d}"])),
                                mode=self.get("mode", "enforce"),
                                max_age=self.get("max_age", 1209600))
+        return text + "x: y\r\n" * self.get("padding", 0)
 
 
 class DomainsTest(unittest.TestCase):

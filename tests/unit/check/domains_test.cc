@@ -128,11 +128,14 @@ void set_policy_host(Facts& facts, const json& set) {
   if (set.contains("host_alias")) {
     host.addresses.value.chain = {set["host_alias"]};
   }
-  const std::string body = set.contains("text")
-                               ? filled(set["text"])
-                               : policy_text(set.value("mode", "enforce"),
-                                             filled_list(set.value("mx", json::array({"mx.{d}"}))),
-                                             std::to_string(set.value("max_age", 1209600)));
+  std::string body = set.contains("text")
+                         ? filled(set["text"])
+                         : policy_text(set.value("mode", "enforce"),
+                                       filled_list(set.value("mx", json::array({"mx.{d}"}))),
+                                       std::to_string(set.value("max_age", 1209600)));
+  for (int lines = set.value("padding", 0); lines > 0; --lines) {
+    body += "x: y\r\n";
+  }
   for (const json& kind : kinds) {
     host.by_address.push_back(
         fetch_of(kind, body, "192.0.2." + std::to_string(host.by_address.size() + 1)));

@@ -67,6 +67,8 @@ TEST(GuideToFix, NamesNoPolicyWithoutMailServers) {
   EXPECT_EQ(guide_to_fix(Report(facts)).kind, Guidance::Kind::CannotTell);
   facts.mail = Fact<MailServers>::none("no address");
   EXPECT_EQ(guide_to_fix(Report(facts)).kind, Guidance::Kind::Nothing);
+  facts.domain_exists = false;
+  EXPECT_EQ(guide_to_fix(Report(facts)).kind, Guidance::Kind::CannotTell);
 }
 
 TEST(GuideToBegin, HasAllThatADomainNeeds) {
