@@ -17,6 +17,7 @@ import argparse
 import os
 import re
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -102,6 +103,9 @@ def build(world):
     world.mail_server("bad.cached.test", issue("bad.cached.test"))
     domain("down.test", "mail.down.test", issue("mail.down.test"),
            web.policy_text("mail.down.test"))
+    domain("excused.test", "mail.excused.test", issue("mail.elsewhere.test"),
+           web.policy_text("mail.excused.test"))
+    domain("partner.test", "mail.partner.test", issue("mail.partner.test"))
     domain("exception.test", "mail.exception.test", issue("mail.elsewhere.test"),
            web.policy_text("mail.exception.test"))
 
@@ -220,6 +224,39 @@ class PostfixTest(unittest.TestCase):
     def test_enforce_mx_outside_the_policy_is_deferred(self):
         self.expect_secure("unlisted.test", "mail.unlisted.test")
         self.expect_deferred("unlisted.test", "other.unlisted.test", *self.world.mx_mismatch)
+
+    # Exceptions.
+
+    def override(self, domain, action, until=None, mx=()):
+        reply = self.world.mtastsd.command("override-add", override={
+            "name": domain, "action": action, "mx": list(mx), "reason": "test", "until": until,
+            "source": "command-line", "decided_at": None, "by": ""})
+        self.assertTrue(reply["ok"], reply)
+
+    def test_override_ignore_until_it_ends(self):
+        self.check_secure(self.ask("excused.test"), "excused.test", "mail.excused.test")
+        self.expect_deferred("excused.test", "mail.excused.test", "4.7.5", "not verified")
+        self.override("excused.test", "ignore", until="2999-01-01T00:00:00Z")
+        # Before it is asked for.
+        self.world.kill_server()
+        self.world.start_server()
+        self.expect_not_found("excused.test")
+        self.expect_unverified("excused.test", "mail.excused.test")
+        end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
+        self.override("excused.test", "ignore", until=end)
+        self.world.mtastsd.wait_log(r"event=override_ended name=excused\.test")
+        self.expect_secure("excused.test", "mail.excused.test")
+        self.expect_deferred("excused.test", "mail.excused.test", "4.7.5", "not verified")
+
+    def test_override_pins_a_partner_without_a_policy(self):
+        # In stub mode there is nobody to tell.
+        self.assertIsNotNone(self.ask("good.test"))
+        self.override("partner.test", "pin", mx=["mail.partner.test"])
+        self.assertEqual(self.ask("partner.test"),
+                         "secure match=mail.partner.test servername=hostname")
+        self.expect_verified("partner.test", "mail.partner.test")
+        self.override("partner.test", "pin", mx=["mail.other.test"])
+        self.expect_deferred("partner.test", "mail.partner.test", "4.7.5", "not verified")
 
     # Policies that do not bind.
 

@@ -43,6 +43,11 @@ void Answerer::set_options(AnswerOptions options) {
   memo_.forget();
 }
 
+void Answerer::set_overrides(overrides::TablePtr overrides) {
+  overrides_ = std::move(overrides);
+  memo_.forget();
+}
+
 bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
                       std::string& reply) {
   counters_.queries.add();
@@ -116,14 +121,33 @@ const postfix::Profile& Answerer::profile_of(std::string_view map) {
 Verdict Answerer::from_cache(const Question& question, WallTime now, std::string& reply) {
   cache::Reader::Snapshot snapshot(*reader_);
   auto entry = snapshot.find(question.domain);
-  return entry ? from_entry(*entry, question, now, reply) : Verdict{};
+  return entry ? from_entry(*entry, question, now, reply) : from_nothing(question, now, reply);
+}
+
+Verdict Answerer::from_nothing(const Question& question, WallTime now, std::string& reply) {
+  Verdict known;
+  apply_override(question, now, known, reply);
+  count(known.standing);
+  return known;
 }
 
 Verdict Answerer::from_entry(cache::EntryView& entry, const Question& question, WallTime now,
                              std::string& reply) {
-  const Verdict known = reply_from_entry(entry, question, now, patterns_, reply);
+  Verdict known = reply_from_entry(entry, question, now, patterns_, reply);
+  apply_override(question, now, known, reply);
   count(known.standing);
   return known;
+}
+
+// An answer without overrides costs this comparison.
+void Answerer::apply_override(const Question& question, WallTime now, Verdict& known,
+                              std::string& reply) const {
+  if (overrides_ == nullptr) {
+    return;
+  }
+  if (const overrides::Override* one = overrides_->find(question.domain, now)) {
+    reply_under(*one, question, known, reply);
+  }
 }
 
 void Answerer::count(Standing standing) {
@@ -141,6 +165,9 @@ void Answerer::count(Standing standing) {
       break;
     case Standing::Dane:
       counters_.dane.add();
+      break;
+    case Standing::Overridden:
+      counters_.overridden.add();
       break;
   }
 }
@@ -178,15 +205,16 @@ void Answerer::on_answer(std::uint64_t number, const resolver::Answer& answer) {
   }
   std::string reply;
   Verdict known;
+  const Question question{.domain = waiting.domain,
+                          .profile = waiting.profile,
+                          .target = waiting.target,
+                          .fresh = waiting.fresh,
+                          .last_chance = waiting.surveyed};
   if (waiting.entry) {
     cache::EntryView entry(waiting.entry);
-    known = from_entry(entry,
-                       {.domain = waiting.domain,
-                        .profile = waiting.profile,
-                        .target = waiting.target,
-                        .fresh = waiting.fresh,
-                        .last_chance = waiting.surveyed},
-                       clock_.wall(), reply);
+    known = from_entry(entry, question, clock_.wall(), reply);
+  } else {
+    known = from_nothing(question, clock_.wall(), reply);
   }
   if (known.standing == Standing::Unknown && known.survey == dane::Survey::First) {
     waiting.surveyed = true;

@@ -9,7 +9,19 @@
 
 namespace mtastsd::answer {
 
-Explanation explain_key(const Profiles& profiles, std::string_view map, std::string_view key) {
+namespace {
+
+void apply_override(Explanation& it, resolver::Verdict& known) {
+  if (it.override_in_force) {
+    reply_under(*it.override_in_force, {.domain = *it.domain, .profile = it.profile, .target = {}},
+                known, it.reply);
+  }
+}
+
+}  // namespace
+
+Explanation explain_key(const Profiles& profiles, const overrides::Table* overrides,
+                        std::string_view map, std::string_view key, WallTime now) {
   Explanation it;
   it.key = key;
   it.map = map;
@@ -21,6 +33,13 @@ Explanation explain_key(const Profiles& profiles, std::string_view map, std::str
   if (!it.domain) {
     it.standing = resolver::Standing::NoPolicy;
     it.reply = postfix::kNotFound;
+  } else if (overrides != nullptr) {
+    if (const overrides::Override* one = overrides->find(*it.domain, now)) {
+      it.override_in_force = *one;
+      resolver::Verdict known;
+      apply_override(it, known);
+      it.standing = known.standing;
+    }
   }
   return it;
 }
@@ -31,13 +50,14 @@ void explain_entry(Explanation& explanation, cache::EntryPtr entry, bool fresh, 
   explanation.entry = std::move(entry);
   std::vector<std::string_view> patterns;
   explanation.reply.clear();
-  const resolver::Verdict known = reply_from_entry(view,
-                                                   {.domain = *explanation.domain,
-                                                    .profile = explanation.profile,
-                                                    .target = explanation.target,
-                                                    .fresh = fresh,
-                                                    .last_chance = last_chance},
-                                                   now, patterns, explanation.reply);
+  resolver::Verdict known = reply_from_entry(view,
+                                             {.domain = *explanation.domain,
+                                              .profile = explanation.profile,
+                                              .target = explanation.target,
+                                              .fresh = fresh,
+                                              .last_chance = last_chance},
+                                             now, patterns, explanation.reply);
+  apply_override(explanation, known);
   explanation.standing = known.standing;
   explanation.survey = known.survey;
 }

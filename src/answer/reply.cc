@@ -48,6 +48,7 @@ resolver::Verdict reply_from_entry(cache::EntryView& entry, const Question& ques
   }
   switch (known.standing) {
     case Standing::Unknown:
+    case Standing::Overridden:  // never comes from what is known
       break;
     case Standing::NoPolicy:
     case Standing::NotEnforced:
@@ -67,6 +68,46 @@ resolver::Verdict reply_from_entry(cache::EntryView& entry, const Question& ques
     }
   }
   return known;
+}
+
+namespace {
+
+void append_pinned_reply(const overrides::Override& pin, const Question& question,
+                         std::string& reply) {
+  std::vector<std::string> names;
+  std::vector<std::string_view> patterns;
+  names.reserve(pin.mx.size());
+  for (const mtasts::MxPattern& pattern : pin.mx) {
+    patterns.push_back(names.emplace_back(pattern.str()));
+  }
+  postfix::Profile profile = question.profile;
+  profile.report_attributes = false;
+  postfix::append_secure_reply(
+      reply, {question.domain.view(), mtasts::Mode::Enforce, Seconds(0), patterns}, profile);
+}
+
+}  // namespace
+
+void reply_under(const overrides::Override& override_in_force, const Question& question,
+                 resolver::Verdict& known, std::string& reply) {
+  using overrides::Action;
+  known.needs_touch = known.needs_touch || known.standing == Standing::Unknown;
+  known.standing = Standing::Overridden;
+  known.survey = dane::Survey::NotNeeded;
+  known.until = std::min(known.until, override_in_force.until.value_or(WallTime::max()));
+  reply.clear();
+  switch (override_in_force.action) {
+    case Action::Ignore:
+    case Action::Testing:
+      reply = postfix::kNotFound;
+      break;
+    case Action::Pin:
+      append_pinned_reply(override_in_force, question, reply);
+      break;
+    case Action::Dane:
+      reply = postfix::kDaneOnly;
+      break;
+  }
 }
 
 }  // namespace mtastsd::answer

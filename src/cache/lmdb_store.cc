@@ -279,6 +279,53 @@ void LmdbStore::forget_index(std::string_view key) {
   }
 }
 
+std::vector<LmdbStore::Note> LmdbStore::notes() const {
+  const CacheFile::ReadOnly locked =
+      file_->writable() == nullptr ? file_->read_only() : CacheFile::ReadOnly{};
+  const LmdbEnv* const env = locked.env != nullptr ? locked.env : file_->writable();
+  std::vector<Note> notes;
+  if (env == nullptr || !env->overrides()) {
+    return notes;
+  }
+  const auto txn = Txn::begin(env->env(), MDB_RDONLY);
+  if (txn) {
+    each_record(txn->get(), *env->overrides(), "",
+                [&](std::string_view key, std::string_view value) {
+                  notes.push_back({std::string(key), std::string(value)});
+                  return true;
+                });
+  }
+  return notes;
+}
+
+Result<void, std::string> LmdbStore::write_notes(const std::vector<Note>& notes) {
+  const LmdbEnv* env = file_->writable();
+  if (env == nullptr || !env->overrides()) {
+    return failure(std::string("the cache cannot be written, and the log says why"));
+  }
+  auto txn = Txn::begin(env->env(), 0);
+  int rc = txn ? 0 : txn.error();
+  for (const Note& note : notes) {
+    if (rc != 0) {
+      break;
+    }
+    MDB_val key = to_val(note.key);
+    MDB_val value = to_val(note.value);
+    if (note.value.empty()) {
+      rc = mdb_del(txn->get(), *env->overrides(), &key, nullptr);
+      rc = rc == MDB_NOTFOUND ? 0 : rc;
+    } else {
+      rc = mdb_put(txn->get(), *env->overrides(), &key, &value, 0);
+    }
+  }
+  rc = rc == 0 ? txn->commit() : rc;
+  if (rc != 0) {
+    file_->end_if_damaged(rc);
+    return failure("the cache cannot be written: " + std::string(Writer::error_text(rc)));
+  }
+  return {};
+}
+
 CacheTotals LmdbStore::totals() const {
   return file_->totals();
 }

@@ -10,7 +10,8 @@ namespace mtastsd::config {
 inline constexpr char kVariablePrefix[] = "MTASTSD_";
 
 struct KnownKey {
-  std::string name;            // "resolver.answer_timeout"; for a map: "maps.NAME.postfix_version"
+  std::string name;            // "resolver.answer_timeout"; for a map: "maps.NAME.postfix_version",
+                               // for an override: "override.NAME.action"
   bool needs_restart = false;  // a reload does not change it
 };
 

@@ -213,8 +213,68 @@ const std::vector<MapKey>& map_keys() {
 
 constexpr std::string_view kMaps = "maps";
 
+// An override as its section gives it.
+struct Draft {
+  overrides::Override one;
+  bool has_action = false;
+  bool permanent = false;
+};
+
+struct OverrideKey {
+  std::string_view name;
+  void (*read)(Value& value, Draft& draft);
+  Show show = Show::Yes;
+};
+
+void read_mx(Value& value, Draft& draft) {
+  value.items_with("mail.example.com", [&](const std::string& text) -> Check {
+    const auto pattern = mtasts::MxPattern::parse(text);
+    if (!pattern) {
+      return failure(std::string("must be a host name, or \"*.\" and a domain name"));
+    }
+    draft.one.mx.push_back(*pattern);
+    return {};
+  });
+}
+
+const std::vector<OverrideKey>& override_keys() {
+  static const std::vector<OverrideKey> kOverrideKeys = {
+      {"action",
+       [](Value& v, Draft& draft) {
+         using overrides::Action;
+         draft.has_action = true;
+         v.one_of<Action>(draft.one.action, {{"ignore", Action::Ignore},
+                                             {"testing", Action::Testing},
+                                             {"pin", Action::Pin},
+                                             {"dane", Action::Dane}});
+       }},
+      {"mx", read_mx},
+      {"reason", [](Value& v, Draft& draft) { v.text(draft.one.reason); }},
+      {"until", [](Value& v, Draft& draft) { v.until(draft.one.until); }},
+      {"permanent", [](Value& v, Draft& draft) { v.flag(draft.permanent); }},
+  };
+  return kOverrideKeys;
+}
+
+// The error is a sentence without its subject.
+Check check_draft(const Draft& draft) {
+  if (!draft.has_action) {
+    return failure(std::string("needs an action: \"ignore\", \"testing\", \"pin\" or \"dane\""));
+  }
+  if (draft.one.until && draft.permanent) {
+    return failure(std::string("cannot be permanent and have an end"));
+  }
+  if (!draft.one.until && !draft.permanent) {
+    return failure(std::string(
+        "needs an end: until = a date such as 2027-01-15, or permanent = true if it has none"));
+  }
+  return overrides::check(draft.one);
+}
+
+constexpr std::string_view kOverride = "override";
+
 std::vector<std::string> section_names() {
-  std::vector<std::string> names = {std::string(kMaps)};
+  std::vector<std::string> names = {std::string(kMaps), std::string(kOverride)};
   for (const Key& key : keys()) {
     if (names.back() != key.section) {
       names.emplace_back(key.section);
@@ -261,6 +321,8 @@ class Reader {
       } else if (const toml::table* table = as_section(key, node, name)) {
         if (name == kMaps) {
           read_maps(*table);
+        } else if (name == kOverride) {
+          read_overrides(*table);
         } else {
           read_section(name, *table);
         }
@@ -306,10 +368,13 @@ class Reader {
     if (!of_a_section && !nearest(name, names)) {
       return;
     }
-    const bool map = name.starts_with(variable_for(kMaps) + "_");
-    errors_.add(0, printable(name) + ": " +
-                       (map ? "maps can be set in the file only, in [maps.NAME]"
-                            : "there is no such setting" + did_you_mean(name, names, "", "")));
+    std::string what = "there is no such setting" + did_you_mean(name, names, "", "");
+    if (name.starts_with(variable_for(kMaps) + "_")) {
+      what = "maps can be set in the file only, in [maps.NAME]";
+    } else if (name.starts_with(variable_for(kOverride) + "_")) {
+      what = "overrides can be set in the file only, in [override.\"NAME\"]";
+    }
+    errors_.add(0, printable(name) + ": " + what);
   }
 
   // Remembers where a setting is from; `line` is 0 for the environment.
@@ -330,7 +395,9 @@ class Reader {
     if (const toml::table* table = node.as_table()) {
       return table;
     }
-    const std::string header = section == kMaps ? "maps.NAME" : section;
+    const std::string header = section == kMaps       ? "maps.NAME"
+                               : section == kOverride ? "override.\"NAME\""
+                                                      : section;
     errors_.add(
         line_of(key, node),
         in_quotes(key.str()) + " must be a section, which begins with one line [" + header + "]");
@@ -405,6 +472,58 @@ class Reader {
     }
   }
 
+  void read_overrides(const toml::table& table) {
+    for (const auto& [key, node] : table) {
+      const std::string name(key.str());
+      const std::size_t line = line_of(key, node);
+      const std::string section = "override." + in_quotes(name);
+      const auto scope = overrides::Scope::parse(name);
+      if (!scope) {
+        errors_.add(line, "[" + section +
+                              "]: the name must be a domain in quotes, such as "
+                              "\"partner.example\", or \"*.partner.example\" for all domains "
+                              "below it");
+        continue;
+      }
+      const toml::table* keys = as_section(key, node, std::string(kOverride));
+      if (keys == nullptr) {
+        continue;
+      }
+      const auto inner = std::find_if(keys->begin(), keys->end(),
+                                      [](const auto& each) { return each.second.is_table(); });
+      if (inner != keys->end()) {
+        const std::string whole = name + "." + std::string(inner->first.str());
+        errors_.add(line, "[override." + printable(whole) +
+                              "]: a name with dots stands in quotes: [override." +
+                              in_quotes(whole) + "]");
+        continue;
+      }
+      Draft draft{.one = {.scope = *scope}};
+      read_keys(*keys, section, override_keys(), draft);
+      if (!errors_.empty()) {
+        continue;  // what is missing may be what is wrong
+      }
+      if (const auto good = check_draft(draft); !good) {
+        errors_.add(line, "[" + section + "] " + good.error());
+      } else {
+        add_override(std::move(draft.one), line, section);
+      }
+    }
+  }
+
+  void add_override(overrides::Override one, std::size_t line, const std::string& section) {
+    std::vector<overrides::Override>& all = config_.overrides;
+    if (std::any_of(all.begin(), all.end(),
+                    [&](const auto& other) { return other.scope == one.scope; })) {
+      errors_.add(line, "[" + section + "] is there twice, spelt differently");
+      return;
+    }
+    all.push_back(std::move(one));
+    if (const auto fit = overrides::check_number(all); !fit) {
+      errors_.add(line, "[" + section + "]: " + fit.error());
+    }
+  }
+
   void check_order(const std::string& low_name, Seconds low, const std::string& high_name,
                    Seconds high) {
     if (low <= high) {
@@ -435,6 +554,9 @@ std::vector<KnownKey> known_keys() {
   }
   for (const MapKey& key : map_keys()) {
     known.push_back({"maps.NAME." + std::string(key.name)});
+  }
+  for (const OverrideKey& key : override_keys()) {
+    known.push_back({"override.NAME." + std::string(key.name)});
   }
   return known;
 }

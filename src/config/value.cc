@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
 #include "mtastsd/base/ascii.h"
+#include "mtastsd/overrides/override.h"
 
 namespace mtastsd::config {
 namespace {
@@ -176,6 +178,23 @@ void Value::duration(Seconds& target, Seconds min, Seconds max) {
           return {};
         });
   });
+}
+
+void Value::until(std::optional<WallTime>& target) {
+  std::ostringstream text;
+  if (const auto* date = node_.as_date()) {
+    text << date->get();
+  } else if (const auto* time = node_.as_date_time()) {
+    text << time->get();
+  } else if (const auto* quoted = node_.as_string()) {
+    text << quoted->get();
+  }
+  const auto time = overrides::parse_until(text.str());
+  if (time) {
+    target = *time;
+  } else {
+    wrong(std::string(overrides::kUntilForms));
+  }
 }
 
 void Value::size(std::size_t& target, std::size_t min, std::size_t max) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "mtastsd/base/clock.h"
 #include "mtastsd/base/text.h"
 #include "values.h"
 
@@ -52,6 +53,8 @@ class Value {
   void duration(Milliseconds& target, Milliseconds min, Milliseconds max,
                 std::string_view why = {});
   void duration(Seconds& target, Seconds min, Seconds max);
+  // A date or a time of TOML, or the same as text; a date means its end.
+  void until(std::optional<WallTime>& target);
   void size(std::size_t& target, std::size_t min, std::size_t max);
   template <std::integral T>
   void number(T& target, std::int64_t min, std::int64_t max) {

@@ -9,8 +9,9 @@
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/entry.h"
+#include "mtastsd/overrides/override.h"
 
-// What entry_json.cc and protocol.cc share.
+// What entry_json.cc, override_json.cc and protocol.cc share.
 namespace mtastsd::control {
 
 // "2026-01-31T23:59:59Z"; null for the epoch, which stands for what has not happened.
@@ -24,6 +25,10 @@ cache::FailureType failure_type_named(std::string_view name);
 // An entry without its domain. Errors are the end of a sentence about it.
 nlohmann::json entry_to_json(const cache::Entry& entry);
 Result<cache::Entry, std::string> entry_from_json(const nlohmann::json& object);
+
+nlohmann::json override_to_json(const overrides::Override& one);
+// Throws std::invalid_argument or an exception of nlohmann's for what is none.
+overrides::Override override_from_json(const nlohmann::json& object);
 
 // One line of ASCII, whatever bytes are in it.
 std::string to_line(const nlohmann::json& object);

@@ -11,6 +11,7 @@
 
 #include "json.h"
 #include "mtastsd/base/text.h"
+#include "mtastsd/control/override_json.h"
 
 namespace mtastsd::control {
 namespace {
@@ -34,12 +35,13 @@ constexpr Names<resolver::Change, 4> names_of(resolver::Change /*tag*/) {
            {resolver::Change::Replaced, "replaced"},
            {resolver::Change::Drifted, "drifted"}}};
 }
-constexpr Names<resolver::Standing, 5> names_of(resolver::Standing /*tag*/) {
+constexpr Names<resolver::Standing, 6> names_of(resolver::Standing /*tag*/) {
   return {{{resolver::Standing::Unknown, "unknown"},
            {resolver::Standing::NoPolicy, "no-policy"},
            {resolver::Standing::NotEnforced, "not-enforced"},
            {resolver::Standing::Enforced, "enforced"},
-           {resolver::Standing::Dane, "dane"}}};
+           {resolver::Standing::Dane, "dane"},
+           {resolver::Standing::Overridden, "overridden"}}};
 }
 constexpr Names<ImportResult, 4> names_of(ImportResult /*tag*/) {
   return {{{ImportResult::Imported, "imported"},
@@ -47,11 +49,12 @@ constexpr Names<ImportResult, 4> names_of(ImportResult /*tag*/) {
            {ImportResult::Expired, "expired"},
            {ImportResult::Invalid, "invalid"}}};
 }
-constexpr Names<Error::Problem, 4> names_of(Error::Problem /*tag*/) {
+constexpr Names<Error::Problem, 5> names_of(Error::Problem /*tag*/) {
   return {{{Error::Problem::UnknownCommand, "unknown-command"},
            {Error::Problem::BadRequest, "bad-request"},
            {Error::Problem::BadDomain, "bad-domain"},
-           {Error::Problem::Busy, "busy"}}};
+           {Error::Problem::Busy, "busy"},
+           {Error::Problem::Refused, "refused"}}};
 }
 
 template <typename Enum>
@@ -170,6 +173,16 @@ struct adl_serializer<mtastsd::DomainName> {
 };
 
 template <>
+struct adl_serializer<mtastsd::overrides::Override> {
+  static void to_json(json& to, const mtastsd::overrides::Override& value) {
+    to = mtastsd::control::override_to_json(value);
+  }
+  static mtastsd::overrides::Override from_json(const json& from) {
+    return mtastsd::control::override_from_json(from);
+  }
+};
+
+template <>
 struct adl_serializer<mtastsd::cache::EntryPtr> {
   static void to_json(json& to, const mtastsd::cache::EntryPtr& value) {
     to = value ? json(mtastsd::control::to_base64(encode(*value))) : json(nullptr);
@@ -200,7 +213,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Target, by_mx, port)
 namespace mtastsd::answer {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explanation, key, map, map_known, profile, domain, entry,
-                                   standing, target, reply, looked_up)
+                                   standing, target, reply, override_in_force, looked_up)
 
 }  // namespace mtastsd::answer
 
@@ -209,8 +222,8 @@ namespace mtastsd::control {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Connections, open, most, accepted, refused, malformed,
                                    stalled, greedy)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Queries, total, about_domains, from_cache, hit_rate,
-                                   enforced, dane, not_enforced, no_policy, no_domain, waited,
-                                   timed_out)
+                                   enforced, dane, not_enforced, overridden, no_policy, no_domain,
+                                   waited, timed_out)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::LookUps, at_work, started, joined, txt_failures, fetches,
                                    fetch_failures, refreshes, refused, dane_surveys, dane_failures,
                                    dane_unknown)
@@ -224,10 +237,11 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsFailures, timeout, servfail, refus
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefresh, domain, type, detail, failures,
                                    expires_at)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefreshes, count, first)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Overrides, in_force, next_end)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
                                    threads, connections, queries, look_ups, cache, dns,
                                    dns_failures, ca_source, ca_problem, failing_refreshes,
-                                   overdue_refreshes)
+                                   overdue_refreshes, overrides)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shown, entry)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explained, explanation)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Refreshed, result, detail, change, entry)
@@ -242,6 +256,9 @@ void from_json(const json& from, Page::Record& value) {
   value.bytes = from_base64(from.at(1).get_ref<const std::string&>());
 }
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Page, records, next)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Overrides, all)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OverrideAdded, all)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OverrideRemoved, removed)
 
 namespace {
 
@@ -285,6 +302,25 @@ Result<Request, Error> import_request(const json& object) {
   return request;
 }
 
+Result<Request, Error> override_add_request(const json& object) {
+  const auto it = object.find("override");
+  const std::string text = it == object.end() ? std::string() : it->dump();
+  auto one = override_from_json(std::string_view(text));
+  if (!one) {
+    return failure(bad_request("the override " + one.error()));
+  }
+  return OverrideAddRequest{*std::move(one)};
+}
+
+Result<Request, Error> override_remove_request(const json& object) {
+  const auto scope = overrides::Scope::parse(text_of(object, "name"));
+  if (!scope) {
+    return failure(Error{Error::Problem::BadDomain,
+                         "\"name\" is neither a domain name nor \"*.\" and a domain name"});
+  }
+  return OverrideRemoveRequest{*scope};
+}
+
 struct ToJson {
   template <typename One>
   json operator()(const One& it) const {
@@ -303,6 +339,12 @@ struct ToJson {
     object["entry"] = entry_to_json(it.entry);
   }
   static void add(json& object, const ListRequest& it) { object["after"] = it.after; }
+  static void add(json& object, const OverrideAddRequest& it) {
+    object["override"] = override_to_json(it.one);
+  }
+  static void add(json& object, const OverrideRemoveRequest& it) {
+    object["name"] = it.scope.str();
+  }
   template <typename One>
   static void add(json& /*object*/, const One& /*it*/) {}
 };
@@ -371,6 +413,15 @@ Result<Request, Error> decode_request(std::string_view line) {
   }
   if (command == Page::kName) {
     return ListRequest{text_of(object, "after")};
+  }
+  if (command == Overrides::kName) {
+    return OverridesRequest{};
+  }
+  if (command == OverrideAdded::kName) {
+    return override_add_request(object);
+  }
+  if (command == OverrideRemoved::kName) {
+    return override_remove_request(object);
   }
   return failure(Error{Error::Problem::UnknownCommand,
                        "this mtastsd does not know the command: use the mtastsctl of its version"});

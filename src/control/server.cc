@@ -8,6 +8,7 @@
 
 #include "mtastsd/base/fd.h"
 #include "mtastsd/control/protocol.h"
+#include "mtastsd/socketmap/connection_count.h"
 
 namespace mtastsd::control {
 namespace {
@@ -23,11 +24,14 @@ class Server::Connection {
       : server_(server),
         id_(id),
         fd_(fd),
+        user_(socketmap::peer_user(fd)),
         idle_(server.loop_.make_timer([this] { server_.close(id_); })),
         watch_(server.loop_.watch(fd, event::Interest::Read,
                                   [this](event::Interest ready) { on_ready(ready); })) {
     idle_->arm(kIdleLimit);
   }
+
+  std::optional<uid_t> user() const { return user_; }
 
   void reply(std::string_view line) {
     busy_ = false;
@@ -103,6 +107,7 @@ class Server::Connection {
   Server& server_;
   const std::uint64_t id_;
   const Fd fd_;
+  const std::optional<uid_t> user_;
   bool busy_ = false;
   std::string input_;
   std::string output_;
@@ -120,6 +125,11 @@ void Server::add(int fd) {
   }
   const std::uint64_t id = next_id_++;
   connections_.emplace(id, std::make_unique<Connection>(*this, id, fd));
+}
+
+std::optional<uid_t> Server::user_of(std::uint64_t connection) const {
+  const auto it = connections_.find(connection);
+  return it != connections_.end() ? it->second->user() : std::nullopt;
 }
 
 void Server::reply(std::uint64_t connection, std::string_view line) {

@@ -15,6 +15,7 @@
 #include "mtastsd/answer/explain.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
+#include "mtastsd/control/override_json.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/log/log.h"
@@ -52,7 +53,7 @@ struct Report {
   answer::Explanation it;
   bool from_daemon = false;
   std::string why;
-  bool restricts = false;  // there is a policy that limits which MX hosts may be used
+  bool restricts = false;  // there is a policy or a pin that limits which MX hosts may be used
   std::vector<MxHost> hosts;
   std::optional<std::string> hosts_error;
 };
@@ -79,6 +80,15 @@ std::string why_no_policy(const cache::Entry& entry) {
 std::string why_enforced(const cache::Entry& entry, WallTime now) {
   return "a policy of mode " + std::string(mtasts::to_string(entry.policy->policy.mode)) +
          " is cached and expires " + relative_text(entry.policy->expires_at(), now);
+}
+
+std::string why_overridden(const overrides::Override& one, WallTime now) {
+  std::string text = "the override of " + one.scope.str() + " says \"" +
+                     std::string(to_string(one.action)) +
+                     "\", whatever the domain publishes: " + printable(one.reason) + ". It ";
+  text += one.until ? "ends " + relative_text(*one.until, now) : "is permanent";
+  return text + (one.source == overrides::Source::CommandLine ? ", and was added by " + one.by
+                                                              : ", and is in the configuration");
 }
 
 // What is known of DANE for the key, or null.
@@ -135,6 +145,8 @@ std::string why(const Report& report, WallTime now) {
       return why_enforced(*entry, now) +
              ", and DANE decides: a mail host has TLSA records, which a policy must not override "
              "(RFC 8461 section 2)";
+    case Standing::Overridden:
+      return why_overridden(*report.it.override_in_force, now);
   }
   return std::string("the cache has nothing current about it, ") +
          (report.from_daemon ? "and looking it up gave nothing"
@@ -150,7 +162,8 @@ Report ask(const Arguments& arguments, term::Progress& progress) {
     return report;
   }
   const auto& maps = arguments.settings.config.maps;
-  report.it = answer::explain_key({maps.begin(), maps.end()}, arguments.map, arguments.key);
+  report.it = answer::explain_key({maps.begin(), maps.end()}, nullptr, arguments.map, arguments.key,
+                                  SystemClock().wall());
   if (report.it.domain) {
     if (const auto entry = find_entry(arguments.settings, *report.it.domain).entry) {
       answer::explain_entry(report.it, entry, false, true, SystemClock().wall());
@@ -208,14 +221,25 @@ void look_up_hosts(const config::Config& config, Report& report, term::Progress&
   loop.run();
 }
 
+// The patterns that limit which MX hosts may be used, or null.
+const std::vector<mtasts::MxPattern>* patterns_of(const answer::Explanation& it, WallTime now) {
+  if (it.override_in_force) {
+    const auto& pinned = it.override_in_force->mx;
+    return pinned.empty() ? nullptr : &pinned;
+  }
+  const bool restricts = it.entry && it.entry->policy && it.entry->policy->expires_at() > now &&
+                         it.entry->policy->policy.mode != mtasts::Mode::None;
+  return restricts ? &it.entry->policy->policy.mx : nullptr;
+}
+
 // RFC 8461 section 4.1.
-void match(std::vector<MxHost>& hosts, const mtasts::Policy& policy) {
+void match(std::vector<MxHost>& hosts, const std::vector<mtasts::MxPattern>& patterns) {
   for (MxHost& host : hosts) {
     const auto name = DomainName::parse(host.host);
     const auto found = std::find_if(
-        policy.mx.begin(), policy.mx.end(),
+        patterns.begin(), patterns.end(),
         [&name](const mtasts::MxPattern& pattern) { return name && matches(pattern, *name); });
-    if (found != policy.mx.end()) {
+    if (found != patterns.end()) {
       host.pattern = found->str();
     }
   }
@@ -276,6 +300,8 @@ Json to_json(const Report& report) {
           {"entry", it.entry ? ctl::to_json(*it.domain, it.entry) : nullptr},
           {"reply", it.reply.empty() ? nullptr : Json(it.reply)},
           {"why", report.why},
+          {"override",
+           it.override_in_force ? Json::parse(control::to_json(*it.override_in_force)) : nullptr},
           {"dane", dane_json(report)},
           {"mx", hosts},
           {"mx_error", text_or_null(report.hosts_error)}};
@@ -358,7 +384,7 @@ void print(const Report& report) {
   print_field("Reply", it.reply.empty() ? "only the running daemon can tell" : printable(it.reply),
               status_of(it.reply) == term::kGood ? term::Colour::Green : term::Colour::Yellow);
   if (it.domain && !it.reply.empty() && !report.from_daemon) {
-    print_field("", "(what the daemon would say if it were running)");
+    print_field("", "(what the daemon would say if it were running, without overrides)");
   }
   print_field("Why", report.why);
   print_dane(report, SystemClock().wall());
@@ -374,16 +400,16 @@ int explain(Arguments& arguments) {
   const WallTime now = SystemClock().wall();
   const answer::Explanation& it = report.it;
   report.why = why(report, now);
-  report.restricts = it.entry && it.entry->policy && it.entry->policy->expires_at() > now &&
-                     it.entry->policy->policy.mode != mtasts::Mode::None;
+  const auto* patterns = patterns_of(it, now);
+  report.restricts = patterns != nullptr;
   if (it.key.starts_with('[') && it.domain) {
     // "[host]" is that host, whatever its MX records say.
     report.hosts = {{0, it.domain->str(), std::nullopt, std::nullopt}};
   } else if (it.domain) {
     look_up_hosts(arguments.settings.config, report, progress);
   }
-  if (report.restricts) {
-    match(report.hosts, it.entry->policy->policy);
+  if (patterns != nullptr) {
+    match(report.hosts, *patterns);
   }
   add_tlsa(report);
   progress.hide();

@@ -35,6 +35,7 @@ class Report {
   bool print() {
     daemon();
     queries();
+    overrides();
     look_ups();
     cache();
     dns();
@@ -80,16 +81,31 @@ class Report {
     const Status::Queries& queries = status_.queries;
     print_field("Queries",
                 fmt::format("{}: {} with a policy in force, {} with DANE instead, {} with a policy "
-                            "that is not enforced, {} without "
+                            "that is not enforced, {} under an override, {} without "
                             "a policy, {} for keys that name no domain",
                             count_text(queries.total), count_text(queries.enforced),
                             count_text(queries.dane), count_text(queries.not_enforced),
-                            count_text(queries.no_policy), count_text(queries.no_domain)));
+                            count_text(queries.overridden), count_text(queries.no_policy),
+                            count_text(queries.no_domain)));
     if (queries.hit_rate) {
       print_field("From the cache",
                   fmt::format("{:.1f}%; {} waited for a lookup, {} of them timed out",
                               100.0 * *queries.hit_rate, count_text(queries.waited),
                               count_text(queries.timed_out)));
+    }
+  }
+
+  void overrides() const {
+    const Status::Overrides& overrides = status_.overrides;
+    if (overrides.in_force > 0) {
+      print_field(
+          "Overrides",
+          count_text(overrides.in_force) + " in force" +
+              (overrides.next_end ? "; the next one ends " +
+                                        relative_text(*overrides.next_end, SystemClock().wall())
+                                  : "") +
+              ": see \"mtastsctl override list\"",
+          term::Colour::Yellow);
     }
   }
 

@@ -31,7 +31,8 @@ void AnswerThread::accept_on(std::vector<std::unique_ptr<Listener>> listeners,
                                          [this] { server_.make_room(); });
 }
 
-void AnswerThread::start() {
+void AnswerThread::start(overrides::TablePtr overrides) {
+  answerer_.set_overrides(std::move(overrides));
   thread_ = std::thread([this] { loop_.run(); });
 }
 
@@ -64,6 +65,13 @@ resolver::Waiter AnswerThread::waiter_for(std::uint64_t question) {
 void AnswerThread::reload(const config::Config& config) {
   loop_.post([this, options = answer_options(config)]() mutable {
     answerer_.set_options(std::move(options));
+  });
+}
+
+void AnswerThread::set_overrides(overrides::TablePtr overrides, event::Callback then) {
+  loop_.post([this, overrides = std::move(overrides), then = std::move(then)]() mutable {
+    answerer_.set_overrides(std::move(overrides));
+    then();
   });
 }
 

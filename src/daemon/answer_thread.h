@@ -15,6 +15,7 @@
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/config/config.h"
 #include "mtastsd/event/loop.h"
+#include "mtastsd/overrides/table.h"
 #include "mtastsd/resolver/resolver.h"
 #include "mtastsd/socketmap/server.h"
 
@@ -52,7 +53,8 @@ class AnswerThread final : public answer::Asker {
   // goes.
   void accept_on(std::vector<std::unique_ptr<Listener>> listeners,
                  std::function<void(int fd)> take);
-  void start();
+  // `overrides` as Answerer::set_overrides().
+  void start(overrides::TablePtr overrides);
 
   // Takes over an accepted, non-blocking socket: from this thread, or from any other.
   void add_here(int fd);
@@ -63,6 +65,9 @@ class AnswerThread final : public answer::Asker {
 
   // Takes over what a reload can change. From any thread.
   void reload(const config::Config& config);
+
+  // Answers by these from now on, and then calls `then` on this thread. From any thread.
+  void set_overrides(overrides::TablePtr overrides, event::Callback then);
 
   // Stops accepting, and then calls `then` on this thread. What was accepted has been handed on.
   void stop_accepting(std::function<void()> then);

@@ -55,6 +55,23 @@ void count_cache(const cache::LmdbStore& store, Status::Cache& cache) {
   cache.not_kept = counters.not_kept.value();
 }
 
+void count_overrides(const overrides::Table* table, WallTime now, Status::Overrides& sum) {
+  if (table == nullptr) {
+    return;
+  }
+  const overrides::Scope* counted = nullptr;
+  for (const overrides::Override& one : table->all()) {
+    if (!one.in_force(now) || (counted != nullptr && *counted == one.scope)) {
+      continue;  // it has ended, or a later decision covers it
+    }
+    counted = &one.scope;
+    ++sum.in_force;
+    if (one.until) {
+      sum.next_end = std::min(sum.next_end.value_or(*one.until), *one.until);
+    }
+  }
+}
+
 Status::LookUps look_ups_of(const resolver::Counters& counters) {
   Status::LookUps sum;
   sum.started = counters.resolutions.value();
@@ -140,6 +157,7 @@ Status::Queries queries_of(const std::vector<const answer::Counters*>& threads) 
     sum.total += thread->queries.value();
     sum.enforced += thread->enforced.value();
     sum.dane += thread->dane.value();
+    sum.overridden += thread->overridden.value();
     sum.not_enforced += thread->not_enforced.value();
     sum.no_policy += thread->no_policy.value();
     sum.no_domain += thread->no_domain.value();
@@ -167,6 +185,11 @@ class Commands::ReplyTo {
       commands->server_.reply(connection, line);
     });
   }
+  // The user at the other end, for the log.
+  std::string user() const {
+    const auto user = commands_->server_.user_of(connection_);
+    return user ? "uid " + std::to_string(*user) : "a user who is gone";
+  }
   void operator()(Error error) const { (*this)(control::Reply(failure(std::move(error)))); }
 
  private:
@@ -175,11 +198,13 @@ class Commands::ReplyTo {
   std::uint64_t connection_;
 };
 
-Commands::Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& store, Log& log,
-                   OnResolver on_resolver, answer::Profiles profiles, DaemonFacts facts)
+Commands::Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& store,
+                   OverrideBook& overrides, Log& log, OnResolver on_resolver,
+                   answer::Profiles profiles, DaemonFacts facts)
     : loop_(loop),
       clock_(clock),
       store_(store),
+      overrides_(overrides),
       log_(log),
       on_resolver_(std::move(on_resolver)),
       profiles_(std::move(profiles)),
@@ -226,6 +251,7 @@ void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyT
       !file.empty()) {
     status.ca_source = std::move(file);
   }
+  count_overrides(overrides_.table().get(), clock_.wall(), status.overrides);
   if (std::string problem = https::problem_with_ca_file(facts_.ca_file); !problem.empty()) {
     status.ca_problem = std::move(problem);
   }
@@ -245,7 +271,8 @@ void Commands::carry_out(const control::ShowRequest& request, const ReplyTo& rep
 }
 
 void Commands::carry_out(const control::ExplainRequest& request, const ReplyTo& reply) {
-  answer::Explanation it = answer::explain_key(profiles_, request.map, request.key);
+  answer::Explanation it = answer::explain_key(profiles_, overrides_.table().get(), request.map,
+                                               request.key, clock_.wall());
   if (it.domain) {
     if (auto entry = known(*it.domain)) {
       answer::explain_entry(it, std::move(entry), false, false, clock_.wall());
@@ -357,6 +384,39 @@ void Commands::carry_out(const control::ListRequest& request, const ReplyTo& rep
     }
   }
   reply(std::move(page));
+}
+
+std::vector<overrides::Override> Commands::all_overrides() const {
+  const overrides::TablePtr& table = overrides_.table();
+  return table ? table->all() : std::vector<overrides::Override>();
+}
+
+void Commands::carry_out(const control::OverridesRequest& /*request*/, const ReplyTo& reply) {
+  reply(control::Overrides{all_overrides()});
+}
+
+void Commands::carry_out(const control::OverrideAddRequest& request, const ReplyTo& reply) {
+  const auto done = [this, reply] { reply(control::OverrideAdded{all_overrides()}); };
+  if (auto added = overrides_.add(request.one, reply.user(), done); !added) {
+    reply(Error{Error::Problem::Refused, "the override was not added: " + added.error()});
+  }
+}
+
+void Commands::carry_out(const control::OverrideRemoveRequest& request, const ReplyTo& reply) {
+  const auto removed = std::make_shared<control::OverrideRemoved>();
+  const auto done = [reply, removed] { reply(*removed); };
+  auto gone = overrides_.remove(request.scope, reply.user(), done);
+  if (!gone) {
+    reply(Error{Error::Problem::Refused, "the override was not removed: " + gone.error()});
+  } else if (*gone) {
+    removed->removed = *std::move(gone);  // before `done` runs, which the loop does later
+  } else if (overrides_.is_configured(request.scope)) {
+    reply(Error{Error::Problem::Refused,
+                "the override of " + request.scope.str() +
+                    " is in the configuration: remove it there, and reload mtastsd"});
+  } else {
+    done();
+  }
 }
 
 }  // namespace mtastsd::daemon

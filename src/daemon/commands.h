@@ -19,6 +19,7 @@
 #include "mtastsd/control/server.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/socketmap/server.h"
+#include "override_book.h"
 #include "resolver_thread.h"
 
 namespace mtastsd {
@@ -48,8 +49,8 @@ class Commands {
   // Runs its argument on the resolver's thread, or never when that has ended.
   using OnResolver = std::function<void(ResolverThread::Work)>;
 
-  Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& store, Log& log,
-           OnResolver on_resolver, answer::Profiles profiles, DaemonFacts facts);
+  Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& store, OverrideBook& overrides,
+           Log& log, OnResolver on_resolver, answer::Profiles profiles, DaemonFacts facts);
 
   void listen(std::unique_ptr<Listener> listener);
 
@@ -69,12 +70,17 @@ class Commands {
   void carry_out(const control::ForgetRequest& request, const ReplyTo& reply);
   void carry_out(const control::ImportRequest& request, const ReplyTo& reply);
   void carry_out(const control::ListRequest& request, const ReplyTo& reply);
+  void carry_out(const control::OverridesRequest& request, const ReplyTo& reply);
+  void carry_out(const control::OverrideAddRequest& request, const ReplyTo& reply);
+  void carry_out(const control::OverrideRemoveRequest& request, const ReplyTo& reply);
+  std::vector<overrides::Override> all_overrides() const;
   // What the cache has of a domain, what waits for its commit included; null: nothing.
   cache::EntryPtr known(const DomainName& domain);
 
   event::Loop& loop_;
   const Clock& clock_;
   cache::LmdbStore& store_;
+  OverrideBook& overrides_;
   Log& log_;
   const OnResolver on_resolver_;
   answer::Profiles profiles_;

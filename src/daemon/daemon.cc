@@ -8,6 +8,7 @@
 #include "daemon.h"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <utility>
@@ -95,11 +96,16 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
               {"ca_file",
                config_.https.ca_file.empty() ? https::system_ca_file() : config_.https.ca_file}});
 
+  overrides_ = std::make_unique<OverrideBook>(loop_, clock_, *store_, log_);
+  overrides_->load(config_.overrides);
+  overrides_->set_publish([this](const overrides::TablePtr& table, event::Callback done) {
+    publish(table, std::move(done));
+  });
   open_control(sockets, options.directory);
   accept_on(std::move(sockets.socketmap));
   resolver_->start();
   for (const auto& thread : answering_) {
-    thread->start();
+    thread->start(overrides_->table());
   }
   return {};
 }
@@ -159,11 +165,23 @@ void Daemon::open_control(OpenSockets& sockets, const std::string& cache_directo
   facts.resolver = &resolver_->counters();
   facts.ca_file = config_.https.ca_file;
   commands_ = std::make_unique<Commands>(
-      loop_, clock_, *store_, log_,
+      loop_, clock_, *store_, *overrides_, log_,
       [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
       answer_options(config_).profiles, std::move(facts));
   if (sockets.control) {
     commands_->listen(std::move(sockets.control));
+  }
+}
+
+// Calls `done` on this thread when the last answering thread has the table.
+void Daemon::publish(const overrides::TablePtr& table, event::Callback done) {
+  const auto waiting = std::make_shared<std::atomic<std::size_t>>(answering_.size());
+  for (const auto& thread : answering_) {
+    thread->set_overrides(table, [this, waiting, done] {
+      if (--*waiting == 0 && done) {
+        loop_.post(done);
+      }
+    });
   }
 }
 
@@ -175,6 +193,7 @@ void Daemon::run() {
   loop_.run();
   watchdog_.reset();
   commands_.reset();
+  overrides_.reset();
   tell_supervisor("STOPPING=1");
   log_.write(Event::Stopping);
   // A connection that was accepted has reached its thread when that is told to stop.
@@ -230,6 +249,7 @@ void Daemon::take_over(const config::Config& next) {
   }
   log_.set_level(next.log.level);
   commands_->set_profiles(answer_options(next).profiles);
+  overrides_->configure(next.overrides);
   resolver_->reload(next);
   for (const auto& thread : answering_) {
     thread->reload(next);

@@ -14,6 +14,7 @@
 #include "mtastsd/config/config.h"
 #include "mtastsd/event/loop.h"
 #include "open_sockets.h"
+#include "override_book.h"
 #include "resolver_thread.h"
 #include "watchdog.h"
 
@@ -46,6 +47,7 @@ class Daemon {
   void warn_of(const OpenSockets& sockets);
   void accept_on(std::vector<std::unique_ptr<Listener>> listeners);
   void open_control(OpenSockets& sockets, const std::string& cache_directory);
+  void publish(const overrides::TablePtr& table, event::Callback done);
   void reload();
   void take_over(const config::Config& next);
   void start_watchdog();
@@ -63,6 +65,7 @@ class Daemon {
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<ResolverThread> resolver_;              // depends-on: store_
   std::vector<std::unique_ptr<AnswerThread>> answering_;  // depends-on: store_, resolver_
+  std::unique_ptr<OverrideBook> overrides_;               // depends-on: all above
   std::unique_ptr<Commands> commands_;                    // depends-on: all above
   std::unique_ptr<Watchdog> watchdog_;                    // depends-on: all above
 };

@@ -68,7 +68,7 @@ void append_level(std::string& out, const EnforcedPolicy& policy, const Profile&
 
 void append_dane_level(std::string& out, const EnforcedPolicy& /*policy*/,
                        const Profile& /*profile*/) {
-  out += "OK dane-only";
+  out += kDaneOnly;
 }
 
 void append_policy_string(std::string& out, std::string_view name, std::string_view value) {

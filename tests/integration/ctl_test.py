@@ -174,6 +174,120 @@ class CtlTest(unittest.TestCase):
         out = self.ctl("query", "a\x1b[31m.test", "b.test", status=1)
         self.assertIn("a\\x1b[31m.test\tNOTFOUND", out)
 
+    # override
+
+    def test_override(self):
+        for name in ("one", "sub.two", "kept"):
+            self.publish(name + ".override.test", "mx." + name + ".override.test")
+        self.mtastsd.write_config(self.settings(**{
+            'override."kept.override.test"': {"action": "pin", "mx": ["mx.kept.test"],
+                                              "reason": "contract", "until": "2999-12-31"}}))
+        self.assertEqual(self.fails("override", "list").count("running daemon"), 1)
+        self.mtastsd.start()
+        before = secure("mx.one.override.test")
+        self.assertEqual(self.mtastsd.ask("one.override.test"), before)
+        self.assertEqual(self.mtastsd.ask("kept.override.test"), secure("mx.kept.test"))
+
+        added = self.json("override", "override", "add", "One.override.test", "--ignore", "--for",
+                          "7d", "--reason", "ticket 4711")
+        self.assertEqual((added["name"], added["action"], added["state"], added["by"]),
+                         ("one.override.test", "ignore", "in-force", f"uid {os.getuid()}"))
+        self.assertEqual(self.mtastsd.ask("one.override.test"), "NOTFOUND ")
+        # A kill between the override and its first answer, and a domain that is forgotten.
+        self.assertIn("until 2998-01-02 00:00:00", self.ctl(
+            "override", "add", "*.two.override.test", "--dane", "--until", "2998-01-01",
+            "--reason", "they have DANE"))
+        self.mtastsd.kill()
+        self.mtastsd.start()
+        self.assertEqual(self.mtastsd.ask("sub.two.override.test"), "OK dane-only")
+        self.ctl("cache", "forget", "--yes", "one.override.test")
+        self.assertEqual(self.mtastsd.ask("one.override.test"), "NOTFOUND ")
+
+        listed = self.json_lines("override", "override", "list", "--json")
+        self.assertEqual([(one["name"], one["action"], one["source"]) for one in listed],
+                         [("kept.override.test", "pin", "configuration"),
+                          ("one.override.test", "ignore", "command-line"),
+                          ("*.two.override.test", "dane", "command-line")])
+        self.assertIn("ticket 4711", self.ctl("override", "show", "one.override.test"))
+        self.assertIn("they have DANE", self.ctl("override", "show", "a.two.override.test"))
+        self.assertIn("no override", self.fails("override", "show", "two.override.test", status=1))
+        for status, text in (self.on_terminal("override", "list"),
+                             self.on_terminal("override", "add", "--help")):
+            self.assertEqual(status, 0)
+            self.assertLessEqual(max(len(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip("\r"))
+                                     for line in text.split("\n")), 80, text)
+
+        it = self.json("explain", "explain", "one.override.test", status=1)
+        self.assertEqual(it["override"]["reason"], "ticket 4711")
+        self.assertIn('says "ignore"', it["why"])
+        self.assertIn("ticket 4711", it["why"])
+        status = self.json("status", "status")
+        self.assertEqual(status["overrides"]["in_force"], 3)
+        self.assertEqual([(one["host"], one["passes"]) for one in self.json(
+            "explain", "explain", "kept.override.test")["mx"]],
+                         [("kept.override.test", False)])
+        self.assertGreaterEqual(status["queries"]["overridden"], 2)
+        self.assertIn("3 in force", self.run_ctl("status")[1])
+
+        # The later decision counts, and both are shown.
+        self.assertIn("earlier decision", self.ctl(
+            "override", "add", "kept.override.test", "--testing", "--permanent", "--reason", "x"))
+        self.assertEqual(self.mtastsd.ask("kept.override.test"), "NOTFOUND ")
+        self.assertEqual([one["state"] for one in self.json_lines(
+            "override", "override", "show", "kept.override.test", "--json")],
+                         ["in-force", "covered"])
+
+        # One that cannot be removed does not hinder the others.
+        code, out, err = self.run_ctl("override", "remove", "nothing.test", "a b",
+                                      "one.override.test", "kept.override.test")
+        self.assertEqual(code, 2)
+        self.assertIn("there is no override for nothing.test", err)
+        self.assertIn('"a b" is no name', err)
+        self.assertEqual(out.count("removed: "), 2)
+        self.assertEqual(self.mtastsd.ask("one.override.test"), before)
+        self.assertEqual(self.mtastsd.ask("kept.override.test"), secure("mx.kept.test"))
+        self.assertIn("remove it there", self.fails("override", "remove", "kept.override.test"))
+
+        # It ends by itself.
+        self.ctl("override", "add", "one.override.test", "--ignore", "--for", "2s", "--reason", "x")
+        self.assertEqual(self.mtastsd.ask("one.override.test"), "NOTFOUND ")
+        self.mtastsd.wait_log(r"event=override_ended name=one\.override\.test")
+        self.assertEqual(self.mtastsd.ask("one.override.test"), before)
+
+        # A reload takes changes over.
+        self.mtastsd.write_config(self.settings())
+        self.mtastsd.reload()
+        self.mtastsd.wait_log(r"event=reloaded")
+        self.mtastsd.wait_log(r"event=override_removed name=kept\.override\.test")
+        self.assertEqual(self.mtastsd.ask("kept.override.test"),
+                         secure("mx.kept.override.test"))
+        self.assertRegex(self.mtastsd.log(), r"event=override_added name=one\.override\.test "
+                         rf'action=ignore until=\S+ reason="ticket 4711" by="uid {os.getuid()}"')
+
+    def test_override_with_wrong_arguments(self):
+        self.mtastsd.start()
+        good = ["add", "a.test", "--ignore", "--for", "1d", "--reason", "x"]
+
+        def wrong(words, *arguments):
+            self.assertIn(words, self.fails("override", *arguments))
+
+        wrong("is no name", "add", "u@a.test", *good[2:])
+        wrong("is no name", "show", "*")
+        wrong("one action is needed", "add", "a.test", "--for", "1d", "--reason", "x")
+        wrong("one action is needed", *good, "--dane")
+        wrong("one end is needed", *good[:3], "--reason", "x")
+        wrong("one end is needed", *good, "--permanent")
+        wrong("needs a reason", *good[:5])
+        wrong('"soon" is not a duration', *good[:4], "soon", "--reason", "x")
+        wrong('"tomorrow" must be a date', *good[:3], "--until", "tomorrow", "--reason", "x")
+        wrong("is over already", *good[:3], "--until", "2001-01-01", "--reason", "x")
+        wrong("only the action", *good, "--mx", "mx.a.test")
+        wrong("pins no MX host", "add", "a.test", "--pin", "--for", "1d", "--reason", "x")
+        wrong("neither a host name", "add", "a.test", "--pin", "--mx", "a b", "--for", "1d",
+              "--reason", "x")
+        self.assertIn("there are no overrides", self.ctl("override", "list"))
+        self.assertEqual(self.ctl("override", "list", "--json"), "")
+
     # explain
 
     def test_explain_without_dns(self):

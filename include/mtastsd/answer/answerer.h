@@ -18,6 +18,7 @@
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/event/loop.h"
+#include "mtastsd/overrides/table.h"
 #include "mtastsd/postfix/profile.h"
 #include "mtastsd/resolver/resolver.h"
 #include "mtastsd/socketmap/server.h"
@@ -63,6 +64,8 @@ class Answerer final : public socketmap::RequestHandler {
   // Where replies go that were not given at once.
   void set_reply(Reply reply) { reply_ = std::move(reply); }
   void set_options(AnswerOptions options);
+  // From the next answer on, also to those who wait already. Null: there are none.
+  void set_overrides(overrides::TablePtr overrides);
 
   bool handle(std::string_view request, const socketmap::Ticket& ticket,
               std::string& reply) override;
@@ -86,8 +89,11 @@ class Answerer final : public socketmap::RequestHandler {
   const postfix::Profile& profile_of(std::string_view map);
   bool from_memo(std::string_view request, WallTime now, std::string& reply);
   resolver::Verdict from_cache(const Question& question, WallTime now, std::string& reply);
+  resolver::Verdict from_nothing(const Question& question, WallTime now, std::string& reply);
   resolver::Verdict from_entry(cache::EntryView& entry, const Question& question, WallTime now,
                                std::string& reply);
+  void apply_override(const Question& question, WallTime now, resolver::Verdict& known,
+                      std::string& reply) const;
   void count(resolver::Standing standing);
   void tell_resolver(const resolver::Verdict& known, const Question& question, WallTime now);
   bool told_lately(std::size_t hash, WallTime now);
@@ -100,6 +106,7 @@ class Answerer final : public socketmap::RequestHandler {
   Log& log_;
   Counters& counters_;
   AnswerOptions options_;
+  overrides::TablePtr overrides_;
   Reply reply_;
   std::unique_ptr<cache::Reader> reader_;
   ReplyMemo memo_;                          // depends-on: reader_

@@ -10,6 +10,7 @@ struct Counters {
   Counter enforced;      // answered with a policy
   Counter dane;          // answered with DANE, where there is a policy too
   Counter not_enforced;  // NOTFOUND: mode testing or none
+  Counter overridden;    // answered as the operator decided, whatever is known of the domain
   Counter no_policy;     // NOTFOUND: the domain is known to have no policy
   Counter no_domain;     // NOTFOUND: the key names no policy domain
   Counter asked;         // waited for the resolver

@@ -9,6 +9,7 @@
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/dane/state.h"
+#include "mtastsd/overrides/table.h"
 #include "mtastsd/postfix/profile.h"
 #include "mtastsd/resolver/decide.h"
 
@@ -27,11 +28,14 @@ struct Explanation {
   dane::Target target;                            // of the key; it matters if the profile does DANE
   dane::Survey survey = dane::Survey::NotNeeded;  // First: nothing current is known of DANE
   std::string reply;                              // empty while the standing is unknown
-  bool looked_up = false;                         // the entry was looked up for this explanation
+  std::optional<overrides::Override> override_in_force;  // what the reply comes from instead
+  bool looked_up = false;  // the entry was looked up for this explanation
 };
 
-// Explains a map and a key. If the key has no policy domain, the reply is already set.
-Explanation explain_key(const Profiles& profiles, std::string_view map, std::string_view key);
+// Explains a map and a key. If the key has no policy domain, the reply is already set; under an
+// override it is set too, and explain_entry() adds only what is known.
+Explanation explain_key(const Profiles& profiles, const overrides::Table* overrides,
+                        std::string_view map, std::string_view key, WallTime now);
 
 // Adds what the entry, which is not null, says at `now`. `fresh`: it was fetched for this very
 // question. `last_chance`: DANE is not looked up any more (answer/reply.h).

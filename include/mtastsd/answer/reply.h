@@ -8,6 +8,7 @@
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/dane/state.h"
+#include "mtastsd/overrides/override.h"
 #include "mtastsd/postfix/profile.h"
 #include "mtastsd/resolver/decide.h"
 
@@ -31,5 +32,14 @@ struct Question {
 // is applied: the mail is authenticated all the same, and does not wait for a broken DNS.
 resolver::Verdict reply_from_entry(cache::EntryView& entry, const Question& question, WallTime now,
                                    std::vector<std::string_view>& patterns, std::string& reply);
+
+// What Postfix is told under an override, in exchange for `reply`, and what that makes of what was
+// `known` without it: Standing::Overridden, until the override ends at the latest. Nothing is
+// waited for. The resolver is told of the query as ever, so that the policy is there when the
+// override ends.
+//
+// A pinned domain is not reported on: the report would be about a policy that it does not publish.
+void reply_under(const overrides::Override& override_in_force, const Question& question,
+                 resolver::Verdict& known, std::string& reply);
 
 }  // namespace mtastsd::answer

@@ -70,6 +70,18 @@ class LmdbStore final : public Store {
   // hardly any more changes can be held: what a refresh found could not be kept.
   Due due(const DueRequest& request) override;
 
+  // What the operator decided: records of the caller's, by a key of the caller's. erase() and
+  // evictions leave them alone. Both block for the disk, and are called by one thread.
+  struct Note {
+    std::string key;
+    std::string value;  // to write: empty takes it away
+  };
+  // Nothing where the file cannot be read.
+  std::vector<Note> notes() const;
+  // Writes all of them or none, and returns when they are committed: a kill does not lose them.
+  // The error is the end of a sentence: "the disk is full".
+  Result<void, std::string> write_notes(const std::vector<Note>& notes);
+
   // From any thread.
   std::unique_ptr<Reader> make_reader() const;
   const Counters& counters() const { return counters_; }

@@ -12,6 +12,7 @@
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/places.h"
 #include "mtastsd/log/log.h"
+#include "mtastsd/overrides/override.h"
 #include "mtastsd/postfix/profile.h"
 
 namespace mtastsd::config {
@@ -90,6 +91,7 @@ struct Config {
   Socketmap socketmap;
   // [maps.NAME] adds to those that are built in (see defaults()), or changes one.
   std::map<std::string, postfix::Profile, std::less<>> maps;
+  std::vector<overrides::Override> overrides;  // [override."NAME"], checked; never decided yet
   Dns dns;
   Https https;
   Resolver resolver;

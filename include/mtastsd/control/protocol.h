@@ -14,6 +14,7 @@
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/control/import.h"
+#include "mtastsd/overrides/override.h"
 #include "mtastsd/resolver/decide.h"
 
 // What the operator's tool and the daemon say to each other over the control socket: a request in
@@ -51,6 +52,7 @@ struct Status {
     std::uint64_t enforced = 0;
     std::uint64_t dane = 0;  // answered with DANE, where there is a policy too
     std::uint64_t not_enforced = 0;
+    std::uint64_t overridden = 0;  // answered as the operator decided
     std::uint64_t no_policy = 0;
     std::uint64_t no_domain = 0;
     std::uint64_t waited = 0;     // for the resolver
@@ -102,6 +104,10 @@ struct Status {
     std::uint64_t network = 0;   // no server could be reached
     std::uint64_t too_many = 0;  // at once, of ours
   };
+  struct Overrides {
+    std::uint64_t in_force = 0;
+    std::optional<WallTime> next_end;  // of those in force
+  };
   struct FailingRefresh {
     std::string domain;
     cache::FailureType type = cache::FailureType::FetchError;
@@ -131,6 +137,7 @@ struct Status {
   std::optional<std::string> ca_problem;  // why no certificate authorities can be read
   FailingRefreshes failing_refreshes;
   std::uint64_t overdue_refreshes = 0;
+  Overrides overrides;
 };
 
 // What is known of a domain, whether or not it is committed yet.
@@ -182,10 +189,28 @@ struct Page {
   std::string next;  // for ListRequest::after; empty: there are no more
 };
 
+// The overrides of the configuration and of the command line.
+struct Overrides {
+  static constexpr std::string_view kName = "override-list";
+  std::vector<overrides::Override> all;  // by name, for each name the latest decision first
+};
+
+// An override is stored, and every answer from now on knows of it.
+struct OverrideAdded {
+  static constexpr std::string_view kName = "override-add";
+  std::vector<overrides::Override> all;  // as of Overrides
+};
+// The same, of one that was removed.
+struct OverrideRemoved {
+  static constexpr std::string_view kName = "override-remove";
+  std::optional<overrides::Override> removed;  // none: the command line had none for the name
+};
+
 // The words of the wire and of contrib/schema/ctl.json: "no-record", "drifted".
 std::string_view to_string(Refreshed::Result result);
 
-using Answer = std::variant<Status, Shown, Explained, Refreshed, Forgotten, Imported, Page>;
+using Answer = std::variant<Status, Shown, Explained, Refreshed, Forgotten, Imported, Page,
+                            Overrides, OverrideAdded, OverrideRemoved>;
 
 // --- requests ---------------------------------------------------------------------------------
 
@@ -220,8 +245,23 @@ struct ListRequest {
   std::string after;  // Page::next of the page before; empty: from the beginning
 };
 
+struct OverridesRequest {
+  using Answer = Overrides;
+};
+// In exchange for the one that the command line has for the same name, if there is one. The source,
+// the time and who decided are set by the daemon.
+struct OverrideAddRequest {
+  using Answer = OverrideAdded;
+  overrides::Override one;
+};
+struct OverrideRemoveRequest {
+  using Answer = OverrideRemoved;
+  overrides::Scope scope;
+};
+
 using Request = std::variant<StatusRequest, ShowRequest, ExplainRequest, RefreshRequest,
-                             ForgetRequest, ImportRequest, ListRequest>;
+                             ForgetRequest, ImportRequest, ListRequest, OverridesRequest,
+                             OverrideAddRequest, OverrideRemoveRequest>;
 
 // --- errors -----------------------------------------------------------------------------------
 
@@ -232,6 +272,7 @@ struct Error {
     BadRequest,      // not a request, or one without what its command needs
     BadDomain,       // no domain name where one is needed
     Busy,            // the same request can be sent again later
+    Refused,         // it cannot be done, and the message says why
     // Found out by the client.
     NoDaemon,   // nobody listens
     Forbidden,  // this user may not use the socket

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,6 +31,9 @@ class Server {
 
   // Takes over an accepted, non-blocking socket; closes it when there are too many.
   void add(int fd);
+
+  // Whom the kernel says that the peer is; none: the connection is gone, or it says nothing.
+  std::optional<uid_t> user_of(std::uint64_t connection) const;
 
   // Does nothing if the connection is gone. `line` has no line end in it.
   void reply(std::uint64_t connection, std::string_view line);

@@ -14,6 +14,7 @@ namespace mtastsd::postfix {
 inline constexpr std::size_t kMaxReplyBytes = 100000;
 
 inline constexpr std::string_view kNotFound = "NOTFOUND ";
+inline constexpr std::string_view kDaneOnly = "OK dane-only";
 
 // The policy that a reply expresses. Its patterns have their stored form ("mail.example.com",
 // "*.example.com") and were validated by MxPattern::parse. They are views, so that the answer path

@@ -45,6 +45,7 @@ enum class Standing {
   NotEnforced,  // a valid policy of mode testing or none
   Enforced,     // a valid policy of mode enforce
   Dane,         // the same, and DANE decides: see answer/reply.h, judge() does not know of it
+  Overridden,   // the operator decided: see answer/reply.h, judge() does not know of it either
 };
 
 struct Verdict {

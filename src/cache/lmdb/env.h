@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,7 @@ namespace mtastsd::cache {
 
 inline constexpr const char* kEntriesTable = "entries";
 inline constexpr const char* kTables[] = {"meta", kEntriesTable, "due", "negative"};
+inline constexpr const char* kOverridesTable = "overrides";  // one that older versions do not know
 inline constexpr char kDataFile[] = "/data.mdb";
 inline constexpr char kLmdbLockFile[] = "/lock.mdb";
 
@@ -74,6 +76,8 @@ class LmdbEnv {
   MDB_dbi entries() const { return entries_; }    // policy domain -> record
   MDB_dbi due() const { return due_; }            // due_at, domain -> end of the policy
   MDB_dbi negative() const { return negative_; }  // recheck_at, domain -> nothing: without one
+  // Name of an override -> record. None: the file is of an older version and cannot be written.
+  std::optional<MDB_dbi> overrides() const { return overrides_; }
 
   // Bytes in use by data, of the map: what the transaction sees.
   std::size_t used_bytes(MDB_txn* txn) const;
@@ -88,6 +92,7 @@ class LmdbEnv {
   MDB_dbi entries_ = 0;
   MDB_dbi due_ = 0;
   MDB_dbi negative_ = 0;
+  std::optional<MDB_dbi> overrides_;
 };
 
 // What root makes in another user's directory is given to that user: the daemon that runs as that

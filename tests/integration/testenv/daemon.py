@@ -124,14 +124,16 @@ class Mtastsd:
 
     def _uncommitted(self):
         """How many changes wait for their commit, by the control socket; none where it is off."""
-        if not self.control:
-            return 0
+        return self.command("status")["value"]["cache"]["pending"] if self.control else 0
+
+    def command(self, command, **fields):
+        """What the control socket replies."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(sandbox.WAIT)
             client.connect(self.control)
-            client.sendall(b'{"command":"status"}\n')
+            client.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
             with client.makefile() as replies:
-                return json.loads(replies.readline())["value"]["cache"]["pending"]
+                return json.loads(replies.readline())
 
     def ask(self, key, name="postfix", timeout=sandbox.WAIT):
         return socketmap.ask(self.address, key, name, timeout)

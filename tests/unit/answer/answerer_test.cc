@@ -304,6 +304,100 @@ TEST_F(AnswererTest, EachNextHopHasADaneOfItsOwn) {
   EXPECT_EQ(asker_.surveyed[1].first, "example.com the host itself, port 25");
 }
 
+// --- overrides --------------------------------------------------------------------------------
+
+overrides::Override override_of(const std::string& scope, overrides::Action action) {
+  return {.scope = *overrides::Scope::parse(scope), .action = action, .reason = "why"};
+}
+
+TEST_F(AnswererTest, AnOverrideDecidesFromTheNextAnswerOn) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  store("other.example", entry(mtasts::Mode::Enforce));
+  for (int i = 0; i < 3; ++i) {  // now it is in the memo
+    EXPECT_EQ(ask("postfix example.com"), kSecure);
+  }
+  answerer_->set_overrides(
+      overrides::make_table({override_of("example.com", overrides::Action::Ignore)}));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(ask("postfix example.com"), "NOTFOUND ");
+    EXPECT_EQ(ask("postfix other.example"), kSecure);
+  }
+  EXPECT_EQ(counters_.overridden.value(), 3U);
+  EXPECT_EQ(counters_.enforced.value(), 6U);
+  answerer_->set_overrides(nullptr);
+  EXPECT_EQ(ask("postfix example.com"), kSecure);
+}
+
+TEST_F(AnswererTest, EachActionHasItsReplyWhateverIsKnown) {
+  using overrides::Action;
+  overrides::Override pin = override_of("pin.example", Action::Pin);
+  pin.mx = {*mtasts::MxPattern::parse("mx.p.example"), *mtasts::MxPattern::parse("*.q.example")};
+  answerer_->set_overrides(overrides::make_table({override_of("ignore.example", Action::Ignore),
+                                                  override_of("testing.example", Action::Testing),
+                                                  override_of("dane.example", Action::Dane), pin}));
+  for (const bool known : {false, true}) {
+    for (const char* map : {"postfix", "strict", "dane", "QUERYwithTLSRPT"}) {
+      const std::string name = std::string(map) + " ";
+      EXPECT_EQ(ask(name + "ignore.example"), "NOTFOUND ");
+      EXPECT_EQ(ask(name + "testing.example"), "NOTFOUND ");
+      EXPECT_EQ(ask(name + "dane.example"), "OK dane-only");
+      EXPECT_EQ(ask(name + "pin.example"),
+                std::string("OK secure match=mx.p.example:.q.example") +
+                    (options_.profiles[map].servername ? " servername=hostname" : ""));
+    }
+    if (!known) {
+      store("ignore.example", entry(mtasts::Mode::Enforce));
+      store("testing.example", entry(mtasts::Mode::Testing));
+      store("dane.example", entry(mtasts::Mode::Enforce));
+      store("pin.example", entry(mtasts::Mode::None));
+    }
+  }
+}
+
+// So its policy is there when the override ends.
+TEST_F(AnswererTest, UnderAnOverrideTheResolverIsToldAndNotWaitedFor) {
+  answerer_->set_overrides(
+      overrides::make_table({override_of("*.example", overrides::Action::Ignore)}));
+  EXPECT_EQ(ask("postfix a.example"), "NOTFOUND ");
+  ASSERT_EQ(asker_.asked.size(), 1U);
+  EXPECT_EQ(asker_.asked[0], (std::pair<std::string, std::uint64_t>("a.example", 0)));
+  EXPECT_EQ(ask("postfix a.example"), "NOTFOUND ");
+  EXPECT_EQ(asker_.asked.size(), 1U);
+  EXPECT_EQ(ask("postfix example"), "NOTFOUND ");
+}
+
+TEST_F(AnswererTest, ThePolicyCountsAgainWhenTheOverrideEnds) {
+  cache::Entry known = entry(mtasts::Mode::Enforce);
+  known.recheck_at = loop_.wall() + hours(1);
+  store("example.com", known);
+  overrides::Override one = override_of("example.com", overrides::Action::Ignore);
+  one.until = loop_.wall() + Seconds(30);
+  answerer_->set_overrides(overrides::make_table({one}));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(ask("postfix example.com"), "NOTFOUND ");
+  }
+  loop_.advance(Seconds(29));
+  EXPECT_EQ(ask("postfix example.com"), "NOTFOUND ");
+  loop_.advance(Seconds(1));
+  EXPECT_EQ(ask("postfix example.com"), kSecure);
+}
+
+TEST_F(AnswererTest, WhoWaitsIsAnsweredByTheOverrideThatCameMeanwhile) {
+  EXPECT_EQ(ask("postfix example.com", 7), "later");
+  answerer_->set_overrides(
+      overrides::make_table({override_of("example.com", overrides::Action::Dane)}));
+  answerer_->on_answer(asker_.asked.at(0).second, answer(entry(mtasts::Mode::Enforce)));
+  ASSERT_EQ(late_.size(), 1U);
+  EXPECT_EQ(late_[0].second, "OK dane-only");
+  answerer_->set_overrides(nullptr);
+  EXPECT_EQ(ask("postfix late.example", 8), "later");
+  answerer_->set_overrides(
+      overrides::make_table({override_of("late.example", overrides::Action::Dane)}));
+  loop_.advance(Milliseconds(20001));
+  ASSERT_EQ(late_.size(), 2U);
+  EXPECT_EQ(late_[1].second, "OK dane-only");
+}
+
 TEST_F(AnswererTest, KeysThatNameNoDomainAskNobody) {
   for (const char* key :
        {".example.com", "[192.0.2.1]:25", "192.0.2.1", "com", "", "a b.example"}) {

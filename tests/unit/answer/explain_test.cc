@@ -23,23 +23,24 @@ cache::Entry policy(mtasts::Mode mode) {
 }
 
 Explanation explained(const char* map, const cache::Entry& entry, std::int64_t now) {
-  Explanation it = explain_key(kProfiles, map, "a.example:25");
+  Explanation it = explain_key(kProfiles, nullptr, map, "a.example:25", WallTime());
   explain_entry(it, std::make_shared<const cache::Entry>(entry), false, false, at(now));
   return it;
 }
 
 TEST(Explain, AKeyWithoutADomainHasItsReply) {
   for (const char* key : {".example", "192.0.2.1", "localhost", ""}) {
-    const Explanation it = explain_key(kProfiles, "postfix", key);
+    const Explanation it = explain_key(kProfiles, nullptr, "postfix", key, WallTime());
     EXPECT_FALSE(it.domain) << key;
     EXPECT_EQ(it.reply, "NOTFOUND ") << key;
   }
 }
 
 TEST(Explain, AMapThatIsNotConfiguredIsAnsweredAsTheDefault) {
-  EXPECT_TRUE(explain_key(kProfiles, "strict", "a.example").map_known);
-  EXPECT_FALSE(explain_key(kProfiles, "strict", "a.example").profile.servername);
-  const Explanation it = explain_key(kProfiles, "other", "a.example");
+  EXPECT_TRUE(explain_key(kProfiles, nullptr, "strict", "a.example", WallTime()).map_known);
+  EXPECT_FALSE(
+      explain_key(kProfiles, nullptr, "strict", "a.example", WallTime()).profile.servername);
+  const Explanation it = explain_key(kProfiles, nullptr, "other", "a.example", WallTime());
   EXPECT_FALSE(it.map_known);
   EXPECT_EQ(it.profile, postfix::Profile{});
 }

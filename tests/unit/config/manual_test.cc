@@ -30,6 +30,8 @@ Defaults read(const std::string& path, const std::regex& heading, const std::reg
       section = match[1];
       if (section == "maps.outgoing") {
         section = "maps.NAME";
+      } else if (section.starts_with("override.")) {
+        section = "override.NAME";
       }
     } else if (std::regex_match(line, match, pattern)) {
       EXPECT_TRUE(found.emplace(section + "." + match[1].str(), match[2]).second) << line;

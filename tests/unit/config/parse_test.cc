@@ -168,7 +168,7 @@ TEST(Environment, SetsEveryKey) {
   EXPECT_EQ(*config, every_key());
   std::size_t keys = 0;
   for (const KnownKey& key : known_keys()) {
-    if (!key.name.starts_with("maps.")) {
+    if (!key.name.starts_with("maps.") && !key.name.starts_with("override.")) {
       EXPECT_TRUE(environment.contains(variable_for(key.name))) << key.name;
       ++keys;
     }
@@ -191,6 +191,69 @@ TEST(Environment, AnEmptyVariableIsAValue) {
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->dns.servers.empty());
   EXPECT_EQ(config->control.socket, "");
+}
+
+// --- overrides --------------------------------------------------------------------------------
+
+TEST(Overrides, AreRead) {
+  const Config config = parsed(
+      "[override.\"Broken.Example\"]\naction = \"ignore\"\nreason = \"ticket 4711\"\n"
+      "until = 2027-01-15\n"
+      "[override.\"*.partner.example\"]\naction = \"pin\"\nmx = [\"mx.p.example\", "
+      "\"*.q.example\"]\nreason = \"contract\"\npermanent = true\n"
+      "[override.\"c.example\"]\naction = \"dane\"\nreason = \"x\"\n"
+      "until = 2027-01-15T12:00:00Z\n");
+  ASSERT_EQ(config.overrides.size(), 3U);
+  // Tables are sorted by key.
+  const auto& pin = config.overrides[0];
+  EXPECT_EQ(pin.scope.str(), "*.partner.example");
+  EXPECT_EQ(pin.action, overrides::Action::Pin);
+  ASSERT_EQ(pin.mx.size(), 2U);
+  EXPECT_EQ(pin.mx[1].str(), "*.q.example");
+  EXPECT_EQ(pin.until, std::nullopt);
+  const auto& ignore = config.overrides[1];
+  EXPECT_EQ(ignore.scope.str(), "broken.example");
+  EXPECT_EQ(ignore.reason, "ticket 4711");
+  EXPECT_EQ(ignore.until, WallTime(std::chrono::sys_days(std::chrono::year(2027) / 1 / 16)));
+  EXPECT_EQ(config.overrides[2].until,
+            WallTime(std::chrono::sys_days(std::chrono::year(2027) / 1 / 15)) + 12h);
+}
+
+TEST(Overrides, AreRefusedWithASentenceThatHelps) {
+  const auto with = [](const std::string& lines) {
+    return errors_in("[override.\"a.example\"]\n" + lines);
+  };
+  const std::string full = "action = \"ignore\"\nreason = \"x\"\n";
+  EXPECT_EQ(with(full + "permanent = true\n"), "no error");
+  const std::pair<std::string, const char*> rows[] = {
+      {full, "needs an end: until = a date such as 2027-01-15, or permanent = true"},
+      {full + "permanent = true\nuntil = 2027-01-15\n", "cannot be permanent and have an end"},
+      {"reason = \"x\"\npermanent = true\n", "needs an action"},
+      {"action = \"ignore\"\npermanent = true\n", "needs a reason"},
+      {"action = \"pin\"\nreason = \"x\"\npermanent = true\n", "pins no MX host"},
+      {full + "permanent = true\nmx = [\"mx.a.example\"]\n", "only the action \"pin\" takes"},
+      {"action = \"allow\"\n", "must be one of \"ignore\", \"testing\", \"pin\", \"dane\""},
+      {full + "until = \"7d\"\n", "must be a date such as 2027-01-15"},
+      {full + "until = 2027-01-15T12:00:00\n", "must be a date such as 2027-01-15"},
+      {full + "until = 7\n", "must be a date such as 2027-01-15"},
+      {full + "reson = \"x\"\n", "did you mean \"reason\"?"},
+      {"mx = [\"a b\"]\n", "must be a host name"},
+  };
+  for (const auto& [lines, words] : rows) {
+    EXPECT_NE(with(lines).find(words), std::string::npos) << lines << with(lines);
+  }
+  EXPECT_EQ(errors_in("[override.broken.example]\naction = \"ignore\"\n"),
+            "mtastsd.toml:1: [override.broken.example]: a name with dots stands in quotes: "
+            "[override.\"broken.example\"]");
+  EXPECT_NE(errors_in("[override]\n\"a.example\" = 1\n").find("must be a section"),
+            std::string::npos);
+  const std::string end = full + "permanent = true\n";
+  EXPECT_NE(errors_in("[override.\"a.example\"]\n" + end + "[override.\"A.example\"]\n" + end)
+                .find("twice"),
+            std::string::npos);
+  const auto variable = parse("", "", {{"MTASTSD_OVERRIDE_ACTION", "ignore"}});
+  ASSERT_FALSE(variable);
+  EXPECT_NE(variable.error().message.find("in the file only"), std::string::npos);
 }
 
 struct BadVariable {
@@ -541,6 +604,8 @@ TEST_F(ExampleFile, ShowsTheDefaultOfEveryKey) {
   Config config = parsed(active_);
   EXPECT_EQ(config.maps["outgoing"], postfix::Profile{});
   config.maps.erase("outgoing");
+  EXPECT_EQ(config.overrides.size(), 1U);
+  config.overrides.clear();
   EXPECT_EQ(config, defaults());
 }
 
@@ -551,7 +616,9 @@ TEST_F(ExampleFile, HasEveryKeyOnceInItsSection) {
   for (std::string line; std::getline(lines, line);) {
     std::smatch match;
     if (std::regex_match(line, match, std::regex(R"(\[(.*)\])"))) {
-      section = match[1].str() == "maps.outgoing" ? "maps.NAME" : match[1].str();
+      section = match[1].str() == "maps.outgoing"                  ? "maps.NAME"
+                : match[1].str() == "override.\"partner.example\"" ? "override.NAME"
+                                                                   : match[1].str();
     } else if (std::regex_search(line, match, std::regex("^([a-z_]+) = "))) {
       found.push_back(section + "." + match[1].str());
     }

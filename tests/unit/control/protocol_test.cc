@@ -140,6 +140,64 @@ TEST(Answers, AnExplanationComesBackAsItWas) {
   EXPECT_FALSE(read.map_known);
 }
 
+overrides::Override pinned() {
+  return {
+      .scope = *overrides::Scope::parse("*.p.example"),
+      .action = overrides::Action::Pin,
+      .mx = {*mtasts::MxPattern::parse("mx.p.example"), *mtasts::MxPattern::parse("*.q.example")},
+      .reason = "ticket \"4711\", b\u00fccher",
+      .until = at(5000),
+      .source = overrides::Source::CommandLine,
+      .decided_at = at(1000),
+      .by = "uid 0"};
+}
+
+TEST(Answers, OverridesComeBackAsTheyWere) {
+  EXPECT_EQ(answered(Overrides{{pinned()}}).all, std::vector{pinned()});
+  EXPECT_EQ(answered(OverrideAdded{{pinned(), pinned()}}).all.size(), 2U);
+  EXPECT_EQ(answered(OverrideRemoved{pinned()}).removed, pinned());
+  EXPECT_EQ(answered(OverrideRemoved{}).removed, std::nullopt);
+  Explained explained;
+  explained.explanation.override_in_force = pinned();
+  explained.explanation.standing = resolver::Standing::Overridden;
+  EXPECT_EQ(answered(explained).explanation.override_in_force, pinned());
+}
+
+TEST(Requests, OverridesAreChecked) {
+  auto request = decode_request(encode(Request(OverrideAddRequest{pinned()})));
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(std::get<OverrideAddRequest>(*request).one, pinned());
+  overrides::Override bad = pinned();
+  bad.reason = "";
+  EXPECT_FALSE(decode_request(encode(Request(OverrideAddRequest{bad}))));
+  EXPECT_FALSE(decode_request("{\"command\":\"override-add\"}"));
+  EXPECT_FALSE(decode_request("{\"command\":\"override-add\",\"override\":[1]}"));
+  request = decode_request(encode(Request(OverrideRemoveRequest{pinned().scope})));
+  ASSERT_TRUE(request);
+  EXPECT_EQ(std::get<OverrideRemoveRequest>(*request).scope, pinned().scope);
+  request = decode_request("{\"command\":\"override-remove\",\"name\":\"u@a.example\"}");
+  ASSERT_FALSE(request);
+  EXPECT_EQ(request.error().problem, Error::Problem::BadDomain);
+}
+
+// The largest list that may be stored is one line.
+TEST(Answers, AsManyOverridesAsThereMayBeFit) {
+  overrides::Override one = pinned();
+  std::vector<overrides::Override> all;
+  one.reason = "";
+  while (true) {
+    one.reason = one.reason.size() < 88 ? one.reason + "\"\u00fc" : "";
+    all.push_back(one);
+    if (!overrides::check_number(all)) {
+      all.pop_back();
+      break;
+    }
+  }
+  std::vector<overrides::Override> both = all;
+  both.insert(both.end(), all.begin(), all.end());
+  EXPECT_LT(encode(Reply(Overrides{both})).size(), kMaxLineBytes);
+}
+
 TEST(Answers, OthersComeBackAsTheyWere) {
   EXPECT_FALSE(answered(Shown{}).entry);
   EXPECT_TRUE(answered(Shown{policy_entry()}).entry);

@@ -38,7 +38,7 @@ class AnswerThreadTest : public testing::Test {
     std::vector<std::unique_ptr<Listener>> listeners;
     EXPECT_TRUE(open_listeners(where_, {}, none, listeners));
     thread_->accept_on(std::move(listeners), [this](int fd) { thread_->add_here(fd); });
-    thread_->start();
+    thread_->start(nullptr);
   }
 
   socketmap::Client client() { return std::move(*socketmap::Client::connect(where_)); }

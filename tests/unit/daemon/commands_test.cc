@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -35,6 +36,13 @@ class CommandsTest : public testing::Test {
     options.commit = cache::StoreOptions::Commit::WhenAsked;  // what is put waits
     store_ = std::move(*cache::LmdbStore::open(options, log_));
     resolver_ = std::make_unique<ResolverThread>(config_, clock_, *store_, log_);
+    overrides_ = std::make_unique<OverrideBook>(loop_, clock_, *store_, log_);
+    overrides_->set_publish([this](const overrides::TablePtr& table, event::Callback done) {
+      published_ = table;
+      if (done) {
+        loop_.post(std::move(done));
+      }
+    });
     DaemonFacts facts;
     facts.status.listeners = {"unix:/there"};
     facts.status.started_at = test::now() - Seconds(10);
@@ -46,7 +54,7 @@ class CommandsTest : public testing::Test {
     facts.serving = {&serving_};
     facts.resolver = &resolver_->counters();
     commands_ = std::make_unique<Commands>(
-        loop_, clock_, *store_, log_,
+        loop_, clock_, *store_, *overrides_, log_,
         [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
         answer_options(config_).profiles, std::move(facts));
     std::vector<PassedSocket> none;
@@ -83,6 +91,8 @@ class CommandsTest : public testing::Test {
   event::Loop loop_;
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<ResolverThread> resolver_;
+  std::unique_ptr<OverrideBook> overrides_;
+  overrides::TablePtr published_;
   std::unique_ptr<Commands> commands_;
   std::thread thread_;
 };
@@ -140,6 +150,34 @@ TEST_F(CommandsTest, AnExplanationOfWhatIsNotKnownIsLookedUp) {
   EXPECT_EQ(it.standing, Standing::NoPolicy);
   EXPECT_EQ(it.reply, "NOTFOUND ");
   EXPECT_EQ(ask(control::StatusRequest{}).look_ups.txt_failures, 1U);
+}
+
+TEST_F(CommandsTest, AnOverrideIsPublishedBeforeTheReplyAndCountsFromThenOn) {
+  store_->put(name("a.example"), test::policy());
+  start();
+  const overrides::Override one{.scope = *overrides::Scope::parse("a.example"),
+                                .action = overrides::Action::Ignore,
+                                .reason = "ticket",
+                                .until = test::now() + Seconds(60)};
+  const auto all = ask(control::OverrideAddRequest{one}).all;
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].by, "uid " + std::to_string(::getuid()));
+  EXPECT_EQ(all[0].source, overrides::Source::CommandLine);
+  ASSERT_TRUE(published_);
+  EXPECT_NE(published_->find(name("a.example"), test::now()), nullptr);
+  const auto it = ask(control::ExplainRequest{"postfix", "a.example"}).explanation;
+  EXPECT_EQ(it.reply, "NOTFOUND ");
+  EXPECT_EQ(it.standing, Standing::Overridden);
+  EXPECT_EQ(it.override_in_force, all[0]);
+  EXPECT_TRUE(it.entry);
+  const auto status = ask(control::StatusRequest{}).overrides;
+  EXPECT_EQ(status.in_force, 1U);
+  EXPECT_EQ(status.next_end, one.until);
+  EXPECT_EQ(ask(control::OverrideRemoveRequest{one.scope}).removed, all[0]);
+  EXPECT_EQ(published_, nullptr);
+  EXPECT_TRUE(ask(control::OverridesRequest{}).all.empty());
+  EXPECT_EQ(ask(control::OverrideRemoveRequest{one.scope}).removed, std::nullopt);
+  EXPECT_EQ(ask(control::ExplainRequest{"postfix", "a.example"}).explanation.reply, test::kSecure);
 }
 
 TEST_F(CommandsTest, TheMapsOfAReloadCount) {
