@@ -117,7 +117,7 @@ class Listing {
     const std::string_view mode =
         entry.holds_policy() ? mtasts::to_string(entry.policy->policy.mode) : "no-policy";
     return (arguments_.mode.empty() || arguments_.mode == mode) &&
-           (!arguments_.failing || entry.failure) &&
+           (!arguments_.failing || is_failing(entry, now_)) &&
            (!ends_before_ || (entry.holds_policy() && entry.policy->expires_at() <= *ends_before_));
   }
 

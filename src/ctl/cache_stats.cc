@@ -32,12 +32,12 @@ struct Stats {
       ++unreadable;
       return;
     }
+    failing += is_failing(*entry, now) ? 1 : 0;
     if (!entry->holds_policy()) {
       ++no_policy;
       return;
     }
     ++by_mode[static_cast<std::size_t>(entry->policy->policy.mode)];
-    failing += entry->failure ? 1 : 0;
     const Seconds left = entry->policy->expires_at() - now;
     std::size_t& part = left <= Seconds(0) ? expired
                         : left <= kDay     ? within_day

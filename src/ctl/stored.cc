@@ -12,6 +12,7 @@
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/cache/cache_view.h"
+#include "mtastsd/cache/store.h"
 #include "mtastsd/config/places.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/log/log.h"
@@ -142,6 +143,13 @@ int status_of(std::string_view reply) {
   }
   const bool not_found = reply == "NOTFOUND" || reply.starts_with("NOTFOUND ");
   return not_found ? term::kNotFound : term::kTrouble;
+}
+
+bool is_failing(const cache::Entry& entry, WallTime now) {
+  if (entry.holds_policy()) {
+    return entry.failure || cache::is_overdue(entry.due_at, entry.policy->expires_at(), now);
+  }
+  return entry.failure || entry.no_policy_reason == cache::NoPolicyReason::UnusableRecord;
 }
 
 std::string no_policy_text(const cache::Entry& entry) {

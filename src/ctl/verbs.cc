@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "mtastsd/base/text.h"
 #include "mtastsd/base/version.h"
 #include "mtastsd/term/wrapping.h"
 
@@ -57,6 +58,29 @@ void add_verbs(CLI::App& app, Verb::Run& run) {
       "  mtastsctl cache list --failing  policies that cannot be refreshed\n"
       "  mtastsctl VERB --help           options of a verb, and more examples\n\n"
       "Exit status: 0 good, 1 wrong or not found, 2 could not be determined.");
+}
+
+std::optional<std::string> wrong_verb(const CLI::App& app, const std::vector<std::string>& words) {
+  const CLI::App* at = &app;
+  for (const std::string& word : words) {
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* verb : at->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(verb->get_name());
+      next = verb->get_name() == word ? verb : next;
+    }
+    if (names.empty() || word.starts_with('-')) {
+      return std::nullopt;
+    }
+    if (next == nullptr) {
+      const std::string above = at == &app ? "" : " of \"" + at->get_name() + "\"";
+      const auto meant = nearest(word, names);
+      return in_quotes(word) + " is no verb" + above +
+             (meant ? ": did you mean \"" + *meant + "\"?" : ": the verbs are " + joined(names));
+    }
+    at = next;
+  }
+  return std::nullopt;
 }
 
 }  // namespace mtastsd::ctl

@@ -537,6 +537,19 @@ class CtlTest(unittest.TestCase):
         self.assertEqual(stats["expiring_within_week"] + stats["expiring_later"], 3)
         self.assertIn("a.list.test", self.ctl("cache", "list").splitlines()[1])
 
+    def test_first_fetches_that_fail_are_failing(self):
+        self.publish("first.failing.test", status=404)
+        self.dns.set("_mta-sts.broken.failing.test", "TXT", "v=STSv1; id=;")
+        self.mtastsd.start()
+        for name in ("first.failing.test", "broken.failing.test", "without.failing.test"):
+            self.assertEqual(self.mtastsd.ask(name), "NOTFOUND ")
+            self.mtastsd.wait_stored(name)
+        failing = self.json_lines("entry", "cache", "list", "--json", "--failing")
+        self.assertEqual([entry["domain"] for entry in failing],
+                         ["broken.failing.test", "first.failing.test"])
+        stats = self.json("stats", "cache", "stats")
+        self.assertEqual((stats["no_policy"], stats["failing"]), (3, 2))
+
     def test_a_terminal_of_80_columns(self):
         long = "a-rather-long-name-that-does-not-fit.terminal.test"
         self.publish(long, "mail.terminal.test")
@@ -758,6 +771,11 @@ class CtlTest(unittest.TestCase):
                 code, out, err = self.run_ctl(*arguments)
                 self.assertEqual((code, out), (2, ""))
                 self.assertTrue(err)
+        for arguments, words in (
+                (("overide", "list"), 'mtastsctl: "overide" is no verb: did you mean "override"?'),
+                (("cache", "lsit"), '"lsit" is no verb of "cache": did you mean "list"?'),
+                (("xyzzyx",), '"xyzzyx" is no verb: the verbs are query, explain,')):
+            self.assertIn(words, self.fails(*arguments))
         sandbox.write(self.config, "[cache]\nx = 1\n")
         self.assertIn("mtastsd.toml:2", self.fails("cache", "list"))
         status, _ = run_to_end(OPTIONS.mtastsctl, ["cache", "list", "--config", "/nonexistent"])
