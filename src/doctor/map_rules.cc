@@ -76,14 +76,14 @@ void judge_absence(View& view) {
 void judge_wrapped(View& view, const Table& table) {
   if (table.members.size() == 1 && table.type != "randmap") {
     view.add(Code::MapWrapped,
-             fmt::format("{} asks mtastsd by a detour. A list of tables needs none.", table.str()))
+             fmt::format("{} asks mtastsd inside another table, which is not needed.", table.str()))
         .severity = Severity::Info;
     return;
   }
   const std::string_view result =
       table.type == "randmap"    ? "Postfix takes its members for answers, and all mail is deferred"
-      : table.type == "unionmap" ? "Postfix runs the answers of its members together, which gives "
-                                   "what no mail can be sent by"
+      : table.type == "unionmap" ? "Postfix joins the answers of its members, which is no valid "
+                                   "policy, and that mail is deferred"
                                  : "Only what an earlier member answers reaches the next one, so "
                                    "mtastsd is not asked about domains";
   view.add(Code::MapWrapped,

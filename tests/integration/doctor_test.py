@@ -166,7 +166,7 @@ class DoctorTest(unittest.TestCase):
         self.assertEqual(found["parameter_twice"][0]["detail"], "smtp_tls_policy_maps")
         self.assertIn("daemon_answers", found)
 
-    def test_a_slip_of_the_pen(self):
+    def test_a_misspelt_parameter(self):
         self.configure(smtp_tls_securty_level="may")
         self.assertEqual(self.expect("parameter_unknown", "LOW")["detail"],
                          "smtp_tls_securty_level=may")

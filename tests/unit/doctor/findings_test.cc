@@ -186,8 +186,6 @@ std::vector<Case> map_cases() {
       {"map_twice", Severity::Medium,
        [](Facts& f) { use_table(f, std::string(kTcp) + " socketmap:inet:127.0.0.1:8461:QUERY"); },
        "main.cf", maps + kTcp},
-      // A slip of the pen, an absolute path in the chroot, and a port where nobody answers: the one
-      // line that puts it right is the same.
       {"map_syntax", Severity::High,
        [](Facts& f) { set(f, "smtp_tls_policy_maps", "sockmap:inet:127.0.0.1:8461:postfix"); },
        "main.cf", maps + kTcp},
