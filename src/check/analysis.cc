@@ -5,6 +5,7 @@
 #include "mtastsd/base/ascii.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/check/findings.h"
+#include "mtastsd/dane/usable.h"
 #include "mtastsd/mtasts/mx_match.h"
 #include "shown.h"
 
@@ -147,7 +148,8 @@ void read_tlsrpt(const Facts& facts, Analysis& analysis) {
   }
 }
 
-// RFC 7672 section 2.2: records count when DNSSEC vouches for them and for the MX records.
+// RFC 7672 section 2.2: records count when DNSSEC vouches for them and for the MX records, and
+// where one of them can be used (section 3.1).
 void read_dane(const Facts& facts, Analysis& analysis) {
   const auto cannot = [&](std::string why) {
     analysis.dane = Dane::CannotTell;
@@ -162,13 +164,16 @@ void read_dane(const Facts& facts, Analysis& analysis) {
   }
   std::size_t present = 0;
   std::size_t validated = 0;
+  std::size_t usable = 0;
   for (const MxHost& host : facts.mail.value.hosts) {
     if (host.tlsa.cannot_tell()) {
       return cannot("TLSA records of " + shown(host.host) + ": " + host.tlsa.why);
     }
     present += host.tlsa.known() ? 1 : 0;
-    validated +=
-        host.tlsa.known() && host.tlsa_authenticated && facts.mail.value.authenticated ? 1 : 0;
+    if (host.tlsa.known() && host.tlsa_authenticated && facts.mail.value.authenticated) {
+      ++validated;
+      usable += usable_records(host) > 0 ? 1 : 0;
+    }
   }
   if (present == 0) {
     analysis.dane = Dane::None;
@@ -176,10 +181,12 @@ void read_dane(const Facts& facts, Analysis& analysis) {
     cannot(facts.validating.why);
   } else if (!facts.validating.value) {
     cannot("there are TLSA records, but the DNS server in use does not validate DNSSEC");
-  } else if (validated == facts.mail.value.hosts.size()) {
+  } else if (usable == facts.mail.value.hosts.size()) {
     analysis.dane = Dane::Everywhere;
+  } else if (usable > 0) {
+    analysis.dane = Dane::Partly;
   } else {
-    analysis.dane = validated > 0 ? Dane::Partly : Dane::Unsigned;
+    analysis.dane = validated > 0 ? Dane::Unusable : Dane::Unsigned;
   }
 }
 
@@ -230,6 +237,11 @@ bool expires_soon(const https::Certificate& certificate, WallTime now) {
   const auto lifetime = certificate.not_after - certificate.not_before;
   return 3 * (certificate.not_after - now) < lifetime &&
          days_left(certificate.not_after, now) < kFewDaysLeft;
+}
+
+std::size_t usable_records(const MxHost& host) {
+  const auto& records = host.tlsa.value;
+  return static_cast<std::size_t>(std::count_if(records.begin(), records.end(), dane::is_usable));
 }
 
 std::int64_t days_left(WallTime end, WallTime now) {

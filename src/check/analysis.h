@@ -16,10 +16,11 @@ namespace mtastsd::check {
 
 enum class Dane {
   None,        // no TLSA record at any MX host
-  Everywhere,  // validated records at each MX host
+  Everywhere,  // validated records at each MX host that senders can use
   Partly,      // at some
   Unsigned,    // there are some, and DNSSEC does not vouch for them
   CannotTell,
+  Unusable,  // validated records, and none that a sender can use
 };
 
 // Where mail to the domain could not go if the policy were in mode enforce. A host that cannot be
@@ -80,6 +81,9 @@ bool passes(const Smtp& smtp);
 // The limits that count for the certificates of hosts that renew theirs in time: less than a third
 // of the lifetime is left, and less than kFewDaysLeft.
 bool expires_soon(const https::Certificate& certificate, WallTime now);
+
+// How many of the host's TLSA records a sender can use (RFC 7672 section 3.1).
+std::size_t usable_records(const MxHost& host);
 
 // Days until `end`, rounded down; negative for what is over.
 std::int64_t days_left(WallTime end, WallTime now);

@@ -237,6 +237,11 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::DaneUnsigned, "dane_unsigned", Low,
      "There are TLSA records without DNSSEC, which have no effect.",
      "Sign the zones of the domain and of the MX hosts, or remove the records."},
+    {Code::DaneUnusable, "dane_unusable", Low,
+     "There are DNSSEC-validated TLSA records, but none that a sender can use.",
+     "Publish records for SMTP: usage 2 or 3, selector 0 or 1, matching type 1 or 2, and all of "
+     "the "
+     "digest. \"3 1 1\" is the usual form."},
     {Code::DaneUnknown, "dane_unknown", Unknown,
      "It could not be determined whether DANE protects the domain.",
      "Name a validating resolver that you trust with --dns, preferably one on this host."},

@@ -9,6 +9,7 @@
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
+#include "mtastsd/dane/usable.h"
 #include "rules.h"
 #include "sections.h"
 
@@ -25,8 +26,8 @@ constexpr std::array<std::string_view, 8> kErrors = {
     "connect", "timeout", "tls", "certificate", "status", "media_type", "too_large", "protocol"};
 constexpr std::array<std::string_view, 4> kLineVerdicts = {"good", "note", "fault", "error"};
 constexpr std::array<std::string_view, 3> kLineEnds = {"none", "lf", "crlf"};
-constexpr std::array<std::string_view, 5> kDane = {"none", "everywhere", "partly", "unsigned",
-                                                   "cannot_tell"};
+constexpr std::array<std::string_view, 6> kDane = {"none",     "everywhere",  "partly",
+                                                   "unsigned", "cannot_tell", "unusable"};
 
 Json text_or_null(const std::string& text) {
   return text.empty() ? Json(nullptr) : Json(text);
@@ -145,7 +146,8 @@ Json tlsa_json(const dns::Tlsa& tlsa) {
           {"selector", tlsa.selector},
           {"matching", tlsa.matching},
           // RFC 6698 section 2.1: as in zone files.
-          {"data", hex(tlsa.data)}};
+          {"data", hex(tlsa.data)},
+          {"usable", dane::is_usable(tlsa)}};
 }
 
 Json mx_json(const MxHost& host, const Report& report) {

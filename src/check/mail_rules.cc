@@ -193,6 +193,7 @@ void find_reports_and_dane(const Facts& facts, const Analysis& analysis, Finding
   } else if (analysis.dane != Dane::None) {
     add(findings, analysis.dane == Dane::Everywhere ? Code::DanePresent
                   : analysis.dane == Dane::Partly   ? Code::DanePartial
+                  : analysis.dane == Dane::Unusable ? Code::DaneUnusable
                                                     : Code::DaneUnsigned);
   }
 }

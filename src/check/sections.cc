@@ -216,6 +216,17 @@ void add_smtp(Section& section, const Fact<Smtp>& fact, WallTime now) {
   }
 }
 
+// What of the host's TLSA records is of no use.
+std::string unusable_text(const MxHost& host) {
+  const std::size_t unusable = host.tlsa.value.size() - usable_records(host);
+  if (unusable == 0) {
+    return {};
+  }
+  return unusable == host.tlsa.value.size()
+             ? ", cannot be used"
+             : ", " + std::to_string(unusable) + " of them cannot be used";
+}
+
 void add_mx_host(Section& section, const Report& report, const MxHost& host) {
   const bool uncovered = is_uncovered(report.analysis(), host);
   std::string text = shown(host.host);
@@ -236,7 +247,8 @@ void add_mx_host(Section& section, const Report& report, const MxHost& host) {
   }
   if (add_known(section, "TLSA", host.tlsa)) {
     section.add("TLSA", counted(host.tlsa.value.size(), "record", "records") +
-                            (host.tlsa_authenticated ? ", validated" : ", not validated"));
+                            (host.tlsa_authenticated ? ", validated" : ", not validated") +
+                            unusable_text(host));
   }
 }
 
@@ -277,13 +289,48 @@ Section reports_section(const Facts& facts, const Analysis& analysis) {
   return section;
 }
 
+// RFC 7672 section 2.2 and RFC 8461 section 2: for a sender that does both, DANE comes first.
+std::string seen_by_dane(const Analysis& analysis) {
+  switch (analysis.dane) {
+    case Dane::Everywhere:
+      return "the certificates of all MX hosts must match their TLSA records";
+    case Dane::Partly:
+      return "only MX hosts with usable TLSA records get mail under an enforced policy";
+    case Dane::Unusable:
+      return "TLS is used, and by DANE alone no certificate is checked";
+    case Dane::None:
+    case Dane::Unsigned:
+      return "DANE does not apply, so what senders that do MTA-STS see holds";
+    case Dane::CannotTell:
+      break;
+  }
+  return "unknown";
+}
+
+std::string seen_by_mta_sts(const Analysis& analysis) {
+  if (!analysis.policy || analysis.policy->mode == mtasts::Mode::None) {
+    return "no policy was found that demands TLS";
+  }
+  return analysis.policy->mode == mtasts::Mode::Enforce
+             ? "MX hosts must be in the policy and have a trusted certificate for their name"
+             : "the policy is for testing, so mail is sent in any case";
+}
+
 Section dane_section(const Facts& facts, const Analysis& analysis) {
-  constexpr std::array<std::string_view, 5> kTexts = {
-      "no TLSA records", "validated TLSA records at all MX hosts",
-      "validated TLSA records at some MX hosts", "TLSA records without DNSSEC", "unknown: "};
+  constexpr std::array<std::string_view, 6> kTexts = {
+      "no TLSA records",
+      "validated TLSA records at all MX hosts",
+      "validated TLSA records at some MX hosts",
+      "TLSA records without DNSSEC",
+      "unknown: ",
+      "validated TLSA records, and none that can be used"};
   Section section{"DANE and DNSSEC"};
   section.add("DANE", std::string(word_of(kTexts, analysis.dane)) + shown(analysis.dane_why),
               analysis.dane == Dane::CannotTell ? Mark::Unknown : Mark::None);
+  if (analysis.dane != Dane::None) {
+    section.add("by DANE", seen_by_dane(analysis));
+    section.add("by MTA-STS", seen_by_mta_sts(analysis));
+  }
   if (add_known(section, "resolver", facts.validating)) {
     section.add("resolver",
                 facts.validating.value ? "validates DNSSEC" : "does not validate DNSSEC");

@@ -279,7 +279,8 @@ class CheckTest(unittest.TestCase):
         self.assertEqual(report["facts"]["dane"], "cannot_tell")
         self.assertIn("dane_unknown", self.codes(report))
         self.assertEqual(report["facts"]["mail"]["value"]["hosts"][0]["tlsa"]["value"],
-                         [{"usage": 3, "selector": 1, "matching": 1, "data": "ab" * 32}])
+                         [{"usage": 3, "selector": 1, "matching": 1, "data": "ab" * 32,
+                           "usable": True}])
         self.dns.validate("", "dane.test", "_25._tcp.mx.dane.test")
         self.addCleanup(self.dns.validate)
         report = self.report("dane.test")
@@ -310,6 +311,32 @@ class CheckTest(unittest.TestCase):
                 self.assertEqual(report["facts"]["resolver_validates"]["value"], True)
                 self.assertEqual(report["facts"]["dane"], dane)
                 self.assertEqual(self.codes(report), {code})
+
+    def test_dane_in_signed_zones(self):
+        """What senders see by DANE and by MTA-STS."""
+        dns = SignedDns(os.path.join(self.directory, "zones"), unsigned=["plain"],
+                        resolver=RESOLVER, address=SIGNED)
+        self.addCleanup(dns.stop)
+        good, too_short = "3 1 1 " + "ab" * 32, "3 1 1 " + "ab" * 31
+        for domain, host, record in (("signed.test", "mx.signed.test", good),
+                                     ("short.test", "mx.short.test", too_short),
+                                     ("domain.plain", "mx.domain.plain", good),
+                                     ("bogus.test", "mx.bogus.test", good)):
+            self.publish(domain, host, dns=dns)
+            dns.set("_25._tcp." + host, "TLSA", record)
+        dns.break_signature("_25._tcp.mx.bogus.test", "TLSA")
+        dns.apply()
+        for domain, dane, seen in (
+                ("signed.test", "everywhere", "must match their TLSA records"),
+                ("short.test", "unusable", "by DANE alone no certificate is checked"),
+                ("domain.plain", "unsigned", "DANE does not apply"),
+                ("bogus.test", "cannot_tell", "unknown")):
+            with self.subTest(domain):
+                report = self.report("--dns", RESOLVER, domain)
+                self.assertEqual(report["facts"]["dane"], dane)
+                _, text = self.run_check("--dns", RESOLVER, domain)
+                self.assertRegex(" ".join(text.split()), "by DANE .*" + seen)
+                self.assertIn("by MTA-STS        MX hosts must be in the policy", text)
 
     # Against the cache of a running daemon.
 

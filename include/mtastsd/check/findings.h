@@ -93,6 +93,7 @@ enum class Code {
   DanePresent,
   DanePartial,
   DaneUnsigned,
+  DaneUnusable,
   DaneUnknown,
   CacheStale,
   CacheUnknown,

@@ -216,7 +216,7 @@ void set_mail(Facts& facts, const json& set) {
   if (set.contains("tlsa")) {
     facts.mail.value.authenticated = set["tlsa"] == "signed";
     for (MxHost& host : facts.mail.value.hosts) {
-      host.tlsa = Fact<std::vector<dns::Tlsa>>::is({{3, 1, 1, "x"}});
+      host.tlsa = Fact<std::vector<dns::Tlsa>>::is({{3, 1, 1, std::string(32, 'x')}});
       host.tlsa_authenticated = set["tlsa"] == "signed";
     }
   }

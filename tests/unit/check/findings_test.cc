@@ -461,7 +461,7 @@ TEST(Find, DaneCountsOnlyWhenValidated) {
       f.mail = mail({mx_host("mx.example.com"), mx_host("mx.example.com")});
       f.mail.value.authenticated = mx;
       for (MxHost& host : f.mail.value.hosts) {
-        host.tlsa = Fact<std::vector<dns::Tlsa>>::is({{3, 1, 1, "x"}});
+        host.tlsa = Fact<std::vector<dns::Tlsa>>::is({{3, 1, 1, std::string(32, 'x')}});
         host.tlsa_authenticated = tlsa;
         if (!everywhere) {
           return;
@@ -481,6 +481,27 @@ TEST(Find, DaneCountsOnlyWhenValidated) {
          f.validating = Fact<bool>::unknown("not trusted");
        },
        {"dane_unknown"}},
+      {"records that no sender can use",
+       [&](Facts& f) {
+         dane(true, true, true, true)(f);
+         f.mail.value.hosts[0].tlsa.value = {{1, 1, 1, std::string(32, 'x')}};  // usage
+         f.mail.value.hosts[1].tlsa.value = {{3, 1, 1, std::string(31, 'x')},   // length
+                                             {3, 2, 1, std::string(32, 'x')},   // selector
+                                             {3, 1, 9, std::string(32, 'x')}};  // matching type
+       },
+       {"dane_unusable"}},
+      {"such at one host",
+       [&](Facts& f) {
+         dane(true, true, true, true)(f);
+         f.mail.value.hosts[0].tlsa.value = {{1, 1, 1, std::string(32, 'x')}};
+       },
+       {"dane_partial"}},
+      {"one that can be used beside one that cannot",
+       [&](Facts& f) {
+         dane(true, true, true, true)(f);
+         f.mail.value.hosts[0].tlsa.value.push_back({1, 1, 1, std::string(32, 'x')});
+       },
+       {"dane_present"}},
       {"nothing, by any resolver", [](Facts& f) { f.validating = Fact<bool>::is(false); }, {}},
   });
 }
