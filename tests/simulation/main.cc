@@ -37,6 +37,7 @@ bool run(Plan plan, bool quiet) {
         "seed %llu: %zu domains, %lld days in %.1f s (%.0f domain-days a minute)\n"
         "  questions %llu, enforced %llu (%llu in the dark), fresh %llu, without %llu\n"
         "  up to date %llu, refreshed %llu, alarms %llu, set right %llu, fetches %llu\n"
+        "  DANE: surveys %llu, applies %llu (%llu in the dark), does not %llu, up to date %llu\n"
         "  kills %llu, clock steps %llu, file %llu KiB\n",
         static_cast<unsigned long long>(plan.seed), plan.domains,
         static_cast<long long>(outcome.days), took.count(), domain_days / took.count() * 60,
@@ -50,6 +51,10 @@ bool run(Plan plan, bool quiet) {
         static_cast<unsigned long long>(bites.alarms),
         static_cast<unsigned long long>(bites.set_right),
         static_cast<unsigned long long>(bites.fetches),
+        static_cast<unsigned long long>(bites.surveys), static_cast<unsigned long long>(bites.dane),
+        static_cast<unsigned long long>(bites.dane_dark),
+        static_cast<unsigned long long>(bites.no_dane),
+        static_cast<unsigned long long>(bites.dane_current),
         static_cast<unsigned long long>(outcome.kills),
         static_cast<unsigned long long>(outcome.clock_steps),
         static_cast<unsigned long long>(outcome.file_bytes / 1024));

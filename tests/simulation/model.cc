@@ -25,6 +25,13 @@ constexpr hours kMostPutOff{24 * 7};
 // However short its life, a policy may be applied to the delivery that it was fetched for.
 constexpr Seconds kDelivery{2};
 constexpr Seconds kNoStorm{1};
+// What DNS said of DANE holds for its TTL, a minute to an hour, and when it can be asked no more,
+// for a week. The hosts of a survey may be known for an hour already.
+constexpr Seconds kLeastSurvey{59};
+constexpr Seconds kMostDaneLife{3600};
+constexpr Seconds kDaneHold{7 * 86400};
+constexpr Seconds kDaneMargin{2 * 3600};
+constexpr std::string_view kDaneReply = "OK dane-only";
 
 }  // namespace
 
@@ -96,6 +103,7 @@ void Model::started() {
   started_ = clock_.steady();
   for (Domain& domain : domains_) {
     domain.fetch_owed.reset();
+    cut_survey_off(domain.dane);
   }
 }
 
@@ -105,6 +113,11 @@ void Model::killed() {
     domains_[number].dirty = false;
   }
   dirty_.clear();
+  for (Domain& domain : domains_) {
+    if (domain.dane.last_event >= committed_) {
+      forget_dane(domain.dane);
+    }
+  }
   // The latest first: a domain may be among them more than once.
   while (!uncommitted_uses_.empty()) {
     take_back(uncommitted_uses_.back());
@@ -128,6 +141,7 @@ void Model::take_back(const Use& use) {
 }
 
 void Model::committed() {
+  committed_ = clock_.steady();
   for (const std::size_t number : dirty_) {
     domains_[number].on_disk = domains_[number].now;
     domains_[number].dirty = false;
@@ -153,6 +167,7 @@ void Model::clock_stepped(Seconds by) {
   for (Domain& domain : domains_) {
     // A use in the future counts as one of now.
     domain.questioned_wall = std::min(domain.questioned_wall, clock_.wall());
+    forget_dane(domain.dane);
   }
 }
 
@@ -224,6 +239,10 @@ void Model::check_fetch_allowed(std::size_t number) {
 void Model::fetched(std::size_t number, const PolicyPtr& policy) {
   Domain& domain = domains_[number];
   const std::string id = domain.txt.kind == TxtSeen::Kind::Record ? domain.txt.id : domain.now.id;
+  if (!surely_alive(domain.now)) {
+    forget_dane(domain.dane);  // it may have gone with the entry
+    domain.dane.asked = {};
+  }
   if (policy) {
     // RFC 8461 section 5.1: the newest policy counts, and lives from now.
     domain.now = {.policy = policy,
@@ -283,18 +302,33 @@ void Model::probe(std::size_t number) {
   }
 }
 
-void Model::replied(std::size_t number, SteadyTime asked, std::string_view reply) {
+// A reply that leaves it to DANE is one from the policy, and does not show its names.
+std::optional<std::string> Model::match_in(std::size_t number, std::string_view reply) const {
+  if (reply != kDaneReply) {
+    return match_of(reply);
+  }
+  const PolicyPtr& policy = domains_[number].now.policy;
+  return policy && policy->enforce ? policy->match : "(DANE without a policy)";
+}
+
+void Model::replied(std::size_t number, SteadyTime asked, std::string_view reply, bool dane) {
   if (clock_.steady() > asked + kAnswerTimeout + Milliseconds(1)) {
     violated(number, "an answer after answer_timeout");
   }
   check_cached(number, asked, reply);
   check_current(number, asked, reply);
+  if (reply == kDaneReply && !dane) {
+    violated(number, "DANE for a Postfix that does none");
+  } else if (dane && reply.starts_with("OK ")) {
+    check_dane(number, reply == kDaneReply);
+    check_dane_current(number, asked, reply == kDaneReply);
+  }
 }
 
 void Model::check_cached(std::size_t number, SteadyTime asked, std::string_view reply) {
   const Domain& domain = domains_[number];
   const Known& known = domain.now;
-  const auto match = match_of(reply);
+  const auto match = match_in(number, reply);
   if (!match) {
     return violated(number, "a malformed reply: " + std::string(reply));
   }
@@ -334,7 +368,7 @@ void Model::check_current(std::size_t number, SteadyTime asked, std::string_view
     return;
   }
   const Policy& truth = world_.policy(number);
-  const auto match = match_of(reply);
+  const auto match = match_in(number, reply);
   const bool just_over = truth.max_age < Seconds(3) && asked < domain.good_fetch + Seconds(4);
   if (truth.enforce ? match != truth.match && !just_over : match != "") {
     violated(number, "what is published is not applied: " + truth.match);
@@ -343,6 +377,162 @@ void Model::check_current(std::size_t number, SteadyTime asked, std::string_view
     violated(number, "a policy from the future is not fetched again");
   }
   ++bites_.up_to_date;
+}
+
+// --- DANE -------------------------------------------------------------------------------------
+
+void Model::dane_event(std::size_t number) {
+  domains_[number].dane.last_event = clock_.steady();
+}
+
+void Model::forget_dane(Dane& dane) {
+  dane.known = Dane::Known::Perhaps;
+  dane.host.fill({});
+}
+
+// A survey under way ends with the sender. What it brought is lost.
+void Model::cut_survey_off(Dane& dane) {
+  if (dane.outstanding > 0 || dane.to_conclude) {
+    forget_dane(dane);
+  }
+  dane.outstanding = 0;
+  dane.to_conclude = false;
+}
+
+void Model::asked_mx(std::size_t number) {
+  ++bites_.surveys;
+  Domain& domain = domains_[number];
+  Dane& dane = domain.dane;
+  conclude(dane);
+  // Other domains cost no question about DANE.
+  if (!may_apply(domain.now) || !domain.now.policy->enforce) {
+    violated(number, "a question about DANE without a policy in force");
+  }
+  const SteadyTime now = clock_.steady();
+  if (now < dane.asked + kLeastSurvey && started_ < dane.asked && stepped_ < dane.asked) {
+    violated(number, "two surveys within a minute");
+  }
+  dane.asked = now;
+  dane.outstanding = 1;
+  dane.to_conclude = true;
+  dane_event(number);
+}
+
+void Model::saw_mx(std::size_t number, DaneSeen seen, std::size_t hosts) {
+  Dane& dane = domains_[number].dane;
+  --dane.outstanding;
+  dane.mx = seen;
+  dane.hosts = hosts;
+  dane_event(number);
+}
+
+void Model::asked_host(std::size_t number, std::size_t /*host*/) {
+  ++domains_[number].dane.outstanding;
+  dane_event(number);
+}
+
+void Model::saw_host(std::size_t number, std::size_t host, DaneSeen seen) {
+  Dane& dane = domains_[number].dane;
+  --dane.outstanding;
+  dane.host[host].seen = seen;
+  if (seen == DaneSeen::Yes) {
+    dane.last_usable = clock_.steady();
+  }
+  if (seen != DaneSeen::Failed) {
+    dane.host[host].was_good = true;
+    dane.host[host].was_usable = seen == DaneSeen::Yes;
+    dane.host[host].good_at = clock_.steady();
+  }
+  dane_event(number);
+}
+
+// What a survey that has ended means.
+void Model::conclude(Dane& dane) {
+  if (!dane.to_conclude || dane.outstanding > 0) {
+    return;
+  }
+  dane.to_conclude = false;
+  if (dane.mx == DaneSeen::Failed) {
+    return;
+  }
+  dane.known_at = dane.last_event;
+  dane.known = Dane::Known::DoesNot;
+  const std::size_t hosts = dane.mx == DaneSeen::Yes ? dane.hosts : 0;
+  std::fill(dane.host.begin() + static_cast<std::ptrdiff_t>(hosts), dane.host.end(), Dane::Host{});
+  SteadyTime usable_at{};
+  bool unsure = false;
+  for (std::size_t i = 0; i < hosts; ++i) {
+    const Dane::Host& host = dane.host[i];
+    const bool counts = host.was_good && dane.last_event < host.good_at + kDaneHold - kDaneMargin;
+    if (counts && host.was_usable) {
+      usable_at = std::max(usable_at, host.good_at);
+    }
+    unsure = unsure || !counts;
+  }
+  if (usable_at > SteadyTime{}) {
+    dane.known = Dane::Known::Applies;
+    dane.known_at = usable_at;
+  } else if (unsure) {
+    dane.known = Dane::Known::Perhaps;
+  }
+}
+
+// RFC 8461 section 2: a policy must not override DANE.
+void Model::check_dane(std::size_t number, bool dane_only) {
+  Dane& dane = domains_[number].dane;
+  const SteadyTime now = clock_.steady();
+  if (dane_only && stepped_ < dane.last_usable &&
+      now > dane.last_usable + kDaneHold + kDaneMargin) {
+    violated(number, "dane-only more than a week after the last good answer");
+  }
+  if (dane_only && dane.last_usable == SteadyTime{}) {
+    violated(number, "dane-only without any usable record");
+  }
+  if (dane.last_event == now) {
+    return;  // a survey has ended this millisecond, and the reply may be from before
+  }
+  conclude(dane);
+  if (now > dane.known_at + kDaneHold - kDaneMargin) {
+    return;
+  }
+  if (dane.known == Dane::Known::Applies) {
+    if (!dane_only) {
+      violated(number, "the policy overrides DANE, which is known to apply");
+    }
+    ++bites_.dane;
+    bites_.dane_dark += world_.dane_settled(number) > now ? 1 : 0;
+  } else if (dane.known == Dane::Known::DoesNot) {
+    if (dane_only) {
+      violated(number, "dane-only where DANE is known not to apply");
+    }
+    ++bites_.no_dane;
+  }
+}
+
+// The first answer after what was known before has ended may still be from then, and makes the
+// sender look.
+void Model::check_dane_current(std::size_t number, SteadyTime asked, bool dane_only) {
+  Dane& dane = domains_[number].dane;
+  const SteadyTime base =
+      std::max({world_.dane_settled(number), started_, stepped_}) + 2 * kMostDaneLife + kWork;
+  if (dane.probe_base != base) {
+    dane.probe_base = base;
+    dane.probe.reset();
+  }
+  if (asked < base) {
+    return;
+  }
+  if (!dane.probe) {
+    dane.probe = clock_.steady();
+  }
+  if (asked < *dane.probe + kWork) {
+    return;
+  }
+  if (dane_only != world_.dane_applies(number)) {
+    violated(number, dane_only ? "dane-only though DANE has ceased to apply"
+                               : "what is published of DANE is not known");
+  }
+  ++bites_.dane_current;
 }
 
 // --- refreshing -------------------------------------------------------------------------------

@@ -38,9 +38,15 @@ class Model {
   void began_fetch(std::size_t domain);
   void fetched(std::size_t domain, const PolicyPtr& policy);
 
-  // What it is asked and answers.
+  // Of DANE. An MX lookup begins a survey of the domain.
+  void asked_mx(std::size_t domain);
+  void saw_mx(std::size_t domain, DaneSeen seen, std::size_t hosts);
+  void asked_host(std::size_t domain, std::size_t host);
+  void saw_host(std::size_t domain, std::size_t host, DaneSeen seen);
+
+  // What it is asked and answers; `dane`: by a Postfix that does DANE.
   void questioned(std::size_t domain);
-  void replied(std::size_t domain, SteadyTime asked, std::string_view reply);
+  void replied(std::size_t domain, SteadyTime asked, std::string_view reply, bool dane);
 
   // The refresher and the alarm, which no answer shows.
   void audit(const std::function<cache::EntryPtr(std::size_t)>& stored);
@@ -60,6 +66,11 @@ class Model {
     std::uint64_t alarms = 0;         // the operator had to have been warned
     std::uint64_t set_right = 0;      // of the two before: within days of a clock set back
     std::uint64_t fetches = 0;
+    std::uint64_t surveys = 0;
+    std::uint64_t dane = 0;          // DANE was known to apply
+    std::uint64_t dane_dark = 0;     // of those, while it could not be asked for
+    std::uint64_t no_dane = 0;       // it was known not to
+    std::uint64_t dane_current = 0;  // the owner's latest had to be known
   };
   const Bites& bites() const { return bites_; }
 
@@ -78,7 +89,34 @@ class Model {
     bool lapsed = false;    // it was expired once: a clock set back need not bring it back
     std::optional<Failed> failed;
   };
+  // What the sender has seen of a domain's DANE. What the referee cannot be sure that the sender
+  // has stored, it may know or not.
+  struct Dane {
+    enum class Known { Perhaps, Applies, DoesNot } known = Known::Perhaps;
+    SteadyTime known_at{};
+    SteadyTime last_usable{};
+
+    // The survey under way, and the last that was.
+    SteadyTime asked{};
+    SteadyTime last_event{};
+    std::size_t outstanding = 0;
+    bool to_conclude = false;
+    DaneSeen mx = DaneSeen::Failed;
+    std::size_t hosts = 0;
+    struct Host {
+      DaneSeen seen = DaneSeen::Failed;
+      bool was_good = false;  // once, and it still counts
+      bool was_usable = false;
+      SteadyTime good_at{};
+    };
+    std::array<Host, kMailHosts> host{};
+
+    // As Domain::probe.
+    SteadyTime probe_base{};
+    std::optional<SteadyTime> probe;
+  };
   struct Domain {
+    Dane dane;
     Known now;
     Known on_disk;
     bool dirty = false;
@@ -113,6 +151,13 @@ class Model {
   SteadyTime put_off_until(const Domain& domain) const;
   bool set_right_lately() const;
   bool in_use(const Domain& domain, Seconds margin) const;
+  void dane_event(std::size_t domain);
+  void conclude(Dane& dane);
+  void forget_dane(Dane& dane);
+  void cut_survey_off(Dane& dane);
+  void check_dane(std::size_t domain, bool dane_only);
+  void check_dane_current(std::size_t domain, SteadyTime asked, bool dane_only);
+  std::optional<std::string> match_in(std::size_t domain, std::string_view reply) const;
   void violated(std::size_t domain, const std::string& what);
 
   const Clock& clock_;
@@ -130,6 +175,7 @@ class Model {
   void take_back(const Use& use);
   std::vector<Use> uncommitted_uses_;  // a kill loses them
   SteadyTime started_{};
+  SteadyTime committed_{};
   SteadyTime stepped_{};
   SteadyTime stepped_back_{};
   Bites bites_;

@@ -30,6 +30,9 @@ READER = "src/cache/lmdb/reader.cc"
 TABLES = "src/cache/lmdb/tables.cc"
 ANSWERER = "src/answer/answerer.cc"
 MEMO = "src/answer/reply_memo.cc"
+REPLY = "src/answer/reply.cc"
+DANE = "src/dane/state.cc"
+FINDER = "src/dane/finder.cc"
 
 # name, file, text, what stands there instead
 MUTATIONS = [
@@ -149,6 +152,23 @@ MUTATIONS = [
      "    if (record.status != Record::Status::Found) set_policy_aside(entry, reason, now, record.detail);\n"
      "    else if (entry.policy) entry.policy->fetched_at = now;"),
     ("a kept reply outlives its policy", MEMO, "now < entry.until &&", "true &&"),
+    ("the policy overrides DANE", REPLY,
+     "    known.standing = Standing::Dane;\n", "    known.until = now;\n"),
+    ("what was known of DANE goes when DNS fails", DANE,
+     "  return known != nullptr ? *known : Host{found.name, HostStatus::Unknown, {}};",
+     "  return known == nullptr ? Host{found.name, HostStatus::Unknown, {}}\n"
+     "                          : Host{known->name, HostStatus::Unknown, {}};"),
+    ("what was known of DANE holds for ever", DANE,
+     "  if (facts.ruling != Ruling::Unknown && now < end) {",
+     "  if (facts.ruling != Ruling::Unknown) {"),
+    ("what is known of DANE is not renewed", DANE,
+     "  state.facts.renew_at = now + (", "  state.facts.renew_at = now + 500 * ("),
+    ("a policy that is not enforced costs a survey", REPLY,
+     "  if (known.standing == Standing::Enforced && question.profile.dane) {",
+     "  if (known.standing != Standing::Unknown && question.profile.dane) {"),
+    ("records that cannot be used count", FINDER,
+     "  end(usable ? HostStatus::Usable : HostStatus::Unusable);",
+     "  end(usable || true ? HostStatus::Usable : HostStatus::Unusable);"),
     ("a kept reply outlives a change", MEMO,
      "entry.version == versions_.version(entry.slot)", "true"),
 ]

@@ -19,7 +19,8 @@ Simulation::Simulation(const Plan& plan)
     : plan_(plan),
       random_(plan.seed),
       chance_of_sender_(plan.seed + 1'000'003),
-      world_(loop_, random_, trace_, plan.domains),
+      dane_random_(plan.seed + 2'000'003),
+      world_(loop_, random_, dane_random_, trace_, plan.domains),
       log_(plan.log ? Log(LogOptions{LogLevel::Debug, LogFormat::Logfmt, LogTarget::Stderr})
                     : Log::null()),
       sender_(
@@ -28,10 +29,11 @@ Simulation::Simulation(const Plan& plan)
             const auto node = questions_.extract(number);
             const Question& question = node.mapped();
             trace_.add(question.domain, "reply", std::string(reply));
-            model_.replied(question.domain, question.asked, reply);
+            model_.replied(question.domain, question.asked, reply, question.dane);
           }),
       model_(loop_, world_, trace_, sender_.settings.resolver) {
   sender_.settings.directory = plan_.directory;
+  sender_.settings.dane = true;
   sender_.settings.resolver.max_discovering = 64;
   sender_.settings.resolver.max_fetching = 64;
   sender_.settings.resolver.max_fetching_per_host = 16;
@@ -45,6 +47,16 @@ void Simulation::watch() {
   world_.on_fetch_begun = [this](std::size_t domain) { model_.began_fetch(domain); };
   world_.on_fetch = [this](std::size_t domain, const PolicyPtr& policy) {
     model_.fetched(domain, policy);
+  };
+  world_.on_mx_asked = [this](std::size_t domain) { model_.asked_mx(domain); };
+  world_.on_mx = [this](std::size_t domain, DaneSeen seen, std::size_t hosts) {
+    model_.saw_mx(domain, seen, hosts);
+  };
+  world_.on_host_asked = [this](std::size_t domain, std::size_t host) {
+    model_.asked_host(domain, host);
+  };
+  world_.on_host = [this](std::size_t domain, std::size_t host, DaneSeen seen) {
+    model_.saw_host(domain, host, seen);
   };
   sender_.on_commit = [this] { model_.committed(); };
 }
@@ -63,6 +75,8 @@ void Simulation::plan_first_events() {
     plan(random_.around(days(9)), Kind::Owner, domain);
     plan(random_.around(days(15)), Kind::DnsFault, domain);
     plan(random_.around(days(15)), Kind::WebFault, domain);
+    plan(dane_random_.around(days(9)), Kind::Dane, domain);
+    plan(dane_random_.around(days(15)), Kind::DaneFault, domain);
   }
   plan(random_.around(days(20)), Kind::AllFault);
   plan(random_.around(days(3)), Kind::Disk);
@@ -157,6 +171,14 @@ void Simulation::handle(const Event& event) {
     case Kind::Clock:
       step_clock();
       break;
+    case Kind::Dane:
+      world_.dane_owner_acts(event.domain);
+      plan(dane_random_.around(days(9)), Kind::Dane, event.domain);
+      break;
+    case Kind::DaneFault:
+      world_.dane_breaks(event.domain);
+      plan(dane_random_.around(days(15)), Kind::DaneFault, event.domain);
+      break;
     case Kind::Audit:
       audit();
       plan(kAuditEvery, Kind::Audit);
@@ -171,10 +193,11 @@ void Simulation::ask(std::size_t domain) {
     return;
   }
   const std::uint64_t number = next_question_++;
-  questions_.emplace(number, Question{domain, loop_.steady()});
+  const bool dane = dane_random_.chance(0.5);
+  questions_.emplace(number, Question{domain, loop_.steady(), dane});
   ++outcome_.questions;
   model_.questioned(domain);
-  sender_.request("postfix " + world_.name(domain).str(), number);
+  sender_.request((dane ? "dane " : "postfix ") + world_.name(domain).str(), number);
 }
 
 // One message: a question for each of its MX hosts, and again at the retries if it is deferred.

@@ -43,7 +43,20 @@ class Simulation {
   Outcome run();
 
  private:
-  enum class Kind { Mail, Owner, DnsFault, WebFault, AllFault, Disk, Restart, Kill, Clock, Audit };
+  enum class Kind {
+    Mail,
+    Owner,
+    DnsFault,
+    WebFault,
+    AllFault,
+    Disk,
+    Restart,
+    Kill,
+    Clock,
+    Audit,
+    Dane,
+    DaneFault
+  };
   struct Event {
     SteadyTime at;
     std::uint64_t order;
@@ -56,6 +69,7 @@ class Simulation {
   struct Question {
     std::size_t domain;
     SteadyTime asked;
+    bool dane = false;  // by a Postfix that does DANE
   };
 
   void watch();
@@ -76,6 +90,7 @@ class Simulation {
   test::FakeLoop loop_;
   Random random_;
   Random chance_of_sender_;  // its jitter: its own numbers, so that worlds stay comparable
+  Random dane_random_;       // of DANE, too
   Trace trace_{loop_};
   World world_;
   Log log_;

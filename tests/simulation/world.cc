@@ -14,6 +14,8 @@ constexpr Seconds kMostMaxAge{31557600};
 constexpr std::size_t kProviders = 8;
 constexpr std::size_t kDiscoveryPrefix = 9;   // "_mta-sts."
 constexpr std::size_t kPolicyHostPrefix = 8;  // "mta-sts."
+constexpr std::string_view kTlsaPrefix = "_25._tcp.";
+constexpr std::string_view kMailHost = "mail";  // "mail0.d17.example"
 
 dns::ErrorKind error_kind(DnsFault fault) {
   switch (fault) {
@@ -49,8 +51,14 @@ const char* describe(const TxtSeen& seen) {
 
 }  // namespace
 
-World::World(test::FakeLoop& loop, Random& random, Trace& trace, std::size_t domains)
-    : dns(loop), fetcher(loop), loop_(loop), random_(random), trace_(trace) {
+World::World(test::FakeLoop& loop, Random& random, Random& dane_random, Trace& trace,
+             std::size_t domains)
+    : dns(loop),
+      fetcher(loop),
+      loop_(loop),
+      random_(random),
+      dane_random_(dane_random),
+      trace_(trace) {
   domains_.reserve(domains);
   for (std::size_t i = 0; i < domains; ++i) {
     const std::string name = "d" + std::to_string(i) + ".example";
@@ -61,16 +69,26 @@ World::World(test::FakeLoop& loop, Random& random, Trace& trace, std::size_t dom
     if (random_.chance(0.8)) {
       publish(domains_.back());
     }
+    if (dane_random_.chance(0.6)) {
+      publish_dane(domains_.back());
+    }
   }
   dns.on_txt = [this](const std::string& name) {
     return answer_txt(numbers_.at(name.substr(kDiscoveryPrefix)));
   };
   dns.on_address = [this](const std::string& name, bool v6) {
+    if (name.starts_with(kMailHost)) {
+      return answer_mail_host(name);
+    }
     if (v6) {
       return Script<dns::AddressAnswer>{Milliseconds(1),
                                         [] { return dns::NoSuchRecord{Seconds(300)}; }};
     }
     return answer_address(numbers_.at(name.substr(kPolicyHostPrefix)));
+  };
+  dns.on_mx = [this](const std::string& name) { return answer_mx(numbers_.at(name)); };
+  dns.on_tlsa = [this](const std::string& name) {
+    return answer_tlsa(name.substr(kTlsaPrefix.size()));
   };
   fetcher.on_fetch = [this](const DomainName& host) {
     return answer_fetch(numbers_.at(host.str().substr(kPolicyHostPrefix)));
@@ -339,6 +357,139 @@ Script<dns::AddressAnswer> World::answer_address(std::size_t number) {
               trace_.add(number, "policy host has no address");
               on_fetch(number, nullptr);
             }
+            return answer;
+          }};
+}
+
+// --- DANE -------------------------------------------------------------------------------------
+
+void World::publish_dane(Domain& domain) {
+  domain.mx_zone = MxZone::Signed;
+  domain.mail_hosts = 1 + dane_random_.below(kMailHosts);
+  for (Tlsa& tlsa : domain.tlsa) {
+    tlsa = dane_random_.one_of({Tlsa::Usable, Tlsa::Usable, Tlsa::Usable, Tlsa::None});
+  }
+  domain.dane_ttl = Seconds(dane_random_.one_of<int>({1, 30, 60, 300, 300, 3600, 86400}));
+}
+
+void World::dane_owner_acts(std::size_t number) {
+  Domain& domain = domains_[number];
+  const double what = dane_random_.unit();
+  if (what < 0.4) {
+    publish_dane(domain);
+  } else if (what < 0.6) {  // withdrawn
+    domain.tlsa.fill(Tlsa::None);
+  } else if (what < 0.75) {
+    domain.tlsa[dane_random_.below(kMailHosts)] = Tlsa::Unusable;
+  } else {
+    domain.mx_zone = dane_random_.one_of({MxZone::Unsigned, MxZone::Unsigned, MxZone::Null});
+  }
+  trace_.add(number, "owner's DANE", dane_applies(number) ? "applies" : "does not apply");
+  domain.dane_disturbed_until = std::max(domain.dane_disturbed_until, loop_.steady());
+}
+
+// A bogus signature, or a server that is silent.
+void World::dane_breaks(std::size_t number) {
+  Domain& domain = domains_[number];
+  domain.dane_fault = dane_random_.one_of({DaneFault::ServFail, DaneFault::Timeout});
+  domain.faulty_host = dane_random_.below(kMailHosts + 1);
+  domain.dane_fault_until =
+      loop_.steady() + dane_random_.around(dane_random_.one_of<Milliseconds>(
+                           {minutes(5), hours(1), hours(30), hours(24 * 6), hours(24 * 20)}));
+  domain.dane_disturbed_until = std::max(domain.dane_disturbed_until, domain.dane_fault_until);
+  trace_.add(number, "DANE fault", std::to_string(domain.faulty_host));
+}
+
+bool World::dane_applies(std::size_t number) const {
+  const Domain& domain = domains_[number];
+  const auto end = domain.tlsa.begin() + static_cast<std::ptrdiff_t>(domain.mail_hosts);
+  return domain.mx_zone == MxZone::Signed &&
+         std::find(domain.tlsa.begin(), end, Tlsa::Usable) != end;
+}
+
+SteadyTime World::dane_settled(std::size_t number) const {
+  return std::max(settled(number), domains_[number].dane_disturbed_until);
+}
+
+// "mail0.d17.example" is host 0 of domain 17.
+std::pair<std::size_t, std::size_t> World::mail_host(const std::string& name) const {
+  return {numbers_.at(name.substr(kMailHost.size() + 2)),
+          static_cast<std::size_t>(name[kMailHost.size()] - '0')};
+}
+
+template <typename T>
+std::optional<Script<dns::Answer<T>>> World::dane_failure(const Domain& domain, std::size_t of,
+                                                          std::function<void()> told) {
+  const DnsFault fault = dns_fault(domain);
+  const bool breaks = loop_.steady() < domain.dane_fault_until && domain.faulty_host == of;
+  if (!fails(fault) && !breaks) {
+    return std::nullopt;
+  }
+  const bool silent =
+      fault == DnsFault::Timeout || (!fails(fault) && domain.dane_fault == DaneFault::Timeout);
+  const auto kind = silent ? dns::ErrorKind::Timeout : dns::ErrorKind::ServFail;
+  return Script<dns::Answer<T>>{silent ? Milliseconds(5000) : Milliseconds(20),
+                                [told = std::move(told), kind] {
+                                  told();
+                                  return dns::Answer<T>(failure(dns::Error{kind, "simulated"}));
+                                }};
+}
+
+Script<dns::Answer<dns::MxRecords>> World::answer_mx(std::size_t number) {
+  on_mx_asked(number);
+  const Domain& domain = domains_[number];
+  if (auto failed = dane_failure<dns::MxRecords>(
+          domain, kMailHosts, [this, number] { on_mx(number, DaneSeen::Failed, 0); })) {
+    return std::move(*failed);
+  }
+  dns::MxRecords mx;
+  mx.ttl = domain.dane_ttl;
+  for (std::size_t host = 0; host < domain.mail_hosts; ++host) {
+    mx.records.push_back({10, "mail" + std::to_string(host) + "." + domain.name.str()});
+  }
+  if (domain.mx_zone == MxZone::Null) {
+    mx.records = {{0, "."}};
+  }
+  const bool good = domain.mx_zone == MxZone::Signed;
+  dns::Answer<dns::MxRecords> answer(std::move(mx));
+  answer.provenance.security =
+      domain.mx_zone == MxZone::Unsigned ? dns::Security::Insecure : dns::Security::Secure;
+  return {Milliseconds(static_cast<int>(1 + dane_random_.below(80))),
+          [this, number, good, hosts = domain.mail_hosts, answer = std::move(answer)] {
+            on_mx(number, good ? DaneSeen::Yes : DaneSeen::No, hosts);
+            return answer;
+          }};
+}
+
+Script<dns::AddressAnswer> World::answer_mail_host(const std::string& name) {
+  const auto [number, host] = mail_host(name);
+  on_host_asked(number, host);
+  dns::AddressAnswer answer(
+      dns::Addresses{{*IpAddress::parse("192.0.2.1")}, domains_[number].dane_ttl});
+  answer.provenance.security = dns::Security::Secure;
+  return {Milliseconds(1), [answer = std::move(answer)] { return answer; }};
+}
+
+Script<dns::Answer<dns::TlsaRecords>> World::answer_tlsa(const std::string& name) {
+  const auto [number, host] = mail_host(name);
+  const Domain& domain = domains_[number];
+  const auto tell = [this, number = number, host = host](DaneSeen seen) {
+    on_host(number, host, seen);
+  };
+  if (auto failed =
+          dane_failure<dns::TlsaRecords>(domain, host, [tell] { tell(DaneSeen::Failed); })) {
+    return std::move(*failed);
+  }
+  dns::Answer<dns::TlsaRecords> answer(dns::NoSuchRecord{domain.dane_ttl});
+  if (domain.tlsa[host] != Tlsa::None) {
+    const std::uint8_t matching = domain.tlsa[host] == Tlsa::Usable ? 1 : 9;
+    answer = dns::TlsaRecords{{{3, 1, matching, std::string(32, 'x')}}, domain.dane_ttl};
+  }
+  answer.provenance.security = dns::Security::Secure;
+  const DaneSeen seen = domain.tlsa[host] == Tlsa::Usable ? DaneSeen::Yes : DaneSeen::No;
+  return {Milliseconds(static_cast<int>(1 + dane_random_.below(80))),
+          [tell, seen, answer = std::move(answer)] {
+            tell(seen);
             return answer;
           }};
 }

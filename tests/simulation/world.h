@@ -1,9 +1,12 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "fakes/fake_loop.h"
@@ -31,6 +34,16 @@ struct TxtSeen {
   std::string id;
 };
 
+// What a question about DANE brought.
+enum class DaneSeen { Failed, No, Yes };
+
+// How a domain's mail is protected by DANE: by the signatures of its MX records, and by the TLSA
+// records of each of its hosts.
+enum class MxZone { Signed, Unsigned, Null };
+enum class Tlsa { None, Unusable, Usable };
+enum class DaneFault { None, ServFail, Timeout };
+inline constexpr std::size_t kMailHosts = 2;
+
 enum class Record { Absent, Good, Two, Broken, Foreign };
 enum class Site { Serving, NotFound, WrongType, BadCertificate, Down, NoAddress };
 enum class DnsFault { None, ServFail, Timeout, Refused, Slow, Hidden, WrongId };
@@ -40,7 +53,9 @@ enum class WebFault { None, Refused, Silent, Reset, Certificate, Slow, Captive }
 // stands between those and the sender: a caching resolver, and faults.
 class World {
  public:
-  World(test::FakeLoop& loop, Random& random, Trace& trace, std::size_t domains);
+  // DANE has random numbers of its own, so that worlds stay comparable.
+  World(test::FakeLoop& loop, Random& random, Random& dane_random, Trace& trace,
+        std::size_t domains);
 
   std::size_t size() const { return domains_.size(); }
   const DomainName& name(std::size_t domain) const { return domains_[domain].name; }
@@ -50,6 +65,8 @@ class World {
   void dns_breaks(std::size_t domain);
   void web_breaks(std::size_t domain);
   void all_breaks();
+  void dane_owner_acts(std::size_t domain);
+  void dane_breaks(std::size_t domain);
 
   // Whether a sender that can look finds one record and a valid policy.
   bool publishes(std::size_t domain) const;
@@ -60,11 +77,21 @@ class World {
   // When the policy last changed without its id.
   SteadyTime drifted(std::size_t domain) const { return domains_[domain].drifted; }
 
+  // Whether DANE decides for the domain, and since when a sender can see that.
+  bool dane_applies(std::size_t domain) const;
+  SteadyTime dane_settled(std::size_t domain) const;
+
   // Told as it arrives at the sender.
   std::function<void(std::size_t domain)> on_txt_asked;
   std::function<void(std::size_t domain, const TxtSeen&)> on_txt;
   std::function<void(std::size_t domain)> on_fetch_begun;
   std::function<void(std::size_t domain, const PolicyPtr&)> on_fetch;  // null: it failed
+
+  // DANE: the MX records are signed, and a host has a usable TLSA record.
+  std::function<void(std::size_t domain)> on_mx_asked;
+  std::function<void(std::size_t domain, DaneSeen, std::size_t hosts)> on_mx;
+  std::function<void(std::size_t domain, std::size_t host)> on_host_asked;
+  std::function<void(std::size_t domain, std::size_t host, DaneSeen)> on_host;
 
   test::ScriptedDns dns;
   test::ScriptedFetcher fetcher;
@@ -89,6 +116,15 @@ class World {
     SteadyTime web_fault_until{};
     SteadyTime disturbed_until{};
     SteadyTime drifted{};
+
+    MxZone mx_zone = MxZone::Unsigned;
+    std::size_t mail_hosts = 1;
+    std::array<Tlsa, kMailHosts> tlsa{};
+    Seconds dane_ttl{300};
+    DaneFault dane_fault = DaneFault::None;  // of one host's TLSA records, or of the MX records
+    std::size_t faulty_host = 0;             // kMailHosts: the MX records
+    SteadyTime dane_fault_until{};
+    SteadyTime dane_disturbed_until{};
   };
 
   void publish(Domain& domain);
@@ -101,6 +137,14 @@ class World {
 
   DnsFault dns_fault(const Domain& domain) const;
   WebFault web_fault(const Domain& domain) const;
+  void publish_dane(Domain& domain);
+  std::pair<std::size_t, std::size_t> mail_host(const std::string& name) const;
+  template <typename T>
+  std::optional<test::Script<dns::Answer<T>>> dane_failure(const Domain& domain, std::size_t of,
+                                                           std::function<void()> told);
+  test::Script<dns::Answer<dns::MxRecords>> answer_mx(std::size_t number);
+  test::Script<dns::AddressAnswer> answer_mail_host(const std::string& name);
+  test::Script<dns::Answer<dns::TlsaRecords>> answer_tlsa(const std::string& name);
   void ask_authority(Domain& domain);
   test::Script<dns::TxtAnswer> answer_txt(std::size_t number);
   test::Script<dns::AddressAnswer> answer_address(std::size_t number);
@@ -109,6 +153,7 @@ class World {
 
   test::FakeLoop& loop_;
   Random& random_;
+  Random& dane_random_;
   Trace& trace_;
   std::vector<Domain> domains_;
   std::unordered_map<std::string, std::size_t> numbers_;
