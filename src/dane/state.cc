@@ -99,11 +99,11 @@ Verdict judge(const Facts& facts, WallTime now) {
   if (facts.ruling != Ruling::Unknown && now < end) {
     verdict.ruling = facts.ruling;
   }
-  if (facts.checked_at == WallTime{} || now >= facts.renew_at + kStale) {
+  // A survey in the future: the clock was set back, so its times mean nothing.
+  if (facts.checked_at == WallTime{} || now >= facts.renew_at + kStale || now < facts.checked_at) {
     return verdict;
   }
-  // A survey in the future: the clock was set back, so its times mean nothing.
-  if (now >= facts.renew_at || now < facts.checked_at) {
+  if (now >= facts.renew_at) {
     verdict.survey = Survey::InBackground;
     return verdict;
   }

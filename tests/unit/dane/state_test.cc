@@ -123,7 +123,7 @@ TEST(JudgeDane, AClockThatIsSetBackDropsNothing) {
   const Facts facts = after_survey(nullptr, {}, found({kUsable}), kNow).facts;
   const Verdict verdict = judge(facts, kNow - Seconds(86400 * 365));
   EXPECT_EQ(verdict.ruling, Ruling::Applies);
-  EXPECT_EQ(verdict.survey, Survey::InBackground);
+  EXPECT_EQ(verdict.survey, Survey::First);
 }
 
 TEST(JudgeDane, AFailedSurveyIsNotRepeatedAtOnce) {
