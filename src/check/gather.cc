@@ -271,7 +271,10 @@ class OneDomain final : public Gathering {
   // The last one settles what a sender finds that tries one address after the other.
   void fetched_one(PolicyHost& host) {
     if (--fetching_[&host] == 0) {
-      note_fetch(host, Fact<Fetch>::is(best_of(host.by_address)));
+      const Fetch& best = best_of(host.by_address);
+      // What the proxy failed at says nothing of the host.
+      const bool known = !best.error || best.error->kind != https::ErrorKind::Proxy;
+      note_fetch(host, known ? Fact<Fetch>::is(best) : Fact<Fetch>::unknown(best.error->detail));
       if (host.by_address.size() == 1) {
         host.by_address.clear();
       }

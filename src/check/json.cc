@@ -22,8 +22,9 @@ constexpr int kFormat = 2;
 constexpr std::size_t kMaxLines = 1000;
 
 constexpr std::array<std::string_view, 3> kOutcomes = {"known", "absent", "cannot_tell"};
-constexpr std::array<std::string_view, 8> kErrors = {
-    "connect", "timeout", "tls", "certificate", "status", "media_type", "too_large", "protocol"};
+constexpr std::array<std::string_view, 9> kErrors = {"connect",     "timeout",  "tls",
+                                                     "certificate", "status",   "media_type",
+                                                     "too_large",   "protocol", "proxy"};
 constexpr std::array<std::string_view, 4> kLineVerdicts = {"good", "note", "fault", "error"};
 constexpr std::array<std::string_view, 3> kLineEnds = {"none", "lf", "crlf"};
 constexpr std::array<std::string_view, 6> kDane = {"none",     "everywhere",  "partly",

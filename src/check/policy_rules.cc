@@ -79,6 +79,7 @@ void find_response(const Fetch& fetch, Findings& findings) {
     case https::ErrorKind::Connect:
     case https::ErrorKind::Timeout:
     case https::ErrorKind::Protocol:
+    case https::ErrorKind::Proxy:
       break;
   }
 }

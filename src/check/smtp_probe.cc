@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "mtastsd/base/text.h"
+#include "mtastsd/https/authorities.h"
 
 namespace mtastsd::check {
 namespace {
@@ -49,8 +50,8 @@ std::string openssl_error() {
 }  // namespace
 
 TrustStore::TrustStore(const std::string& ca_file) : store_(X509_STORE_new()) {
-  if (store_ != nullptr && X509_STORE_load_file(store_, ca_file.c_str()) != 1) {
-    ERR_clear_error();
+  if (store_ != nullptr) {
+    https::load_authorities(store_, ca_file);
   }
 }
 

@@ -23,6 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Seconds kYear{366 * 86400};
+constexpr std::size_t kMaxAddressesGiven = 16;  // for one policy host
 
 void read_listen(Value& value, Config& config) {
   std::vector<ListenAddress> listen;
@@ -69,6 +70,44 @@ void read_proxy(Value& value, Config& config) {
   });
 }
 
+// One of each family: a connection has one source, and its family is that of the destination.
+void read_source_address(Value& value, Config& config) {
+  std::vector<IpAddress>& sources = config.https.source_address;
+  sources.clear();
+  value.items_with("192.0.2.1", [&](const std::string& text) {
+    return parse_address(text).and_then([&](const IpAddress& address) -> Check {
+      const auto same_family = [&](const IpAddress& other) {
+        return other.is_v6() == address.is_v6();
+      };
+      if (std::any_of(sources.begin(), sources.end(), same_family)) {
+        return failure(std::string("is the second address of its family"));
+      }
+      sources.push_back(address);
+      return {};
+    });
+  });
+}
+
+void read_addresses(Value& value, Config& config) {
+  config.https.addresses.clear();
+  value.pairs_with("192.0.2.1", [&](const std::string& name, const std::string& text) {
+    return parse_address(text).and_then([&](const IpAddress& address) -> Check {
+      const auto host = DomainName::parse(name);
+      if (!host || !host->view().starts_with("mta-sts.")) {
+        return failure("is for " + in_quotes(name) +
+                       ", which must be a policy host, for example \"mta-sts.example.com\"");
+      }
+      std::vector<IpAddress>& addresses = config.https.addresses[*host];
+      if (addresses.size() == kMaxAddressesGiven) {
+        return failure("is one of more than " + std::to_string(kMaxAddressesGiven) + " of " +
+                       in_quotes(name));
+      }
+      addresses.push_back(address);
+      return {};
+    });
+  });
+}
+
 enum class Show : unsigned char { No, Yes };
 
 struct Key {
@@ -111,11 +150,20 @@ const std::vector<Key>& keys() {
 
       {"https", "ca_file", [](Value& v, Config& c) { v.text(c.https.ca_file); },
        restart<&Config::https, &Https::ca_file>},
+      {"https", "ca_directory",
+       [](Value& v, Config& c) { v.absolute_path(c.https.ca_directory, true); },
+       restart<&Config::https, &Https::ca_directory>},
       // RFC 8461 section 3.3 suggests a timeout of one minute.
       {"https", "timeout", [](Value& v, Config& c) { v.duration(c.https.timeout, 1s, 60s); }},
       {"https", "port", [](Value& v, Config& c) { v.number(c.https.port, 1, 65535); },
        restart<&Config::https, &Https::port>},
       {"https", "proxy", read_proxy, restart<&Config::https, &Https::proxy>, Show::No},
+      {"https", "proxy_credentials",
+       [](Value& v, Config& c) { v.absolute_path(c.https.proxy_credentials, true); },
+       restart<&Config::https, &Https::proxy_credentials>},
+      {"https", "source_address", read_source_address,
+       restart<&Config::https, &Https::source_address>},
+      {"https", "addresses", read_addresses},
       {"https", "allow_networks", read_networks},
       {"https", "allow_local_addresses",
        [](Value& v, Config& c) { v.flag(c.https.allow_local_addresses); }},
@@ -355,6 +403,10 @@ class Reader {
                 resolver.recheck_max);
     check_order("resolver.negative_min", resolver.negative_min, "resolver.negative_max",
                 resolver.negative_max);
+    if (!config_.https.ca_file.empty() && !config_.https.ca_directory.empty()) {
+      errors_.add(lines_["https.ca_directory"],
+                  "https.ca_directory: must be empty where https.ca_file names the authorities");
+    }
   }
 
  private:

@@ -137,6 +137,30 @@ void Value::items_with(std::string_view example, const ReadText& read) {
   }
 }
 
+void Value::pairs_with(std::string_view example, const ReadPair& read) {
+  if (plain_ != nullptr) {
+    for (const std::string& item : items_in(*plain_)) {
+      read_text(item, line_, false, [&](const std::string& text) -> Check {
+        const auto equals = text.find('=');
+        return equals == std::string::npos
+                   ? failure("must be NAME=VALUE, for example NAME=" + std::string(example))
+                   : read(text.substr(0, equals), text.substr(equals + 1));
+      });
+    }
+    return;
+  }
+  const auto* table = node_.as_table();
+  if (table == nullptr) {
+    wrong("must be a table, for example { \"NAME\" = [" + in_quotes(example) + "] }");
+    return;
+  }
+  for (const auto& [key, node] : *table) {
+    const std::string name(key.str());
+    Value(node, name_ + "." + in_quotes(name), line_, errors_)
+        .items_with(example, [&](const std::string& text) { return read(name, text); });
+  }
+}
+
 bool Value::is_empty_list() const {
   return plain_ != nullptr ? items_in(*plain_).empty()
                            : node_.is_array() && node_.as_array()->empty();

@@ -68,6 +68,9 @@ class Value {
   void text_with(std::string_view example, const ReadText& read);
   // The same for each item of an array of texts. A single text counts as an array of one.
   void items_with(std::string_view example, const ReadText& read);
+  // A table of such arrays by name. In a variable each item is "NAME=TEXT".
+  using ReadPair = std::function<Check(const std::string& name, const std::string& text)>;
+  void pairs_with(std::string_view example, const ReadPair& read);
   // True if the value is an array without items.
   bool is_empty_list() const;
   void wrong(const std::string& what) { errors_.add(line_, name_ + shown() + ": " + what); }

@@ -288,6 +288,14 @@ Result<IpNetwork, std::string> parse_network(std::string_view text) {
           : "must be an IP network, for example \"10.0.0.0/8\" or \"fd12:3456:789a::/48\""));
 }
 
+Result<IpAddress, std::string> parse_address(std::string_view text) {
+  if (const auto address = IpAddress::parse(text)) {
+    return *address;
+  }
+  return failure(
+      std::string("must be an IP address, for example \"192.0.2.1\" or \"2001:db8::1\""));
+}
+
 Check check_proxy(std::string_view text) {
   if (text.empty()) {
     return {};

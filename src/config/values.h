@@ -21,6 +21,7 @@ Result<IpNetwork, std::string> parse_network(std::string_view text);
 // "" for none, else http:// or https:// with host and perhaps port. The sentence never repeats
 // the value: it can hold a password.
 Check check_proxy(std::string_view text);
+Result<IpAddress, std::string> parse_address(std::string_view text);
 // A socketmap name: 1 to 64 bytes without white space, control characters and colons.
 Check check_map_name(std::string_view text);
 Result<unsigned, std::string> parse_socket_mode(std::string_view text);

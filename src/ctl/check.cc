@@ -25,6 +25,7 @@
 #include "mtastsd/https/authorities.h"
 #include "mtastsd/https/curl_fetcher.h"
 #include "mtastsd/https/dialer.h"
+#include "mtastsd/https/proxy_credentials.h"
 #include "mtastsd/log/log.h"
 #include "mtastsd/term/exit_status.h"
 #include "stored.h"
@@ -139,7 +140,7 @@ bool may_know(const Settings& settings) {
 }
 
 std::string authorities(const CheckArguments& arguments, const config::Config& config) {
-  std::string file = arguments.ca_file.empty() ? config.https.ca_file : arguments.ca_file;
+  std::string file = arguments.ca_file.empty() ? config.https.ca_path() : arguments.ca_file;
   if (file.empty()) {
     file = https::system_ca_file();
   }
@@ -209,13 +210,20 @@ CheckSetup make_setup(CheckArguments& arguments) {
   setup.dns = {.servers = arguments.dns.empty() ? config.dns.servers : arguments.dns,
                .resolv_conf = config.dns.resolv_conf,
                .timeout = std::min(config.dns.timeout, *timeout)};
+  auto credentials = https::read_proxy_credentials(config.https.proxy_credentials);
+  if (!credentials) {
+    throw Trouble("check: https.proxy_credentials: " + credentials.error());
+  }
   setup.https = {
       .ca_file = ca_file,
       .port = arguments.port != 0 ? static_cast<std::uint16_t>(arguments.port) : config.https.port,
       .proxy = config.https.proxy,
-      .observe = true};
+      .observe = true,
+      .proxy_credentials = *std::move(credentials),
+      .sources = config.https.source_address};
   setup.discovery = {.allow_networks = config.https.allow_networks,
                      .allow_local_addresses = config.https.allow_local_addresses,
+                     .addresses = config.https.addresses,
                      .for_report = true};
   setup.gather = {.timeout = *timeout,
                   .fetch_timeout = config.https.timeout,
@@ -266,7 +274,7 @@ class CheckRun {
       : setup_(setup),
         log_(Log::null()),
         dns_(dns::AresClient::make(loop_, clock_, log_, setup.dns)),
-        dialer_(https::make_tcp_dialer(loop_, setup.https.port)),
+        dialer_(https::make_tcp_dialer(loop_, setup.https.port, setup.https.sources)),
         fetcher_(https::make_curl_fetcher(loop_, log_, setup.https)),
         discovery_({loop_, *dns_, *dialer_, *fetcher_}, setup.discovery),
         gatherer_({loop_, clock_, *dns_, discovery_}, setup.gather),

@@ -34,6 +34,7 @@ constexpr std::uint64_t kRefer = 1U << 13;                 // since version 2
 constexpr std::uint64_t kTruncate = 1U << 14;              // since version 3
 constexpr std::uint64_t kBindTcp = 1U << 0;                // since version 4
 constexpr int kPathBeneath = 1;
+constexpr int kNetPort = 2;  // since version 4
 constexpr unsigned kAskVersion = 1;
 
 struct Ruleset {
@@ -46,6 +47,11 @@ struct __attribute__((packed)) BeneathPath {
   std::int32_t directory;
 };
 
+struct PortRule {
+  std::uint64_t allowed;
+  std::uint64_t port;
+};
+
 bool allow(int ruleset, const std::string& directory, std::uint64_t what) {
   const Fd fd(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   const BeneathPath rule{what, fd.get()};
@@ -53,7 +59,7 @@ bool allow(int ruleset, const std::string& directory, std::uint64_t what) {
 }
 
 int confine_files(const std::string& cache_directory,
-                  const std::vector<std::string>& socket_directories) {
+                  const std::vector<std::string>& socket_directories, bool binds_sources) {
   const auto version =
       static_cast<int>(::syscall(SYS_landlock_create_ruleset, nullptr, 0, kAskVersion));
   if (version < 1) {
@@ -71,6 +77,10 @@ int confine_files(const std::string& cache_directory,
   }
   for (const std::string& directory : socket_directories) {
     allow(ruleset.get(), directory, kRemoveFile);
+  }
+  if (binds_sources && version >= 4) {
+    const PortRule any_free{kBindTcp, 0};  // a port that the kernel chooses
+    ::syscall(SYS_landlock_add_rule, ruleset.get(), kNetPort, &any_free, 0);
   }
   return ::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) == 0 ? version : 0;
 }
@@ -147,9 +157,9 @@ bool confine_calls() {
 }  // namespace
 
 Confinement confine(const std::string& cache_directory,
-                    const std::vector<std::string>& socket_directories) {
+                    const std::vector<std::string>& socket_directories, bool binds_sources) {
   Confinement done;
-  done.landlock = confine_files(cache_directory, socket_directories);
+  done.landlock = confine_files(cache_directory, socket_directories, binds_sources);
   done.seccomp = !kSanitized && confine_calls();
   return done;
 }

@@ -16,7 +16,10 @@ struct Confinement {
 // cannot be run, and TCP ports cannot be bound. By seccomp, only the system calls of a list can be
 // made, and any other fails with ENOSYS. The caller has set no_new_privs. What the kernel does not
 // have is left out.
+//
+// `binds_sources`: connections come from addresses that it names itself, so it may take ports that
+// the kernel chooses.
 Confinement confine(const std::string& cache_directory,
-                    const std::vector<std::string>& socket_directories);
+                    const std::vector<std::string>& socket_directories, bool binds_sources = false);
 
 }  // namespace mtastsd::daemon

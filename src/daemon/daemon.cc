@@ -17,6 +17,7 @@
 #include "mtastsd/base/version.h"
 #include "mtastsd/config/reload.h"
 #include "mtastsd/https/authorities.h"
+#include "mtastsd/https/proxy_credentials.h"
 #include "mtastsd/log/log.h"
 #include "options.h"
 #include "supervisor.h"
@@ -31,8 +32,13 @@ constexpr StopLimits kStopLimits{Milliseconds(1000), Milliseconds(3000), Millise
 }  // namespace
 
 Result<void, std::string> check_environment(const config::Config& config) {
-  if (std::string problem = https::problem_with_ca_file(config.https.ca_file); !problem.empty()) {
-    return failure("https.ca_file: " + std::move(problem));
+  if (std::string problem = https::problem_with_ca_file(config.https.ca_path()); !problem.empty()) {
+    const bool directory = config.https.ca_file.empty() && !config.https.ca_directory.empty();
+    return failure((directory ? "https.ca_directory: " : "https.ca_file: ") + std::move(problem));
+  }
+  if (auto credentials = https::read_proxy_credentials(config.https.proxy_credentials);
+      !credentials) {
+    return failure("https.proxy_credentials: " + std::move(credentials.error()));
   }
   if (const auto owner = socket_owner(config.socketmap); !owner) {
     return failure(owner.error());
@@ -93,8 +99,8 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
               {"listen", joined(sockets.socketmap, ",", [](const auto& l) { return l->name(); })},
               {"cache", options.directory},
               {"dns", joined(resolver_->dns_servers(), ",")},
-              {"ca_file",
-               config_.https.ca_file.empty() ? https::system_ca_file() : config_.https.ca_file}});
+              {"ca_file", config_.https.ca_path().empty() ? https::system_ca_file()
+                                                          : config_.https.ca_path()}});
 
   overrides_ = std::make_unique<OverrideBook>(loop_, clock_, *store_, log_);
   overrides_->load(config_.overrides);
@@ -163,7 +169,7 @@ void Daemon::open_control(OpenSockets& sockets, const std::string& cache_directo
     facts.serving.push_back(&thread->server_counters());
   }
   facts.resolver = &resolver_->counters();
-  facts.ca_file = config_.https.ca_file;
+  facts.ca_file = config_.https.ca_path();
   commands_ = std::make_unique<Commands>(
       loop_, clock_, *store_, *overrides_, log_,
       [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
@@ -243,9 +249,9 @@ void Daemon::take_over(const config::Config& next) {
     log_.write(Event::RestartNeeded, {{"setting", setting}});
   }
   // A changed bundle needs no reload: the next fetch finds it.
-  if (const std::string problem = https::problem_with_ca_file(config_.https.ca_file);
+  if (const std::string problem = https::problem_with_ca_file(config_.https.ca_path());
       !problem.empty()) {
-    log_.write(Event::CaFileUnreadable, {{"path", config_.https.ca_file}, {"reason", problem}});
+    log_.write(Event::CaFileUnreadable, {{"path", config_.https.ca_path()}, {"reason", problem}});
   }
   log_.set_level(next.log.level);
   commands_->set_profiles(answer_options(next).profiles);

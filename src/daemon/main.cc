@@ -98,8 +98,10 @@ Result<Prepared, std::string> prepare(const Config& config, PassedSockets passed
   if (sockets->control) {
     directories.push_back(sockets->control->directory());
   }
-  return Prepared{std::move(*sockets), mtastsd::daemon::confine(cache, directories),
-                  user.empty() ? std::to_string(::geteuid()) : user};
+  return Prepared{
+      std::move(*sockets),
+      mtastsd::daemon::confine(cache, directories, !config.https.source_address.empty()),
+      user.empty() ? std::to_string(::geteuid()) : user};
 }
 
 void log_confinement(const Config& config, const Prepared& prepared, mtastsd::Log& log) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "mtastsd/https/proxy_credentials.h"
+
 namespace mtastsd::daemon {
 namespace {
 
@@ -52,7 +54,8 @@ resolver::Options resolver_options(const config::Config& config) {
 
 discovery::Settings discovery_settings(const config::Config& config) {
   return {.allow_networks = config.https.allow_networks,
-          .allow_local_addresses = config.https.allow_local_addresses};
+          .allow_local_addresses = config.https.allow_local_addresses,
+          .addresses = config.https.addresses};
 }
 
 dns::AresOptions dns_options(const config::Config& config) {
@@ -68,9 +71,13 @@ dns::AresOptions dns_options(const config::Config& config) {
 
 https::CurlOptions https_options(const config::Config& config) {
   https::CurlOptions options;
-  options.ca_file = config.https.ca_file;
+  options.ca_file = config.https.ca_path();
   options.port = config.https.port;
   options.proxy = config.https.proxy;
+  // check_environment() has said what is wrong with the file.
+  options.proxy_credentials =
+      https::read_proxy_credentials(config.https.proxy_credentials).value_or("");
+  options.sources = config.https.source_address;
   return options;
 }
 

@@ -9,7 +9,7 @@ namespace mtastsd::daemon {
 ResolverThread::ResolverThread(const config::Config& config, const Clock& clock,
                                cache::LmdbStore& store, Log& log)
     : dns_(dns::AresClient::make(loop_, clock, log, dns_options(config))),
-      dialer_(https::make_tcp_dialer(loop_, config.https.port)),
+      dialer_(https::make_tcp_dialer(loop_, config.https.port, config.https.source_address)),
       fetcher_(https::make_fetch_thread(loop_,
                                         [&](event::Loop& loop) {
                                           return https::make_curl_fetcher(loop, log,

@@ -111,6 +111,42 @@ class AddressStep final : public Step {
   dns::Handle aaaa_;
 };
 
+// Hands on what the settings say.
+class GivenStep final : public Step {
+ public:
+  GivenStep(const Services& services, HostAddresses addresses,
+            std::function<void(HostAddresses)> callback)
+      : addresses_(std::move(addresses)),
+        callback_(std::move(callback)),
+        at_once_(services.timers.make_timer([this] {
+          const auto then = std::move(callback_);
+          then(std::move(addresses_));  // Nothing may follow: it can destroy *this.
+        })) {
+    at_once_->arm(Milliseconds(0));
+  }
+
+ private:
+  HostAddresses addresses_;
+  std::function<void(HostAddresses)> callback_;
+  std::unique_ptr<event::Timer> at_once_;
+};
+
+// The addresses of the settings, with for_report as if DNS had said so.
+HostAddresses given(const std::vector<IpAddress>& addresses, bool for_report) {
+  HostAddresses result;
+  result.usable = addresses;
+  if (for_report) {
+    dns::Addresses v4;
+    dns::Addresses v6;
+    for (const IpAddress& address : addresses) {
+      (address.is_v6() ? v6 : v4).addresses.push_back(address);
+    }
+    result.v4 = dns::AddressAnswer(std::move(v4));
+    result.v6 = dns::AddressAnswer(std::move(v6));
+  }
+  return result;
+}
+
 class ConnectStep final : public Step {
  public:
   ConnectStep(const Services& services, const HostAddresses& addresses, Milliseconds limit,
@@ -211,8 +247,13 @@ Handle Discovery::record(const DomainName& domain, std::function<void(Record)> c
 }
 
 Handle Discovery::policy_host(const DomainName& host, std::function<void(HostAddresses)> callback) {
-  return std::make_unique<AddressStep>(services_, settings_, host, services_.fetcher.uses_proxy(),
+  const bool by_proxy = services_.fetcher.uses_proxy();
+  const auto known = settings_.addresses.find(host);
+  if (known != settings_.addresses.end() && !by_proxy) {
+    return std::make_unique<GivenStep>(services_, given(known->second, settings_.for_report),
                                        std::move(callback));
+  }
+  return std::make_unique<AddressStep>(services_, settings_, host, by_proxy, std::move(callback));
 }
 
 Handle Discovery::mail_host(const DomainName& host, std::function<void(HostAddresses)> callback) {

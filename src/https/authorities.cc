@@ -9,8 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <new>
+#include <system_error>
 
 #include "mtastsd/log/log.h"
 
@@ -23,6 +25,7 @@ struct StoreFree {
 
 // A file that changes again within this time can look the same.
 constexpr std::time_t kTimestampSeconds = 1;
+constexpr std::size_t kMaxFiles = 10000;  // of a directory
 
 bool same(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size &&
@@ -30,7 +33,44 @@ bool same(const struct stat& a, const struct stat& b) {
          a.st_ctim.tv_sec == b.st_ctim.tv_sec && a.st_ctim.tv_nsec == b.st_ctim.tv_nsec;
 }
 
+bool is_directory(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+// "244b5494.0".
+bool is_hashed(const std::string& name) {
+  constexpr std::size_t kHash = 8;
+  return name.size() > kHash + 1 && name[kHash] == '.' &&
+         name.find_first_not_of("0123456789abcdef") == kHash &&
+         name.find_first_not_of("0123456789", kHash + 1) == std::string::npos;
+}
+
+bool load_directory(X509_STORE* store, const std::string& path) {
+  std::size_t files = 0;
+  bool any = false;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (!is_hashed(entry->path().filename().string()) || ++files > kMaxFiles) {
+      continue;
+    }
+    any = X509_STORE_load_file(store, entry->path().c_str()) == 1 || any;
+    ERR_clear_error();
+  }
+  return any;
+}
+
 }  // namespace
+
+bool load_authorities(X509_STORE* store, const std::string& path) {
+  if (is_directory(path)) {
+    return load_directory(store, path);
+  }
+  const bool loaded = X509_STORE_load_file(store, path.c_str()) == 1;
+  ERR_clear_error();
+  return loaded;
+}
 
 std::string system_ca_file() {
   // As for OpenSSL itself.
@@ -87,9 +127,11 @@ void Authorities::read() {
   if (!store) {
     throw std::bad_alloc();
   }
-  if (X509_STORE_load_file(store.get(), file_.c_str()) != 1) {
-    ERR_clear_error();
-    problem_ = file_ + " holds no certificates in PEM form";
+  if (!load_authorities(store.get(), file_)) {
+    problem_ = is_directory(file_)
+                   ? file_ + " has no certificates under their hashes: \"openssl rehash " + file_ +
+                         "\" makes the links"
+                   : file_ + " holds no certificates in PEM form";
     return;
   }
   problem_.clear();

@@ -73,4 +73,31 @@ Error error_from_curl(int code, const std::string& text, const std::string& host
   return Error{kind, std::move(detail)};
 }
 
+std::optional<Error> error_of_proxy(int code, const std::string& text, const std::string& host,
+                                    int status) {
+  constexpr int kAuthenticate = 407;
+  if (status / 100 == 2) {
+    return std::nullopt;  // the tunnel stood: what went wrong was in it
+  }
+  const std::string shown = " (status " + std::to_string(status) + ")";
+  if (status == kAuthenticate) {
+    return Error{
+        ErrorKind::Proxy,
+        "the proxy wants another user and password than [https] proxy_credentials has" + shown};
+  }
+  if (status / 100 == 5) {  // RFC 9110 section 15.6
+    return Error{ErrorKind::Connect, "the proxy cannot connect to " + host + shown};
+  }
+  if (status != 0) {
+    return Error{ErrorKind::Proxy, "the proxy refuses to connect to " + host + shown};
+  }
+  if (code == CURLE_OPERATION_TIMEDOUT) {
+    return Error{ErrorKind::Timeout, "the proxy did not connect to " + host + " in time"};
+  }
+  const bool connected = code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_PROXY;
+  return Error{ErrorKind::Proxy,
+               (connected ? "the proxy did not answer: " : "cannot connect to the proxy: ") +
+                   (text.empty() ? curl_easy_strerror(static_cast<CURLcode>(code)) : text)};
+}
+
 }  // namespace mtastsd::https

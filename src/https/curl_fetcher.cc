@@ -34,6 +34,7 @@
 #include "mtastsd/https/authorities.h"
 #include "mtastsd/https/response_rules.h"
 #include "mtastsd/https/verification.h"
+#include "source_address.h"
 
 namespace mtastsd::https {
 
@@ -100,6 +101,7 @@ class CurlFetcher final : public PolicyFetcher {
   void deliver();
   void end(Transfer& transfer, Error error);
   void forget(Transfer& transfer);
+  curl_socket_t socket_to_proxy(const curl_sockaddr& to) const;
 
   event::Loop& loop_;
   CurlOptions options_;
@@ -155,6 +157,7 @@ class CurlFetcher::Transfer final : public Fetch {
   CURLcode on_ssl_context(SSL_CTX* context);
   void observe_end();
   bool handshaken() const;
+  std::optional<Error> proxy_error(CURLcode code) const;
 
   CurlFetcher* fetcher_;  // nullptr once there is nothing left to do
   std::string host_;
@@ -206,6 +209,19 @@ void CurlFetcher::Transfer::set_network_options() {
   set(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
   set(CURLOPT_PROXY, options.proxy.c_str());  // "" also turns off the environment's
   set(CURLOPT_NOPROXY, "");
+  if (!options.proxy_credentials.empty()) {
+    const std::size_t colon = options.proxy_credentials.find(':');
+    set(CURLOPT_PROXYUSERNAME, options.proxy_credentials.substr(0, colon).c_str());
+    set(CURLOPT_PROXYPASSWORD, options.proxy_credentials.substr(colon + 1).c_str());
+  }
+  if (!options.proxy.empty() && !options.sources.empty()) {
+    set(CURLOPT_OPENSOCKETDATA, fetcher_);
+    curl_easy_setopt(
+        easy_.get(), CURLOPT_OPENSOCKETFUNCTION,
+        +[](void* self, curlsocktype, curl_sockaddr* to) noexcept -> curl_socket_t {
+          return static_cast<CurlFetcher*>(self)->socket_to_proxy(*to);
+        });
+  }
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
 
@@ -385,6 +401,15 @@ bool CurlFetcher::Transfer::handshaken() const {
   return handshake > 0;
 }
 
+std::optional<Error> CurlFetcher::Transfer::proxy_error(CURLcode code) const {
+  if (!fetcher_->uses_proxy()) {
+    return std::nullopt;
+  }
+  long status = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &status);
+  return error_of_proxy(code, curl_text_.data(), host_, static_cast<int>(status));
+}
+
 void CurlFetcher::Transfer::observe_end() {
   const char* address = nullptr;
   curl_off_t took = 0;
@@ -420,7 +445,9 @@ void CurlFetcher::Transfer::finished(CURLcode code) {
                             "the policy host takes none of the key exchanges that are offered: "
                             "ECDHE, and RSA in TLS 1.2"});
   } else if (code != CURLE_OK) {
-    result_ = failure(error_from_curl(code, curl_text_.data(), host_, handshaken()));
+    auto of_proxy = proxy_error(code);
+    result_ = failure(of_proxy ? *std::move(of_proxy)
+                               : error_from_curl(code, curl_text_.data(), host_, handshaken()));
   } else if (head_.status == 0) {
     result_ = failure(Error{ErrorKind::Protocol, "not a complete HTTP response"});
   } else if (head_.body_ends_with_connection() && !notes_->close_notified) {
@@ -518,6 +545,12 @@ void CurlFetcher::forget(Transfer& transfer) {
   }
   curl_multi_remove_handle(multi_.get(), transfer.easy_.get());
   transfer.easy_.reset();
+}
+
+curl_socket_t CurlFetcher::socket_to_proxy(const curl_sockaddr& to) const {
+  Fd socket(::socket(to.family, to.socktype | SOCK_CLOEXEC, to.protocol));
+  return socket && use_source(socket.get(), to.family, options_.sources) ? socket.release()
+                                                                         : CURL_SOCKET_BAD;
 }
 
 void CurlFetcher::socket_changed(curl_socket_t fd, int what) {

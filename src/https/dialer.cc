@@ -13,6 +13,7 @@
 
 #include "mtastsd/base/fd.h"
 #include "mtastsd/event/loop.h"
+#include "source_address.h"
 
 namespace mtastsd::https {
 namespace {
@@ -48,10 +49,11 @@ int error_of(const Fd& socket) {
 
 class TcpDial final : public Dial {
  public:
-  TcpDial(event::Loop& loop, std::uint16_t port, std::span<const IpAddress> addresses,
-          Milliseconds limit, Callback callback)
+  TcpDial(event::Loop& loop, std::uint16_t port, const std::vector<IpAddress>& sources,
+          std::span<const IpAddress> addresses, Milliseconds limit, Callback callback)
       : loop_(loop),
         port_(port),
+        sources_(sources),
         addresses_(interleave_families(addresses)),
         callback_(std::move(callback)),
         next_attempt_(loop.make_timer([this] { start_next(); })),
@@ -86,8 +88,9 @@ class TcpDial final : public Dial {
     sockaddr_storage to{};
     const socklen_t size = address.to_sockaddr(port_, to);
     Fd socket(::socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-    if (!socket || (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), size) != 0 &&
-                    errno != EINPROGRESS)) {
+    if (!socket || !use_source(socket.get(), to.ss_family, sources_) ||
+        (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), size) != 0 &&
+         errno != EINPROGRESS)) {
       note(address, errno);
       return false;
     }
@@ -147,6 +150,7 @@ class TcpDial final : public Dial {
 
   event::Loop& loop_;
   const std::uint16_t port_;
+  const std::vector<IpAddress> sources_;
   const std::vector<IpAddress> addresses_;
   std::size_t next_ = 0;  // of the addresses
   std::optional<std::pair<IpAddress, int>> told_;
@@ -158,22 +162,25 @@ class TcpDial final : public Dial {
 
 class TcpDialer final : public Dialer {
  public:
-  TcpDialer(event::Loop& loop, std::uint16_t port) : loop_(loop), port_(port) {}
+  TcpDialer(event::Loop& loop, std::uint16_t port, std::vector<IpAddress> sources)
+      : loop_(loop), port_(port), sources_(std::move(sources)) {}
 
   DialHandle dial(std::span<const IpAddress> addresses, Milliseconds limit,
                   Callback callback) override {
-    return std::make_unique<TcpDial>(loop_, port_, addresses, limit, std::move(callback));
+    return std::make_unique<TcpDial>(loop_, port_, sources_, addresses, limit, std::move(callback));
   }
 
  private:
   event::Loop& loop_;
   const std::uint16_t port_;
+  const std::vector<IpAddress> sources_;
 };
 
 }  // namespace
 
-std::unique_ptr<Dialer> make_tcp_dialer(event::Loop& loop, std::uint16_t port) {
-  return std::make_unique<TcpDialer>(loop, port);
+std::unique_ptr<Dialer> make_tcp_dialer(event::Loop& loop, std::uint16_t port,
+                                        std::vector<IpAddress> sources) {
+  return std::make_unique<TcpDialer>(loop, port, std::move(sources));
 }
 
 std::vector<IpAddress> interleave_families(std::span<const IpAddress> addresses) {

@@ -10,6 +10,7 @@ tests/networks/README.md has the table. `mtastsctl check` has to find what the d
 import argparse
 import json
 import os
+import shutil
 import struct
 import sys
 import time
@@ -17,8 +18,9 @@ import unittest
 
 from testenv import pki, sandbox, web
 from testenv.case import DNS, DaemonCase, secure
-from testenv.daemon import run_to_end
+from testenv.daemon import Mtastsd, run_to_end
 from testenv.dns import ScriptedDns
+from testenv.proxy import Proxy
 
 ODD_DNS = "127.0.0.60"
 WRONG_WEB = "127.0.0.61"
@@ -369,6 +371,127 @@ class NetworksTest(DaemonCase):
         self.assertEqual(host["fetch"]["value"]["address"], WRONG_WEB, "what the daemon reports")
         self.assertEqual([fetch["error"]["kind"] for fetch in host["by_address"]],
                          [host["fetch"]["value"]["error"]["kind"], "connect"])
+
+
+    # Egress.
+
+    def proxied(self, name, proxy, **https):
+        """A daemon that fetches through the proxy, and a domain for it."""
+        self.publish(name, "mail." + name)
+        self.web.apply()
+        return self.daemon(https={"proxy": "http://127.0.0.70:3128", **https})
+
+    def proxy(self):
+        proxy = Proxy("127.0.0.70", ("127.0.0.1", 443))
+        self.addCleanup(proxy.close)
+        return proxy
+
+    def credentials(self, text, mode=0o640):
+        path = os.path.join(self.own_directory(), "credentials")
+        sandbox.write(path, text)
+        os.chmod(path, mode)
+        return path
+
+    def fails_for_the_proxy(self, mtastsd, domain, why):
+        self.assertEqual(mtastsd.ask(domain), "NOTFOUND ")
+        mtastsd.wait_log(rf'event=fetch_failed domain={domain} .*reason="?{why}')
+        fetch = self.check(mtastsd, domain)["policy_host"]["fetch"]
+        self.assertEqual(fetch["outcome"], "cannot_tell", fetch)
+        self.assertRegex(fetch["why"], why)
+
+    def test_a_proxy_that_wants_a_password(self):
+        proxy = self.proxy()
+        proxy.credentials = "me:secret:word"
+        path = self.credentials("me:secret:word\n")
+        mtastsd = self.proxied("password.test", proxy, proxy_credentials=path,
+                               source_address=["127.0.0.71", "::1"])
+        self.finds(mtastsd, "password.test", 1)
+        self.assertEqual(set(proxy.sources), {"127.0.0.71"})
+        proxy.credentials = "me:changed"
+        self.publish("changed.test", "mail.changed.test")
+        self.web.apply()
+        self.fails_for_the_proxy(mtastsd, "changed.test", r"the proxy wants another .*407")
+        self.assertNotIn("secret", mtastsd.log())
+
+    def test_credentials_that_everybody_can_read(self):
+        path = self.credentials("me:secret\n", 0o644)
+        status, output = self.run_daemon("--check-config", "--config", self.config_with(
+            https={"proxy": "http://127.0.0.70:3128", "proxy_credentials": path}))
+        self.assertNotEqual(status, 0)
+        self.assertRegex(output, "proxy_credentials: .* is open to every user of this host")
+
+    def config_with(self, **sections):
+        return Mtastsd(self.program, self.own_directory(), self.settings(**sections)).config
+
+    def test_failures_of_the_proxy_are_told_from_those_of_the_policy_host(self):
+        proxy = self.proxy()
+        mtastsd = self.proxied("forbidden.test", proxy)
+        proxy.status = 403
+        self.fails_for_the_proxy(mtastsd, "forbidden.test",
+                                 r"the proxy refuses to connect to mta-sts\.forbidden\.test "
+                                 r"\(status 403\)")
+        proxy.status = 503
+        self.publish("gone.test", "mail.gone.test")
+        self.assertEqual(mtastsd.ask("gone.test"), "NOTFOUND ")
+        mtastsd.wait_log(r"event=fetch_failed domain=gone\.test .*the proxy cannot connect to")
+        fetch = self.check(mtastsd, "gone.test")["policy_host"]["fetch"]
+        self.assertEqual(fetch["value"]["error"]["kind"], "connect", fetch)
+        proxy.status = None
+        self.publish("status.proxy.test", "mail.status.proxy.test", status=404)
+        self.web.apply()
+        self.assertEqual(mtastsd.ask("status.proxy.test"), "NOTFOUND ")
+        mtastsd.wait_log(r"event=fetch_failed domain=status\.proxy\.test .*status 404")
+        proxy.close()
+        self.publish("dead.proxy.test", "mail.dead.proxy.test")
+        self.fails_for_the_proxy(mtastsd, "dead.proxy.test", "cannot connect to the proxy")
+
+    def test_a_host_behind_its_own_nat(self):
+        """DNS has the outer address, at which nobody answers from here."""
+        self.publish("nat.test", "mail.nat.test", address="198.51.100.101")
+        self.publish("stranger.test", "mail.stranger.test")
+        self.web.apply()
+        mtastsd = self.daemon(https={"allow_local_addresses": False,
+                                     "addresses": {"mta-sts.nat.test": ["127.0.0.1"]}})
+        self.finds(mtastsd, "nat.test", 1)
+        self.assertEqual(mtastsd.ask("stranger.test"), "NOTFOUND ")
+        mtastsd.wait_log(r"event=fetch_failed domain=stranger\.test .*127\.0\.0\.1 is special")
+
+    def test_a_source_address(self):
+        with_source = {"source_address": [PUBLIC4], "timeout": "2s"}
+        self.ip("address", "add", PUBLIC4 + "/32", "dev", "lo")
+        proxy = Proxy("127.0.0.72", ("127.0.0.1", 443), port=443)
+        self.addCleanup(proxy.close)
+        self.publish("source.test", "mail.source.test", address="127.0.0.72")
+        mtastsd = self.daemon(https=with_source)
+        mtastsd.ask("source.test", timeout=60)  # what looks like a policy host only notes who comes
+        self.assertEqual(set(proxy.sources), {PUBLIC4})
+
+    def test_an_ipv6_only_intranet(self):
+        """Policy hosts at unique local addresses, which allow_networks names."""
+        self.ipv6_host("intranet.test", "fd00:1::1")
+        self.ip("address", "add", "fd00:1::53/128", "dev", "lo", "nodad")
+        dns = ScriptedDns("fd00:1::53")
+        self.addCleanup(dns.stop)
+        for domain, address in (("intranet.test", "fd00:1::1"), ("outside.test", "fd00:2::1")):
+            dns.set(f"_mta-sts.{domain}", "TXT", "v=STSv1; id=1;")
+            dns.set(f"mta-sts.{domain}", "AAAA", address)
+        https = {**self.only_public(), "allow_networks": ["fd00:1::/32"]}
+        mtastsd = self.daemon(dns={"servers": ["fd00:1::53"]}, https=https)
+        self.finds(mtastsd, "intranet.test", 1)
+        self.assertEqual(mtastsd.ask("outside.test"), "NOTFOUND ")
+        mtastsd.wait_log(r"event=fetch_failed domain=outside\.test .*fd00:2::1 is special")
+
+    def test_a_hashed_directory_of_authorities(self):
+        directory = os.path.join(self.own_directory(), "authorities")
+        os.makedirs(directory)
+        shutil.copy(self.authority.cert, os.path.join(directory, "ours.pem"))
+        sandbox.run(["openssl", "rehash", directory])
+        self.publish("hashed.test", "mail.hashed.test")
+        self.web.apply()
+        mtastsd = self.daemon(https={"ca_file": "", "ca_directory": directory})
+        self.finds(mtastsd, "hashed.test", 1)
+        mtastsd.wait_log(f"event=started .*ca_file={directory}")
+        self.assertEqual(self.status(mtastsd)["ca_source"], directory)
 
 
 def main():

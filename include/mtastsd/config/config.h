@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mtastsd/base/clock.h"
+#include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/ip_address.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/places.h"
@@ -58,6 +59,13 @@ struct Https {
   std::string proxy;
   std::vector<IpNetwork> allow_networks;  // of special use, where policy hosts may be nevertheless
   bool allow_local_addresses = false;     // all of these
+  std::string ca_directory;               // hashed; instead of ca_file
+  std::string proxy_credentials;          // a file with "user:password"
+  std::vector<IpAddress> source_address;  // to connect from, at most one of each family
+  std::map<DomainName, std::vector<IpAddress>> addresses;  // of policy hosts, instead of DNS
+
+  // The file or directory of the authorities; empty: the system's file.
+  const std::string& ca_path() const { return ca_file.empty() ? ca_directory : ca_file; }
   friend bool operator==(const Https&, const Https&) = default;
 };
 

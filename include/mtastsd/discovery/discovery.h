@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,6 +84,9 @@ struct Settings {
   // networks, or all of them with allow_local_addresses.
   std::vector<IpNetwork> allow_networks;
   bool allow_local_addresses = false;
+  // Of policy hosts that are not looked up: the operator's word, which needs no allow_networks. It
+  // counts for these names alone, and not behind a proxy.
+  std::map<DomainName, std::vector<IpAddress>> addresses;
   // Looks up addresses behind a proxy as well, and hands on what DNS said. What is usable stays the
   // same.
   bool for_report = false;

@@ -21,8 +21,10 @@ namespace mtastsd::https {
 // distributions have it. Empty if there is none.
 std::string system_ca_file();
 
-// The certificate authorities of a PEM bundle. Only those that are their own issuers are anchors:
-// an intermediate certificate in the file helps to build chains, and does not end one.
+// The certificate authorities of a PEM bundle, or of a directory that "openssl rehash" has
+// prepared, of which the files that are named by a hash count. Only those that are their own
+// issuers are anchors: an intermediate certificate in the file helps to build chains, and does not
+// end one.
 class Authorities {
  public:
   // An empty path stands for system_ca_file().
@@ -31,15 +33,15 @@ class Authorities {
   Authorities(const Authorities&) = delete;
   Authorities& operator=(const Authorities&) = delete;
 
-  // Reads the file if it has changed since it was read. While it cannot be read, what was read
-  // before stays in use.
+  // Reads the file or directory if it has changed since it was read. While it cannot be read, what
+  // was read before stays in use.
   void refresh();
 
   // Null if nothing could be read so far.
   x509_store_st* store() const { return store_; }
   // Why the file could not be read the last time. Empty if it could.
   const std::string& problem() const { return problem_; }
-  // The file that was looked at, empty if there is none.
+  // The file or directory that was looked at, empty if there is none.
   const std::string& file() const { return file_; }
 
  private:
@@ -68,8 +70,11 @@ class AuthoritiesWatch {
   std::unique_ptr<event::Timer> timer_;
 };
 
-// Why no authorities can be read from the file, or from the system's for an empty path; empty if
-// they can. Reads all of it.
+// Adds the authorities of a bundle or a hashed directory. False if there are none.
+bool load_authorities(x509_store_st* store, const std::string& path);
+
+// Why no authorities can be read from the file or directory, or from the system's for an empty
+// path; empty if they can. Reads all of it.
 std::string problem_with_ca_file(const std::string& path);
 
 }  // namespace mtastsd::https

@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "mtastsd/base/ip_address.h"
 #include "mtastsd/https/policy_fetcher.h"
 
 namespace mtastsd {
@@ -16,10 +18,13 @@ class Loop;
 namespace mtastsd::https {
 
 struct CurlOptions {
-  std::string ca_file;  // PEM bundle; empty: the system's
+  std::string ca_file;  // PEM bundle or hashed directory; empty: the system's bundle
   std::uint16_t port = 443;
   std::string proxy;     // "http://proxy.example:3128"; empty: none, regardless of the environment
   bool observe = false;  // fills FetchResult::seen, for reports
+  std::string proxy_credentials = {};  // "user:password"
+  // Where the connection to the proxy comes from: that of the proxy's family, if there is one.
+  std::vector<IpAddress> sources = {};
 };
 
 // The PolicyFetcher that uses one libcurl multi handle on the loop. The caller calls

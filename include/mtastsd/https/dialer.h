@@ -42,7 +42,10 @@ class Dialer {
 // one fails or after 250 ms, and takes the first connection that is made. A dial has at most
 // kMaxAttemptsAtOnce sockets; for a further attempt the oldest is given up. Destroy the dials
 // before the loop.
-std::unique_ptr<Dialer> make_tcp_dialer(event::Loop& loop, std::uint16_t port);
+//
+// It connects from the source of the address's family, if `sources` has one.
+std::unique_ptr<Dialer> make_tcp_dialer(event::Loop& loop, std::uint16_t port,
+                                        std::vector<IpAddress> sources = {});
 
 inline constexpr Milliseconds kAttemptDelay{250};
 inline constexpr std::size_t kMaxAttemptsAtOnce = 4;

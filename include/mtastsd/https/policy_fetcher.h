@@ -23,6 +23,7 @@ enum class ErrorKind {
   MediaType,    // not text/plain
   TooLarge,     // the body or the headers are too large
   Protocol,     // not HTTP, or truncated
+  Proxy,        // the proxy failed or refused; nothing is known of the policy host
 };
 
 struct Error {

@@ -20,6 +20,8 @@ def toml(settings):
             return "true" if item else "false"
         if isinstance(item, list):
             return "[" + ", ".join(value(each) for each in item) + "]"
+        if isinstance(item, dict):
+            return "{" + ", ".join(f"{value(k)} = {value(v)}" for k, v in item.items()) + "}"
         if isinstance(item, str):
             return '"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return str(item)

@@ -146,6 +146,23 @@ http {{
 """
 
 
+def tunnel(one, other):
+    """Passes on what either side sends, until both have ended."""
+    back = threading.Thread(target=_copy, args=(other, one), daemon=True)
+    back.start()
+    _copy(one, other)
+    back.join(sandbox.WAIT)
+
+
+def _copy(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # one side is gone, and the other notices
+
+
 class Gate:
     """Accepts connections and keeps silent until opened, then passes them on to a server."""
 
@@ -183,16 +200,4 @@ class Gate:
             if self._closed.is_set():
                 return
             with socket.create_connection(self._target) as upstream:
-                back = threading.Thread(target=self._copy, args=(upstream, conn), daemon=True)
-                back.start()
-                self._copy(conn, upstream)
-                back.join(sandbox.WAIT)
-
-    @staticmethod
-    def _copy(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # one side is gone, and the other notices
+                tunnel(conn, upstream)

@@ -67,7 +67,12 @@ Config every_key() {
                     65535,
                     "http://proxy:3128",
                     {*IpNetwork::parse("10.0.0.0/8"), *IpNetwork::parse("fd00::1/128")},
-                    true};
+                    true,
+                    "",
+                    "/etc/mtastsd/proxy",
+                    {*IpAddress::parse("192.0.2.25"), *IpAddress::parse("2001:db8::25")},
+                    {{*DomainName::parse("mta-sts.example.com"),
+                      {*IpAddress::parse("10.0.0.1"), *IpAddress::parse("fd00::1")}}}};
   expected.resolver = {95s, 1s, 2s, 3s, 4s, 5s, 6h, 168h};
   expected.cache = {"/var/tmp/c", 1 << 20, 0};
   expected.control = {"/run/c", "adm"};
@@ -98,6 +103,10 @@ ca_file = "/tmp/ca.pem"
 timeout = "1s"
 port = 65535
 proxy = "http://proxy:3128"
+proxy_credentials = "/etc/mtastsd/proxy"
+source_address = ["192.0.2.25", "2001:db8::25"]
+addresses = { "mta-sts.example.com" = ["10.0.0.1", "fd00::1"] }
+ca_directory = ""
 allow_networks = ["10.0.0.0/8", "fd00::1"]
 allow_local_addresses = true
 [resolver]
@@ -144,6 +153,10 @@ TEST(Environment, SetsEveryKey) {
       {"MTASTSD_HTTPS_TIMEOUT", "1s"},
       {"MTASTSD_HTTPS_PORT", "65535"},
       {"MTASTSD_HTTPS_PROXY", "http://proxy:3128"},
+      {"MTASTSD_HTTPS_CA_DIRECTORY", ""},
+      {"MTASTSD_HTTPS_PROXY_CREDENTIALS", "/etc/mtastsd/proxy"},
+      {"MTASTSD_HTTPS_SOURCE_ADDRESS", "192.0.2.25,2001:db8::25"},
+      {"MTASTSD_HTTPS_ADDRESSES", "mta-sts.example.com=10.0.0.1,mta-sts.example.com=fd00::1"},
       {"MTASTSD_HTTPS_ALLOW_NETWORKS", "10.0.0.0/8 , fd00::1"},
       {"MTASTSD_HTTPS_ALLOW_LOCAL_ADDRESSES", "true"},
       {"MTASTSD_RESOLVER_ANSWER_TIMEOUT", "95s"},
@@ -390,6 +403,17 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
        R"(mtastsd.toml:2: https.allow_networks = "10.0.0.0/6": must end in a length of the prefix behind which the address has only zero bits, for example "10.0.0.0/8")"},
       {"[https]\nallow_networks = [\"intranet\"]\n",
        R"(mtastsd.toml:2: https.allow_networks = "intranet": must be an IP network, for example "10.0.0.0/8" or "fd12:3456:789a::/48")"},
+      {"[https]\nsource_address = [\"::1\", \"::2\"]\n",
+       R"(mtastsd.toml:2: https.source_address = "::2": is the second address of its family)"},
+      {"[https]\naddresses = { \"mta-sts.example.com\" = [\"here\"] }\n",
+       R"(mtastsd.toml:2: https.addresses."mta-sts.example.com" = "here": must be an IP address, for example "192.0.2.1" or "2001:db8::1")"},
+      {"[https]\naddresses = { \"example.com\" = \"10.0.0.1\" }\n",
+       R"(mtastsd.toml:2: https.addresses."example.com" = "10.0.0.1": is for "example.com", which must be a policy host, for example "mta-sts.example.com")"},
+      {"[https]\naddresses = [\"10.0.0.1\"]\n",
+       R"(mtastsd.toml:2: https.addresses: must be a table, for example { "NAME" = ["192.0.2.1"] })"},
+      {"[https]\nca_file = \"/a\"\nca_directory = \"/b\"\n",
+       "mtastsd.toml:3: https.ca_directory: must be empty where https.ca_file names the "
+       "authorities"},
       {"[https]\nallow_local_addresses = \"yes\"\n",
        R"(mtastsd.toml:2: https.allow_local_addresses = "yes": must be true or false, without quotes)"},
       {"[socketmap]\nthreads = 65\n",

@@ -250,6 +250,29 @@ TEST_F(DiscoveryTest, SpecialAddressesAreUsedWhereTheSettingsAllowThem) {
   EXPECT_EQ(addresses().usable.size(), 7U);
 }
 
+TEST_F(DiscoveryTest, AddressesOfTheSettingsNeedNoDnsAndHoldForTheirHostAlone) {
+  Settings settings;
+  settings.addresses[*DomainName::parse(kHost)] = ips({"10.0.0.1", "fd00::1"});
+  settings.for_report = true;
+  discovery_.set_settings(settings);
+  const HostAddresses got = addresses();
+  EXPECT_EQ(got.usable, ips({"10.0.0.1", "fd00::1"}));
+  EXPECT_EQ(std::get<dns::Addresses>(**got.v4).addresses, ips({"10.0.0.1"}));
+  EXPECT_EQ(std::get<dns::Addresses>(**got.v6).addresses, ips({"fd00::1"}));
+  EXPECT_TRUE(dns_.asked.empty());
+
+  dns_.set_a("mta-sts.example.net", "10.0.0.1");
+  const auto other = run<HostAddresses>([&](auto callback) {
+    return discovery_.policy_host(*DomainName::parse("mta-sts.example.net"), callback);
+  });
+  EXPECT_EQ(other.problem, Problem::Forbidden);
+  const auto mail = run<HostAddresses>(
+      [&](auto callback) { return discovery_.mail_host(*DomainName::parse(kHost), callback); });
+  EXPECT_FALSE(mail.can_connect()) << "it is no mail server";
+  fetcher_.proxy = true;
+  EXPECT_TRUE(addresses().by_proxy);
+}
+
 TEST_F(DiscoveryTest, DnsThatFailsForOneFamilyIsNoAbsence) {
   dns_.aaaa_records.insert_or_assign(kHost, failed(dns::ErrorKind::ServFail));
   HostAddresses got = addresses();

@@ -267,5 +267,27 @@ TEST_F(FallbackTest, ALateAnswerIsUsedWhateverWasAskedMeanwhile) {
   EXPECT_LT(took_, Milliseconds(4400));
 }
 
+// After 10.5 of 20 s, and with room for four lookups.
+TEST_F(FallbackTest, WhileLookupsAreCrowdedTenSecondsAreEnoughForOne) {
+  const DnsServer silent([](const Asked&) -> std::optional<Reply> { return std::nullopt; });
+  for (const int lookups : {2, 3}) {
+    client_ = AresClient::make(
+        loop_, clock_, log_,
+        AresOptions{
+            .servers = {silent.address()}, .timeout = Milliseconds(20000), .max_in_flight = 4});
+    bool any_ended = false;
+    std::vector<Handle> handles;
+    for (int i = 0; i < lookups; ++i) {
+      handles.push_back(client_->txt("n" + std::to_string(i) + ".example",
+                                     [&](const TxtAnswer&) { any_ended = true; }));
+    }
+    clock_.ahead += Milliseconds(10500);
+    const auto timer = loop_.make_timer([&] { loop_.stop(); });
+    timer->arm(Milliseconds(3000));
+    loop_.run();
+    EXPECT_EQ(any_ended, lookups == 3) << lookups;
+  }
+}
+
 }  // namespace
 }  // namespace mtastsd::dns

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 
 #include "fakes/fake_loop.h"
@@ -35,6 +36,19 @@ TEST(SystemCaFile, IsTheOneOfTheEnvironment) {  // as for OpenSSL itself
   EXPECT_NE(system_ca_file(), "");
   EXPECT_EQ(access(system_ca_file().c_str(), R_OK), 0);
   setenv("SSL_CERT_FILE", kept.c_str(), 1);
+}
+
+TEST(Authorities, OfADirectoryTheHashedFilesCount) {
+  const std::string path = testing::TempDir() + "mtastsd_hashed_" + std::to_string(getpid());
+  std::filesystem::create_directory(path);
+  const test::Identity root = test::make_root("Root");
+  test::write_pem(path + "/root.pem", root.cert.get());
+  EXPECT_EQ(problem_with_ca_file(path),
+            path + " has no certificates under their hashes: \"openssl rehash " + path +
+                "\" makes the links");
+  std::filesystem::create_symlink("root.pem", path + "/0123abcd.0");
+  EXPECT_EQ(problem_with_ca_file(path), "");
+  std::filesystem::remove_all(path);
 }
 
 // On virtual time.

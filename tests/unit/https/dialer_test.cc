@@ -128,6 +128,23 @@ TEST_F(DialerTest, GivesAConnectedSocketAndItsAddress) {
   EXPECT_NE(::fcntl(got->socket.get(), F_GETFL) & O_NONBLOCK, 0);
 }
 
+TEST_F(DialerTest, ItConnectsFromTheSourceOfTheFamily) {
+  dialer_ = make_tcp_dialer(loop_, listener_.port(), ips({"::1", "127.0.0.7"}));
+  const Dialled got = dial(ips({"127.0.0.1"}));
+  ASSERT_TRUE(got) << got.error().detail;
+  sockaddr_in from{};
+  socklen_t size = sizeof from;
+  ASSERT_EQ(::getsockname(got->socket.get(), reinterpret_cast<sockaddr*>(&from), &size), 0);
+  EXPECT_EQ(ntohl(from.sin_addr.s_addr), INADDR_LOOPBACK + 6);
+}
+
+TEST_F(DialerTest, ASourceThatIsNotOfThisHostIsAnError) {
+  dialer_ = make_tcp_dialer(loop_, listener_.port(), ips({"192.0.2.1"}));
+  const Dialled got = dial(ips({"127.0.0.1"}));
+  ASSERT_FALSE(got);
+  EXPECT_THAT(got.error().detail, HasSubstr("Cannot assign requested address"));
+}
+
 TEST_F(DialerTest, AnAddressThatRefusesIsPassedOverAtOnce) {
   const Dialled got = dial(ips({"127.0.0.9", "127.0.0.10", "127.0.0.1"}));
   ASSERT_TRUE(got) << got.error().detail;
