@@ -1,13 +1,17 @@
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/control/protocol.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
+#include "plugin.h"
 #include "stored.h"
 #include "verbs.h"
 
@@ -17,8 +21,15 @@ namespace {
 using control::Status;
 using term::count_text;
 
+// A daemon that does not hang replies at once. Less than the 10 seconds that NRPE waits.
+constexpr std::chrono::seconds kPluginPatience{8};
+constexpr std::chrono::milliseconds kReadyPoll{200};
+constexpr unsigned kMostReadySeconds = 3600;
+
 struct Arguments {
   bool json = false;
+  bool nagios = false;
+  unsigned wait_ready = 0;  // seconds; 0: not given
   Settings settings;
 };
 
@@ -233,7 +244,81 @@ class Report {
   bool well_ = true;
 };
 
+// Without a control socket, nothing can be said of the daemon, however long one waits.
+void load_with_control(Settings& settings) {
+  settings.load();
+  if (settings.config.control.socket.empty()) {
+    throw Trouble("the configuration has no control socket: set [control] socket");
+  }
+}
+
+// The error is a sentence.
+Result<Status, std::string> ask_until(control::Client& daemon, SteadyTime deadline) {
+  try {
+    return need(daemon.ask(control::StatusRequest{}, [deadline] {
+      if (std::chrono::steady_clock::now() >= deadline) {
+        throw Trouble("mtastsd runs and does not reply");
+      }
+    }));
+  } catch (const Trouble& trouble) {
+    return failure(std::string(trouble.what()));
+  }
+}
+
+PluginResult ask_for_plugin(Settings& settings) {
+  try {
+    load_with_control(settings);
+    auto daemon = connect_to_daemon(settings);
+    if (!daemon) {
+      return plugin_result(Health::Critical, daemon.error());
+    }
+    const auto status = ask_until(*daemon, std::chrono::steady_clock::now() + kPluginPatience);
+    return status ? plugin_result(*status) : plugin_result(Health::Critical, status.error());
+  } catch (const Trouble& trouble) {
+    return plugin_result(Health::Unknown, trouble.what());
+  }
+}
+
+std::optional<std::string> ask_whether_ready(const Settings& settings, SteadyTime deadline) {
+  auto daemon = connect_to_daemon(settings);
+  if (!daemon) {
+    return daemon.error();
+  }
+  const auto status = ask_until(*daemon, deadline);
+  return status ? not_ready(*status) : status.error();
+}
+
+int wait_until_ready(Arguments& arguments) {
+  const SteadyTime deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(arguments.wait_ready);
+  load_with_control(arguments.settings);
+  for (;;) {
+    const auto reason = ask_whether_ready(arguments.settings, deadline);
+    if (!reason) {
+      return term::kGood;
+    }
+    if (std::chrono::steady_clock::now() + kReadyPoll >= deadline) {
+      term::trouble(fmt::format("not ready after {}: {}",
+                                counted(arguments.wait_ready, "second", "seconds"),
+                                printable(*reason)));
+      return term::kNotFound;
+    }
+    std::this_thread::sleep_for(kReadyPoll);
+  }
+}
+
 int status(Arguments& arguments) {
+  if (int{arguments.json} + int{arguments.nagios} + int{arguments.wait_ready > 0} > 1) {
+    throw Trouble("status: give one of --json, --nagios and --wait-ready");
+  }
+  if (arguments.nagios) {
+    const PluginResult result = ask_for_plugin(arguments.settings);
+    std::puts(result.line.c_str());
+    return static_cast<int>(result.health);
+  }
+  if (arguments.wait_ready > 0) {
+    return wait_until_ready(arguments);
+  }
   arguments.settings.load();
   auto daemon = connect_to_daemon(arguments.settings);
   if (!daemon) {
@@ -257,11 +342,16 @@ void add_status(Verb& root) {
   Verb verb = root.add("status", "show what the running mtastsd is doing");
   Arguments& arguments = verb.runs(status);
   verb.flag("--json", arguments.json, "print one JSON object");
+  verb.flag("--nagios", arguments.nagios,
+            "print a line and exit as a plugin of Nagios or Icinga does");
+  verb.number("--wait-ready", arguments.wait_ready, "SECONDS", 1, kMostReadySeconds,
+              "print nothing, and wait until mtastsd is ready");
   arguments.settings.add_option(verb);
   verb.footer(
       "Examples:\n"
       "  mtastsctl status\n"
-      "  mtastsctl status --json");
+      "  mtastsctl status --json\n"
+      "  mtastsctl status --wait-ready 30");
 }
 
 }  // namespace mtastsd::ctl

@@ -13,6 +13,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -407,6 +408,41 @@ class CtlTest(unittest.TestCase):
         self.assertIn("SERVFAIL", status["dns"][0]["last_error"])
         text = self.ctl("status", status=1)
         self.assertIn("1 policy cannot be refreshed", text)
+
+    def test_status_for_monitoring(self):
+        self.assertRegex(self.ctl("status", "--nagios", status=2),
+                         r"\AMTASTSD CRITICAL - no mtastsd answers at [^|\n]+\n\Z")
+        began = time.monotonic()
+        self.assertIn("not ready after 1 second: no mtastsd answers",
+                      self.fails("status", "--wait-ready", "1", status=1))
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertIn("give one of", self.fails("status", "--nagios", "--json"))
+        waiting = subprocess.Popen([OPTIONS.mtastsctl, "status", "--wait-ready", "60",
+                                    "--config", self.config])
+        self.addCleanup(waiting.wait)
+        self.addCleanup(waiting.kill)
+        self.mtastsd.start()
+        self.assertEqual(waiting.wait(60), 0)
+        self.assertEqual(self.ctl("status", "--wait-ready", "1"), "")
+        self.mtastsd.ask("none.monitored.test")
+        line = self.ctl("status", "--nagios")
+        self.assertRegex(line, r"\AMTASTSD OK - [^|\n]+ \| [^|\n]+\n\Z")
+        self.assertIn(" lookups=1c ", line)
+        # A daemon that hangs is not waited for.
+        os.kill(self.mtastsd.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            self.assertIn("runs and does not reply", self.ctl("status", "--nagios", status=2))
+            self.assertIn("runs and does not reply",
+                          self.fails("status", "--wait-ready", "1", status=1))
+            self.assertLess(time.monotonic() - began, 60)
+        finally:
+            os.kill(self.mtastsd.pid, signal.SIGCONT)
+        self.mtastsd.stop()
+        self.mtastsd.write_config(self.settings(control={"socket": ""}))
+        self.assertRegex(self.ctl("status", "--nagios", status=3),
+                         r"\AMTASTSD UNKNOWN - the configuration has no control socket")
+        self.assertIn("no control socket", self.fails("status", "--wait-ready", "60"))
 
     def test_who_may_control(self):
         socket_path = self.settings()["control"]["socket"]
