@@ -16,6 +16,7 @@
 
 #include "answers.h"
 #include "mtastsd/base/fd.h"
+#include "mtastsd/discovery/host_tries.h"
 #include "mtastsd/https/dialer.h"
 #include "mtastsd/mtasts/txt_record.h"
 #include "smtp_probe.h"
@@ -62,9 +63,9 @@ std::vector<IpAddress> addresses_to_try(const std::vector<IpAddress>& usable, st
   return tried;
 }
 
-// What counts for a sender that tries the next address (discovery::HostTries): the first policy, or
-// else the most telling failure. A certificate tells more than a status, and that more than no
-// connection.
+// What counts for a sender that tries the next address, and no more of them than mtastsd
+// (discovery::HostTries): the first policy, or else the most telling failure. A certificate tells
+// more than a status, and that more than no connection.
 const Fetch& best_of(const std::vector<Fetch>& fetches) {
   const auto weight = [](const Fetch& fetch) {
     if (!fetch.error) {
@@ -74,8 +75,17 @@ const Fetch& best_of(const std::vector<Fetch>& fetches) {
            : fetch.error->kind == https::ErrorKind::Connect   ? 0
                                                               : 1;
   };
-  return *std::max_element(fetches.begin(), fetches.end(),
-                           [&](const Fetch& a, const Fetch& b) { return weight(a) < weight(b); });
+  const Fetch* best = &fetches.front();
+  std::size_t answered = 0;
+  for (const Fetch& fetch : fetches) {
+    if (weight(fetch) > weight(*best)) {
+      best = &fetch;
+    }
+    if (weight(fetch) > 0 && ++answered == discovery::kMaxHostsTried) {
+      break;
+    }
+  }
+  return *best;
 }
 
 // A fact about a host that cannot be connected to.

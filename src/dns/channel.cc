@@ -132,10 +132,12 @@ std::unique_ptr<Channel> Channel::make(event::Loop& loop, Owner& owner, const Se
     channel->ares_ = nullptr;
     return nullptr;
   }
+  std::string address = server.IpEndpoint::str();
 #if ARES_VERSION >= 0x012200
-  const std::string address = server.str();
+  if (!server.zone.empty()) {
+    address += "%" + server.zone;  // after the port
+  }
 #else
-  const std::string address = server.IpEndpoint::str();
   if (!server.zone.empty()) {
     ares_set_socket_functions(channel->ares_, &kZonedSockets, channel.get());
   }
