@@ -638,6 +638,37 @@ std::vector<Case> host_cases() {
   };
 }
 
+bool has_line(const Facts& facts, const Fix& line) {
+  const std::vector<Fix> lines = changes(facts, judge(facts));
+  return std::find(lines.begin(), lines.end(), line) != lines.end();
+}
+
+TEST(Doctor, AServerOnAnotherHostStaysWhereItIs) {
+  Facts facts = good();
+  use_table(facts, "socketmap:inet:192.0.2.1:8461:postfixWithTLSRPT");
+  facts.tables[{"socketmap:inet:192.0.2.1:8461:postfixWithTLSRPT", true}].elsewhere = true;
+  facts.tables[{"socketmap:inet:192.0.2.1:8461:postfixWithTLSRPT", false}].elsewhere = true;
+  EXPECT_TRUE(
+      has_line(facts, {"main.cf", "smtp_tls_policy_maps = socketmap:inet:192.0.2.1:8461:postfix"}));
+}
+
+TEST(Doctor, OneTransportWithDaneNeedsDnssecForAll) {
+  Facts facts = good();
+  set(facts, "smtp_dns_support_level", "disabled");
+  facts.services[1].overrides["smtp_tls_security_level"] = "dane";
+  facts.services[1].overrides["smtp_tls_policy_maps"] = kTcp;
+  EXPECT_TRUE(has_line(facts, {"main.cf", "smtp_dns_support_level = dnssec"}));
+  EXPECT_FALSE(has_line(facts, {"main.cf", "smtp_dns_support_level = enabled"}));
+}
+
+TEST(Doctor, AuthoritiesAreMissedBesideTrustAnchors) {
+  Facts facts = good();
+  set(facts, "smtp_tls_trust_anchor_file", "/ta.pem");
+  set(facts, "smtp_tls_CAfile", "");
+  EXPECT_TRUE(has_line(facts, {"main.cf", "smtp_tls_trust_anchor_file = "}));
+  EXPECT_TRUE(has_line(facts, {"main.cf", "smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt"}));
+}
+
 TEST(Doctor, AnEnabledSocketStartsTheService) {
   Facts facts = good();
   facts.units = {{"mtastsd.service", "active", "disabled"},
@@ -697,10 +728,13 @@ TEST(Doctor, LinesNeverContradictEachOther) {
       Facts facts = good();
       one->change(facts);
       other->change(facts);
+      if (one->code != "tls_ciphers" && other->code != "tls_ciphers") {
+        facts.main.erase("tls_medium_cipherlist");  // OpenSSL takes long to read it
+      }
       std::map<std::string, std::string> lines;
       for (const Fix& fix : changes(facts, judge(facts))) {
         if (fix.file != "command") {
-          EXPECT_TRUE(lines.emplace(place_of(fix), fix.line).second)
+          ASSERT_TRUE(lines.emplace(place_of(fix), fix.line).second)
               << one->code << " and " << other->code << ": " << lines[place_of(fix)] << " and "
               << fix.line;
         }
