@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 import unittest
+import unittest.mock
 
 from testenv import pki, sandbox, web
 from testenv.case import DNS, DaemonCase, secure
@@ -24,9 +25,19 @@ from testenv.proxy import Proxy
 
 ODD_DNS = "127.0.0.60"
 WRONG_WEB = "127.0.0.61"
-FORMERR, SERVFAIL, NOTIMP = 1, 2, 4
+FORMERR, SERVFAIL, NOTIMP, REFUSED = 1, 2, 4, 5
 PUBLIC6, PUBLIC4 = "2a00:1::1", "8.8.8.8"  # on this host, as far as these tests are concerned
 SLACK = 3.0  # of a busy machine
+PLACES = [  # of the certificate authorities, in the order in which they count
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Red Hat
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Red Hat before 10
+    "/var/lib/ca-certificates/ca-bundle.pem",  # SUSE
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ca-certificates/extracted/tls-ca-bundle.pem",  # Arch
+    "/etc/ssl/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+]
 
 
 class OddDns(ScriptedDns):
@@ -54,6 +65,10 @@ def mangled(reply, *_):
     counts = struct.unpack("!HHHH", reply[4:12])
     head = struct.pack("!HHHH", counts[0], 1, 0, counts[1] + counts[2])
     return reply[:4] + head + reply[12:end] + OPT + reply[end:]
+
+
+def always(code):
+    return lambda reply, query, transport: with_code(query, code)
 
 
 def to_edns(oddity):
@@ -186,6 +201,18 @@ class NetworksTest(DaemonCase):
         self.odd.oddity = None
         sandbox.wait_for(lambda: mtastsd.ask("mangled.test") == secure("mail.mangled.test"),
                          "the policy, once DNS is right", 90, step=1)
+
+    def test_failed_lookups_are_counted_by_their_kind(self):
+        mtastsd = self.daemon(dns={"servers": [ODD_DNS], "timeout": "1s"})
+        before = self.status(mtastsd)["dns_failures"]
+        for kind, oddity in (("servfail", always(SERVFAIL)), ("refused", always(REFUSED)),
+                             ("not_understood", always(NOTIMP)), ("malformed", mangled),
+                             ("timeout", lambda *_: None)):
+            self.odd.oddity = oddity
+            self.assertEqual(mtastsd.ask(kind.replace("_", "-") + ".test"), "NOTFOUND ")
+            now = self.status(mtastsd)["dns_failures"]
+            self.assertEqual({name for name in now if now[name] > before[name]}, {kind}, now)
+            before = now
 
     def test_a_recursion_of_twelve_seconds(self):
         self.publish("slow.test", "mail.slow.test", dns=self.odd)
@@ -326,6 +353,7 @@ class NetworksTest(DaemonCase):
         self.assertEqual(mtastsd.ask("sooner.test"), "NOTFOUND ")
         self.assertLess(time.monotonic() - began, 3 + SLACK, "no wait for what cannot be reached")
         mtastsd.wait_log(r"event=txt_lookup_failed domain=sooner\.test .*no server can be reached")
+        self.assertGreater(self.status(mtastsd)["dns_failures"]["network"], 0)
         record = self.check(mtastsd, "sooner.test")["record"]
         self.assertEqual(record["outcome"], "cannot_tell", record)
         self.ip("address", "add", "203.0.113.53/32", "dev", "lo")
@@ -463,8 +491,12 @@ class NetworksTest(DaemonCase):
         self.addCleanup(proxy.close)
         self.publish("source.test", "mail.source.test", address="127.0.0.72")
         mtastsd = self.daemon(https=with_source)
-        mtastsd.ask("source.test", timeout=60)  # what looks like a policy host only notes who comes
+        # What looks like a policy host only notes who comes.
+        mtastsd.ask("source.test", timeout=60)
         self.assertEqual(set(proxy.sources), {PUBLIC4})
+        proxy.sources.clear()
+        self.check(mtastsd, "source.test")
+        self.assertEqual(set(proxy.sources), {PUBLIC4}, "of check")
 
     def test_an_ipv6_only_intranet(self):
         """Policy hosts at unique local addresses, which allow_networks names."""
@@ -480,6 +512,33 @@ class NetworksTest(DaemonCase):
         self.finds(mtastsd, "intranet.test", 1)
         self.assertEqual(mtastsd.ask("outside.test"), "NOTFOUND ")
         mtastsd.wait_log(r"event=fetch_failed domain=outside\.test .*fd00:2::1 is special")
+
+    def test_where_distributions_keep_their_authorities(self):
+        """Of several files the first one counts. /etc and /var/lib are copies here."""
+        environment = unittest.mock.patch.dict(os.environ)
+        environment.start()
+        self.addCleanup(environment.stop)
+        os.environ.pop("SSL_CERT_FILE", None)
+        domains = [f"place{number}.test" for number in range(len(PLACES))]
+        for domain in domains:
+            self.publish(domain, "mail." + domain)
+        self.web.apply()
+        etc = os.path.join(self.own_directory(), "etc")
+        shutil.copytree("/etc", etc, symlinks=True)
+        shutil.rmtree(os.path.join(etc, "ssl", "certs"))
+        for copy, path in ((etc, "/etc"), (os.path.join(self.own_directory(), "lib"), "/var/lib")):
+            os.makedirs(copy, exist_ok=True)
+            sandbox.run(["mount", "--bind", copy, path])
+            self.addCleanup(sandbox.run, ["umount", "--lazy", path])
+        for path, domain in zip(reversed(PLACES), domains):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            shutil.copy(self.authority.cert, path)
+            mtastsd = self.daemon(https={"ca_file": ""})
+            self.finds(mtastsd, domain, 1, path)
+            mtastsd.wait_log(f"event=started .*ca_file={path} ")
+            self.assertEqual(self.status(mtastsd)["ca_source"], path)
+            mtastsd.stop()
+            sandbox.run(["rm", "-r", mtastsd.settings["cache"]["directory"]])
 
     def test_a_hashed_directory_of_authorities(self):
         directory = os.path.join(self.own_directory(), "authorities")

@@ -193,6 +193,23 @@ TEST_F(FallbackTest, WhereEdnsIsDroppedTheQuestionGoesOutWithoutItAndSoDoTheNext
   EXPECT_LT(took_, Milliseconds(400));
 }
 
+// RFC 7873 section 5.3: an answer with another client's cookie is not taken. c-ares 1.34 sends
+// cookies, 1.18 knows none.
+TEST_F(FallbackTest, WhereCookiesAreMangledTheQuestionGoesOutWithoutOne) {
+  const Bytes strange = {0,   10,  0,   16,  'a', 'n', 'o', 't', 'h', 'e',
+                         'r', ' ', 'c', 'o', 'o', 'k', 'i', 'e', '!', '!'};
+  DnsServer server([&](const Asked& asked) {
+    return reply(asked.edns_size > 0 ? answer_to(asked).additional("", 41, 0, strange)
+                                     : answer_to(asked));
+  });
+  use({server.address()});
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(ask(), "from server");
+    EXPECT_LT(took_, Milliseconds(1400));
+  }
+  EXPECT_LT(took_, Milliseconds(400));
+}
+
 TEST_F(FallbackTest, OneLostPacketChangesNothing) {
   std::atomic<int> queries{0};
   DnsServer server([&](const Asked& asked) {
@@ -265,6 +282,22 @@ TEST_F(FallbackTest, ALateAnswerIsUsedWhateverWasAskedMeanwhile) {
   use({server.address()});
   EXPECT_EQ(ask(), "from server");
   EXPECT_LT(took_, Milliseconds(4400));
+}
+
+// Sockets keep the address that this host had when they were made. If it has got another one, what
+// is asked by them stays without an answer.
+TEST_F(FallbackTest, AfterAQuestionWithoutAnAnswerTheNextOneHasAnotherSocket) {
+  std::atomic<bool> silent{true};
+  DnsServer server([&](const Asked& asked) -> std::optional<Reply> {
+    return silent ? std::nullopt : reply(answer_to(asked));
+  });
+  use({server.address()}, Milliseconds(300));
+  EXPECT_TRUE(ask().starts_with("timeout"));
+  silent = false;
+  EXPECT_EQ(ask(), "from server");
+  const auto asked = server.asked();
+  ASSERT_EQ(ways(server), "edns edns");
+  EXPECT_NE(asked[0].source_port, asked[1].source_port);
 }
 
 // After 10.5 of 20 s, and with room for four lookups.
