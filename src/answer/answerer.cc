@@ -84,6 +84,8 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
                                    .domain = *domain,
                                    .profile = profile,
                                    .target = question.target,
+                                   // In force now, it is applied when the survey is done.
+                                   .fresh = survey,
                                    .surveyed = survey});
   deadlines_.emplace_back(clock_.steady() + options_.answer_timeout, number);
   arm_deadline();
@@ -218,6 +220,7 @@ void Answerer::on_answer(std::uint64_t number, const resolver::Answer& answer) {
   }
   if (known.standing == Standing::Unknown && known.survey == dane::Survey::First) {
     waiting.surveyed = true;
+    waiting.fresh = true;  // in force now, it is applied when the survey is done
     asker_.survey(waiting.domain, waiting.target, number);
     return;
   }

@@ -351,7 +351,11 @@ void Model::check_cached(std::size_t number, SteadyTime asked, std::string_view 
   }
   // Fetched for this very question, it counts even when its life is over already.
   const bool fresh = known.policy && known.fetched >= asked;
-  const bool allowed = fresh || may_apply(known);
+  // In force when it was asked about, it may have ended while DANE was asked for.
+  const auto waited = std::chrono::ceil<Seconds>(clock_.steady() - asked);
+  const bool in_force_then =
+      known.policy && clock_.wall() < known.fetched_wall + known.policy->max_age + waited;
+  const bool allowed = fresh || may_apply(known) || in_force_then;
   if (!match->empty() && (!allowed || *match != wanted)) {
     violated(number, "an answer from a policy that is no more: " + *match);
   }
@@ -426,7 +430,7 @@ void Model::saw_mx(std::size_t number, DaneSeen seen, std::size_t hosts) {
   dane_event(number);
 }
 
-void Model::asked_host(std::size_t number, std::size_t /*host*/) {
+void Model::asked_host(std::size_t number) {
   ++domains_[number].dane.outstanding;
   dane_event(number);
 }

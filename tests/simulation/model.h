@@ -41,7 +41,7 @@ class Model {
   // Of DANE. An MX lookup begins a survey of the domain.
   void asked_mx(std::size_t domain);
   void saw_mx(std::size_t domain, DaneSeen seen, std::size_t hosts);
-  void asked_host(std::size_t domain, std::size_t host);
+  void asked_host(std::size_t domain);
   void saw_host(std::size_t domain, std::size_t host, DaneSeen seen);
 
   // What it is asked and answers; `dane`: by a Postfix that does DANE.

@@ -52,9 +52,7 @@ void Simulation::watch() {
   world_.on_mx = [this](std::size_t domain, DaneSeen seen, std::size_t hosts) {
     model_.saw_mx(domain, seen, hosts);
   };
-  world_.on_host_asked = [this](std::size_t domain, std::size_t host) {
-    model_.asked_host(domain, host);
-  };
+  world_.on_host_asked = [this](std::size_t domain) { model_.asked_host(domain); };
   world_.on_host = [this](std::size_t domain, std::size_t host, DaneSeen seen) {
     model_.saw_host(domain, host, seen);
   };

@@ -463,7 +463,7 @@ Script<dns::Answer<dns::MxRecords>> World::answer_mx(std::size_t number) {
 
 Script<dns::AddressAnswer> World::answer_mail_host(const std::string& name) {
   const auto [number, host] = mail_host(name);
-  on_host_asked(number, host);
+  on_host_asked(number);
   dns::AddressAnswer answer(
       dns::Addresses{{*IpAddress::parse("192.0.2.1")}, domains_[number].dane_ttl});
   answer.provenance.security = dns::Security::Secure;

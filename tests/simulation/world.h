@@ -90,7 +90,7 @@ class World {
   // DANE: the MX records are signed, and a host has a usable TLSA record.
   std::function<void(std::size_t domain)> on_mx_asked;
   std::function<void(std::size_t domain, DaneSeen, std::size_t hosts)> on_mx;
-  std::function<void(std::size_t domain, std::size_t host)> on_host_asked;
+  std::function<void(std::size_t domain)> on_host_asked;
   std::function<void(std::size_t domain, std::size_t host, DaneSeen)> on_host;
 
   test::ScriptedDns dns;

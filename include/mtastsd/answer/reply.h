@@ -18,8 +18,10 @@ struct Question {
   const DomainName& domain;
   const postfix::Profile& profile;  // of its map
   dane::Target target;              // of its key; used if the profile does DANE
-  bool fresh = false;               // the policy was fetched for this very query
-  bool last_chance = false;         // what is not known by now is not waited for
+  // The policy was fetched for this very query, or was in force when its DANE survey began: it is
+  // applied even if its life ends meanwhile.
+  bool fresh = false;
+  bool last_chance = false;  // what is not known by now is not waited for
 };
 
 // What Postfix is told of a domain from what is known at `now`: `reply` gets it, but for

@@ -227,6 +227,24 @@ TEST_F(AnswererTest, AtFirstContactDaneIsAskedForOnceThePolicyIsKnown) {
   EXPECT_EQ(late_[0].second, "OK dane-only");
 }
 
+TEST_F(AnswererTest, APolicyThatEndsDuringItsSurveyIsStillApplied) {
+  const cache::Entry found = entry(mtasts::Mode::Enforce, Seconds(3));
+  store("known.example", found);
+  ask("dane known.example", 1);
+  loop_.advance(Milliseconds(5000));
+  answerer_->on_answer(asker_.surveyed.at(0).second, answer(found));
+  ASSERT_EQ(late_.size(), 1U);
+  EXPECT_EQ(late_[0].second, kSecure);
+  // What the resolver had, not fetched for the query.
+  ask("dane new.example", 2);
+  const cache::Entry had = entry(mtasts::Mode::Enforce, Seconds(3));
+  answerer_->on_answer(asker_.asked.at(0).second, answer(had));
+  loop_.advance(Milliseconds(5000));
+  answerer_->on_answer(asker_.surveyed.at(1).second, answer(had));
+  ASSERT_EQ(late_.size(), 2U);
+  EXPECT_EQ(late_[1].second, kSecure);
+}
+
 TEST_F(AnswererTest, DomainsWithoutAnEnforcedPolicyCostNoSurvey) {
   store("testing.example", entry(mtasts::Mode::Testing));
   store("none.example", entry(mtasts::Mode::None));
