@@ -155,6 +155,8 @@ const std::vector<Key>& keys() {
        restart<&Config::https, &Https::ca_directory>},
       // RFC 8461 section 3.3 suggests a timeout of one minute.
       {"https", "timeout", [](Value& v, Config& c) { v.duration(c.https.timeout, 1s, 60s); }},
+      {"https", "threads", [](Value& v, Config& c) { v.number(c.https.threads, 0, 16); },
+       restart<&Config::https, &Https::threads>},
       {"https", "port", [](Value& v, Config& c) { v.number(c.https.port, 1, 65535); },
        restart<&Config::https, &Https::port>},
       {"https", "proxy", read_proxy, restart<&Config::https, &Https::proxy>, Show::No},

@@ -2,8 +2,8 @@
 // "not reloaded", one line for each mistake. At warn: "needs a restart" for settings that a reload
 // cannot change, "service manager not told".
 //
-// Threads: this one (signals, control socket), the answering threads, the resolver's, the cache's
-// writer. What crosses is a value posted to the other thread's loop.
+// Threads: this one (signals, control socket), the answering threads, the resolver's, those that
+// fetch, the cache's writer. What crosses is a value posted to the other thread's loop.
 
 #include "daemon.h"
 

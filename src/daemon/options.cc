@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "mtastsd/https/proxy_credentials.h"
 
@@ -79,6 +80,12 @@ https::CurlOptions https_options(const config::Config& config) {
       https::read_proxy_credentials(config.https.proxy_credentials).value_or("");
   options.sources = config.https.source_address;
   return options;
+}
+
+unsigned fetch_threads(const config::Config& config) {
+  constexpr unsigned kMost = 4;
+  return config.https.threads != 0 ? config.https.threads
+                                   : std::clamp(std::thread::hardware_concurrency(), 1U, kMost);
 }
 
 std::string cache_directory(const config::Config& config) {

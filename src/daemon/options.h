@@ -25,6 +25,7 @@ resolver::Options resolver_options(const config::Config& config);
 discovery::Settings discovery_settings(const config::Config& config);
 dns::AresOptions dns_options(const config::Config& config);
 https::CurlOptions https_options(const config::Config& config);
+unsigned fetch_threads(const config::Config& config);
 std::string cache_directory(const config::Config& config);
 cache::StoreOptions store_options(const config::Config& config, const Clock& clock);
 

@@ -10,11 +10,15 @@ ResolverThread::ResolverThread(const config::Config& config, const Clock& clock,
                                cache::LmdbStore& store, Log& log)
     : dns_(dns::AresClient::make(loop_, clock, log, dns_options(config))),
       dialer_(https::make_tcp_dialer(loop_, config.https.port, config.https.source_address)),
-      fetcher_(https::make_fetch_thread(loop_,
-                                        [&](event::Loop& loop) {
-                                          return https::make_curl_fetcher(loop, log,
-                                                                          https_options(config));
-                                        })),
+      authorities_(std::make_shared<https::Authorities>(config.https.ca_path())),
+      authorities_watch_(loop_, log, *authorities_),
+      fetcher_(https::make_fetch_threads(loop_, fetch_threads(config),
+                                         [&](event::Loop& loop) {
+                                           https::CurlOptions options = https_options(config);
+                                           options.authorities = authorities_;
+                                           return https::make_curl_fetcher(loop, log,
+                                                                           std::move(options));
+                                         })),
       discovery_({loop_, *dns_, *dialer_, *fetcher_}, discovery_settings(config)),
       dane_(clock, loop_, *dns_),
       resolver_({clock, loop_, discovery_, store, log, [this] { return jitter(); }, &dane_},

@@ -15,6 +15,7 @@
 #include "mtastsd/discovery/discovery.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/event/loop.h"
+#include "mtastsd/https/authorities.h"
 #include "mtastsd/https/curl_fetcher.h"
 #include "mtastsd/https/dialer.h"
 #include "mtastsd/https/fetch_thread.h"
@@ -65,7 +66,9 @@ class ResolverThread {
   event::Loop loop_;
   std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
   std::unique_ptr<https::Dialer> dialer_;          // depends-on: loop_
-  std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_; with a thread of its own
+  std::shared_ptr<https::Authorities> authorities_;
+  https::AuthoritiesWatch authorities_watch_;      // depends-on: loop_, authorities_
+  std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_; with threads of its own
   discovery::Discovery discovery_;                 // depends-on: all above
   dane::Finder dane_;                              // depends-on: dns_
   resolver::Resolver resolver_;                    // depends-on: all above

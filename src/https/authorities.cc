@@ -13,15 +13,12 @@
 #include <memory>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "mtastsd/log/log.h"
 
 namespace mtastsd::https {
 namespace {
-
-struct StoreFree {
-  void operator()(X509_STORE* store) const { X509_STORE_free(store); }
-};
 
 // A file that changes again within this time can look the same.
 constexpr std::time_t kTimestampSeconds = 1;
@@ -94,11 +91,23 @@ std::string system_ca_file() {
   return "";
 }
 
-Authorities::~Authorities() {
-  X509_STORE_free(store_);
+std::shared_ptr<X509_STORE> Authorities::store() const {
+  const std::lock_guard lock(mutex_);
+  return store_;
+}
+
+std::string Authorities::problem() const {
+  const std::lock_guard lock(mutex_);
+  return problem_;
+}
+
+std::string Authorities::file() const {
+  const std::lock_guard lock(mutex_);
+  return file_;
 }
 
 void Authorities::refresh() {
+  const std::lock_guard lock(mutex_);
   file_ = path_.empty() ? system_ca_file() : path_;
   struct stat now {};
   if (file_.empty()) {
@@ -123,7 +132,7 @@ void Authorities::read() {
     problem_ = "cannot read " + file_ + ": " + std::strerror(errno);
     return;
   }
-  std::unique_ptr<X509_STORE, StoreFree> store(X509_STORE_new());
+  std::shared_ptr<X509_STORE> store(X509_STORE_new(), X509_STORE_free);
   if (!store) {
     throw std::bad_alloc();
   }
@@ -135,8 +144,7 @@ void Authorities::read() {
     return;
   }
   problem_.clear();
-  X509_STORE_free(store_);
-  store_ = store.release();
+  store_ = std::move(store);
 }
 
 AuthoritiesWatch::AuthoritiesWatch(event::Timers& timers, Log& log, Authorities& authorities)
@@ -146,9 +154,8 @@ AuthoritiesWatch::AuthoritiesWatch(event::Timers& timers, Log& log, Authorities&
 
 void AuthoritiesWatch::look() {
   authorities_.refresh();
-  if (!authorities_.problem().empty()) {
-    log_.write(Event::CaFileUnreadable,
-               {{"path", authorities_.file()}, {"reason", authorities_.problem()}});
+  if (const std::string problem = authorities_.problem(); !problem.empty()) {
+    log_.write(Event::CaFileUnreadable, {{"path", authorities_.file()}, {"reason", problem}});
   }
   timer_->arm(kEvery);
 }

@@ -105,8 +105,8 @@ class CurlFetcher final : public PolicyFetcher {
 
   event::Loop& loop_;
   CurlOptions options_;
-  Authorities authorities_;
-  AuthoritiesWatch authorities_watch_;  // depends-on: authorities_
+  const std::shared_ptr<Authorities> authorities_;
+  std::optional<AuthoritiesWatch> authorities_watch_;  // depends-on: authorities_; if not shared
   event::SelfGuard guard_;
   std::unique_ptr<event::Timer> timer_;     // curl's
   std::unique_ptr<event::Timer> delivery_;  // for results that curl did not bring
@@ -298,7 +298,7 @@ void CurlFetcher::Transfer::set_http_options() {
 }
 
 CURLcode CurlFetcher::Transfer::on_ssl_context(SSL_CTX* context) {
-  SSL_CTX_set1_cert_store(context, fetcher_->authorities_.store());
+  SSL_CTX_set1_cert_store(context, fetcher_->authorities_->store().get());
   // RFC 8461 section 3.3: only DNS-IDs count, and "*" stands for a whole label. curl's own
   // check, which comes on top, would take the CN of a certificate without them.
   if (!require_dns_id(context, host_) || !bound_handshakes(context)) {
@@ -469,13 +469,16 @@ void CurlFetcher::Transfer::deliver() {
 CurlFetcher::CurlFetcher(event::Loop& loop, Log& log, CurlOptions options)
     : loop_(loop),
       options_(std::move(options)),
-      authorities_(options_.ca_file),
-      authorities_watch_(loop, log, authorities_),
+      authorities_(options_.authorities ? options_.authorities
+                                        : std::make_shared<Authorities>(options_.ca_file)),
       timer_(loop.make_timer([this] { act(CURL_SOCKET_TIMEOUT, 0); })),
       delivery_(loop.make_timer([this] { deliver(); })),
       multi_(curl_multi_init()) {
   if (!multi_) {
     throw std::runtime_error("cannot set up libcurl");
+  }
+  if (!options_.authorities) {
+    authorities_watch_.emplace(loop, log, *authorities_);
   }
   CURLM* multi = multi_.get();
   curl_multi_setopt(multi, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
@@ -512,9 +515,9 @@ Handle CurlFetcher::fetch(const DomainName& policy_host, Connection connection, 
   auto transfer = std::make_unique<Transfer>(*this, policy_host.str(), std::move(connection),
                                              limits, std::move(callback));
   transfers_.insert(transfer.get());
-  authorities_.refresh();
-  if (authorities_.store() == nullptr) {
-    end(*transfer, Error{ErrorKind::Tls, authorities_.problem()});
+  authorities_->refresh();
+  if (authorities_->store() == nullptr) {
+    end(*transfer, Error{ErrorKind::Tls, authorities_->problem()});
     return transfer;
   }
   if (!transfer->connection_.socket && !uses_proxy()) {

@@ -3,10 +3,13 @@
 
 #include "mtastsd/https/fetch_thread.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "mtastsd/event/loop.h"
 
@@ -25,6 +28,8 @@ class FetchThread final : public PolicyFetcher {
   Handle fetch(const DomainName& policy_host, Connection connection, FetchLimits limits,
                Callback callback) override;
   bool uses_proxy() const override { return uses_proxy_; }
+
+  std::size_t pending() const { return pending_->size(); }
 
  private:
   class Pending;
@@ -131,10 +136,32 @@ void FetchThread::deliver(AllPending& pending, Number number, FetchResult result
   callback(std::move(result));  // Nothing may follow: it can destroy the fetcher.
 }
 
+class FetchThreads final : public PolicyFetcher {
+ public:
+  FetchThreads(event::Loop& home, unsigned threads, const MakeFetcher& make) {
+    for (unsigned i = 0; i < threads; ++i) {
+      threads_.push_back(std::make_unique<FetchThread>(home, make));
+    }
+  }
+
+  Handle fetch(const DomainName& policy_host, Connection connection, FetchLimits limits,
+               Callback callback) override {
+    const auto& idlest =
+        *std::min_element(threads_.begin(), threads_.end(),
+                          [](const auto& a, const auto& b) { return a->pending() < b->pending(); });
+    return idlest->fetch(policy_host, std::move(connection), limits, std::move(callback));
+  }
+  bool uses_proxy() const override { return threads_.front()->uses_proxy(); }
+
+ private:
+  std::vector<std::unique_ptr<FetchThread>> threads_;  // at least one
+};
+
 }  // namespace
 
-std::unique_ptr<PolicyFetcher> make_fetch_thread(event::Loop& home, const MakeFetcher& make) {
-  return std::make_unique<FetchThread>(home, make);
+std::unique_ptr<PolicyFetcher> make_fetch_threads(event::Loop& home, unsigned threads,
+                                                  const MakeFetcher& make) {
+  return std::make_unique<FetchThreads>(home, std::max(threads, 1U), make);
 }
 
 }  // namespace mtastsd::https

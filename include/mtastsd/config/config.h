@@ -63,6 +63,7 @@ struct Https {
   std::string proxy_credentials;          // a file with "user:password"
   std::vector<IpAddress> source_address;  // to connect from, at most one of each family
   std::map<DomainName, std::vector<IpAddress>> addresses;  // of policy hosts, instead of DNS
+  unsigned threads = 0;  // that fetch, up to 16; 0: one for each processor, at most 4
 
   // The file or directory of the authorities; empty: the system's file.
   const std::string& ca_path() const { return ca_file.empty() ? ca_directory : ca_file; }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -24,34 +25,31 @@ std::string system_ca_file();
 // The certificate authorities of a PEM bundle, or of a directory that "openssl rehash" has
 // prepared, of which the files that are named by a hash count. Only those that are their own
 // issuers are anchors: an intermediate certificate in the file helps to build chains, and does not
-// end one.
+// end one. Any thread may use it.
 class Authorities {
  public:
   // An empty path stands for system_ca_file().
   explicit Authorities(std::string path) : path_(std::move(path)) {}
-  ~Authorities();
-  Authorities(const Authorities&) = delete;
-  Authorities& operator=(const Authorities&) = delete;
-
   // Reads the file or directory if it has changed since it was read. While it cannot be read, what
   // was read before stays in use.
   void refresh();
 
   // Null if nothing could be read so far.
-  x509_store_st* store() const { return store_; }
+  std::shared_ptr<x509_store_st> store() const;
   // Why the file could not be read the last time. Empty if it could.
-  const std::string& problem() const { return problem_; }
+  std::string problem() const;
   // The file or directory that was looked at, empty if there is none.
-  const std::string& file() const { return file_; }
+  std::string file() const;
 
  private:
   void read();
 
   const std::string path_;
+  mutable std::mutex mutex_;  // of all below
   std::string file_;
   std::string problem_;
   std::optional<struct stat> seen_;  // of the file that was read, or tried
-  x509_store_st* store_ = nullptr;
+  std::shared_ptr<x509_store_st> store_;
 };
 
 // Looks at the file when it is made and every kEvery, and says in the log each time when it cannot

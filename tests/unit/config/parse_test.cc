@@ -72,7 +72,8 @@ Config every_key() {
                     "/etc/mtastsd/proxy",
                     {*IpAddress::parse("192.0.2.25"), *IpAddress::parse("2001:db8::25")},
                     {{*DomainName::parse("mta-sts.example.com"),
-                      {*IpAddress::parse("10.0.0.1"), *IpAddress::parse("fd00::1")}}}};
+                      {*IpAddress::parse("10.0.0.1"), *IpAddress::parse("fd00::1")}}},
+                    16};
   expected.resolver = {95s, 1s, 2s, 3s, 4s, 5s, 6h, 168h};
   expected.cache = {"/var/tmp/c", 1 << 20, 0};
   expected.control = {"/run/c", "adm"};
@@ -101,6 +102,7 @@ timeout = "100ms"
 [https]
 ca_file = "/tmp/ca.pem"
 timeout = "1s"
+threads = 16
 port = 65535
 proxy = "http://proxy:3128"
 proxy_credentials = "/etc/mtastsd/proxy"
@@ -473,8 +475,8 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
        R"(mtastsd.toml:2: "dns" must be a section, which begins with one line [dns])"},
       {"\ndns = 5\n",
        R"(mtastsd.toml:2: "dns" must be a section, which begins with one line [dns])"},
-      {"\nthreads = 1\n",
-       R"(mtastsd.toml:2: the key "threads" is in no section; it belongs in [socketmap])"},
+      {"\nmax_connections = 1\n",
+       R"(mtastsd.toml:2: the key "max_connections" is in no section; it belongs in [socketmap])"},
       {"\ncolour = 1\n", R"(mtastsd.toml:2: the key "colour" is in no section)"},
   };
   for (const auto& [text, error] : rows) {

@@ -69,7 +69,7 @@ class TimedFetcher final : public PolicyFetcher {
 class FetchThreadTest : public testing::Test {
  protected:
   FetchThreadTest()
-      : fetcher_(make_fetch_thread(home_, [this](event::Loop& loop) {
+      : fetcher_(make_fetch_threads(home_, 1, [this](event::Loop& loop) {
           return std::make_unique<TimedFetcher>(loop, seen_);
         })) {}
 
@@ -123,6 +123,40 @@ TEST_F(FetchThreadTest, AnExpensiveFetchHoldsUpNothingHere) {
   EXPECT_TRUE(done);
   EXPECT_GT(beats, 20);
   EXPECT_LT(longest, Milliseconds(250));
+}
+
+TEST_F(FetchThreadTest, AnExpensiveFetchHoldsUpOnlyThoseOfItsThread) {
+  fetcher_ = make_fetch_threads(
+      home_, 2, [this](event::Loop& loop) { return std::make_unique<TimedFetcher>(loop, seen_); });
+  std::vector<std::string> order;
+  std::vector<Handle> handles;
+  for (const char* host : {"block.example", "1.example", "2.example"}) {
+    handles.push_back(start(host, [&](FetchResult result) {
+      order.push_back(result->body);
+      if (order.size() == 3) {
+        home_.stop();
+      }
+    }));
+  }
+  run(Milliseconds(10000));
+  ASSERT_EQ(order.size(), 3U);
+  EXPECT_EQ(order.front(), "1.example");
+  order.clear();
+  // Those that come later go to the thread that has none.
+  handles.push_back(start("block.example", [&](FetchResult result) {
+    order.push_back(result->body);
+    home_.stop();
+  }));
+  for (int i = 0; i < 5; ++i) {
+    handles.push_back(
+        start("0.example", [&](FetchResult result) { order.push_back(result->body); }));
+    const auto pause = home_.make_timer([&] { home_.stop(); });
+    pause->arm(Milliseconds(40));
+    home_.run();
+  }
+  run(Milliseconds(10000));
+  EXPECT_EQ(order, (std::vector<std::string>{"0.example", "0.example", "0.example", "0.example",
+                                             "0.example", "block.example"}));
 }
 
 TEST_F(FetchThreadTest, ADroppedHandleIsNeverCalledBack) {
