@@ -153,6 +153,7 @@ TEST(Environment, SetsEveryKey) {
       {"MTASTSD_DNS_TRUST_AD", "false"},
       {"MTASTSD_HTTPS_CA_FILE", "/tmp/ca.pem"},
       {"MTASTSD_HTTPS_TIMEOUT", "1s"},
+      {"MTASTSD_HTTPS_THREADS", "16"},
       {"MTASTSD_HTTPS_PORT", "65535"},
       {"MTASTSD_HTTPS_PROXY", "http://proxy:3128"},
       {"MTASTSD_HTTPS_CA_DIRECTORY", ""},
