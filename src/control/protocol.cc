@@ -234,14 +234,14 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsServer, server, answers, errors, l
                                    trusted, validates)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsFailures, timeout, servfail, refused, not_understood,
                                    malformed, network, too_many)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefresh, domain, type, detail, failures,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingDomain, domain, type, detail, failures,
                                    expires_at)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingRefreshes, count, first)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Failing, count, in_force, first)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Overrides, in_force, next_end)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
                                    threads, connections, queries, look_ups, cache, dns,
-                                   dns_failures, ca_source, ca_problem, failing_refreshes,
-                                   overdue_refreshes, overrides)
+                                   dns_failures, ca_source, ca_problem, failing, overdue_refreshes,
+                                   overrides)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shown, entry)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explained, explanation)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Refreshed, result, detail, change, entry)
@@ -283,6 +283,16 @@ Result<Request, Error> about_domain(const json& object) {
         Error{Error::Problem::BadDomain, "\"domain\" is not a domain name that can have a policy"});
   }
   return OfDomain{.domain = *domain};
+}
+
+Result<Request, Error> refresh_request(const json& object) {
+  auto request = about_domain<RefreshRequest>(object);
+  if (request) {
+    const auto it = object.find("force");
+    std::get<RefreshRequest>(*request).force =
+        it != object.end() && it->is_boolean() && it->get<bool>();
+  }
+  return request;
 }
 
 Result<Request, Error> import_request(const json& object) {
@@ -335,6 +345,7 @@ struct ToJson {
     object["map"] = it.map;
     object["key"] = it.key;
   }
+  static void add(json& object, const RefreshRequest& it) { object["force"] = it.force; }
   static void add(json& object, const ImportRequest& it) {
     object["entry"] = entry_to_json(it.entry);
   }
@@ -403,7 +414,7 @@ Result<Request, Error> decode_request(std::string_view line) {
     return ExplainRequest{text_of(object, "map"), text_of(object, "key")};
   }
   if (command == Refreshed::kName) {
-    return about_domain<RefreshRequest>(object);
+    return refresh_request(object);
   }
   if (command == Forgotten::kName) {
     return about_domain<ForgetRequest>(object);

@@ -39,15 +39,29 @@ void add_for_one_domain(Verb& cache) {
   Verb show = cache.add("show", "show everything that is known of a domain");
   runs_for_domain(show, cache_show);
   show.footer("Examples:\n  mtastsctl cache show example.com");
-  Verb refresh = cache.add("refresh", "make the running daemon fetch a policy now");
-  runs_for_domain(refresh, cache_refresh);
-  refresh.footer("Examples:\n  mtastsctl cache refresh example.com");
   Verb forget = cache.add("forget", "drop what is known of a domain");
   forget.flag("--yes", runs_for_domain(forget, cache_forget).yes, "do not ask for confirmation");
   forget.footer(
       "Examples:\n"
       "  mtastsctl cache forget example.com\n"
       "  mtastsctl cache forget --yes example.com");
+}
+
+void add_refresh(Verb& cache) {
+  Verb verb = cache.add("refresh", "make the running daemon fetch policies now");
+  CacheArguments& arguments = runs(verb, cache_refresh);
+  verb.keys("DOMAIN", arguments.domains,
+            "a domain, or a key as Postfix sends it; more may follow; - reads them from standard "
+            "input, one a line",
+            false);
+  verb.flag("--failing", arguments.failing, "all domains that \"cache list --failing\" lists");
+  verb.flag("--force", arguments.force, "also where the last fetch has failed a moment ago");
+  verb.flag("--json", arguments.json, "print one JSON object a line");
+  verb.footer(
+      "Examples:\n"
+      "  mtastsctl cache refresh example.com\n"
+      "  mtastsctl cache refresh --force example.com\n"
+      "  mtastsctl cache refresh --failing");
 }
 
 void add_for_all_domains(Verb& cache) {
@@ -79,6 +93,7 @@ void add_cache(Verb& root) {
   Verb cache = root.add("cache", "show and change what mtastsd has stored");
   add_list(cache);
   add_for_one_domain(cache);
+  add_refresh(cache);
   add_for_all_domains(cache);
   // After the verbs, which would take it over as theirs.
   cache.footer(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "daemon.h"
 
@@ -11,11 +12,14 @@ struct CacheArguments {
   Settings settings;
   std::string domain;
   bool json = false;
+  bool failing = false;  // list, refresh
   // list
   std::string mode;
-  bool failing = false;
   std::string expiring;
   std::string match;
+  // refresh
+  std::vector<std::string> domains;
+  bool force = false;
   // forget
   bool yes = false;
   // export, import

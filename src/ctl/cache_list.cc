@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
+#include "mtastsd/cache/store.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/pager.h"
@@ -117,7 +118,7 @@ class Listing {
     const std::string_view mode =
         entry.holds_policy() ? mtasts::to_string(entry.policy->policy.mode) : "no-policy";
     return (arguments_.mode.empty() || arguments_.mode == mode) &&
-           (!arguments_.failing || is_failing(entry, now_)) &&
+           (!arguments_.failing || cache::is_failing(entry, now_)) &&
            (!ends_before_ || (entry.holds_policy() && entry.policy->expires_at() <= *ends_before_));
   }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cache.h"
+#include "mtastsd/cache/store.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
 #include "stored.h"
@@ -32,7 +33,7 @@ struct Stats {
       ++unreadable;
       return;
     }
-    failing += is_failing(*entry, now) ? 1 : 0;
+    failing += cache::is_failing(*entry, now) ? 1 : 0;
     if (!entry->holds_policy()) {
       ++no_policy;
       return;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "cache_directory.h"
+#include "lines.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/check/gather.h"
 #include "mtastsd/check/report.h"
@@ -70,6 +71,7 @@ struct Domain {
 // What follows from the command line, the daemon's configuration and the terminal.
 struct CheckSetup {
   std::vector<Domain> domains;
+  int status = term::kGood;  // kTrouble: some of what was given is no domain
   std::string format;
   // What to print in place of reports; empty: reports.
   std::function<check::Guidance(const check::Report&)> guide;
@@ -85,22 +87,19 @@ struct CheckSetup {
   std::function<check::Fact<check::CachedPolicy>(const DomainName&)> read_cache;
 };
 
-std::vector<Domain> parse_domains(const std::vector<std::string>& texts) {
-  if (texts.empty()) {
+// Several domains are checked without those whose names are wrong, which are named.
+void parse_domains(const std::vector<std::string>& words, CheckSetup& setup) {
+  if (words.empty()) {
     throw Trouble("check: name a domain, such as \"mtastsctl check example.com\"");
   }
-  if (texts.size() > kMaxDomains) {
-    throw Trouble("check: at most " + std::to_string(kMaxDomains) + " domains at once");
-  }
-  std::vector<Domain> domains;
-  for (const std::string& text : texts) {
+  for (const std::string& text : names_given("check", words, kMaxDomains)) {
     const auto domain = DomainName::parse_utf8(text);
-    if (!domain) {
-      throw Trouble("check: '" + printable(text) + "' is not a domain name");
+    if (domain) {
+      setup.domains.push_back({*domain, DomainName::parse(text) ? "" : text});
+    } else {
+      setup.status = term::trouble("check: '" + printable(text) + "' is not a domain name");
     }
-    domains.push_back({*domain, DomainName::parse(text) ? "" : text});
   }
-  return domains;
 }
 
 // What this host says it is called; a name that RFC 5321 section 4.1.1.1 allows.
@@ -191,7 +190,7 @@ void choose_output(const CheckArguments& arguments, CheckSetup& setup) {
 
 CheckSetup make_setup(CheckArguments& arguments) {
   CheckSetup setup;
-  setup.domains = parse_domains(arguments.domains);
+  parse_domains(arguments.domains, setup);
   choose_output(arguments, setup);
   setup.fail_on = check::parse_severity(arguments.fail_on).value();
   arguments.settings.load();
@@ -458,9 +457,12 @@ int check(CheckArguments& arguments) {
     return term::kGood;
   }
   const CheckSetup setup = make_setup(arguments);
+  if (setup.domains.empty()) {
+    return setup.status;
+  }
   std::signal(SIGPIPE, SIG_IGN);
   curl_global_init(CURL_GLOBAL_DEFAULT);
-  const int status = CheckRun(setup).run();
+  const int status = std::max(CheckRun(setup).run(), setup.status);
   curl_global_cleanup();
   return status;
 }
@@ -470,7 +472,8 @@ int check(CheckArguments& arguments) {
 void add_check(Verb& root) {
   Verb verb = root.add("check", "report what senders see of a domain's MTA-STS");
   CheckArguments& arguments = verb.runs(check);
-  verb.arguments("DOMAIN", arguments.domains, "mail domains");
+  verb.arguments("DOMAIN", arguments.domains,
+                 "mail domains; - reads them from standard input, one a line");
   verb.flag("--smtp", arguments.smtp,
             "also connect to each MX host, and check STARTTLS, TLS and its certificate");
   verb.flag("--details", arguments.details,

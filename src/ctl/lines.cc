@@ -8,13 +8,16 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
+#include "mtastsd/base/text.h"
 #include "trouble.h"
 
 namespace mtastsd::ctl {
 namespace {
 
 constexpr std::string_view kBlanks = " \t\r";
+constexpr std::size_t kMaxNameBytes = 4096;
 
 // Empty for a line of blanks.
 std::string_view trimmed(std::string_view line) {
@@ -89,6 +92,31 @@ std::optional<std::string> Lines::next() {
     }
   }
   return std::nullopt;
+}
+
+std::vector<std::string> names_given(const char* verb, const std::vector<std::string>& words,
+                                     std::size_t most) {
+  std::vector<std::string> names;
+  const auto add = [&](std::string name) {
+    if (names.size() == most) {
+      throw Trouble(std::string(verb) + ": at most " + std::to_string(most) + " names at once");
+    }
+    names.push_back(std::move(name));
+  };
+  for (const std::string& word : words) {
+    if (word == "-") {
+      Lines lines(STDIN_FILENO, kMaxNameBytes);
+      while (auto line = lines.read()) {
+        add(*std::move(line));
+      }
+    } else if (word.starts_with('-')) {
+      throw Trouble(std::string(verb) + ": '" + printable(word) +
+                    "' is neither an option nor a name: see --help");
+    } else {
+      add(word);
+    }
+  }
+  return names;
 }
 
 }  // namespace mtastsd::ctl

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace mtastsd::ctl {
 
@@ -43,5 +44,10 @@ class Lines {
   std::size_t number_ = 0;
   bool end_ = false;
 };
+
+// The names on the command line, with the lines of standard input in place of "-". Throws Trouble
+// for more than `most`, and for what looks like an option; `verb` is for that message.
+std::vector<std::string> names_given(const char* verb, const std::vector<std::string>& words,
+                                     std::size_t most);
 
 }  // namespace mtastsd::ctl

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lines.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/control/override_json.h"
@@ -279,7 +280,8 @@ int remove(Arguments& arguments) {
   arguments.settings.load();
   control::Client daemon = connect(arguments.settings);
   int status = term::kGood;
-  for (const std::string& name : arguments.names) {
+  for (const std::string& name :
+       names_given("override remove", arguments.names, overrides::kMaxOverrides)) {
     const auto scope = Scope::parse(name);
     if (!scope) {
       status = term::trouble(in_quotes(name) + " is no name for an override");
@@ -345,7 +347,8 @@ void add_override(Verb& root) {
   show_verb.argument("NAME", runs(show_verb, show).name, "a domain, or a name as it was added");
   show_verb.footer("Examples:\n  mtastsctl override show mail.broken.example");
   Verb remove_verb = verb.add("remove", "end overrides that were added by this verb");
-  remove_verb.keys("NAME", runs(remove_verb, remove).names, "the names as they were added");
+  remove_verb.keys("NAME", runs(remove_verb, remove).names,
+                   "the names as they were added; - reads them from standard input");
   remove_verb.footer("Examples:\n  mtastsctl override remove broken.example");
   verb.footer(
       "Examples:\n"

@@ -95,7 +95,7 @@ std::string performance_data(const Status& status) {
            std::pair("without_policy", status.cache.without_policy),
            std::pair("pending", status.cache.pending),
            std::pair("at_work", status.look_ups.at_work),
-           std::pair("failing", status.failing_refreshes.count),
+           std::pair("failing", status.failing.count),
            std::pair("overdue", status.overdue_refreshes),
        }) {
     text += fmt::format(" {}={}", label, value);

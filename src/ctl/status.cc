@@ -220,20 +220,28 @@ class Report {
   }
 
   void failing() {
-    const Status::FailingRefreshes& failing = status_.failing_refreshes;
+    const Status::Failing& failing = status_.failing;
     const std::uint64_t overdue = status_.overdue_refreshes;
     if (overdue > 0) {
       wrong("Overdue",
             counted(overdue, "policy", "policies") + " in force waited too long for a refresh");
     }
     if (failing.count == 0) {
-      print_field("Failing", "no refresh fails");
+      print_field("Failing", "none: every policy can be had and renewed");
       return;
     }
-    wrong("Failing", counted(failing.count, "policy", "policies") + " cannot be refreshed:");
-    for (const Status::FailingRefresh& one : failing.first) {
-      print_field("", one.domain + " (expires " + date_text(one.expires_at) +
-                          "): " + printable(one.detail));
+    const std::string text = counted(failing.count, "domain", "domains") + ", " +
+                             count_text(failing.in_force) +
+                             " of them with a policy in force that cannot be renewed:";
+    if (failing.in_force > 0) {
+      wrong("Failing", text);
+    } else {
+      print_field("Failing", text, term::Colour::Yellow);  // the domains are at fault
+    }
+    for (const Status::FailingDomain& one : failing.first) {
+      print_field("", one.domain +
+                          (one.expires_at ? " (expires " + date_text(*one.expires_at) + ")" : "") +
+                          ": " + printable(one.detail));
     }
     if (failing.first.size() < failing.count) {
       print_field("", "\"mtastsctl cache list --failing\" lists them all");

@@ -12,7 +12,6 @@
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/cache/cache_view.h"
-#include "mtastsd/cache/store.h"
 #include "mtastsd/config/places.h"
 #include "mtastsd/control/entry_json.h"
 #include "mtastsd/log/log.h"
@@ -145,13 +144,6 @@ int status_of(std::string_view reply) {
   return not_found ? term::kNotFound : term::kTrouble;
 }
 
-bool is_failing(const cache::Entry& entry, WallTime now) {
-  if (entry.holds_policy()) {
-    return entry.failure || cache::is_overdue(entry.due_at, entry.policy->expires_at(), now);
-  }
-  return entry.failure || entry.no_policy_reason == cache::NoPolicyReason::UnusableRecord;
-}
-
 std::string no_policy_text(const cache::Entry& entry) {
   const std::string detail =
       entry.no_policy_detail.empty() ? "" : " (" + printable(entry.no_policy_detail) + ")";
@@ -166,7 +158,9 @@ std::string no_policy_text(const cache::Entry& entry) {
     case cache::NoPolicyReason::None:
       break;
   }
-  return entry.failure ? "the policy could not be fetched" : "no usable MTA-STS record was found";
+  return entry.failure
+             ? "the policy could not be fetched (" + printable(entry.failure->detail) + ")"
+             : "no usable MTA-STS record was found";
 }
 
 nlohmann::ordered_json to_json(const DomainName& domain, const cache::EntryPtr& entry) {

@@ -64,10 +64,6 @@ void print_field(std::string_view name, std::string_view value,
 // NOTFOUND, and kTrouble for an error or no reply.
 int status_of(std::string_view reply);
 
-// Whether a policy that should be there cannot be had or renewed: a fetch failed, be it the first
-// one or a refresh, the record cannot be used, or a refresh is overdue.
-bool is_failing(const cache::Entry& entry, WallTime now);
-
 // Why there is no policy: a clause such as "the domain publishes no MTA-STS record".
 std::string no_policy_text(const cache::Entry& entry);
 

@@ -59,10 +59,11 @@ void Verb::arguments(const char* name, std::vector<std::string>& values, const c
   app_.add_option(name, values, help)->type_name("");
 }
 
-void Verb::keys(const char* name, std::vector<std::string>& values, const char* help) {
+void Verb::keys(const char* name, std::vector<std::string>& values, const char* help,
+                bool required) {
   app_.add_option_function<std::string>(
           name, [&values](const std::string& first) { values.insert(values.begin(), first); }, help)
-      ->required();
+      ->required(required);
   app_.allow_extras();
   app_.parse_complete_callback([&app = app_, &values] {
     const std::vector<std::string> rest = app.remaining();

@@ -49,8 +49,10 @@ class Verb {
   // Arguments without a name.
   void argument(const char* name, std::string& value, const char* help, bool required = true);
   void arguments(const char* name, std::vector<std::string>& values, const char* help);
-  // At least one, each taken as it is: CLI11 takes "[relay.example]" for a list elsewhere.
-  void keys(const char* name, std::vector<std::string>& values, const char* help);
+  // Each is taken as it is: CLI11 takes "[relay.example]" for a list elsewhere. An option that is
+  // not known is among them too: see names_given().
+  void keys(const char* name, std::vector<std::string>& values, const char* help,
+            bool required = true);
 
   // The end of the help.
   void footer(const char* text);

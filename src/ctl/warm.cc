@@ -1,6 +1,7 @@
 // Each domain is a query as Postfix makes it, on one of a few connections and at a bounded rate. So
 // the daemon has room left for mail, and the policy hosts of a large provider are not asked for all
-// of its domains at once.
+// of its domains at once. A domain without a policy and one whose policy cannot be had get the same
+// reply, so the daemon is then asked on its control socket which of them it is.
 
 #include <poll.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "lines.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
+#include "mtastsd/postfix/request.h"
 #include "mtastsd/socketmap/client.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
@@ -53,10 +55,19 @@ std::optional<std::size_t> domains_in(const Lines& file) {
   return count;
 }
 
+// Why nothing is known of a policy that may be there; nullopt: there is none.
+std::optional<std::string> why_it_failed(const cache::EntryPtr& entry) {
+  const bool none =
+      !entry || entry->holds_policy() || entry->no_policy_reason == cache::NoPolicyReason::NoRecord;
+  return none ? std::nullopt : std::optional(no_policy_text(*entry));
+}
+
 class Warming {
  public:
-  Warming(std::vector<socketmap::Client> clients, Lines lines, unsigned rate)
-      : total_(domains_in(lines)),
+  Warming(std::vector<socketmap::Client> clients, std::optional<control::Client> daemon,
+          Lines lines, unsigned rate)
+      : daemon_(std::move(daemon)),
+        total_(domains_in(lines)),
         lines_(std::move(lines)),
         spacing_(std::chrono::nanoseconds(std::chrono::seconds(1)) / rate),
         progress_("warming the cache", total_) {
@@ -83,6 +94,7 @@ class Warming {
                   {"with_policy", found_},
                   {"without", done_ - found_ - failed_},
                   {"failed", failed_},
+                  {"no_domain", no_domain_},
                   {"took_s", took.count()}});
     } else {
       std::printf("%s domains asked for in %s: %s with a policy in force, %s without, %s failed\n",
@@ -90,8 +102,13 @@ class Warming {
                   term::count_text(found_).c_str(),
                   term::count_text(done_ - found_ - failed_).c_str(),
                   term::count_text(failed_).c_str());
+      if (no_domain_ > 0) {
+        std::printf("%s lines are no domain\n", term::count_text(no_domain_).c_str());
+      }
     }
-    return failed_ == 0 ? term::kGood : term::kTrouble;
+    return unasked_ > 0 || no_domain_ > 0 ? term::kTrouble
+           : failed_ > 0                  ? term::kNotFound
+                                          : term::kGood;
   }
 
  private:
@@ -106,6 +123,10 @@ class Warming {
       auto line = lines_.read();
       if (!line) {
         return;
+      }
+      if (!postfix::policy_domain_of(*line)) {
+        complain(++no_domain_, lines_.position() + ": " + in_quotes(*line) + " is no domain");
+        continue;
       }
       const auto slot = std::find_if(slots_.begin(), slots_.end(),
                                      [](const Slot& one) { return one.key.empty(); });
@@ -150,14 +171,32 @@ class Warming {
     const int status = status_of(reply);
     if (status == term::kGood) {
       ++found_;
-    } else if (status == term::kTrouble && ++failed_ <= kMaxComplaints) {
-      progress_.hide();
-      term::trouble(printable(key) + ": " + printable(reply));
+    } else if (status == term::kTrouble) {
+      ++unasked_;
+      complain(++failed_, printable(key) + ": " + printable(reply));
+    } else if (const auto why = ask_why(key)) {
+      complain(++failed_, printable(key) + ": " + *why);
     }
     progress_.step(done_);
   }
 
+  std::optional<std::string> ask_why(const std::string& key) {
+    const auto domain = postfix::policy_domain_of(key);
+    return domain && daemon_
+               ? why_it_failed(need(daemon_->ask(control::ShowRequest{*domain})).entry)
+               : std::nullopt;
+  }
+
+  // The first of each kind are named, and the rest are counted.
+  void complain(std::size_t number, const std::string& what) {
+    if (number <= kMaxComplaints) {
+      progress_.hide();
+      term::trouble(what);
+    }
+  }
+
   std::vector<Slot> slots_;
+  std::optional<control::Client> daemon_;  // none: it has no control socket, or not for this user
   const std::optional<std::size_t> total_;
   Lines lines_;
   const std::chrono::nanoseconds spacing_;
@@ -168,7 +207,19 @@ class Warming {
   std::size_t done_ = 0;
   std::size_t found_ = 0;
   std::size_t failed_ = 0;
+  std::size_t unasked_ = 0;    // of those that failed: mtastsd itself had trouble
+  std::size_t no_domain_ = 0;  // lines
 };
+
+std::optional<control::Client> control_client(const Settings& settings) {
+  try {
+    if (auto daemon = connect_to_daemon(settings)) {
+      return *std::move(daemon);
+    }
+  } catch (const Trouble&) {  // it is of no use to this user
+  }
+  return std::nullopt;
+}
 
 int warm(Arguments& arguments) {
   arguments.settings.load();
@@ -178,7 +229,8 @@ int warm(Arguments& arguments) {
   while (clients.size() < std::min<std::size_t>(kConnections, arguments.rate)) {
     clients.push_back(need(socketmap::Client::connect(server)));
   }
-  Warming warming(std::move(clients), std::move(lines), arguments.rate);
+  Warming warming(std::move(clients), control_client(arguments.settings), std::move(lines),
+                  arguments.rate);
   try {
     warming.run();
   } catch (const Trouble&) {

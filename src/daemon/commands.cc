@@ -113,18 +113,46 @@ Status::DnsFailures failures_of(const dns::AresClient& dns) {
           .too_many = count(dns::ErrorKind::TooMany)};
 }
 
-Status::FailingRefreshes failing_of(const Resolver& resolver, cache::LmdbStore& store) {
-  const auto failing = resolver.failing(kFailingShown);
-  Status::FailingRefreshes answer;
-  answer.count = failing.count;
-  for (const DomainName& domain : failing.first) {
-    const auto entry = store.find(domain);
-    if (entry && entry->holds_policy() && entry->failure) {
-      answer.first.push_back({domain.str(), entry->failure->type, entry->failure->detail,
-                              entry->failure->count, entry->policy->expires_at()});
-    }
+Status::FailingDomain failing_domain(const DomainName& domain, const cache::Entry& entry) {
+  Status::FailingDomain it{domain.str(), std::nullopt, entry.no_policy_detail, 0, std::nullopt};
+  if (entry.failure) {
+    it.type = entry.failure->type;
+    it.detail = entry.failure->detail;
+    it.failures = entry.failure->count;
+  } else if (entry.holds_policy()) {
+    it.detail = "its refresh is overdue";
   }
-  return answer;
+  if (entry.holds_policy()) {
+    it.expires_at = entry.policy->expires_at();
+  }
+  return it;
+}
+
+// Policies in force come before what is not protected anyway.
+bool is_more_urgent(const Status::FailingDomain& a, const Status::FailingDomain& b) {
+  return a.expires_at.value_or(WallTime::max()) < b.expires_at.value_or(WallTime::max());
+}
+
+// Reads the whole cache.
+Status::Failing count_failing(cache::Reader& reader, WallTime now) {
+  Status::Failing sum;
+  std::string after;
+  do {
+    cache::Reader::Page page = reader.page(after);
+    for (const auto& [domain, entry] : page.entries) {
+      if (!cache::is_failing(*entry, now)) {
+        continue;
+      }
+      ++sum.count;
+      sum.in_force += entry->holds_policy() ? 1 : 0;
+      auto one = failing_domain(domain, *entry);
+      const auto place = std::upper_bound(sum.first.begin(), sum.first.end(), one, is_more_urgent);
+      sum.first.insert(place, std::move(one));
+      sum.first.resize(std::min(sum.first.size(), kFailingShown));
+    }
+    after = std::move(page.last);
+  } while (!after.empty());
+  return sum;
 }
 
 control::Refreshed refreshed(const resolver::Answer& answer) {
@@ -255,15 +283,15 @@ void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyT
   if (std::string problem = https::problem_with_ca_file(facts_.ca_file); !problem.empty()) {
     status.ca_problem = std::move(problem);
   }
-  on_resolver_([reply, &store = store_, status = std::move(status)](Resolver& resolver,
-                                                                    dns::AresClient& dns) mutable {
-    status.look_ups.at_work = resolver.domains_at_work();
-    status.dns = servers_of(dns);
-    status.dns_failures = failures_of(dns);
-    status.failing_refreshes = failing_of(resolver, store);
-    status.overdue_refreshes = resolver.overdue();
-    reply(std::move(status));
-  });
+  status.failing = count_failing(*reader_, clock_.wall());
+  on_resolver_(
+      [reply, status = std::move(status)](Resolver& resolver, dns::AresClient& dns) mutable {
+        status.look_ups.at_work = resolver.domains_at_work();
+        status.dns = servers_of(dns);
+        status.dns_failures = failures_of(dns);
+        status.overdue_refreshes = resolver.overdue();
+        reply(std::move(status));
+      });
 }
 
 void Commands::carry_out(const control::ShowRequest& request, const ReplyTo& reply) {
@@ -319,16 +347,18 @@ void Commands::survey_and_reply(Resolver& resolver, const answer::Explanation& i
 
 void Commands::carry_out(const control::RefreshRequest& request, const ReplyTo& reply) {
   log_.write(Event::RefreshRequested, {{"domain", request.domain.view()}});
-  on_resolver_([reply, domain = request.domain](Resolver& resolver, dns::AresClient& /*dns*/) {
-    const auto tell = [reply](const resolver::Answer& answer) {
-      if (answer.entry) {
-        reply(refreshed(answer));
-      } else {
-        reply(busy("too many domains are being looked up: try again"));
-      }
-    };
-    resolver::tell_now_or_later(resolver.refresh(domain, tell), tell);
-  });
+  const auto purpose = request.force ? resolver::Purpose::Force : resolver::Purpose::Refresh;
+  on_resolver_(
+      [reply, domain = request.domain, purpose](Resolver& resolver, dns::AresClient& /*dns*/) {
+        const auto tell = [reply](const resolver::Answer& answer) {
+          if (answer.entry) {
+            reply(refreshed(answer));
+          } else {
+            reply(busy("too many domains are being looked up: try again"));
+          }
+        };
+        resolver::tell_now_or_later(resolver.refresh(domain, purpose, tell), tell);
+      });
 }
 
 void Commands::carry_out(const control::ForgetRequest& request, const ReplyTo& reply) {

@@ -190,7 +190,7 @@ Verdict judge(const EntryFacts& facts, WallTime now) {
   return result;
 }
 
-AfterRecord after_record(const Entry* known, const Record& record, bool refresh, WallTime now,
+AfterRecord after_record(const Entry* known, const Record& record, Purpose purpose, WallTime now,
                          const Limits& limits) {
   AfterRecord after;
   if (known != nullptr) {
@@ -201,8 +201,9 @@ AfterRecord after_record(const Entry* known, const Record& record, bool refresh,
   // The age of a policy from the future is unknown: it is fetched again.
   const bool from_future = valid && entry.policy->fetched_at > now;
   const bool must_fetch =
-      valid && (refresh || (from_future &&
-                            !(entry.failure && held_back(entry, entry.failure->id, now, limits))));
+      valid &&
+      (purpose != Purpose::Check ||
+       (from_future && !(entry.failure && held_back(entry, entry.failure->id, now, limits))));
   entry.txt_checked_at = now;
   if (valid) {
     in_force(entry);
@@ -215,7 +216,8 @@ AfterRecord after_record(const Entry* known, const Record& record, bool refresh,
       entry.recheck_at = now + std::clamp(record.ttl, limits.recheck_min, limits.recheck_max);
       // RFC 8461 section 5.1: an unchanged id means that the cached policy is current.
       const bool current = valid && entry.policy->id == record.id;
-      if (must_fetch || (!current && !held_back(entry, record.id, now, limits))) {
+      const bool held = purpose != Purpose::Force && held_back(entry, record.id, now, limits);
+      if (must_fetch || (!current && !held)) {
         after.fetch = true;
       } else if (!valid) {
         // Held back: "no policy" holds no longer than until the next attempt.

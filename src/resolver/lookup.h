@@ -25,8 +25,9 @@ struct Resolver::Lookup {
   Cells waiters;
   Cells waiters_for_refresh;  // want a fetch of their own after this lookup
   bool for_query = false;     // mail goes there now
-  bool refresh = false;       // the policy is to be fetched whatever the record says
-  bool decided = false;       // the record has been looked up, and calls for a fetch
+  Purpose purpose = Purpose::Check;
+  Purpose purpose_after = Purpose::Check;  // of the lookup for waiters_for_refresh
+  bool decided = false;                    // the record has been looked up, and calls for a fetch
 
   // What the steps have found.
   std::string id;      // of the record; empty: a refresh found none

@@ -145,16 +145,17 @@ NowOrLater<Answer> Resolver::survey(const DomainName& domain, const dane::Target
   return surveys_->survey(domain, target, std::move(waiter));
 }
 
-NowOrLater<Answer> Resolver::refresh(const DomainName& domain, Waiter waiter) {
+NowOrLater<Answer> Resolver::refresh(const DomainName& domain, Purpose purpose, Waiter waiter) {
   Lookup* lookup = join_or_create(domain, Lane::Waited);
   if (lookup == nullptr) {
     return refused();
   }
-  if (lookup->decided && !lookup->refresh) {
+  if (lookup->decided && lookup->purpose == Purpose::Check) {
     // It may be fetching a policy that is no longer the one of now.
+    lookup->purpose_after = std::max(lookup->purpose_after, purpose);
     return wait_for(*lookup, lookup->waiters_for_refresh, std::move(waiter));
   }
-  mark_refresh(*lookup);
+  mark_refresh(*lookup, purpose);
   return wait_for(*lookup, lookup->waiters, std::move(waiter));
 }
 
@@ -165,7 +166,6 @@ NowOrLater<cache::EntryPtr> Resolver::forget(const DomainName& domain,
     if (known) {
       services_.store.erase(domain);
     }
-    failing_.erase(domain);
     return known;
   };
   if (auto ticket = when_idle(domain, [drop, done = std::move(done)] { done(drop()); })) {
@@ -181,12 +181,6 @@ std::optional<Ticket> Resolver::when_idle(const DomainName& domain, std::functio
   }
   Lookup& lookup = *it->second;
   return wait_for(lookup, lookup.waiters, [then = std::move(then)](const Answer&) { then(); });
-}
-
-Resolver::Failing Resolver::failing(std::size_t most) const {
-  const auto end =
-      std::next(failing_.begin(), static_cast<std::ptrdiff_t>(std::min(most, failing_.size())));
-  return {failing_.size(), {failing_.begin(), end}};
 }
 
 // The lookup of the domain that is running, a new one in `lane`, or null where there is no room.
@@ -210,10 +204,10 @@ Resolver::Lookup* Resolver::create(const DomainName& domain, Lane lane) {
   return lookups_.emplace(domain, std::move(lookup)).first->second.get();
 }
 
-void Resolver::mark_refresh(Lookup& lookup) {
+void Resolver::mark_refresh(Lookup& lookup, Purpose purpose) {
   counters_.refreshes.add();
   queue_->add_refresh(lookup.domain);
-  lookup.refresh = true;
+  lookup.purpose = std::max(lookup.purpose, purpose);
 }
 
 Ticket Resolver::wait_for(Lookup& lookup, Cells& cells, Waiter waiter) {
@@ -293,7 +287,7 @@ void Resolver::on_record(Lookup& lookup, const discovery::Record& record) {
   // Read now and not at the start: the answer took its time.
   const cache::EntryPtr known = services_.store.find(lookup.domain);
   AfterRecord after =
-      after_record(known.get(), record, lookup.refresh, services_.clock.wall(), options_.limits);
+      after_record(known.get(), record, lookup.purpose, services_.clock.wall(), options_.limits);
   // An entry that was imported by an older version can have a name too long for a policy host.
   if (!after.fetch || !lookup.domain.under("mta-sts")) {
     finish(
@@ -434,7 +428,6 @@ void Resolver::finish(Lookup& lookup, Outcome outcome) {
   }
   const auto entry = std::make_shared<const cache::Entry>(outcome.entry);
   services_.store.put(domain, *entry);
-  note_failing(domain, *entry);
   if (outcome.kind == Outcome::Kind::DnsFailed) {
     outcome.again = dns_failed_->again(domain, services_.clock.steady());
   } else {
@@ -453,7 +446,7 @@ void Resolver::finish(Lookup& lookup, Outcome outcome) {
                       .detail = std::move(outcome.detail)};
   tell(ended->waiters, answer);
   if (!ended->waiters_for_refresh.empty()) {
-    refresh_again(domain, std::move(ended->waiters_for_refresh));
+    refresh_again(domain, ended->purpose_after, std::move(ended->waiters_for_refresh));
   }
   if (ended->for_query) {
     plan_follow_up(domain, *entry);
@@ -462,9 +455,9 @@ void Resolver::finish(Lookup& lookup, Outcome outcome) {
 }
 
 // For operators who came while a lookup was fetching already.
-void Resolver::refresh_again(const DomainName& domain, Cells cells) {
+void Resolver::refresh_again(const DomainName& domain, Purpose purpose, Cells cells) {
   if (Lookup* next = join_or_create(domain, Lane::Waited)) {
-    mark_refresh(*next);
+    mark_refresh(*next, purpose);
     next->waiters.insert(next->waiters.end(), cells.begin(), cells.end());
     wait_in_front(*next);
     return;
@@ -477,14 +470,6 @@ void Resolver::tell(const Cells& cells, const Answer& answer) {
     if (const Waiter waiter = std::exchange(*cell, nullptr)) {
       waiter(answer);
     }
-  }
-}
-
-void Resolver::note_failing(const DomainName& domain, const cache::Entry& entry) {
-  if (!entry.holds_policy() || !entry.failure) {
-    failing_.erase(domain);
-  } else if (failing_.size() < kMaxFailing) {
-    failing_.insert(domain);
   }
 }
 

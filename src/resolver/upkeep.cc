@@ -116,19 +116,17 @@ void Resolver::revisit(const DomainName& domain, WallTime now) {
     case DueAction::Refresh:
       if (queue_->may_refresh(domain)) {
         if (Lookup* lookup = join_or_create(domain, Lane::Upkeep)) {
-          mark_refresh(*lookup);
+          mark_refresh(*lookup, Purpose::Refresh);
         }
       }
       break;
     case DueAction::Drop:
       services_.store.erase(domain);
-      failing_.erase(domain);
       break;
     case DueAction::SetAside:
       services_.log.write(Event::PolicyExpired, {{"domain", domain.view()}});
       [[fallthrough]];
     case DueAction::Store:
-      note_failing(domain, after.entry);
       services_.store.put(domain, std::move(after.entry));
       break;
   }

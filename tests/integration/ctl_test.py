@@ -392,9 +392,9 @@ class CtlTest(unittest.TestCase):
         self.assertEqual(status["dns"][0]["server"], DNS + ":53")
         self.assertEqual(status["dns"][0]["errors"], 0)
         self.assertGreater(status["dns"][0]["answers"], 2)
-        self.assertEqual(status["failing_refreshes"], {"count": 0, "first": []})
+        self.assertEqual(status["failing"], {"count": 0, "in_force": 0, "first": []})
         text = self.ctl("status")
-        for word in ("running since", INET, "1 policy, 1 domain without one", "no refresh fails", DNS):
+        for word in ("running since", INET, "1 policy, 1 domain without one", "every policy can be had", DNS):
             self.assertIn(word, text)
         # Not well: a refresh that fails, and a DNS server that refuses.
         self.web.publish("status.test", "", status=404)
@@ -403,11 +403,11 @@ class CtlTest(unittest.TestCase):
         self.dns.set_fault("_mta-sts.bad.status.test", "TXT", "servfail")
         self.mtastsd.ask("bad.status.test")
         status = self.json("status", "status")
-        self.assertEqual(status["failing_refreshes"]["count"], 1)
-        self.assertEqual(status["failing_refreshes"]["first"][0]["domain"], "status.test")
+        self.assertEqual((status["failing"]["count"], status["failing"]["in_force"]), (1, 1))
+        self.assertEqual(status["failing"]["first"][0]["domain"], "status.test")
         self.assertIn("SERVFAIL", status["dns"][0]["last_error"])
         text = self.ctl("status", status=1)
-        self.assertIn("1 policy cannot be refreshed", text)
+        self.assertIn("1 domain, 1 of them with a policy in force that cannot be renewed", text)
 
     def test_status_for_monitoring(self):
         self.assertRegex(self.ctl("status", "--nagios", status=2),
@@ -579,12 +579,22 @@ class CtlTest(unittest.TestCase):
         self.mtastsd.start()
         for name in ("first.failing.test", "broken.failing.test", "without.failing.test"):
             self.assertEqual(self.mtastsd.ask(name), "NOTFOUND ")
-            self.mtastsd.wait_stored(name)
+        # At once, before anything is committed.
         failing = self.json_lines("entry", "cache", "list", "--json", "--failing")
         self.assertEqual([entry["domain"] for entry in failing],
                          ["broken.failing.test", "first.failing.test"])
         stats = self.json("stats", "cache", "stats")
         self.assertEqual((stats["no_policy"], stats["failing"]), (3, 2))
+        status = self.json("status", "status")
+        self.assertEqual((status["failing"]["count"], status["failing"]["in_force"]), (2, 0))
+        self.assertIn("2 domains, 0 of them", self.ctl("status"))  # the domains are at fault
+        # The reason is the one that the log has.
+        for name, event in (("first.failing.test", "fetch_failed"),
+                            ("broken.failing.test", "record_unusable")):
+            reason = re.search(rf'event={event} domain={name} .*reason="((?:[^"\\]|\\.)*)"',
+                               self.mtastsd.log())[1].replace("\\", "")
+            self.assertIn(reason, self.json("explain", "explain", name, status=1)["why"])
+            self.assertIn(reason, [one["detail"] for one in status["failing"]["first"]])
 
     def test_a_terminal_of_80_columns(self):
         long = "a-rather-long-name-that-does-not-fit.terminal.test"
@@ -628,6 +638,44 @@ class CtlTest(unittest.TestCase):
         results = [self.json("refresh", "cache", "refresh", "held.fresh.test", status=1)["result"]
                    for _ in range(2)]
         self.assertEqual(results, ["failed", "held-back"])
+        self.assertIn("--force", self.ctl("cache", "refresh", "held.fresh.test", status=1))
+        self.publish("held.fresh.test", "x.test")
+        done = self.json("refresh", "cache", "refresh", "--force", "held.fresh.test")
+        self.assertEqual((done["result"], done["change"]), ("fetched", "new"))
+
+    def test_refresh_many(self):
+        self.assertIn("name domains", self.fails("cache", "refresh"))
+        self.assertIn("name domains", self.fails("cache", "refresh", "--failing", "x.test"))
+        self.assertIn("'--forced' is neither", self.fails("cache", "refresh", "x.test", "--forced"))
+        self.assertIn("needs a running daemon", self.fails("cache", "refresh", "--failing"))
+        self.publish("gone.many.test", status=404)
+        self.fill("a.many.test", "b.many.test")
+        # A name that is none fails that one only, and "-" is standard input.
+        code, out, err = self.run_ctl("cache", "refresh", "a.many.test", "-", "--json",
+                                      stdin="# mine\nu@b.many.test\n  b.many.test \n")
+        self.assertEqual(code, 2)
+        self.assertEqual(err, 'mtastsctl: "u@b.many.test" names no domain that can have a policy\n')
+        done = [self.checked("refresh", json.loads(line)) for line in out.splitlines()]
+        self.assertEqual(sorted((one["domain"], one["result"]) for one in done),
+                         [("a.many.test", "fetched"), ("b.many.test", "fetched")])
+        self.assertIn("nothing fails", self.ctl("cache", "refresh", "--failing"))
+        self.assertEqual(self.ctl("cache", "refresh", "--failing", "--json"), "")
+        # Those that fail, and no others.
+        self.mtastsd.ask("gone.many.test")
+        self.web.publish("a.many.test", "", status=404)
+        self.web.apply()
+        self.ctl("cache", "refresh", "a.many.test", status=1)
+        out = self.ctl("cache", "refresh", "--failing", status=1)
+        self.assertRegex(out, r"(?m)^a.many.test: failed; the cached policy stays in force \(.*404")
+        self.assertRegex(out, r"(?m)^gone.many.test: not fetched: it is too soon")
+        self.assertIn("\n0 of 2 fetched\n", out)
+        self.publish("gone.many.test", "mail.many.test")
+        out = self.ctl("cache", "refresh", "--failing", "--force", status=1)
+        self.assertIn("gone.many.test: fetched: a new policy\n", out)
+        self.assertIn("\n1 of 2 fetched\n", out)
+        status, output = self.on_terminal("cache", "refresh", "--failing", "--force")
+        self.assertEqual(status, 1)
+        self.assertIn("0 of 1 fetched", output)
 
     def test_forget(self):
         self.fill("a.forget.test", "b.forget.test", "c.forget.test")
@@ -796,6 +844,24 @@ class CtlTest(unittest.TestCase):
         status, output = self.on_terminal("warm", path, "--rate", "12")
         self.assertEqual(status, 0)
         self.assertRegex(output, r"\r\x1b\[Kwarming the cache  \[=+>? *\] \d+ of 30")
+        # What is no domain, and what cannot be had, is named and counted.
+        self.publish("gone.warm.test", status=404)
+        self.dns.set("_mta-sts.bad.warm.test", "TXT", "v=STSv1; id=;")
+        self.dns.set_fault("_mta-sts.dns.warm.test", "TXT", "servfail")
+        lines = ("gone.warm.test", "bad.warm.test", "dns.warm.test", names[0], names[4])
+        code, out, err = self.run_ctl("warm", "-", "--json", stdin="\n".join(lines))
+        done = self.checked("warm", json.loads(out))
+        self.assertEqual((code, done["failed"], done["without"], done["with_policy"]), (1, 3, 1, 1))
+        self.assertRegex(err, r"(?m)^mtastsctl: gone.warm.test: the policy could not be fetched \(.*404")
+        self.assertIn("bad.warm.test: the domain's MTA-STS record cannot be used (", err)
+        self.assertIn("dns.warm.test: the lookup of its MTA-STS record failed (", err)
+        wrong = ("a.test,enforce", "u@a.test", "https://a.test/")
+        code, out, err = self.run_ctl("warm", "-", stdin="\n".join((names[0],) + wrong))
+        self.assertEqual(code, 2)
+        self.assertIn("1 domains asked for", out)
+        self.assertIn("3 lines are no domain", out)
+        for number, line in enumerate(wrong, 2):
+            self.assertIn(f'standard input: line {number}: "{line}" is no domain', err)
 
     # The tool itself.
 

@@ -195,7 +195,8 @@ void Runner::execute(const Command& command) {
     if (const auto action = actions.find(verb); action != actions.end()) {
       (this->*action->second)(words);
     } else if (verb == "refresh" && sender_.running() && DomainName::parse(words)) {
-      auto refreshed = sender_.resolver().refresh(*DomainName::parse(words), {});
+      auto refreshed =
+          sender_.resolver().refresh(*DomainName::parse(words), resolver::Purpose::Refresh, {});
       resolver::tell_now_or_later(std::move(refreshed), [](const resolver::Answer&) {});
     } else if (verb != "start") {
       wrong = "no such command: " + verb;

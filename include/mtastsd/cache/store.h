@@ -33,6 +33,10 @@ double life_left(WallTime due_at, WallTime expires_at, WallTime now);
 inline constexpr Seconds kOverdueAfter{60};
 bool is_overdue(WallTime due_at, WallTime expires_at, WallTime now);
 
+// Whether a policy that should be there cannot be had or renewed: a fetch failed, be it the first
+// one or a refresh, the record cannot be used, or a refresh is overdue.
+bool is_failing(const Entry& entry, WallTime now);
+
 // The cache as the resolver uses it, from its own thread. Never blocks on the disk: put() and
 // erase() take effect for every reader at once and are committed behind the caller's back.
 class Store {

@@ -108,16 +108,18 @@ struct Status {
     std::uint64_t in_force = 0;
     std::optional<WallTime> next_end;  // of those in force
   };
-  struct FailingRefresh {
+  // A domain of which cache::is_failing() is true.
+  struct FailingDomain {
     std::string domain;
-    cache::FailureType type = cache::FailureType::FetchError;
-    std::string detail;
-    std::uint64_t failures = 0;
-    WallTime expires_at{};
+    std::optional<cache::FailureType> type;  // of the last fetch, if that failed
+    std::string detail;                      // for people: why
+    std::uint64_t failures = 0;              // fetches in a row
+    std::optional<WallTime> expires_at;      // of its policy, if one is in force
   };
-  struct FailingRefreshes {
+  struct Failing {
     std::uint64_t count = 0;
-    std::vector<FailingRefresh> first;
+    std::uint64_t in_force = 0;        // of these, with a policy in force that cannot be renewed
+    std::vector<FailingDomain> first;  // some of them, those first whose policy ends first
   };
 
   std::string version;
@@ -135,7 +137,7 @@ struct Status {
   DnsFailures dns_failures;
   std::optional<std::string> ca_source;   // the file or directory of the certificate authorities
   std::optional<std::string> ca_problem;  // why no certificate authorities can be read
-  FailingRefreshes failing_refreshes;
+  Failing failing;
   std::uint64_t overdue_refreshes = 0;
   Overrides overrides;
 };
@@ -230,6 +232,7 @@ struct ExplainRequest {
 struct RefreshRequest {
   using Answer = Refreshed;
   DomainName domain;
+  bool force = false;  // however lately a fetch has failed
 };
 struct ForgetRequest {
   using Answer = Forgotten;

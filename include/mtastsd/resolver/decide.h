@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -77,10 +78,16 @@ struct AfterRecord {
   cache::Entry entry;  // without a fetch: what to store; with one: what it starts from
 };
 
-// `known` may be null. `refresh`: the policy is to be fetched whatever the record says (RFC 8461
-// section 10.2).
-AfterRecord after_record(const cache::Entry* known, const discovery::Record& record, bool refresh,
-                         WallTime now, const Limits& limits);
+// What a lookup is for.
+enum class Purpose : std::uint8_t {
+  Check,    // the policy is fetched if the record calls for it
+  Refresh,  // it is fetched whatever the record says (RFC 8461 section 10.2)
+  Force,    // the same, and however lately a fetch has failed: an operator wants to know
+};
+
+// `known` may be null.
+AfterRecord after_record(const cache::Entry* known, const discovery::Record& record,
+                         Purpose purpose, WallTime now, const Limits& limits);
 
 // --- after the fetch --------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -154,9 +153,10 @@ class Resolver {
   [[nodiscard]] NowOrLater<Answer> survey(const DomainName& domain, const dane::Target& target,
                                           Waiter waiter);
 
-  // Fetches the domain's policy again whatever its TXT record says (RFC 8461 section 10.2), for an
-  // operator who waits for what comes of it.
-  [[nodiscard]] NowOrLater<Answer> refresh(const DomainName& domain, Waiter waiter);
+  // Fetches the domain's policy again, for an operator who waits for what comes of it. The purpose
+  // is Refresh or Force.
+  [[nodiscard]] NowOrLater<Answer> refresh(const DomainName& domain, Purpose purpose,
+                                           Waiter waiter);
 
   // Drops what is known of a domain, once no lookup is running that would store it again. The
   // answer is what was known, or null.
@@ -167,15 +167,6 @@ class Resolver {
   // and `then` is not called.
   [[nodiscard]] std::optional<Ticket> when_idle(const DomainName& domain,
                                                 std::function<void()> then);
-
-  // Policies whose last refresh failed, as far as this run of the daemon has seen: the back-off of
-  // a failing one ends within an hour, so that a restart knows them all by then.
-  struct Failing {
-    std::size_t count = 0;  // at most kMaxFailing
-    std::vector<DomainName> first;
-  };
-  static constexpr std::size_t kMaxFailing = 10000;
-  Failing failing(std::size_t most) const;
 
   // Policies in force whose refresh is overdue (cache::is_overdue()), as of the last look at what
   // is due, some seconds ago.
@@ -197,7 +188,7 @@ class Resolver {
   void look_up_for_query(const DomainName& domain, Lane lane);
   Lookup* join_or_create(const DomainName& domain, Lane lane);
   Lookup* create(const DomainName& domain, Lane lane);
-  void mark_refresh(Lookup& lookup);
+  void mark_refresh(Lookup& lookup, Purpose purpose);
   Ticket wait_for(Lookup& lookup, Cells& cells, Waiter waiter);
   void wait_in_front(Lookup& lookup);
   void lower_what_nobody_waits_for();
@@ -218,9 +209,8 @@ class Resolver {
   void give_up(Lookup& lookup);
   void finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>& fetched);
   void finish(Lookup& lookup, Outcome outcome);
-  void refresh_again(const DomainName& domain, Cells cells);
+  void refresh_again(const DomainName& domain, Purpose purpose, Cells cells);
   static void tell(const Cells& cells, const Answer& answer);
-  void note_failing(const DomainName& domain, const cache::Entry& entry);
 
   // What becomes due without a query (upkeep.cc).
   void plan_follow_up(const DomainName& domain, const cache::Entry& entry);
@@ -237,7 +227,6 @@ class Resolver {
   std::unique_ptr<WorkQueue> queue_;
   std::unordered_map<DomainName, std::unique_ptr<Lookup>> lookups_;  // the domains in queue_
   std::unique_ptr<Repeats> dns_failed_;
-  std::set<DomainName> failing_;  // at most kMaxFailing
   std::multimap<SteadyTime, DomainName> follow_ups_;
   std::unique_ptr<FairSlots> follow_up_slots_;  // of follow_ups_, by owner
   // When those who wait for a lookup will have gone, in this order, and which lookup it is.

@@ -224,6 +224,26 @@ TEST(Due, OverdueIsAfterAnEighthOfTheTimeThatThereIsOrAMinute) {
   EXPECT_FALSE(is_overdue(at(0), at(80), at(80))) << "it has expired";
 }
 
+TEST(Failing, AreFirstFetchesRefreshesAndBrokenRecords) {
+  Entry entry = policy_entry(1000);
+  const WallTime before = at(1000);
+  EXPECT_FALSE(is_failing(entry, before));
+  EXPECT_TRUE(is_failing(entry, entry.policy->expires_at() - Seconds(1))) << "it is overdue";
+  entry.failure = Failure{};
+  EXPECT_TRUE(is_failing(entry, before)) << "a refresh";
+
+  Entry none;
+  for (const auto& [reason, failing] :
+       {std::pair(NoPolicyReason::NoRecord, false), std::pair(NoPolicyReason::DnsFailed, false),
+        std::pair(NoPolicyReason::UnusableRecord, true)}) {
+    none.no_policy_reason = reason;
+    EXPECT_EQ(is_failing(none, before), failing) << static_cast<int>(reason);
+  }
+  none.no_policy_reason = NoPolicyReason::FetchFailed;
+  none.failure = Failure{};
+  EXPECT_TRUE(is_failing(none, before)) << "a first fetch";
+}
+
 TEST_F(LmdbStoreTest, DueCountsWhatIsOverdueWhetherOrNotItIsBusy) {
   auto store = open();
   store->put(name("a.example"), policy_entry(2000));

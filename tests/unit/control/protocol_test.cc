@@ -57,6 +57,8 @@ TEST(Requests, ComeBackAsTheyWere) {
   sent(StatusRequest{});
   EXPECT_EQ(sent(ShowRequest{name("a.example")}).domain, name("a.example"));
   EXPECT_EQ(sent(RefreshRequest{name("a.example")}).domain, name("a.example"));
+  EXPECT_TRUE(sent(RefreshRequest{name("a.example"), true}).force);
+  EXPECT_FALSE(sent(RefreshRequest{name("a.example"), false}).force);
   EXPECT_EQ(sent(ForgetRequest{name("a.example")}).domain, name("a.example"));
   EXPECT_EQ(sent(ListRequest{"a.example"}).after, "a.example");
   const auto explain = sent(ExplainRequest{"map", "[a.example]:25\n\xff"});
@@ -101,10 +103,10 @@ TEST(Answers, AStatusComesBackAsItWas) {
   status.dns_failures = {.timeout = 1, .servfail = 2, .network = 3};
   status.ca_source = "/etc/ssl/certs";
   status.ca_problem = "cannot read it";
-  status.failing_refreshes.count = 1;
+  status.failing.count = 1;
   status.overdue_refreshes = 3;
-  status.failing_refreshes.first = {
-      {"a.example", cache::FailureType::WebpkiInvalid, "expired", 3, at(2000)}};
+  status.failing.first = {{"a.example", cache::FailureType::WebpkiInvalid, "expired", 3, at(2000)},
+                          {"b.example", std::nullopt, "two records", 0, std::nullopt}};
   const Status read = answered(status);
   EXPECT_EQ(to_json(read), to_json(status));
   EXPECT_EQ(read.uptime_s, Seconds(5));
@@ -113,7 +115,8 @@ TEST(Answers, AStatusComesBackAsItWas) {
   EXPECT_EQ(read.dns_failures.servfail, 2U);
   EXPECT_EQ(read.ca_source, "/etc/ssl/certs");
   EXPECT_EQ(read.ca_problem, "cannot read it");
-  EXPECT_EQ(read.failing_refreshes.first.at(0).expires_at, at(2000));
+  EXPECT_EQ(read.failing.first.at(0).expires_at, at(2000));
+  EXPECT_EQ(read.failing.first.at(1).type, std::nullopt);
   EXPECT_EQ(read.overdue_refreshes, 3U);
   EXPECT_THAT(to_json(status), HasSubstr("\"running\":true"));
 }

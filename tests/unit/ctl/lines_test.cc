@@ -76,6 +76,13 @@ TEST_F(LinesTest, ALineWithoutAnEndIsBounded) {
   }
 }
 
+TEST(NamesGiven, AreBoundedAndNoOptions) {
+  EXPECT_EQ(names_given("verb", {"a.test", "[b.test]:25"}, 2),
+            (std::vector<std::string>{"a.test", "[b.test]:25"}));
+  EXPECT_THROW(names_given("verb", {"a.test", "b.test", "c.test"}, 2), Trouble);
+  EXPECT_THROW(names_given("verb", {"a.test", "--forec"}, 2), Trouble);
+}
+
 TEST_F(LinesTest, NothingIsNoLine) {
   Lines lines(ends_[0], 10);
   finish();

@@ -49,8 +49,8 @@ TEST(Plugin, SaysWhatIsWrongAndHowBadItIs) {
        "MTASTSD WARNING - 1 policy in force waited"},
       {"connections", [](Status& it) { it.connections.open = 10; }, Health::Warning,
        "MTASTSD WARNING - all 10 connections are in use |"},
-      {"failing, which strangers can bring about",
-       [](Status& it) { it.failing_refreshes.count = 1000; }, Health::Ok, "MTASTSD OK"},
+      {"failing, which strangers can bring about", [](Status& it) { it.failing.count = 1000; },
+       Health::Ok, "MTASTSD OK"},
       {"a counter since the start", [](Status& it) { it.cache.not_kept = 7; }, Health::Ok,
        "MTASTSD OK"},
       {"the worst of two",
@@ -78,7 +78,7 @@ TEST(Plugin, HasPerformanceData) {
   status.queries.total = 5;
   status.cache.used_bytes = 4096;
   status.cache.max_bytes = 8192;
-  status.failing_refreshes.count = 2;
+  status.failing.count = 2;
   status.dns[0].errors = 3;
   status.dns.push_back({.server = "[::1]:53", .errors = 4});
   const std::string line = plugin_result(status).line;

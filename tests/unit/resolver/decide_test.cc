@@ -47,7 +47,8 @@ Record dns_failed() {
 
 AfterRecord after_record(const std::optional<Entry>& known, const Record& record, bool refresh,
                          WallTime now, const Limits& limits) {
-  return resolver::after_record(known ? &*known : nullptr, record, refresh, now, limits);
+  return resolver::after_record(known ? &*known : nullptr, record,
+                                refresh ? Purpose::Refresh : Purpose::Check, now, limits);
 }
 
 Result<Fetched, FetchFailure> good(Mode mode = Mode::Enforce, Seconds max_age = Seconds(604800)) {

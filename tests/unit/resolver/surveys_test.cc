@@ -154,7 +154,7 @@ TEST_F(SurveysTest, AFetchThatRunsMeanwhileDoesNotDropIt) {
   fetcher_.delay = Milliseconds(5000);
   bool refreshed = false;
   const auto tell = [&](const Answer& answer) { refreshed = answer.fresh; };
-  tell_now_or_later(resolver_.refresh(name("signed.test"), tell), tell);
+  tell_now_or_later(resolver_.refresh(name("signed.test"), Purpose::Refresh, tell), tell);
   loop_.advance(Milliseconds(1000));
   EXPECT_EQ(ask("signed.test"), Ruling::Applies);
   loop_.advance(Milliseconds(10000));
