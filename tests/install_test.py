@@ -64,6 +64,7 @@ class Install(unittest.TestCase):
             command = re.search(r"^ExecStart=(\S+)(.*)$", unit, re.MULTILINE)
             self.assertTrue(os.access(self.root + command.group(1), os.X_OK), command.group(0))
             self.assertEqual(command.group(2), arguments)
+            self.assertIn(f"ExecReload=/bin/sh -c '{command.group(1)} --check-config{arguments} ", unit)
 
     def test_a_configuration_that_is_there_is_kept(self):
         install(self.root)

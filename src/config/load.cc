@@ -26,7 +26,9 @@ Result<std::string, std::string> read_file(const std::string& path) {
   // Without O_NONBLOCK, a pipe without a writer would block the start for ever.
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) {
-    return failure("cannot be opened: " + reason(errno));
+    return failure(
+        "cannot be opened: " + reason(errno) +
+        (errno == EACCES ? ": run as root, or give the file to the group of this user" : ""));
   }
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "keys.h"
+#include "mtastsd/base/ascii.h"
 #include "mtastsd/base/text.h"
 #include "mtastsd/config/config.h"
 #include "mtastsd/config/reload.h"
@@ -109,6 +110,25 @@ void read_addresses(Value& value, Config& config) {
 }
 
 enum class Show : unsigned char { No, Yes };
+
+// Whether the first line that says something begins with a key and a colon. No TOML does.
+bool is_yaml(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r";
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t begin = line.find_first_not_of(kBlanks);
+    if (begin == std::string_view::npos || line[begin] == '#' || line.starts_with("---")) {
+      continue;
+    }
+    const auto colon = std::find_if_not(line.begin(), line.end(),
+                                        [](char c) { return is_alnum(c) || c == '_' || c == '-'; });
+    return colon != line.begin() && colon != line.end() && *colon == ':' &&
+           (colon + 1 == line.end() || kBlanks.find(colon[1]) != std::string_view::npos);
+  }
+  return false;
+}
 
 struct Key {
   std::string_view section;
@@ -642,7 +662,11 @@ Result<Config, ConfigError> parse(const std::string& text, const std::string& na
   try {
     reader.read(toml::parse(text, name));
   } catch (const toml::parse_error& error) {
-    errors.add(error.source().begin.line, "not valid TOML: " + printable(error.description()));
+    errors.add(error.source().begin.line,
+               is_yaml(text)
+                   ? "this is YAML, as the configurations of postfix-mta-sts-resolver and "
+                     "postfix-tlspol are. mtastsd reads TOML: contrib/migrate turns theirs into one"
+                   : "not valid TOML: " + printable(error.description()));
   }
   reader.read(environment);
   if (errors.empty()) {

@@ -118,7 +118,7 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
 
 void Daemon::warn_of(const OpenSockets& sockets) {
   for (const auto& listener : sockets.socketmap) {
-    if (listener->everywhere()) {
+    if (is_everywhere(listener->name())) {
       log_.write(Event::ListensEverywhere, {{"listen", listener->name()}});
     }
   }

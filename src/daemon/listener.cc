@@ -180,8 +180,8 @@ Result<void, std::string> Listener::open_unix(const config::ListenAddress& addre
   return {};
 }
 
-bool Listener::everywhere() const {
-  return name_.starts_with("inet:0.0.0.0:") || name_.starts_with("inet:[::]:");
+bool is_everywhere(std::string_view name) {
+  return name.starts_with("inet:0.0.0.0:") || name.starts_with("inet:[::]:");
 }
 
 std::unique_ptr<Listener> Listener::adopt(PassedSocket socket) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "activation.h"
@@ -14,6 +15,10 @@
 struct addrinfo;
 
 namespace mtastsd::daemon {
+
+// Whether an address in its written form takes connections from other hosts: it is none in
+// particular.
+bool is_everywhere(std::string_view name);
 
 // A bound, listening, non-blocking socket. A unix socket's file is removed with it, if it is
 // still the one that was made here.
@@ -28,8 +33,6 @@ class Listener {
   const std::string& name() const { return name_; }
   // Of the unix socket that was made here; empty for others.
   std::string directory() const { return path_.substr(0, path_.rfind('/')); }
-  // True if it takes connections from other hosts: it is bound to no address in particular.
-  bool everywhere() const;
   // True if it is the service manager's, which keeps it open for the next daemon.
   bool passed() const { return passed_; }
 

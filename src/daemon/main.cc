@@ -131,6 +131,43 @@ void print_origins(const mtastsd::config::Origins& origins) {
   std::printf("%s settings have their defaults.\n", origins.empty() ? "All" : "All other");
 }
 
+// What the daemon could not do as the user that it becomes.
+Result<void, std::string> check_access(const Config& config, const std::string& path) {
+  const auto identity = mtastsd::daemon::identity_for(config.daemon);
+  if (!identity) {
+    return failure(identity.error());
+  }
+  for (const std::string& file : {path, config.https.ca_path(), config.https.proxy_credentials}) {
+    if (*identity && !file.empty() && !mtastsd::daemon::can_read(**identity, file)) {
+      return failure(file + ": the user \"" + (*identity)->name +
+                     "\", as whom mtastsd runs, cannot read it: give it and the directories above "
+                     "to the group of that user");
+    }
+  }
+  return {};
+}
+
+int check(const Config& config, const std::string& path, const mtastsd::config::Origins& origins) {
+  const auto checked = mtastsd::daemon::check_environment(config).and_then(
+      [&] { return check_access(config, path); });
+  if (!checked) {
+    return fail(checked.error());
+  }
+  for (const auto& listen : config.socketmap.listen) {
+    if (mtastsd::daemon::is_everywhere(listen.str())) {
+      std::fprintf(
+          stderr,
+          "mtastsd: warning: socketmap.listen: %s is every address of this host, so whoever "
+          "can reach it can ask mtastsd and use up its connections: listen on "
+          "inet:127.0.0.1:%u, or have a firewall\n",
+          listen.str().c_str(), static_cast<unsigned>(listen.port));
+    }
+  }
+  std::printf("mtastsd: %s is good\n", path.empty() ? "the built-in configuration" : path.c_str());
+  print_origins(origins);
+  return 0;
+}
+
 int serve(const Config& config, const std::string& path, PassedSockets passed) {
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
@@ -181,13 +218,5 @@ int main(int argc, char** argv) {
   if (!config) {
     return fail(config.error().message);
   }
-  if (!check_only) {
-    return serve(*config, path, std::move(passed));
-  }
-  if (const auto checked = mtastsd::daemon::check_environment(*config); !checked) {
-    return fail(checked.error());
-  }
-  std::printf("mtastsd: %s is good\n", path.empty() ? "the built-in configuration" : path.c_str());
-  print_origins(origins);
-  return 0;
+  return check_only ? check(*config, path, origins) : serve(*config, path, std::move(passed));
 }

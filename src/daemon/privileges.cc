@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -90,6 +91,19 @@ Result<void, std::string> become(const Identity& identity) {
     return failure("cannot become the user \"" + identity.name + "\": " + std::strerror(errno));
   }
   return {};
+}
+
+bool can_read(const Identity& identity, const std::string& path) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool readable = ::initgroups(identity.name.c_str(), identity.group) == 0 &&
+                          ::setresgid(identity.group, identity.group, identity.group) == 0 &&
+                          ::setresuid(identity.user, identity.user, identity.user) == 0 &&
+                          ::access(path.c_str(), R_OK) == 0;
+    ::_exit(readable ? 0 : 1);
+  }
+  int status = 0;
+  return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
 }
 
 void drop_capabilities() {

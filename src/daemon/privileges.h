@@ -35,6 +35,9 @@ void hand_over_cache(const std::string& directory, const Identity& to);
 // For good.
 Result<void, std::string> become(const Identity& identity);
 
+// Whether somebody could read a file, by another process that becomes this user.
+bool can_read(const Identity& identity, const std::string& path);
+
 // No capability is left, none can be gained by running a program, and no core dump shows what was
 // in the memory.
 void drop_capabilities();

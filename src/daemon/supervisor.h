@@ -13,8 +13,8 @@ namespace mtastsd::daemon {
 // told.
 bool tell_supervisor(std::string_view state);
 
-// What it is told when the daemon begins to reload: with the time, as "Type=notify-reload" of
-// systemd needs it to know which of two reloads this is.
+// What it is told when the daemon begins to reload: with the time, by which systemd knows which of
+// two reloads this is.
 std::string reloading_state();
 
 // Within which time it has to be told "WATCHDOG=1" again (see sd_watchdog_enabled(3)), or nullopt

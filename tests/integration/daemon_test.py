@@ -11,8 +11,10 @@ policy server are counted by those servers.
 import argparse
 import grp
 import os
+import re
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -24,6 +26,8 @@ from testenv.case import BLACKHOLE, DNS, INET, NOBODY, OTHER_DNS, DaemonCase, se
 from testenv.daemon import run_to_end, toml
 from testenv.dns import Nsd, ScriptedDns
 
+UNIT = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                    "../../contrib/systemd/mtastsd.service.in")
 OPTIONS = None
 
 
@@ -546,6 +550,26 @@ class DaemonTest(DaemonCase):
                          == secure("mail.reload.test"), "the map of the new configuration")
         self.assertEqual(mtastsd.ask("reload.test"), "NOTFOUND ")
 
+    def test_the_units_reload_looks_first(self):
+        mtastsd = self.daemon()
+        with open(UNIT, encoding="utf-8") as file:
+            command = re.search(r"^ExecReload=/bin/sh -c '(.+)'$", file.read(), re.MULTILINE)[1]
+        command = (command.replace("@CMAKE_INSTALL_FULL_SBINDIR@/mtastsd", self.program)
+                   .replace("@MTASTSD_ARGUMENTS@", " --config " + mtastsd.config))
+
+        def reload():
+            return subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True,
+                                  timeout=60, env={**os.environ, "MAINPID": str(mtastsd.pid)})
+
+        done = reload()
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        mtastsd.wait_log("event=reloaded")
+        sandbox.write(mtastsd.config, "[dns]\ntimeout = 5\n")
+        done = reload()
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("mtastsd.toml:2: ", done.stderr)
+        self.assertNotIn("event=not_reloaded", mtastsd.log())  # it was not even asked
+
     def test_check_config(self):
         path = os.path.join(self.own_directory(), "mtastsd.toml")
         good = self.settings()
@@ -562,6 +586,7 @@ class DaemonTest(DaemonCase):
              "nobody-here"),
             ("no such file", '[https]\nca_file = "/nonexistent.pem"\n', False,
              "/nonexistent.pem"),
+            ("another server's", "---\nhost: 127.0.0.1\nport: 8461\n", False, "this is YAML"),
         ]
         for label, text, accepted, words in cases:
             with self.subTest(label):
@@ -580,6 +605,21 @@ class DaemonTest(DaemonCase):
         self.assertIn('\ndns.timeout = "2s" (MTASTSD_DNS_TIMEOUT)\n'
                       f'log.level = "warn" ({path}:4)\n'
                       'All other settings have their defaults.\n', output)
+        # All addresses are a warning, and a file that the daemon's user cannot read is an error.
+        sandbox.write(path, '[socketmap]\nlisten = ["inet:0.0.0.0:8461"]\n')
+        status, output = self.run_daemon("--check-config", "--config", path)
+        self.assertEqual(status, 0, output)
+        self.assertIn("warning: socketmap.listen: inet:0.0.0.0:8461 is every address", output)
+        sandbox.write(path, '[daemon]\nuser = "nobody"\n')
+        os.chmod(path, 0o600)
+        status, output = self.run_daemon("--check-config", "--config", path)
+        self.assertEqual(status, 1, output)
+        self.assertIn(f'mtastsd: {path}: the user "nobody"', output)
+        readable = os.path.join("/tmp", f"mtastsd-readable-{os.getpid()}.toml")
+        self.addCleanup(os.unlink, readable)
+        sandbox.write(readable, '[daemon]\nuser = "nobody"\n')
+        os.chmod(readable, 0o644)
+        self.assertEqual(self.run_daemon("--check-config", "--config", readable)[0], 0)
         status, output = self.run_daemon("--check-config", "--config", path + ".missing")
         self.assertNotEqual(status, 0)
         self.assertIn(path + ".missing", output)

@@ -207,8 +207,19 @@ def run_steps(machine):
 
     machine.run("systemctl", "reload", "mtastsd")
     wait_for_event(machine, "reloaded")
-    kind = machine.run("systemctl", "show", "-P", "Type", "mtastsd").strip()
-    say(f"systemctl reload reaches the daemon, whose service is of the type {kind}")
+    with open(machine.path(CONFIG), "a", encoding="utf-8") as file:
+        file.write("[dns]\ntimeout = 5\n")
+    try:
+        complaints = machine.run("systemctl", "reload", "mtastsd", check=False)
+        need("failed" in complaints, "a reload with a mistake says nothing: " + complaints)
+    finally:
+        with open(machine.path(CONFIG), "r+", encoding="utf-8") as file:
+            text = file.read()
+            file.seek(0)
+            file.truncate()
+            file.write(text.removesuffix("[dns]\ntimeout = 5\n"))
+    machine.run("systemctl", "reload", "mtastsd")
+    say("systemctl reload reaches the daemon, and fails for a configuration with a mistake")
 
     check_watchdog(machine)
     check_instance(machine)

@@ -52,6 +52,17 @@ TEST(Defaults, AreTheOnesPromised) {
   EXPECT_EQ(config.maps.at("QUERYwithTLSRPT"), config.maps.at("daneWithTLSRPT"));
 }
 
+TEST(Parse, AnotherServersYamlIsNamed) {
+  for (const char* text :
+       {"---\nhost: 127.0.0.1\n", "# mine\n\nserver:\n  address: 127.0.0.1:8642\n"}) {
+    EXPECT_TRUE(std::regex_search(errors_in(text), std::regex("^mtastsd.toml:[1-3]: this is YAML")))
+        << errors_in(text);
+    EXPECT_NE(errors_in(text).find("contrib/migrate"), std::string::npos);
+  }
+  EXPECT_NE(errors_in("host = 1:2\n").find("not valid TOML"), std::string::npos);
+  EXPECT_NE(errors_in("[dns\nhost: 1\n").find("not valid TOML"), std::string::npos);
+}
+
 // What ReadsEveryKey and ReadsEveryKeyFromTheEnvironment set, but for the maps.
 Config every_key() {
   Config expected = defaults();
