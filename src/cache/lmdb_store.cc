@@ -1,14 +1,17 @@
 // Logs: cache_read_failed (once an hour), commit_failed and commits_recovered (once each way),
-// record_unreadable, cache_set_aside (when the records of a damaged file are all stored). What
-// becomes of the file as a whole: lmdb/cache_file.cc.
+// record_unreadable, overrides_salvaged, cache_set_aside (when the records of a damaged file are
+// all stored). What becomes of the file as a whole: lmdb/cache_file.cc.
 
 #include "mtastsd/cache/lmdb_store.h"
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "lmdb/cache_file.h"
+#include "lmdb/pages.h"
 #include "lmdb/tables.h"
 #include "lmdb/writer.h"
 #include "lowest.h"
@@ -28,7 +31,8 @@ constexpr std::size_t kDueWindow = 100000;
 constexpr Milliseconds kCommitSpacing{200};
 constexpr Milliseconds kRetrySpacing{2000};
 constexpr Milliseconds kDrainLimit{5000};
-constexpr Milliseconds kSalvageWait{2000};           // at the start; then answering begins
+constexpr Milliseconds kSalvageWait{2000};  // at the start; then answering begins
+constexpr std::size_t kMaxSalvagedNoteBytes = std::size_t{1} << 20;
 constexpr std::chrono::minutes kReadErrorHolds{10};  // longer than finding out takes
 constexpr std::chrono::hours kReadErrorLogged{1};
 
@@ -92,6 +96,9 @@ Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptio
     self->writer_ = std::thread([store = self.get()] { store->write_loop(); });
   }
   const std::lock_guard lock(self->salvage_mutex_);
+  if (!self->file_->damaged_file().empty()) {
+    self->salvage_notes();  // before anybody asks for them; if it fails, it is tried again
+  }
   self->start_salvage();
   if (self->salvage_) {
     self->salvage_->wait(kSalvageWait);
@@ -109,12 +116,55 @@ void LmdbStore::start_salvage() {
   sink.take = [this](const DomainName& domain, EntryPtr entry) {
     return pending_->has_room() && remember(domain, std::move(entry), Origin::Salvaged);
   };
-  sink.all_committed = [this] { return pending_->salvaged() == 0; };
+  sink.all_committed = [this] { return pending_->salvaged() == 0 && salvage_notes(); };
   sink.done = [this](std::size_t entries) {
     const std::string kept_as = file_->finish_damaged_file();
     log_.write(Event::CacheSetAside, {{"kept_as", kept_as}, {"records_read", entries}});
   };
   salvage_ = std::make_unique<Salvage>(file, clock_, std::move(sink));
+}
+
+// Takes the notes of the damaged file over, once. False: that could not be done yet.
+bool LmdbStore::salvage_notes() {
+  const LmdbEnv* env = file_->writable();
+  if (env == nullptr) {
+    return false;
+  }
+  auto txn = Txn::begin(env->env(), 0);
+  if (!txn) {
+    return false;
+  }
+  MDB_val done = to_val(kNotesSalvagedKey);
+  MDB_val value{};
+  if (mdb_get(txn->get(), env->meta(), &done, &value) == 0) {
+    return true;
+  }
+  std::map<std::string, std::string> notes;
+  std::size_t bytes = 0;
+  salvage_records(file_->damaged_file(), kMetaTable, steady_clock::now() + kSalvageWait,
+                  [&](std::string_view key, std::string_view found) {
+                    if (key.starts_with(kNotePrefix)) {
+                      bytes += key.size() + found.size();
+                      std::string& kept = notes[std::string(key)];
+                      kept = std::max(kept, std::string(found));
+                    }
+                    return bytes < kMaxSalvagedNoteBytes;
+                  });
+  int rc = 0;
+  for (const auto& [name, note] : notes) {
+    MDB_val key = to_val(name);
+    value = to_val(note);
+    const int put = mdb_put(txn->get(), env->meta(), &key, &value, MDB_NOOVERWRITE);
+    rc = rc == 0 && put != MDB_KEYEXIST ? put : rc;
+  }
+  value = to_val("1");
+  rc = rc == 0 ? mdb_put(txn->get(), env->meta(), &done, &value, 0) : rc;
+  rc = rc == 0 ? txn->commit() : rc;
+  file_->end_if_damaged(rc);
+  if (rc == 0 && !notes.empty()) {
+    log_.write(Event::OverridesSalvaged, {{"count", notes.size()}});
+  }
+  return rc == 0;
 }
 
 // The file can have been found damaged, or the damaged one not been readable before.
@@ -284,23 +334,26 @@ std::vector<LmdbStore::Note> LmdbStore::notes() const {
       file_->writable() == nullptr ? file_->read_only() : CacheFile::ReadOnly{};
   const LmdbEnv* const env = locked.env != nullptr ? locked.env : file_->writable();
   std::vector<Note> notes;
-  if (env == nullptr || !env->overrides()) {
+  if (env == nullptr) {
     return notes;
   }
   const auto txn = Txn::begin(env->env(), MDB_RDONLY);
   if (txn) {
-    each_record(txn->get(), *env->overrides(), "",
-                [&](std::string_view key, std::string_view value) {
-                  notes.push_back({std::string(key), std::string(value)});
-                  return true;
-                });
+    each_record(
+        txn->get(), env->meta(), kNotePrefix, [&](std::string_view key, std::string_view value) {
+          if (!key.starts_with(kNotePrefix)) {
+            return false;
+          }
+          notes.push_back({std::string(key.substr(kNotePrefix.size())), std::string(value)});
+          return true;
+        });
   }
   return notes;
 }
 
 Result<void, std::string> LmdbStore::write_notes(const std::vector<Note>& notes) {
   const LmdbEnv* env = file_->writable();
-  if (env == nullptr || !env->overrides()) {
+  if (env == nullptr) {
     return failure(std::string("the cache cannot be written, and the log says why"));
   }
   auto txn = Txn::begin(env->env(), 0);
@@ -309,13 +362,14 @@ Result<void, std::string> LmdbStore::write_notes(const std::vector<Note>& notes)
     if (rc != 0) {
       break;
     }
-    MDB_val key = to_val(note.key);
+    const std::string name = std::string(kNotePrefix) + note.key;
+    MDB_val key = to_val(name);
     MDB_val value = to_val(note.value);
     if (note.value.empty()) {
-      rc = mdb_del(txn->get(), *env->overrides(), &key, nullptr);
+      rc = mdb_del(txn->get(), env->meta(), &key, nullptr);
       rc = rc == MDB_NOTFOUND ? 0 : rc;
     } else {
-      rc = mdb_put(txn->get(), *env->overrides(), &key, &value, 0);
+      rc = mdb_put(txn->get(), env->meta(), &key, &value, 0);
     }
   }
   rc = rc == 0 ? txn->commit() : rc;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "lmdb/env.h"
 #include "lmdb/pages.h"
 
 namespace mtastsd::cache {
@@ -40,7 +41,8 @@ bool Salvage::stopped(Milliseconds wait) {
 
 void Salvage::run(const std::string& file) {
   const bool readable = salvage_records(
-      file, [this](std::string_view key, std::string_view record) { return found(key, record); });
+      file, kEntriesTable, SteadyTime::max(),
+      [this](std::string_view key, std::string_view record) { return found(key, record); });
   {
     const std::lock_guard lock(mutex_);
     all_taken_ = true;

@@ -25,8 +25,9 @@ std::string key_of(const Override& one) {
   return std::string(one.source == Source::Configuration ? kOfFile : kOfCommand) + one.scope.str();
 }
 
+// The time comes first: see LmdbStore::Note.
 Note note_of(const Override& one) {
-  return {key_of(one), control::to_json(one)};
+  return {key_of(one), timestamp(one.decided_at) + " " + control::to_json(one)};
 }
 
 std::string until_text(const Override& one) {
@@ -61,7 +62,8 @@ std::vector<Override> OverrideBook::values(const ByScope& overrides) {
 void OverrideBook::load(std::vector<Override> configured) {
   ByScope seen;
   for (const Note& note : store_.notes()) {
-    auto one = control::override_from_json(note.value);
+    auto one = control::override_from_json(
+        std::string_view(note.value).substr(std::min(note.value.find('{'), note.value.size())));
     if (!one) {
       log_.write(Event::OverrideUnreadable, {{"name", note.key}, {"reason", one.error()}});
     } else {

@@ -71,7 +71,9 @@ class LmdbStore final : public Store {
   Due due(const DueRequest& request) override;
 
   // What the operator decided: records of the caller's, by a key of the caller's. erase() and
-  // evictions leave them alone. Both block for the disk, and are called by one thread.
+  // evictions leave them alone. Both block for the disk, and are called by one thread. Those of a
+  // damaged file are kept: of several values for a key, the greatest one, so a value should begin
+  // with its time.
   struct Note {
     std::string key;
     std::string value;  // to write: empty takes it away
@@ -101,6 +103,7 @@ class LmdbStore final : public Store {
  private:
   LmdbStore(const StoreOptions& options, Log& log);
   void start_salvage();
+  bool salvage_notes();
   void look_after();
   bool remember(const DomainName& domain, EntryPtr entry, Origin origin);
   void select_due_in_memory(const DueRequest& request, DueSelection& selection);

@@ -66,6 +66,7 @@ enum class Event {
   CacheNotWritable,
   CacheWritable,
   CacheSetAside,
+  OverridesSalvaged,
   CacheDamaged,
   CacheDiskFailed,
   CacheDeleted,
@@ -245,6 +246,10 @@ inline constexpr std::array kEvents = {
              "The cache file was damaged and was set aside. Every record that could be read was "
              "kept, and the rest will be fetched again.",
              "kept_as records_read"},
+    EventRow{Event::OverridesSalvaged, LogLevel::Warn, "overrides_salvaged",
+             "Overrides were read from a damaged cache file and kept. One that was removed can be "
+             "among them: look at mtastsctl override list.",
+             "count"},
     EventRow{Event::CacheDamaged, LogLevel::Error, "cache_damaged",
              "The cache file was damaged or truncated while it was in use. mtastsd exits, and the "
              "next start keeps every record that can still be read.",

@@ -140,13 +140,6 @@ Result<void, LmdbEnv::OpenError> LmdbEnv::open_tables(const std::string& directo
       return failure(error_of(directory, rc));
     }
   }
-  MDB_dbi overrides = 0;
-  const int has_overrides = mdb_dbi_open(txn->get(), kOverridesTable, create, &overrides);
-  if (has_overrides == 0) {
-    overrides_ = overrides;
-  } else if (has_overrides != MDB_NOTFOUND) {
-    return failure(error_of(directory, has_overrides));
-  }
   MDB_val key = to_val(kFormatKey);
   MDB_val value;
   std::uint32_t format = kCacheFormat;

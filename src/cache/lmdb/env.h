@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,8 +14,11 @@
 namespace mtastsd::cache {
 
 inline constexpr const char* kEntriesTable = "entries";
-inline constexpr const char* kTables[] = {"meta", kEntriesTable, "due", "negative"};
-inline constexpr const char* kOverridesTable = "overrides";  // one that older versions do not know
+inline constexpr const char* kMetaTable = "meta";
+inline constexpr const char* kTables[] = {kMetaTable, kEntriesTable, "due", "negative"};
+// In the table of the format number, because each table costs every transaction some instructions.
+inline constexpr std::string_view kNotePrefix = "note ";
+inline constexpr std::string_view kNotesSalvagedKey = "notes salvaged";  // from a damaged file
 inline constexpr char kDataFile[] = "/data.mdb";
 inline constexpr char kLmdbLockFile[] = "/lock.mdb";
 
@@ -73,11 +75,10 @@ class LmdbEnv {
   LmdbEnv& operator=(const LmdbEnv&) = delete;
 
   MDB_env* env() const { return env_; }
-  MDB_dbi entries() const { return entries_; }    // policy domain -> record
-  MDB_dbi due() const { return due_; }            // due_at, domain -> end of the policy
+  MDB_dbi meta() const { return meta_; }        // "format" -> its number; kNotePrefix, key -> note
+  MDB_dbi entries() const { return entries_; }  // policy domain -> record
+  MDB_dbi due() const { return due_; }          // due_at, domain -> end of the policy
   MDB_dbi negative() const { return negative_; }  // recheck_at, domain -> nothing: without one
-  // Name of an override -> record. None: the file is of an older version and cannot be written.
-  std::optional<MDB_dbi> overrides() const { return overrides_; }
 
   // Bytes in use by data, of the map: what the transaction sees.
   std::size_t used_bytes(MDB_txn* txn) const;
@@ -92,7 +93,6 @@ class LmdbEnv {
   MDB_dbi entries_ = 0;
   MDB_dbi due_ = 0;
   MDB_dbi negative_ = 0;
-  std::optional<MDB_dbi> overrides_;
 };
 
 // What root makes in another user's directory is given to that user: the daemon that runs as that

@@ -235,6 +235,10 @@ class Walk {
   void rest(const Leaf& leaf) {
     std::string buffer;
     for (std::uint64_t number = 2; number < seen_.size() && !stopped_; ++number) {
+      if (is_late()) {
+        stopped_ = true;
+        return;
+      }
       const Page page(seen_[number] ? std::string_view() : file_.page(number, buffer));
       if (page.number() != number || !page.is_node_page() || page.flags() != kLeaf) {
         continue;
@@ -319,27 +323,28 @@ Examined examine(const std::string& data_file, Milliseconds limit) {
   return walk.lost() ? Examined::Damaged : Examined::Sound;
 }
 
-bool salvage_records(const std::string& data_file, const FoundRecord& found) {
+bool salvage_records(const std::string& data_file, std::string_view table, SteadyTime until,
+                     const FoundRecord& found) {
   DataFile file(data_file);
   const auto meta = read_meta(file);
-  Walk walk(file, SteadyTime::max());
+  Walk walk(file, until);
   std::string buffer;
   const auto hand_over = [&](const Node& node) {
     return (node.flags & kTree) != 0 || found(node.key, file.data(node, buffer));
   };
-  std::optional<Tree> entries;
+  std::optional<Tree> tree;
   if (meta) {
     walk.tree(meta->tables, [&](const Node& node) {
-      if (node.key == kEntriesTable && node.data.size() == kTreeBytes) {
-        entries = tree_at(node.data, 0);
+      if (node.key == table && node.data.size() == kTreeBytes) {
+        tree = tree_at(node.data, 0);
       }
       return true;
     });
   }
-  if (entries) {
-    walk.tree(*entries, hand_over);
+  if (tree) {
+    walk.tree(*tree, hand_over);
   }
-  if (!entries || walk.lost()) {
+  if (!tree || walk.lost()) {
     walk.rest(hand_over);
   }
   return file.readable();

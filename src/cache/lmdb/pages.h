@@ -24,11 +24,13 @@ enum class Examined {
 // others until `limit` is over; what it does not get to counts as sound. Nobody may be writing.
 Examined examine(const std::string& data_file, Milliseconds limit);
 
-// Hands over every record of the entries table that can be read: those that the table's tree leads
-// to and, when a branch of it is lost, those on any other page, which may be older ones of the same
-// domain. The key and the record are bytes out of a damaged file. Ends when `found` returns false.
-// Returns false where the file cannot be opened, or nothing of it can be read.
+// Hands over every record of a table that can be read: those that the table's tree leads to and,
+// when a branch of it is lost, those on any other page. These may be older ones, removed ones and
+// those of other tables. The key and the record are bytes out of a damaged file. Ends when `found`
+// returns false, or at `until`. Returns false where the file cannot be opened, or nothing of it can
+// be read.
 using FoundRecord = std::function<bool(std::string_view key, std::string_view record)>;
-bool salvage_records(const std::string& data_file, const FoundRecord& found);
+bool salvage_records(const std::string& data_file, std::string_view table, SteadyTime until,
+                     const FoundRecord& found);
 
 }  // namespace mtastsd::cache

@@ -46,10 +46,11 @@ class PagesTest : public testing::Test {
   void write(const std::string& bytes) { std::ofstream(file_, std::ios::binary) << bytes; }
   int salvaged() {
     int count = 0;
-    salvage_records(file_, [&](std::string_view, std::string_view record) {
-      count += RecordView::decode(record) ? 1 : 0;
-      return true;
-    });
+    salvage_records(file_, "entries", SteadyTime::max(),
+                    [&](std::string_view, std::string_view record) {
+                      count += RecordView::decode(record) ? 1 : 0;
+                      return true;
+                    });
     return count;
   }
 

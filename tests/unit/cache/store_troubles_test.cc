@@ -252,6 +252,51 @@ TEST_F(StoreTroubles, WhatIsNewerThanTheDamagedFileWins) {
   EXPECT_EQ(store->find(numbered(2))->policy->id, "1");
 }
 
+class NotesOfADamagedFile : public StoreTroubles {
+ protected:
+  void write(const std::vector<LmdbStore::Note>& notes) { ASSERT_TRUE(open()->write_notes(notes)); }
+  static std::string value_of(const LmdbStore& store, const std::string& key) {
+    for (const LmdbStore::Note& note : store.notes()) {
+      if (note.key == key) {
+        return note.value;
+      }
+    }
+    return "";
+  }
+};
+
+TEST_F(NotesOfADamagedFile, AreKeptAndTakenOverOnce) {
+  fill(500);
+  write({{"a", "1 one"}, {"b", "1 two"}, {"c", "1 removed"}});
+  write({{"a", "2 one"}, {"c", ""}});
+  overwrite_pages_with("p250.example", true);
+  auto store = open(false);
+  EXPECT_EQ(value_of(*store, "a"), "2 one");
+  EXPECT_EQ(value_of(*store, "b"), "1 two");
+  EXPECT_EQ(store->notes().size(), 2U);
+
+  // The repair is not over yet: what is decided now must not be undone by the next start.
+  ASSERT_TRUE(store->write_notes({{"a", ""}}));
+  store.reset();
+  ASSERT_TRUE(fs::exists(cache() + "/data.mdb.salvage"));
+  store = open();
+  EXPECT_EQ(value_of(*store, "a"), "");
+  EXPECT_EQ(value_of(*store, "b"), "1 two");
+}
+
+TEST_F(NotesOfADamagedFile, AreTheLatestWhereTheirTableIsLost) {
+  fill(500);
+  write({{"a", "1 one"}, {"b", "1 two"}});
+  write({{"a", "2 one"}});
+  {
+    std::fstream file(data_file(), std::ios::in | std::ios::out | std::ios::binary);
+    file << std::string(2 * kPage, '\x5a');
+  }
+  auto store = open();
+  EXPECT_EQ(value_of(*store, "a"), "2 one");
+  EXPECT_EQ(value_of(*store, "b"), "1 two");
+}
+
 TEST_F(StoreTroubles, ARepairThatWasInterruptedIsTakenUpAgain) {
   fill(100);
   overwrite_pages_with("p50.example", true);
