@@ -63,9 +63,9 @@ bool Model::alive(const Known& known) const {
   return known.policy && clock_.wall() < known.fetched_wall + known.policy->max_age;
 }
 
-bool Model::may_apply(const Known& known) const {
+bool Model::may_apply(const Known& known, Seconds ago) const {
   return known.policy &&
-         clock_.wall() < known.fetched_wall + std::max(known.policy->max_age, kDelivery);
+         clock_.wall() - ago < known.fetched_wall + std::max(known.policy->max_age, kDelivery);
 }
 
 bool Model::surely_alive(const Known& known) const {
@@ -353,9 +353,7 @@ void Model::check_cached(std::size_t number, SteadyTime asked, std::string_view 
   const bool fresh = known.policy && known.fetched >= asked;
   // In force when it was asked about, it may have ended while DANE was asked for.
   const auto waited = std::chrono::ceil<Seconds>(clock_.steady() - asked);
-  const bool in_force_then =
-      known.policy && clock_.wall() < known.fetched_wall + known.policy->max_age + waited;
-  const bool allowed = fresh || may_apply(known) || in_force_then;
+  const bool allowed = fresh || may_apply(known, waited);
   if (!match->empty() && (!allowed || *match != wanted)) {
     violated(number, "an answer from a policy that is no more: " + *match);
   }

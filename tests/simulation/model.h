@@ -138,7 +138,7 @@ class Model {
   };
 
   bool alive(const Known& known) const;
-  bool may_apply(const Known& known) const;
+  bool may_apply(const Known& known, Seconds ago = Seconds(0)) const;
   bool surely_alive(const Known& known) const;
   SteadyTime undisturbed_since(std::size_t domain) const;
   void probe(std::size_t domain);
