@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 
 constexpr Seconds kYear{366 * 86400};
 constexpr std::size_t kMaxAddressesGiven = 16;  // for one policy host
+constexpr std::size_t kMaxAlarmWords = 64;
 
 void read_listen(Value& value, Config& config) {
   std::vector<ListenAddress> listen;
@@ -86,6 +87,26 @@ void read_source_address(Value& value, Config& config) {
       sources.push_back(address);
       return {};
     });
+  });
+}
+
+void read_alarm_command(Value& value, Config& config) {
+  std::vector<std::string>& command = config.alarm.command;
+  command.clear();
+  value.items_with("/usr/local/sbin/notify", [&](const std::string& text) -> Check {
+    if (command.empty() && !text.starts_with('/')) {
+      return failure(
+          std::string("must be the absolute path of a program; its arguments follow, "
+                      "each an item of its own"));
+    }
+    if (text.find('\0') != std::string::npos) {
+      return failure(std::string("must have no NUL in it"));
+    }
+    if (command.size() == kMaxAlarmWords) {
+      return failure("is one of more than " + std::to_string(kMaxAlarmWords) + " words");
+    }
+    command.push_back(text);
+    return {};
   });
 }
 
@@ -224,6 +245,8 @@ const std::vector<Key>& keys() {
        restart<&Config::control, &Control::socket>},
       {"control", "socket_group", [](Value& v, Config& c) { v.text(c.control.socket_group); },
        restart<&Config::control, &Control::socket_group>},
+
+      {"alarm", "command", read_alarm_command, restart<&Config::alarm, &Alarm::command>},
 
       {"log", "level",
        [](Value& v, Config& c) {

@@ -78,6 +78,9 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
   if (const auto owner = socket_owner(config_.socketmap); !owner) {
     return failure(owner.error());
   }
+  if (sockets.alarm_runner) {
+    alarms_ = std::make_unique<Alarms>(loop_, clock_, log_, std::move(sockets.alarm_runner));
+  }
   warn_of(sockets);
   const cache::StoreOptions options = store_options(config_, clock_);
   auto store = cache::LmdbStore::open(options, log_);

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "alarms.h"
 #include "answer_thread.h"
 #include "commands.h"
 #include "mtastsd/base/clock.h"
@@ -62,6 +63,7 @@ class Daemon {
   std::size_t next_thread_ = 0;                           // of the first answering thread
   event::Loop loop_;                                      // signals and the control socket
   std::vector<std::unique_ptr<event::FdWatch>> signals_;  // depends-on: loop_
+  std::unique_ptr<Alarms> alarms_;                        // depends-on: loop_; null: no command
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<ResolverThread> resolver_;              // depends-on: store_
   std::vector<std::unique_ptr<AnswerThread>> answering_;  // depends-on: store_, resolver_

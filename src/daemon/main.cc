@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include "activation.h"
+#include "alarm_runner.h"
 #include "confinement.h"
 #include "daemon.h"
 #include "mtastsd/base/version.h"
@@ -91,6 +94,13 @@ Result<Prepared, std::string> prepare(const Config& config, PassedSockets passed
     }
   }
   mtastsd::daemon::drop_capabilities();
+  if (!config.alarm.command.empty()) {
+    auto runner = mtastsd::daemon::start_alarm_runner(config.alarm.command);
+    if (!runner) {
+      return failure(std::move(runner.error()));
+    }
+    sockets->alarm_runner = std::move(*runner);
+  }
   std::vector<std::string> directories;
   for (const auto& listener : sockets->socketmap) {
     directories.push_back(listener->directory());
@@ -152,6 +162,10 @@ int check(const Config& config, const std::string& path, const mtastsd::config::
       [&] { return check_access(config, path); });
   if (!checked) {
     return fail(checked.error());
+  }
+  if (const auto& command = config.alarm.command;
+      !command.empty() && ::access(command.front().c_str(), X_OK) != 0) {
+    return fail("alarm.command: " + command.front() + " cannot be run: " + std::strerror(errno));
   }
   for (const auto& listen : config.socketmap.listen) {
     if (mtastsd::daemon::is_everywhere(listen.str())) {

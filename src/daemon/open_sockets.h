@@ -6,13 +6,14 @@
 
 #include "activation.h"
 #include "listener.h"
+#include "mtastsd/base/fd.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/config/config.h"
 
 namespace mtastsd::daemon {
 
 // All that the daemon listens on. It is opened first, because that can need privileges which the
-// daemon then drops.
+// daemon then drops. So is the socket of the process that runs the command in [alarm].
 struct OpenSockets {
   std::vector<std::unique_ptr<Listener>> socketmap;
   std::unique_ptr<Listener> control;  // null: there is none
@@ -20,6 +21,7 @@ struct OpenSockets {
   std::string control_problem;        // why there is none, although one was asked for
   std::vector<PassedSocket> unused;   // those in no [socketmap] listen
   std::vector<std::string> unusable;  // as in PassedSockets
+  Fd alarm_runner;                    // none: there is no command
 };
 
 // Opens the addresses in [socketmap] listen, where `passed` has no socket for them, and the control

@@ -11,6 +11,7 @@
 #include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <chrono>
@@ -212,17 +213,87 @@ class Log::Backend {
   std::shared_ptr<spdlog::async_logger> logger_;  // depends-on: pool_, sink_
 };
 
-Log::Log() = default;
+struct Log::Watchers {
+  struct One {
+    std::uint64_t number;
+    LogLevel level;
+    Watch watch;
+  };
 
-Log::Log(const LogOptions& options)
-    : level_(options.level), backend_(std::make_unique<Backend>(options)) {}
+  // With mutex held.
+  void set_level() {
+    LogLevel least = LogLevel::Off;
+    for (const One& one : all) {
+      least = std::min(least, one.level);
+    }
+    level.store(least, std::memory_order_relaxed);
+  }
+
+  std::atomic<LogLevel> level{LogLevel::Off};  // the least of all
+  std::mutex mutex;
+  std::vector<One> all;           // guarded by mutex
+  std::uint64_t last_number = 0;  // guarded by mutex
+};
+
+Log::Watcher::Watcher(std::shared_ptr<Watchers> watchers, std::uint64_t number)
+    : watchers_(std::move(watchers)), number_(number) {}
+
+Log::Watcher::~Watcher() {
+  const std::lock_guard lock(watchers_->mutex);
+  std::erase_if(watchers_->all, [this](const auto& one) { return one.number == number_; });
+  watchers_->set_level();
+}
+
+std::unique_ptr<Log::Watcher> Log::watch(LogLevel level, Watch watch) {
+  const std::lock_guard lock(watchers_->mutex);
+  const std::uint64_t number = ++watchers_->last_number;
+  watchers_->all.push_back({number, level, std::move(watch)});
+  watchers_->set_level();
+  return std::make_unique<Watcher>(watchers_, number);
+}
+
+std::string Log::json_of(const EventRow& row, Fields fields) {
+  return log_line::make_body(LogFormat::Json, row, fields);
+}
+
+Log::Log() : watchers_(std::make_shared<Watchers>()), watched_level_(&watchers_->level) {}
+
+Log::Log(const LogOptions& options) : Log() {
+  level_ = options.level;
+  backend_ = std::make_unique<Backend>(options);
+}
 
 Log Log::null() {
   return {};
 }
 
+std::string_view to_string(Alarm alarm) {
+  switch (alarm) {
+    case Alarm::None:
+      break;
+    case Alarm::RefreshFails:
+      return "refresh-fails";
+    case Alarm::PolicyEndsSoon:
+      return "policy-ends-soon";
+    case Alarm::ModeWeakened:
+      return "mode-weakened";
+    case Alarm::MxMismatch:
+      return "mx-mismatch";
+    case Alarm::OverrideEnds:
+      return "override-ends";
+    case Alarm::CacheTrouble:
+      return "cache-trouble";
+    case Alarm::ResolverTrouble:
+      return "resolver-trouble";
+  }
+  return "none";
+}
+
 Log::Log(Log&& other) noexcept
-    : level_(other.level_.exchange(LogLevel::Off)), backend_(std::move(other.backend_)) {}
+    : level_(other.level_.exchange(LogLevel::Off)),
+      backend_(std::move(other.backend_)),
+      watchers_(other.watchers_),
+      watched_level_(other.watched_level_) {}
 
 Log::~Log() = default;
 
@@ -237,6 +308,14 @@ void Log::write(Event event, Fields fields) {
   assert(log_line::has_fields_of(row, fields));
   if (backend_ && enabled(row.level)) {
     backend_->post(row, fields);
+  }
+  if (watched(row.level)) {
+    const std::lock_guard lock(watchers_->mutex);
+    for (const Watchers::One& one : watchers_->all) {
+      if (row.level >= one.level) {
+        one.watch(row, fields);
+      }
+    }
   }
 }
 

@@ -284,6 +284,7 @@ void Resolver::on_record(Lookup& lookup, const discovery::Record& record) {
   if (record.status == discovery::Record::Status::DnsFailed) {
     counters_.txt_failures.add();
   }
+  note_dns(record.status == discovery::Record::Status::DnsFailed);
   // Read now and not at the start: the answer took its time.
   const cache::EntryPtr known = services_.store.find(lookup.domain);
   AfterRecord after =

@@ -1,6 +1,7 @@
 // What the resolver does without a query: the check that follows a query once, and refreshing.
 //
-// Logs PolicyExpired, ClockDoubted when that begins, and RefreshesOverdue at most once a minute.
+// Logs PolicyExpired, ClockDoubted when that begins, RefreshesOverdue at most once a minute, and
+// DnsFailing at most once an hour.
 
 #include <algorithm>
 
@@ -19,6 +20,9 @@ namespace {
 
 constexpr Milliseconds kNextDuePass{1000};  // when there is more than one pass takes
 constexpr std::chrono::minutes kOverdueWarningInterval{1};
+constexpr std::size_t kDnsFailures = 10;
+constexpr std::chrono::minutes kDnsFailingFor{1};
+constexpr std::chrono::hours kDnsWarningInterval{1};
 
 }  // namespace
 
@@ -102,6 +106,24 @@ void Resolver::warn_overdue() {
   }
   last_overdue_warning_ = now;
   services_.log.write(Event::RefreshesOverdue, {{"policies", overdue_}});
+}
+
+// Whatever is found out in between shows that it is the domains that fail, and not DNS here.
+void Resolver::note_dns(bool failed) {
+  const SteadyTime now = services_.clock.steady();
+  if (!failed) {
+    dns_failures_in_a_row_ = 0;
+    return;
+  }
+  if (dns_failures_in_a_row_++ == 0) {
+    dns_failing_since_ = now;
+  }
+  if (dns_failures_in_a_row_ < kDnsFailures || now - dns_failing_since_ < kDnsFailingFor ||
+      (last_dns_warning_ && now - *last_dns_warning_ < kDnsWarningInterval)) {
+    return;
+  }
+  last_dns_warning_ = now;
+  services_.log.write(Event::DnsFailing, {{"failures", dns_failures_in_a_row_}});
 }
 
 void Resolver::revisit(const DomainName& domain, WallTime now) {

@@ -10,6 +10,8 @@ policy server are counted by those servers.
 
 import argparse
 import grp
+import http.server
+import json
 import os
 import re
 import socket
@@ -21,13 +23,17 @@ import time
 import unittest
 from unittest import mock
 
-from testenv import sandbox, socketmap, threads, web
+import jsonschema
+
+from testenv import sandbox, smtp, socketmap, threads, web
 from testenv.case import BLACKHOLE, DNS, INET, NOBODY, OTHER_DNS, DaemonCase, secure
 from testenv.daemon import run_to_end, toml
 from testenv.dns import Nsd, ScriptedDns
 
-UNIT = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                    "../../contrib/systemd/mtastsd.service.in")
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+ALARM_SCHEMA = os.path.join(SOURCE, "contrib/schema/alarm.json")
+MANUAL = os.path.join(SOURCE, "contrib/man/mtastsd.8.scd")
+UNIT = os.path.join(SOURCE, "contrib/systemd/mtastsd.service.in")
 OPTIONS = None
 
 
@@ -570,6 +576,111 @@ class DaemonTest(DaemonCase):
         self.assertIn("mtastsd.toml:2: ", done.stderr)
         self.assertNotIn("event=not_reloaded", mtastsd.log())  # it was not even asked
 
+    # Alarms.
+
+    def alarm(self, mtastsd, domain, status):
+        """A refresh that fails: the event behind an alarm."""
+        self.publish(domain, "mail." + domain)
+        self.web.apply()
+        self.assertEqual(mtastsd.ask(domain), secure("mail." + domain))
+        self.web.publish(domain, "", status=status)
+        self.web.apply()
+        mtastsd.command("refresh", domain=domain)
+        mtastsd.wait_log(f"event=refresh_failing domain={domain} ")
+
+    def notifier(self, text, path=None):
+        path = path or os.path.join(self.own_directory(), "notify")
+        sandbox.write(path, text)
+        os.chmod(path, 0o755)
+        return path
+
+    def test_alarms(self):
+        # The script asks for what the daemon may not do, and for what it must not inherit.
+        out = os.path.join(self.own_directory(), "out")
+        command = self.notifier('#!/bin/sh\ncat >> "$1"\nls /proc/self/fd | wc -l >> "$1"\n'
+                                'env | grep -c SECRET >> "$1"; exit 0\n')
+        with mock.patch.dict(os.environ, SECRET="1"):
+            mtastsd = self.daemon(alarm={"command": [command, out]},
+                                  control={"socket": os.path.join(self.own_directory(), "c")})
+        self.alarm(mtastsd, "refresh.alarm.test", 404)
+        lines = sandbox.wait_for(lambda: os.path.exists(out) and
+                                 sandbox.read(out).count("\n") == 3 and
+                                 sandbox.read(out).splitlines(), "the command to run")
+        document = json.loads(lines[0])
+        with open(ALARM_SCHEMA, encoding="utf-8") as file:
+            jsonschema.Draft7Validator(json.load(file)).validate(document)
+        self.assertEqual((document["alarm"], document["event"], document["domain"]),
+                         ("refresh-fails", "refresh_failing", "refresh.alarm.test"))
+        self.assertIn("404", document["reason"])
+        # 0 to 2, and that of the directory which ls reads.
+        self.assertEqual(lines[1:], ["4", "0"])
+        self.assertNotIn("event=alarm_failed", mtastsd.log())
+
+    def test_alarm_commands_that_are_of_no_use(self):
+        """One that hangs and one that floods hold nothing up; one that is missing is named."""
+        for name, text, said in (("hangs", "sleep 1000", None), ("floods", "yes; yes >&2", None),
+                                 ("fails", "exit 7", "ended with status 7"), 
+                                 ("missing", None, "cannot be run: No such file")):
+            with self.subTest(name):
+                path = os.path.join(self.own_directory(), name)
+                if text is not None:
+                    self.notifier(f"#!/bin/sh\n{text}\n", path)
+                mtastsd = self.daemon(alarm={"command": [path]},
+                                      control={"socket": os.path.join(self.own_directory(), "c")},
+                                      cache={"directory": os.path.join(self.own_directory(), "cache-" + name)})
+                if text is None:
+                    mtastsd.wait_log("event=alarm_failed .*" + said)  # before it is needed
+                self.alarm(mtastsd, name + ".alarm.test", 404)
+                if said:
+                    mtastsd.wait_log("event=alarm_failed .*" + said)
+                for _ in range(20):
+                    self.assertEqual(mtastsd.ask(name + ".alarm.test"),
+                                     secure(f"mail.{name}.alarm.test"))
+                mtastsd.stop(timeout=10)
+
+    def test_the_manuals_examples_of_alarm_commands(self):
+        with open(MANUAL, encoding="utf-8") as file:
+            manual = file.read()
+        blocks = re.findall(r"```\n(.*?)```", manual[manual.index("A webhook, without"):], re.DOTALL)
+        webhook, mail = blocks[:2]
+        received = []
+
+        class Hook(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 8080), Hook)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        sink = smtp.SmtpSink("127.0.0.1", "localhost", None)
+        self.addCleanup(sink.stop)
+
+        command = json.loads(webhook.partition("command = ")[2])
+        self.assertIn("https://hooks.example.com/mtastsd", command)
+        command[-1] = "http://127.0.0.1:8080/mtastsd"
+        script = self.notifier(mail)
+        control = {"socket": os.path.join(self.own_directory(), "c")}
+        for name, command in (("hook", command), ("mail", [script])):
+            mtastsd = self.daemon(alarm={"command": command}, control=control,
+                                  cache={"directory": os.path.join(self.own_directory(), name)})
+            self.alarm(mtastsd, name + ".alarm.test", 404)
+            if name == "hook":
+                sandbox.wait_for(lambda: received, "the webhook")
+                self.assertEqual(received[0]["domain"], "hook.alarm.test")
+            else:
+                sandbox.wait_for(lambda: sink.deliveries("postmaster@example.com"), "the mail")
+                body = sink.deliveries("postmaster@example.com")[0].body.decode()
+                self.assertIn("Subject: mtastsd: refresh-fails", body)
+                self.assertIn('"domain":"mail.alarm.test"', body)
+            self.assertNotIn("event=alarm_failed", mtastsd.log())
+            mtastsd.stop()
+
     def test_check_config(self):
         path = os.path.join(self.own_directory(), "mtastsd.toml")
         good = self.settings()
@@ -586,6 +697,7 @@ class DaemonTest(DaemonCase):
              "nobody-here"),
             ("no such file", '[https]\nca_file = "/nonexistent.pem"\n', False,
              "/nonexistent.pem"),
+            ("alarm", '[alarm]\ncommand = ["/nonexistent/x"]\n', False, "alarm.command: /nonexistent/x"),
             ("another server's", "---\nhost: 127.0.0.1\nport: 8461\n", False, "this is YAML"),
         ]
         for label, text, accepted, words in cases:
@@ -594,7 +706,7 @@ class DaemonTest(DaemonCase):
                 status, output = self.run_daemon("--check-config", "--config", path)
                 self.assertEqual(status == 0, accepted, output)
                 self.assertIn(words, output)
-                if not accepted and label != "no such file":
+                if not accepted and label not in ("no such file", "alarm"):
                     started, refusal = self.run_daemon("--config", path)
                     self.assertNotEqual(started, 0)
                     self.assertIn(words, refusal)

@@ -95,6 +95,11 @@ struct Control {
   friend bool operator==(const Control&, const Control&) = default;
 };
 
+struct Alarm {
+  std::vector<std::string> command;  // with its arguments; [0] is an absolute path; empty: none
+  friend bool operator==(const Alarm&, const Alarm&) = default;
+};
+
 struct Config {
   Daemon daemon;
   Socketmap socketmap;
@@ -106,6 +111,7 @@ struct Config {
   Resolver resolver;
   Cache cache;
   Control control;
+  Alarm alarm;
   LogOptions log;
   friend bool operator==(const Config&, const Config&) = default;
 };

@@ -26,6 +26,7 @@ enum class Event {
   SocketUnused,
   FewDescriptors,
   LogLinesLost,
+  AlarmFailed,
   // What the operator does with mtastsctl.
   ControlSocketFailed,
   RefreshRequested,
@@ -59,6 +60,7 @@ enum class Event {
   UnknownMap,
   // DNS and HTTPS.
   DnsServers,
+  DnsFailing,
   ResolvConfUnreadable,
   CaFileUnreadable,
   // The cache.
@@ -77,6 +79,20 @@ enum class Event {
   CommitsRecovered,
 };
 
+// What a person is told of an event, who has set [alarm] command.
+enum class Alarm : unsigned char {
+  None,
+  RefreshFails,
+  PolicyEndsSoon,  // a refresh fails, and the end of the policy is near
+  ModeWeakened,
+  MxMismatch,
+  OverrideEnds,
+  CacheTrouble,
+  ResolverTrouble,
+};
+// The words of the documents: "refresh-fails".
+std::string_view to_string(Alarm alarm);
+
 // A row of the catalogue. The key is stable: scripts and dashboards match it.
 struct EventRow {
   Event id;
@@ -84,6 +100,7 @@ struct EventRow {
   std::string_view key;      // snake_case
   std::string_view message;  // one sentence for people, the same in every line of this event
   std::string_view fields;   // in this order, separated by one space
+  Alarm alarm = Alarm::None;
 };
 
 inline constexpr std::array kEvents = {
@@ -129,6 +146,9 @@ inline constexpr std::array kEvents = {
              "max_connections open_files"},
     EventRow{Event::LogLinesLost, LogLevel::Warn, "log_lines_lost",
              "The log could not be written fast enough, and these many lines were lost.", "count"},
+    EventRow{Event::AlarmFailed, LogLevel::Warn, "alarm_failed",
+             "The command in [alarm] did not do its work, so somebody may not have been told.",
+             "reason"},
 
     EventRow{Event::ControlSocketFailed, LogLevel::Warn, "control_socket_failed",
              "The control socket could not be opened, so mtastsctl cannot ask this daemon.",
@@ -146,10 +166,10 @@ inline constexpr std::array kEvents = {
              "This override was removed, and counts no more.", "name action reason by"},
     EventRow{Event::OverrideEnded, LogLevel::Warn, "override_ended",
              "This override has ended, and the domain's policy counts again.",
-             "name action until reason by"},
+             "name action until reason by", Alarm::OverrideEnds},
     EventRow{Event::OverrideEndsSoon, LogLevel::Warn, "override_ends_soon",
              "This override ends within three days. After that the domain's policy counts again.",
-             "name action until reason by"},
+             "name action until reason by", Alarm::OverrideEnds},
     EventRow{Event::OverrideUnreadable, LogLevel::Error, "override_unreadable",
              "A stored override cannot be read, perhaps because a newer mtastsd wrote it. It does "
              "not count, and stays stored.",
@@ -163,7 +183,7 @@ inline constexpr std::array kEvents = {
     EventRow{Event::PolicyWeakened, LogLevel::Warn, "policy_weakened",
              "The domain no longer asks for enforcement; its mail may be delivered without "
              "verified TLS.",
-             "domain mode id"},
+             "domain mode id", Alarm::ModeWeakened},
     EventRow{Event::PolicyExpired, LogLevel::Info, "policy_expired",
              "The policy expired without a successful refresh and no longer counts.", "domain"},
     EventRow{Event::NoPolicy, LogLevel::Debug, "no_policy", "The domain has no MTA-STS policy.",
@@ -183,23 +203,23 @@ inline constexpr std::array kEvents = {
     EventRow{Event::RefreshFailing, LogLevel::Warn, "refresh_failing",
              "The policy cannot be refreshed. It stays in force until it expires, and after that "
              "mail is delivered without it.",
-             "domain result reason failures expires_in_s"},
+             "domain result reason failures expires_in_s", Alarm::RefreshFails},
     EventRow{Event::RefreshesOverdue, LogLevel::Warn, "refreshes_overdue",
              "Policies in force are waiting too long for their refresh. They stay in force until "
              "they expire.",
-             "policies"},
+             "policies", Alarm::RefreshFails},
     EventRow{
         Event::ClockDoubted, LogLevel::Warn, "clock_doubted",
         "The clock was set by more than a minute. No expired policy is deleted for a week after "
         "the clock is as it was before.",
-        "off_by_s"},
+        "off_by_s", Alarm::ResolverTrouble},
     EventRow{Event::LinesLeftOut, LogLevel::Info, "lines_left_out",
              "Further lines about the domains of this owner were left out in the last minute.",
              "owner count"},
     EventRow{Event::Overloaded, LogLevel::Warn, "overloaded",
              "Too many domains are being resolved at once. Some are answered as if they had no "
              "policy.",
-             "at_work refused_so_far"},
+             "at_work refused_so_far", Alarm::ResolverTrouble},
 
     EventRow{Event::DaneRuling, LogLevel::Info, "dane_ruling",
              "DANE begins or ceases to decide for a domain with an enforced policy. While it "
@@ -223,29 +243,34 @@ inline constexpr std::array kEvents = {
 
     EventRow{Event::DnsServers, LogLevel::Info, "dns_servers", "These DNS servers are asked.",
              "servers"},
+    EventRow{Event::DnsFailing, LogLevel::Warn, "dns_failing",
+             "For a minute, no MTA-STS record could be looked up. Cached policies are served, and "
+             "other domains are answered as if they had none. Look at the DNS servers in mtastsctl "
+             "status.",
+             "failures", Alarm::ResolverTrouble},
     EventRow{Event::ResolvConfUnreadable, LogLevel::Warn, "resolv_conf_unreadable",
              "The list of DNS servers cannot be read. The servers known before stay in use.",
-             "path"},
+             "path", Alarm::ResolverTrouble},
     EventRow{
         Event::CaFileUnreadable, LogLevel::Error, "ca_file_unreadable",
         "The CA file cannot be read. Without authorities no policy host can be verified and no "
         "policy fetched; those read before stay in use. Cached policies are served.",
-        "path reason"},
+        "path reason", Alarm::ResolverTrouble},
 
     EventRow{Event::CacheFull, LogLevel::Warn, "cache_full",
              "The cache is full, and policies of mode enforce were dropped. Raise [cache] "
              "max_size.",
-             "dropped max_size"},
+             "dropped max_size", Alarm::CacheTrouble},
     EventRow{Event::CacheNotWritable, LogLevel::Warn, "cache_not_writable",
              "The cache can be read but not written. New policies are kept in memory, and writing "
              "is tried again every minute.",
-             "reason"},
+             "reason", Alarm::CacheTrouble},
     EventRow{Event::CacheWritable, LogLevel::Warn, "cache_writable",
              "The cache can be written again.", "directory"},
     EventRow{Event::CacheSetAside, LogLevel::Error, "cache_set_aside",
              "The cache file was damaged and was set aside. Every record that could be read was "
              "kept, and the rest will be fetched again.",
-             "kept_as records_read"},
+             "kept_as records_read", Alarm::CacheTrouble},
     EventRow{Event::OverridesSalvaged, LogLevel::Warn, "overrides_salvaged",
              "Overrides were read from a damaged cache file and kept. One that was removed can be "
              "among them: look at mtastsctl override list.",
@@ -253,29 +278,29 @@ inline constexpr std::array kEvents = {
     EventRow{Event::CacheDamaged, LogLevel::Error, "cache_damaged",
              "The cache file was damaged or truncated while it was in use. mtastsd exits, and the "
              "next start keeps every record that can still be read.",
-             "directory reason"},
+             "directory reason", Alarm::CacheTrouble},
     EventRow{Event::CacheDiskFailed, LogLevel::Error, "cache_disk_failed",
              "The disk failed while the cache was written. mtastsd exits, and the next start uses "
              "what was stored before.",
-             "directory reason"},
+             "directory reason", Alarm::CacheTrouble},
     EventRow{Event::CacheDeleted, LogLevel::Error, "cache_deleted",
              "The cache file was deleted. The running daemon still answers from it. Save it with "
              "mtastsctl cache export, and restart mtastsd.",
-             "directory"},
+             "directory", Alarm::CacheTrouble},
     EventRow{Event::CacheReplaced, LogLevel::Error, "cache_replaced",
              "The cache file was replaced. Restart mtastsd to use the new one. Everything that is "
              "stored until then is lost.",
-             "directory"},
+             "directory", Alarm::CacheTrouble},
     EventRow{Event::CacheReadFailed, LogLevel::Error, "cache_read_failed",
              "The cache cannot be read, and policies are looked up anew. Check the disk.",
-             "directory"},
+             "directory", Alarm::CacheTrouble},
     EventRow{Event::RecordUnreadable, LogLevel::Warn, "record_unreadable",
              "A cached record cannot be read and was dropped. Its policy will be fetched again.",
              "domain reason"},
     EventRow{Event::CommitFailed, LogLevel::Error, "commit_failed",
              "Policies could not be written to the cache. They are kept in memory, and writing is "
              "tried again.",
-             "directory reason pending"},
+             "directory reason pending", Alarm::CacheTrouble},
     EventRow{Event::CommitsRecovered, LogLevel::Warn, "commits_recovered",
              "Policies can be written to the cache again.", "directory"},
 };

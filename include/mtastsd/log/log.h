@@ -3,6 +3,7 @@
 #include <atomic>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -68,13 +69,45 @@ class Log {
   // Waits until all earlier lines are written or lost, for two seconds at most.
   void flush();
 
+  // Sees events of a level and above, whatever the level of the log itself, on the thread that logs
+  // them and one at a time. It is quick, and logs nothing.
+  using Watch = std::function<void(const EventRow& row, Fields fields)>;
+  class Watcher;
+  // Until the watcher is destroyed, which waits for a call that is running.
+  [[nodiscard]] std::unique_ptr<Watcher> watch(LogLevel level, Watch watch);
+
+  // True if anybody gets events of this level: the log, or who watches it.
+  bool wanted(LogLevel level) const { return enabled(level) || watched(level); }
+
+  // An event as in a log of the format Json, without its time and the opening brace.
+  static std::string json_of(const EventRow& row, Fields fields);
+
  private:
   class Backend;
+  struct Watchers;
+
+  bool watched(LogLevel level) const {
+    return level >= watched_level_->load(std::memory_order_relaxed);
+  }
 
   Log();
 
   std::atomic<LogLevel> level_{LogLevel::Off};
   std::unique_ptr<Backend> backend_;  // none in a null or moved-from log
+  std::shared_ptr<Watchers> watchers_;
+  const std::atomic<LogLevel>* watched_level_;  // the least that anybody watches, in watchers_
+};
+
+class Log::Watcher {
+ public:
+  Watcher(std::shared_ptr<Watchers> watchers, std::uint64_t number);
+  ~Watcher();
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
+ private:
+  const std::shared_ptr<Watchers> watchers_;
+  const std::uint64_t number_;
 };
 
 }  // namespace mtastsd

@@ -220,6 +220,7 @@ class Resolver {
   void check_clock();
   void revisit(const DomainName& domain, WallTime now);
   void warn_overdue();
+  void note_dns(bool failed);
 
   Services services_;
   Options options_;
@@ -243,6 +244,9 @@ class Resolver {
   std::size_t overdue_ = 0;
   std::optional<SteadyTime> last_overload_warning_;
   std::optional<SteadyTime> last_overdue_warning_;
+  std::size_t dns_failures_in_a_row_ = 0;
+  SteadyTime dns_failing_since_{};
+  std::optional<SteadyTime> last_dns_warning_;
   std::unique_ptr<event::Timer> follow_up_timer_;
   std::unique_ptr<event::Timer> due_timer_;
 };

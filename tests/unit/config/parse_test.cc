@@ -88,6 +88,7 @@ Config every_key() {
   expected.resolver = {95s, 1s, 2s, 3s, 4s, 5s, 6h, 168h};
   expected.cache = {"/var/tmp/c", 1 << 20, 0};
   expected.control = {"/run/c", "adm"};
+  expected.alarm = {{"/usr/bin/notify", "--to", "admin"}};
   expected.log = {LogLevel::Debug, LogFormat::Json, LogTarget::Syslog};
   return expected;
 }
@@ -138,6 +139,8 @@ max_negative = 0
 [control]
 socket = "/run/c"
 socket_group = "adm"
+[alarm]
+command = ["/usr/bin/notify", "--to", "admin"]
 [log]
 level = "debug"
 format = "json"
@@ -147,6 +150,20 @@ target = "syslog"
   expected.maps["old"] = {false, false, false};
   expected.maps["new"] = {true, true, true};
   EXPECT_EQ(config, expected);
+}
+
+TEST(Parse, TheAlarmCommandIsNoShellsLine) {
+  EXPECT_EQ(parsed("[alarm]\ncommand = []\n").alarm.command.size(), 0u);
+  EXPECT_EQ(parsed("[alarm]\ncommand = \"/usr/bin/notify\"\n").alarm.command.size(), 1u);
+  EXPECT_NE(errors_in("[alarm]\ncommand = [\"notify\"]\n").find("absolute path"),
+            std::string::npos);
+  EXPECT_NE(errors_in("[alarm]\ncommand = [\"/a\", \"b\\u0000\"]\n").find("NUL"),
+            std::string::npos);
+  std::string many = "[alarm]\ncommand = [\"/a\"";
+  for (int i = 0; i < 64; ++i) {
+    many += ", \"b\"";
+  }
+  EXPECT_NE(errors_in(many + "]\n").find("more than 64"), std::string::npos);
 }
 
 TEST(Environment, SetsEveryKey) {
@@ -173,6 +190,7 @@ TEST(Environment, SetsEveryKey) {
       {"MTASTSD_HTTPS_ADDRESSES", "mta-sts.example.com=10.0.0.1,mta-sts.example.com=fd00::1"},
       {"MTASTSD_HTTPS_ALLOW_NETWORKS", "10.0.0.0/8 , fd00::1"},
       {"MTASTSD_HTTPS_ALLOW_LOCAL_ADDRESSES", "true"},
+      {"MTASTSD_ALARM_COMMAND", "/usr/bin/notify,--to,admin"},
       {"MTASTSD_RESOLVER_ANSWER_TIMEOUT", "95s"},
       {"MTASTSD_RESOLVER_RECHECK_MIN", "1s"},
       {"MTASTSD_RESOLVER_RECHECK_MAX", "2s"},
