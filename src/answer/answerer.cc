@@ -48,6 +48,11 @@ void Answerer::set_overrides(overrides::TablePtr overrides) {
   memo_.forget();
 }
 
+void Answerer::set_traced(Traced traced) {
+  traced_ = std::move(traced);
+  memo_.forget();
+}
+
 bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
                       std::string& reply) {
   counters_.queries.add();
@@ -63,6 +68,10 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
     reply = postfix::kNotFound;
     return true;
   }
+  if (is_traced(*domain)) {
+    log_.write(Event::QueryReceived,
+               {{"domain", domain->view()}, {"map", parts.map}, {"key", parts.key}});
+  }
   const cache::Versions::Slot slot = cache::Versions::slot_of(*domain);
   const std::uint64_t version = reader_->versions().version(slot);  // before anything is read
   const Question question{
@@ -71,10 +80,11 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
   const bool is_known = known.standing != Standing::Unknown;
   if (known.needs_touch || (is_known && known.survey != dane::Survey::NotNeeded)) {
     tell_resolver(known, question, now);
-  } else if (is_known) {
+  } else if (is_known && !is_traced(*domain)) {
     memo_.keep(request, {reply, known.standing, slot, version}, now, known.until);
   }
   if (is_known) {
+    trace_answer(*domain, "cache", reply);
     return true;
   }
   counters_.asked.add();
@@ -149,6 +159,20 @@ void Answerer::apply_override(const Question& question, WallTime now, Verdict& k
   }
   if (const overrides::Override* one = overrides_->find(question.domain, now)) {
     reply_under(*one, question, known, reply);
+  }
+}
+
+// Where nothing is traced, a query that has to be worked out costs this comparison, and one that is
+// remembered costs nothing.
+bool Answerer::is_traced(const DomainName& domain) const {
+  return traced_ != nullptr &&
+         std::find(traced_->begin(), traced_->end(), domain) != traced_->end();
+}
+
+void Answerer::trace_answer(const DomainName& domain, std::string_view from,
+                            std::string_view reply) {
+  if (is_traced(domain)) {
+    log_.write(Event::QueryAnswered, {{"domain", domain.view()}, {"from", from}, {"reply", reply}});
   }
 }
 
@@ -227,6 +251,7 @@ void Answerer::on_answer(std::uint64_t number, const resolver::Answer& answer) {
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
   }
+  trace_answer(waiting.domain, "lookup", reply);
   const socketmap::Ticket ticket = waiting.ticket;
   waiting_.erase(it);
   reply_(ticket, reply);
@@ -250,6 +275,7 @@ void Answerer::answer_from_cache(const Waiting& waiting) {
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
   }
+  trace_answer(waiting.domain, "deadline", reply);
   reply_(waiting.ticket, reply);
 }
 

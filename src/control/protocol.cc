@@ -259,6 +259,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Page, records, next)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Overrides, all)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OverrideAdded, all)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OverrideRemoved, removed)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Traced, events, lost, ended)
 
 namespace {
 
@@ -433,6 +434,9 @@ Result<Request, Error> decode_request(std::string_view line) {
   }
   if (command == OverrideRemoved::kName) {
     return override_remove_request(object);
+  }
+  if (command == Traced::kName) {
+    return about_domain<TraceRequest>(object);
   }
   return failure(Error{Error::Problem::UnknownCommand,
                        "this mtastsd does not know the command: use the mtastsctl of its version"});

@@ -47,6 +47,7 @@ void add_verbs(CLI::App& app, Verb::Run& run) {
   add_status(root);
   add_cache(root);
   add_override(root);
+  add_trace(root);
   add_warm(root);
   add_check(root);
   add_doctor(root);

@@ -24,6 +24,7 @@ void add_explain(Verb& root);
 void add_status(Verb& root);
 void add_cache(Verb& root);
 void add_override(Verb& root);
+void add_trace(Verb& root);
 void add_warm(Verb& root);
 void add_check(Verb& root);
 void add_doctor(Verb& root);

@@ -75,6 +75,11 @@ void AnswerThread::set_overrides(overrides::TablePtr overrides, event::Callback 
   });
 }
 
+void AnswerThread::set_traced(answer::Answerer::Traced traced) {
+  loop_.post(
+      [this, traced = std::move(traced)]() mutable { answerer_.set_traced(std::move(traced)); });
+}
+
 void AnswerThread::stop_accepting(std::function<void()> then) {
   loop_.post([this, then = std::move(then)] {
     acceptor_->close();

@@ -69,6 +69,9 @@ class AnswerThread final : public answer::Asker {
   // Answers by these from now on, and then calls `then` on this thread. From any thread.
   void set_overrides(overrides::TablePtr overrides, event::Callback then);
 
+  // As Answerer::set_traced(). From any thread.
+  void set_traced(answer::Answerer::Traced traced);
+
   // Stops accepting, and then calls `then` on this thread. What was accepted has been handed on.
   void stop_accepting(std::function<void()> then);
   // Answers what has been asked and ends the thread. Call add() no more.

@@ -218,6 +218,7 @@ class Commands::ReplyTo {
     const auto user = commands_->server_.user_of(connection_);
     return user ? "uid " + std::to_string(*user) : "a user who is gone";
   }
+  std::uint64_t connection() const { return connection_; }
   void operator()(Error error) const { (*this)(control::Reply(failure(std::move(error)))); }
 
  private:
@@ -227,12 +228,13 @@ class Commands::ReplyTo {
 };
 
 Commands::Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& store,
-                   OverrideBook& overrides, Log& log, OnResolver on_resolver,
+                   OverrideBook& overrides, Tracers& tracers, Log& log, OnResolver on_resolver,
                    answer::Profiles profiles, DaemonFacts facts)
     : loop_(loop),
       clock_(clock),
       store_(store),
       overrides_(overrides),
+      tracers_(tracers),
       log_(log),
       on_resolver_(std::move(on_resolver)),
       profiles_(std::move(profiles)),
@@ -446,6 +448,13 @@ void Commands::carry_out(const control::OverrideRemoveRequest& request, const Re
                     " is in the configuration: remove it there, and reload mtastsd"});
   } else {
     done();
+  }
+}
+
+void Commands::carry_out(const control::TraceRequest& request, const ReplyTo& reply) {
+  const auto tell = [reply](control::Traced traced) { reply(std::move(traced)); };
+  if (auto follows = tracers_.follow(reply.connection(), request.domain, tell); !follows) {
+    reply(Error{Error::Problem::Refused, std::move(follows.error())});
   }
 }
 

@@ -21,6 +21,7 @@
 #include "mtastsd/socketmap/server.h"
 #include "override_book.h"
 #include "resolver_thread.h"
+#include "tracers.h"
 
 namespace mtastsd {
 class Log;
@@ -50,7 +51,8 @@ class Commands {
   using OnResolver = std::function<void(ResolverThread::Work)>;
 
   Commands(event::Loop& loop, const Clock& clock, cache::LmdbStore& store, OverrideBook& overrides,
-           Log& log, OnResolver on_resolver, answer::Profiles profiles, DaemonFacts facts);
+           Tracers& tracers, Log& log, OnResolver on_resolver, answer::Profiles profiles,
+           DaemonFacts facts);
 
   void listen(std::unique_ptr<Listener> listener);
 
@@ -73,6 +75,7 @@ class Commands {
   void carry_out(const control::OverridesRequest& request, const ReplyTo& reply);
   void carry_out(const control::OverrideAddRequest& request, const ReplyTo& reply);
   void carry_out(const control::OverrideRemoveRequest& request, const ReplyTo& reply);
+  void carry_out(const control::TraceRequest& request, const ReplyTo& reply);
   std::vector<overrides::Override> all_overrides() const;
   // What the cache has of a domain, what waits for its commit included; null: nothing.
   cache::EntryPtr known(const DomainName& domain);
@@ -81,6 +84,7 @@ class Commands {
   const Clock& clock_;
   cache::LmdbStore& store_;
   OverrideBook& overrides_;
+  Tracers& tracers_;
   Log& log_;
   const OnResolver on_resolver_;
   answer::Profiles profiles_;

@@ -173,8 +173,14 @@ void Daemon::open_control(OpenSockets& sockets, const std::string& cache_directo
   }
   facts.resolver = &resolver_->counters();
   facts.ca_file = config_.https.ca_path();
+  tracers_ = std::make_unique<Tracers>(loop_, clock_, log_,
+                                       [this](const answer::Answerer::Traced& traced) {
+                                         for (const auto& thread : answering_) {
+                                           thread->set_traced(traced);
+                                         }
+                                       });
   commands_ = std::make_unique<Commands>(
-      loop_, clock_, *store_, *overrides_, log_,
+      loop_, clock_, *store_, *overrides_, *tracers_, log_,
       [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
       answer_options(config_).profiles, std::move(facts));
   if (sockets.control) {
@@ -202,6 +208,7 @@ void Daemon::run() {
   loop_.run();
   watchdog_.reset();
   commands_.reset();
+  tracers_.reset();
   overrides_.reset();
   tell_supervisor("STOPPING=1");
   log_.write(Event::Stopping);

@@ -17,6 +17,7 @@
 #include "open_sockets.h"
 #include "override_book.h"
 #include "resolver_thread.h"
+#include "tracers.h"
 #include "watchdog.h"
 
 namespace mtastsd {
@@ -68,6 +69,7 @@ class Daemon {
   std::unique_ptr<ResolverThread> resolver_;              // depends-on: store_
   std::vector<std::unique_ptr<AnswerThread>> answering_;  // depends-on: store_, resolver_
   std::unique_ptr<OverrideBook> overrides_;               // depends-on: all above
+  std::unique_ptr<Tracers> tracers_;                      // depends-on: all above
   std::unique_ptr<Commands> commands_;                    // depends-on: all above
   std::unique_ptr<Watchdog> watchdog_;                    // depends-on: all above
 };

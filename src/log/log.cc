@@ -44,7 +44,7 @@ using Message = spdlog::details::log_msg;
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   return static_cast<spdlog::level::level_enum>(level);
 }
-static_assert(static_cast<int>(LogLevel::Debug) == spdlog::level::trace);
+static_assert(static_cast<int>(LogLevel::Trace) == spdlog::level::trace);
 static_assert(static_cast<int>(LogLevel::Off) < spdlog::level::off);
 
 std::string pattern(const LogOptions& options) {

@@ -80,7 +80,8 @@ void append_key(std::string& out, LogFormat format, std::string_view key) {
 }  // namespace
 
 std::string_view level_name(LogLevel level) {
-  constexpr std::array<std::string_view, 5> kNames = {"debug", "info", "warn", "error", "off"};
+  constexpr std::array<std::string_view, 6> kNames = {"trace", "debug", "info",
+                                                      "warn",  "error", "off"};
   return kNames.at(static_cast<std::size_t>(level));
 }
 

@@ -20,7 +20,7 @@ std::string make_body(LogFormat format, const EventRow& row, Log::Fields fields)
 // True if `fields` are the fields of the row, in its order.
 bool has_fields_of(const EventRow& row, Log::Fields fields);
 
-// "debug", "info", "warn", "error" or "off", as after level= in a line.
+// "trace", "debug", "info", "warn", "error" or "off", as after level= in a line.
 std::string_view level_name(LogLevel level);
 
 }  // namespace mtastsd::log_line

@@ -14,7 +14,7 @@ namespace mtastsd {
 namespace {
 
 // By LogLevel.
-constexpr std::array kPriorities = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR, LOG_ERR};
+constexpr std::array kPriorities = {LOG_DEBUG, LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR, LOG_ERR};
 
 // RFC 3164 section 4.1: "<priority>Mmm dd hh:mm:ss tag[pid]: ". The month is in English, because
 // nothing here calls setlocale().

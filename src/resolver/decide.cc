@@ -170,6 +170,18 @@ std::string_view to_string(Change change) {
   return "none";
 }
 
+std::string_view to_string(Purpose purpose) {
+  switch (purpose) {
+    case Purpose::Check:
+      return "check";
+    case Purpose::Refresh:
+      return "refresh";
+    case Purpose::Force:
+      return "force";
+  }
+  return "check";
+}
+
 bool recheck_due(const EntryFacts& facts, WallTime now) {
   // A check in the future: the clock was set back, so its time means nothing.
   return now >= facts.recheck_at || now < facts.txt_checked_at;

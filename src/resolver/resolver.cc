@@ -12,6 +12,7 @@
 #include "line_budget.h"
 #include "lookup.h"
 #include "mtastsd/base/owner.h"
+#include "mtastsd/base/text.h"
 #include "mtastsd/cache/store.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/log/log.h"
@@ -61,6 +62,25 @@ Outcome::Kind kind_of(discovery::Record::Status status) {
       return Outcome::Kind::DnsFailed;
   }
   return Outcome::Kind::Checked;
+}
+
+std::string_view result_text(discovery::Record::Status status) {
+  switch (status) {
+    case discovery::Record::Status::Found:
+      return "found";
+    case discovery::Record::Status::None:
+      return "none";
+    case discovery::Record::Status::Unusable:
+      return "unusable";
+    case discovery::Record::Status::DnsFailed:
+      break;
+  }
+  return "dns-failed";
+}
+
+// Empty: none has answered, or a proxy connects.
+std::string address_text(const std::optional<IpAddress>& address) {
+  return address ? address->str() : std::string();
 }
 
 Answer refused() {
@@ -275,6 +295,8 @@ void Resolver::start_work() {
 
 void Resolver::start_record(Lookup& lookup) {
   counters_.resolutions.add();
+  services_.log.write(Event::LookupStarted,
+                      {{"domain", lookup.domain.view()}, {"purpose", to_string(lookup.purpose)}});
   lookup.step = services_.discovery.record(
       lookup.domain,
       [this, &lookup](const discovery::Record& record) { on_record(lookup, record); });
@@ -284,6 +306,11 @@ void Resolver::on_record(Lookup& lookup, const discovery::Record& record) {
   if (record.status == discovery::Record::Status::DnsFailed) {
     counters_.txt_failures.add();
   }
+  services_.log.write(Event::RecordLookedUp, {{"domain", lookup.domain.view()},
+                                              {"result", result_text(record.status)},
+                                              {"id", record.id},
+                                              {"ttl_s", record.ttl.count()},
+                                              {"reason", record.detail}});
   note_dns(record.status == discovery::Record::Status::DnsFailed);
   // Read now and not at the start: the answer took its time.
   const cache::EntryPtr known = services_.store.find(lookup.domain);
@@ -312,6 +339,13 @@ void Resolver::start_addresses(Lookup& lookup) {
 }
 
 void Resolver::on_addresses(Lookup& lookup, discovery::HostAddresses addresses) {
+  if (services_.log.wanted(LogLevel::Trace)) {
+    services_.log.write(
+        Event::PolicyHostLookedUp,
+        {{"domain", lookup.domain.view()},
+         {"addresses", joined(addresses.usable, ",", [](const auto& one) { return one.str(); })},
+         {"reason", addresses.detail}});
+  }
   if (!addresses.can_connect()) {
     finish_fetch(
         lookup, failure(FetchFailure{cache::FailureType::FetchError, std::move(addresses.detail)}));
@@ -347,6 +381,7 @@ void Resolver::connect(Lookup& lookup) {
 
 void Resolver::on_connected(Lookup& lookup, discovery::Connected connected) {
   if (!connected) {
+    trace_failure(lookup, connected.error());
     lookup.tries->connect_failed(std::move(connected.error()));
     give_up(lookup);
     return;
@@ -364,6 +399,8 @@ void Resolver::on_connected(Lookup& lookup, discovery::Connected connected) {
 
 void Resolver::fetch(Lookup& lookup, https::Connection connection) {
   const auto& address = lookup.tries->address();
+  services_.log.write(Event::PolicyHostConnected,
+                      {{"domain", lookup.domain.view()}, {"address", address_text(address)}});
   const bool hurry = queue_->under_pressure() || (address && queue_->under_pressure(*address));
   lookup.step = services_.discovery.policy(
       *lookup.domain.under("mta-sts"), std::move(connection),
@@ -376,6 +413,7 @@ void Resolver::on_policy(Lookup& lookup, discovery::FetchedPolicy fetched) {
     finish_fetch(lookup, Fetched{*std::move(fetched.policy)});
     return;
   }
+  trace_failure(lookup, fetched.policy.error());
   const bool in_time = services_.clock.steady() - lookup.fetch_started < options_.fetch_timeout;
   if (!lookup.tries->fetch_failed(std::move(fetched.policy.error()), in_time)) {
     give_up(lookup);
@@ -383,6 +421,12 @@ void Resolver::on_policy(Lookup& lookup, discovery::FetchedPolicy fetched) {
   }
   queue_->leave_host(lookup.domain);
   connect(lookup);
+}
+
+void Resolver::trace_failure(const Lookup& lookup, const discovery::PolicyFailure& why) {
+  services_.log.write(Event::PolicyHostFailed, {{"domain", lookup.domain.view()},
+                                                {"address", address_text(lookup.tries->address())},
+                                                {"reason", why.detail}});
 }
 
 // No address of the policy host gave a policy.

@@ -826,6 +826,46 @@ class CtlTest(unittest.TestCase):
 
     # warm
 
+    def test_trace(self):
+        self.assertIn("needs a running daemon", self.fails("trace", "a.trace.test"))
+        self.publish("a.trace.test", "mail.trace.test")
+        self.publish("gone.trace.test", status=404)
+        self.mtastsd.start()
+        self.assertIn("--for", self.fails("trace", "--for", "2h", "a.trace.test"))
+
+        def trace(domain, *arguments):
+            traced = subprocess.Popen([OPTIONS.mtastsctl, "trace", domain, *arguments,
+                                       "--config", self.config], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True)
+            self.addCleanup(traced.kill)
+            self.assertIn("tracing " + domain, traced.stderr.readline())  # it has begun
+            return traced
+
+        # Nine lines, and then it ends: a query that waits for a lookup, and one from the cache.
+        traced = trace("a.trace.test", "--json", "--lines", "9")
+        for _ in range(2):
+            self.mtastsd.ask("other.trace.test")
+            self.assertEqual(self.mtastsd.ask("a.trace.test"), secure("mail.trace.test"))
+        out, _ = traced.communicate(timeout=30)
+        events = [self.checked("trace", json.loads(line)) for line in out.splitlines()]
+        self.assertEqual([event["event"] for event in events],
+                         ["query_received", "lookup_started", "record_looked_up",
+                          "policy_host_looked_up", "policy_host_connected", "policy_stored",
+                          "query_answered", "query_received", "query_answered"])
+        self.assertEqual({event["domain"] for event in events}, {"a.trace.test"})
+        self.assertEqual((events[6]["from"], events[8]["from"]), ("lookup", "cache"))
+        self.assertEqual(events[8]["reply"], secure("mail.trace.test"))
+        self.assertEqual(traced.returncode, 0)
+        # For people, with the reason why a fetch fails; and a refresh.
+        traced = trace("gone.trace.test", "--for", "4s")
+        self.mtastsd.ask("gone.trace.test")
+        out, _ = traced.communicate(timeout=30)
+        self.assertRegex(out, r"(?m)^\d\d:\d\d:\d\d\.\d{3} record_looked_up result=found id=1 ttl_s=")
+        self.assertRegex(out, r"(?m)^[0-9:.]+ policy_host_failed address=127.0.0.1 reason=\".*404")
+        self.assertRegex(out, r"(?m)^[0-9:.]+ query_answered from=lookup reply=")
+        # No trace of it in the log.
+        self.assertNotIn("event=query_received", self.mtastsd.log())
+
     def test_warm(self):
         names = [f"w{number}.warm.test" for number in range(30)]
         for name in names[:3]:

@@ -66,6 +66,9 @@ class Answerer final : public socketmap::RequestHandler {
   void set_options(AnswerOptions options);
   // From the next answer on, also to those who wait already. Null: there are none.
   void set_overrides(overrides::TablePtr overrides);
+  // Domains whose queries and answers are logged, at the level Trace. Null: none.
+  using Traced = std::shared_ptr<const std::vector<DomainName>>;
+  void set_traced(Traced traced);
 
   bool handle(std::string_view request, const socketmap::Ticket& ticket,
               std::string& reply) override;
@@ -95,6 +98,8 @@ class Answerer final : public socketmap::RequestHandler {
   void apply_override(const Question& question, WallTime now, resolver::Verdict& known,
                       std::string& reply) const;
   void count(resolver::Standing standing);
+  bool is_traced(const DomainName& domain) const;
+  void trace_answer(const DomainName& domain, std::string_view from, std::string_view reply);
   void tell_resolver(const resolver::Verdict& known, const Question& question, WallTime now);
   bool told_lately(std::size_t hash, WallTime now);
   void answer_from_cache(const Waiting& waiting);
@@ -107,6 +112,7 @@ class Answerer final : public socketmap::RequestHandler {
   Counters& counters_;
   AnswerOptions options_;
   overrides::TablePtr overrides_;
+  Traced traced_;
   Reply reply_;
   std::unique_ptr<cache::Reader> reader_;
   ReplyMemo memo_;                          // depends-on: reader_

@@ -208,11 +208,19 @@ struct OverrideRemoved {
   std::optional<overrides::Override> removed;  // none: the command line had none for the name
 };
 
+// What happened about a domain since the last answer, or within a second.
+struct Traced {
+  static constexpr std::string_view kName = "trace";
+  std::vector<std::string> events;  // each a JSON object, as in a log of the format json
+  std::uint64_t lost = 0;           // too many came between two requests
+  bool ended = false;               // it has been traced for long enough
+};
+
 // The words of the wire and of contrib/schema/ctl.json: "no-record", "drifted".
 std::string_view to_string(Refreshed::Result result);
 
 using Answer = std::variant<Status, Shown, Explained, Refreshed, Forgotten, Imported, Page,
-                            Overrides, OverrideAdded, OverrideRemoved>;
+                            Overrides, OverrideAdded, OverrideRemoved, Traced>;
 
 // --- requests ---------------------------------------------------------------------------------
 
@@ -262,9 +270,15 @@ struct OverrideRemoveRequest {
   overrides::Scope scope;
 };
 
+// The first one of a connection begins to trace the domain. Whoever asks no more stops it.
+struct TraceRequest {
+  using Answer = Traced;
+  DomainName domain;
+};
+
 using Request = std::variant<StatusRequest, ShowRequest, ExplainRequest, RefreshRequest,
                              ForgetRequest, ImportRequest, ListRequest, OverridesRequest,
-                             OverrideAddRequest, OverrideRemoveRequest>;
+                             OverrideAddRequest, OverrideRemoveRequest, TraceRequest>;
 
 // --- errors -----------------------------------------------------------------------------------
 

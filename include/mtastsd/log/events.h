@@ -6,7 +6,8 @@
 
 namespace mtastsd {
 
-enum class LogLevel { Debug, Info, Warn, Error, Off };
+// Trace: steps of a query and a lookup, which the log itself never has. See Log::watch().
+enum class LogLevel { Trace, Debug, Info, Warn, Error, Off };
 
 // Everything that the daemon logs. mtastsd(8) lists the same events for the operator, and
 // ManualPage.HasEveryEvent in unit_log holds the two together.
@@ -58,6 +59,14 @@ enum class Event {
   DaneWithoutDnssec,
   // Questions from Postfix.
   UnknownMap,
+  QueryReceived,
+  QueryAnswered,
+  // The steps of a lookup.
+  LookupStarted,
+  RecordLookedUp,
+  PolicyHostLookedUp,
+  PolicyHostConnected,
+  PolicyHostFailed,
   // DNS and HTTPS.
   DnsServers,
   DnsFailing,
@@ -240,6 +249,21 @@ inline constexpr std::array kEvents = {
              "Postfix asked for a map without a [maps.NAME] section. It is answered like the map "
              "postfix.",
              "map"},
+    EventRow{Event::QueryReceived, LogLevel::Trace, "query_received",
+             "Postfix asks about the domain.", "domain map key"},
+    EventRow{Event::QueryAnswered, LogLevel::Trace, "query_answered", "Postfix is answered.",
+             "domain from reply"},
+
+    EventRow{Event::LookupStarted, LogLevel::Trace, "lookup_started",
+             "The MTA-STS record is looked up.", "domain purpose"},
+    EventRow{Event::RecordLookedUp, LogLevel::Trace, "record_looked_up",
+             "The lookup of the MTA-STS record has ended.", "domain result id ttl_s reason"},
+    EventRow{Event::PolicyHostLookedUp, LogLevel::Trace, "policy_host_looked_up",
+             "The addresses of the policy host were looked up.", "domain addresses reason"},
+    EventRow{Event::PolicyHostConnected, LogLevel::Trace, "policy_host_connected",
+             "The policy is fetched from this address.", "domain address"},
+    EventRow{Event::PolicyHostFailed, LogLevel::Trace, "policy_host_failed",
+             "This address gave no policy.", "domain address reason"},
 
     EventRow{Event::DnsServers, LogLevel::Info, "dns_servers", "These DNS servers are asked.",
              "servers"},

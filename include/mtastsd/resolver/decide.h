@@ -85,6 +85,8 @@ enum class Purpose : std::uint8_t {
   Force,    // the same, and however lately a fetch has failed: an operator wants to know
 };
 
+std::string_view to_string(Purpose purpose);  // "check", "refresh", "force"
+
 // `known` may be null.
 AfterRecord after_record(const cache::Entry* known, const discovery::Record& record,
                          Purpose purpose, WallTime now, const Limits& limits);

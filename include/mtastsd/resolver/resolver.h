@@ -206,6 +206,7 @@ class Resolver {
   void on_connected(Lookup& lookup, discovery::Connected connected);
   void fetch(Lookup& lookup, https::Connection connection);
   void on_policy(Lookup& lookup, discovery::FetchedPolicy fetched);
+  void trace_failure(const Lookup& lookup, const discovery::PolicyFailure& why);
   void give_up(Lookup& lookup);
   void finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>& fetched);
   void finish(Lookup& lookup, Outcome outcome);

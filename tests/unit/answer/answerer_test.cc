@@ -346,6 +346,35 @@ TEST_F(AnswererTest, AnOverrideDecidesFromTheNextAnswerOn) {
   EXPECT_EQ(ask("postfix example.com"), kSecure);
 }
 
+TEST_F(AnswererTest, EveryQueryForATracedDomainIsSeenAndNoOther) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  store("other.example", entry(mtasts::Mode::Enforce));
+  const auto ask_both = [&] {
+    EXPECT_EQ(ask("postfix example.com"), kSecure);
+    EXPECT_EQ(ask("postfix other.example"), kSecure);
+  };
+  for (int i = 0; i < 3; ++i) {  // now they are in the memo
+    ask_both();
+  }
+  std::vector<std::string> seen;
+  const auto watcher = log_.watch(LogLevel::Trace, [&](const EventRow& row, Log::Fields fields) {
+    seen.push_back(std::string(row.key) + " " + std::string(fields.begin()->text));
+  });
+  ask_both();
+  EXPECT_TRUE(seen.empty()) << "nothing is traced";
+  answerer_->set_traced(std::make_shared<const std::vector<DomainName>>(1, name("example.com")));
+  for (int i = 0; i < 4; ++i) {
+    ask_both();
+  }
+  EXPECT_EQ(seen.size(), 8U);
+  EXPECT_EQ(seen.at(6), "query_received example.com");
+  EXPECT_EQ(seen.at(7), "query_answered example.com");
+  answerer_->set_traced(nullptr);
+  seen.clear();
+  ask_both();
+  EXPECT_TRUE(seen.empty());
+}
+
 TEST_F(AnswererTest, EachActionHasItsReplyWhateverIsKnown) {
   using overrides::Action;
   overrides::Override pin = override_of("pin.example", Action::Pin);

@@ -60,6 +60,7 @@ TEST(Requests, ComeBackAsTheyWere) {
   EXPECT_TRUE(sent(RefreshRequest{name("a.example"), true}).force);
   EXPECT_FALSE(sent(RefreshRequest{name("a.example"), false}).force);
   EXPECT_EQ(sent(ForgetRequest{name("a.example")}).domain, name("a.example"));
+  EXPECT_EQ(sent(TraceRequest{name("a.example")}).domain, name("a.example"));
   EXPECT_EQ(sent(ListRequest{"a.example"}).after, "a.example");
   const auto explain = sent(ExplainRequest{"map", "[a.example]:25\n\xff"});
   EXPECT_EQ(explain.map, "map");

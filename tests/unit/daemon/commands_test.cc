@@ -53,8 +53,11 @@ class CommandsTest : public testing::Test {
     facts.answering = {&counters_};
     facts.serving = {&serving_};
     facts.resolver = &resolver_->counters();
+    tracers_ = std::make_unique<Tracers>(
+        loop_, clock_, log_,
+        [this](answer::Answerer::Traced traced) { traced_ = std::move(traced); });
     commands_ = std::make_unique<Commands>(
-        loop_, clock_, *store_, *overrides_, log_,
+        loop_, clock_, *store_, *overrides_, *tracers_, log_,
         [this](ResolverThread::Work work) { resolver_->run(std::move(work)); },
         answer_options(config_).profiles, std::move(facts));
     std::vector<PassedSocket> none;
@@ -92,6 +95,8 @@ class CommandsTest : public testing::Test {
   std::unique_ptr<cache::LmdbStore> store_;
   std::unique_ptr<ResolverThread> resolver_;
   std::unique_ptr<OverrideBook> overrides_;
+  answer::Answerer::Traced traced_;
+  std::unique_ptr<Tracers> tracers_;
   overrides::TablePtr published_;
   std::unique_ptr<Commands> commands_;
   std::thread thread_;

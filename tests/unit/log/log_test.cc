@@ -184,6 +184,29 @@ TEST(Log, LevelCanChangeWhileRunning) {
 }
 
 #ifndef NDEBUG
+TEST(Log, IsWatchedWhateverItsLevel) {
+  Log log = Log::null();
+  EXPECT_FALSE(log.wanted(LogLevel::Error));
+  std::vector<std::string> all;
+  std::vector<std::string> warnings;
+  auto watcher = log.watch(LogLevel::Trace, [&](const EventRow& row, Log::Fields fields) {
+    all.push_back(Log::json_of(row, fields));
+  });
+  const auto other = log.watch(
+      LogLevel::Warn, [&](const EventRow& row, Log::Fields) { warnings.emplace_back(row.key); });
+  EXPECT_TRUE(log.wanted(LogLevel::Trace));
+  log.write(Event::QueryReceived, {{"domain", "a.example"}, {"map", "m"}, {"key", "k"}});
+  log.write(kError, {{"reason", "why"}});
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_TRUE(all.at(0).starts_with(R"("level":"trace","event":"query_received","domain":)"));
+  EXPECT_EQ(warnings, std::vector<std::string>{"not_started"});
+  watcher.reset();
+  EXPECT_FALSE(log.wanted(LogLevel::Info));
+  log.write(kError, {{"reason", "why"}});
+  EXPECT_EQ(all.size(), 2U);
+  EXPECT_EQ(warnings.size(), 2U);
+}
+
 TEST(LogDeathTest, FieldsThatAreNotInTheCatalogueAreAMistake) {
   Log log = Log::null();
   EXPECT_DEATH(log.write(kInfo, {{"name", "example.com"}}), "has_fields_of");

@@ -19,7 +19,7 @@ namespace {
 // In the page: *policy_expired* (info): domain
 std::vector<std::string> in_page() {
   std::ifstream file(std::string(MTASTSD_SOURCE_DIR) + "/contrib/man/mtastsd.8.scd");
-  const std::regex pattern(R"(\*([a-z_]+)\* \((debug|info|warn|error)\)(?:: ([a-z_ ]+))?)");
+  const std::regex pattern(R"(\*([a-z_]+)\* \((trace|debug|info|warn|error)\)(?:: ([a-z_ ]+))?)");
   std::vector<std::string> found;
   for (std::string line; std::getline(file, line);) {
     line.erase(std::remove(line.begin(), line.end(), '\\'), line.end());
