@@ -46,6 +46,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::DaneWithoutDnssec, "dane_without_dnssec", Severity::Medium},
     {Code::DnsDisabled, "dns_disabled", Severity::Medium},
     {Code::DnsFails, "dns_fails", Severity::Medium},
+    {Code::DnsRemote, "dns_remote", Severity::Low},
     {Code::DnsSlow, "dns_slow", Severity::Low},
     {Code::DnsWorks, "dns_works", Severity::Ok},
     {Code::HostName, "host_name", Severity::Info},
@@ -343,6 +344,20 @@ void judge_relayhost(const Facts& facts, std::vector<Finding>& found) {
   }
 }
 
+// Whose answers can be changed on their way.
+void judge_ways_to_dns(const Facts& facts, std::vector<Finding>& found) {
+  for (const Resolver& resolver : facts.resolvers) {
+    if (!resolver.trusted) {
+      found.push_back({Code::DnsRemote, resolver.server,
+                       "This DNS server is not on this host. Whoever can change its answers on "
+                       "their way hides the policy of a domain that mtastsd does not know yet, and "
+                       "mail to it is sent without protection. Run a validating resolver on this "
+                       "host, for example unbound, and let that forward over TLS if it has to (see "
+                       "DNS in mtastsd.toml(5))."});
+    }
+  }
+}
+
 // Whose word on DNSSEC mtastsd goes by.
 void judge_resolvers(const Facts& facts, std::vector<Finding>& found) {
   for (const Resolver& resolver : facts.resolvers) {
@@ -391,7 +406,11 @@ std::vector<Finding> judge_machine(const Facts& facts) {
   judge_dns(facts, found);
   judge_questions(facts, found);
   judge_host(facts, found);
-  judge_resolvers(facts, found);
+  if (any_map_does_dane(facts)) {
+    judge_resolvers(facts, found);
+  } else {
+    judge_ways_to_dns(facts, found);
+  }
   if (facts.services.empty()) {
     found.push_back({Code::SmtpMissing,
                      "master.cf",

@@ -155,13 +155,10 @@ class Gatherer {
     }
     read_daemon_configuration();
     look_at_listeners();
-    bool dane = false;
     for (const SmtpService& service : facts_.services) {
       look_at(service);
-      const UsedMap map = used_map(facts_, service);
-      dane = dane || (map.profile != nullptr && map.profile->dane);
     }
-    look_at_dns(dane);
+    look_at_dns(any_map_does_dane(facts_));
     ask_questions();
     look_at_units();
     timex clock{};
@@ -374,9 +371,7 @@ class Gatherer {
     timer->arm(kDnsTick);
     loop.run();
     for (const auto& server : dns->health()) {
-      if (dane) {
-        facts_.resolvers.push_back({server.server, server.trusted, server.validates});
-      }
+      facts_.resolvers.push_back({server.server, server.trusted, server.validates});
     }
   }
 

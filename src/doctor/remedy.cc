@@ -424,6 +424,13 @@ UsedMap used_map(const Facts& facts, const SmtpService& service) {
   return {tables[mtastsd].str(), &(map == maps.end() ? maps.find("postfix") : map)->second};
 }
 
+bool any_map_does_dane(const Facts& facts) {
+  return std::any_of(facts.services.begin(), facts.services.end(), [&](const SmtpService& service) {
+    const UsedMap map = used_map(facts, service);
+    return map.profile != nullptr && map.profile->dane;
+  });
+}
+
 std::vector<Fix> permission_lines(const Facts& facts, const std::string& path,
                                   const SocketReach& reach) {
   std::vector<Fix> lines;

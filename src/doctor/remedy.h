@@ -57,6 +57,9 @@ struct UsedMap {
 };
 UsedMap used_map(const Facts& facts, const SmtpService& service);
 
+// True if one of these is for a Postfix that does DANE.
+bool any_map_does_dane(const Facts& facts);
+
 // The value of smtp_tls_policy_maps, as right as it can be, for all services that share it.
 struct Remedy {
   std::string table;        // the one that asks mtastsd

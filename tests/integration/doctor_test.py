@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, "..", "..", "contrib", "schema", "doctor.json")
@@ -18,7 +19,7 @@ SCHEMA = os.path.join(HERE, "..", "..", "contrib", "schema", "doctor.json")
 sys.path.insert(0, HERE)
 from testenv import pki, sandbox, schema, socketmap
 from testenv.daemon import Mtastsd
-from testenv.dns import Nsd
+from testenv.dns import Nsd, ScriptedDns
 from testenv.postfix import Postfix
 
 SERVER = "inet:127.0.0.1:8461"
@@ -184,6 +185,21 @@ class DoctorTest(unittest.TestCase):
         self.dns.stop()
         self.addCleanup(self.dns.apply)
         self.expect("dns_fails", "MEDIUM")
+
+    def test_a_dns_server_on_another_host(self):
+        """A notice: the status is that of a host where nothing is wrong."""
+        self.configure()
+        sandbox.run(["ip", "address", "add", "192.0.2.53/32", "dev", "lo"])
+        self.addCleanup(sandbox.run, ["ip", "address", "del", "192.0.2.53/32", "dev", "lo"])
+        far = ScriptedDns("192.0.2.53")
+        self.addCleanup(far.stop)
+        self.assertNotIn("dns_remote", self.examine()[1])
+        for servers, remote in (("192.0.2.53", ["192.0.2.53:53"]), ("127.0.0.1", [])):
+            with unittest.mock.patch.dict(os.environ, MTASTSD_DNS_SERVERS=servers):
+                status, found = self.examine()
+            self.assertEqual((status, self.wrong()), (0, set()))
+            self.assertEqual([one["detail"] for one in found.get("dns_remote", [])], remote)
+            self.assertIn("dns_works", found)
 
     def test_the_units_of_systemd(self):
         """A systemctl of ours in its place."""

@@ -86,7 +86,7 @@ struct Unit {
 struct Resolver {
   std::string server;
   bool trusted = false;           // its word on DNSSEC counts
-  std::optional<bool> validates;  // nullopt: it did not answer
+  std::optional<bool> validates;  // nullopt: it did not answer, or no map does DANE
 };
 
 // A table or a path, and whether it is used from inside the chroot.
@@ -126,7 +126,7 @@ struct Facts {
   std::map<Place, std::string> strangers;
   std::map<std::string, Authorities> ca_files;
   std::map<Place, Authorities> ca_paths;
-  std::vector<Resolver> resolvers;  // only if a map does DANE
+  std::vector<Resolver> resolvers;
   std::optional<DnsTrial> dns;
   std::optional<Question> impossible;  // about a name that does not exist
   std::optional<Question> online;      // about a domain that should be enforced

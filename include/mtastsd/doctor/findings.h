@@ -42,6 +42,7 @@ enum class Code {
   DaneWithoutDnssec,
   DnsDisabled,
   DnsFails,
+  DnsRemote,
   DnsSlow,
   DnsWorks,
   HostName,

@@ -127,6 +127,8 @@ TEST(Doctor, FindsNothingWhereAllIsWell) {
   use_new_postfix(facts);
   expect_nothing_wrong(facts);
   facts = good();
+  facts.resolvers = {{"127.0.0.1:53", true, std::nullopt}};
+  expect_nothing_wrong(facts);
   use_dane(facts);
   facts.resolvers = {{"127.0.0.1:53", true, true}};
   expect_nothing_wrong(facts);
@@ -590,6 +592,12 @@ std::vector<Case> host_cases() {
       {"parameter_unknown", Severity::Low,
        [](Facts& f) { f.unknown = {"smtp_tls_securty_level=may"}; }, "", ""},
       {"dns_fails", Severity::Medium, [](Facts& f) { f.dns->error = "no server"; }, "", ""},
+      {"dns_remote", Severity::Low,
+       [](Facts& f) {
+         f.resolvers = {{"127.0.0.1:53", true, std::nullopt},
+                        {"192.0.2.53:53", false, std::nullopt}};
+       },
+       "", ""},
       {"dns_slow", Severity::Low, [](Facts& f) { f.dns->took = Milliseconds(1000); }, "", ""},
       {"dns_works", Severity::Ok, [](Facts& f) { f.dns->took = Milliseconds(999); }, "", ""},
       {"self_test", Severity::Ok, [](Facts&) {}, "", ""},
