@@ -7,7 +7,8 @@ namespace mtastsd::resolver {
 // Whether the wall clock may be believed where something would be deleted because of it. A wall
 // clock that was set says nothing about who is right, the time before or the time after; so it is
 // doubted while it disagrees with the boot clock, which nobody can set, and for kDoubt of boot time
-// afterwards. What the two clocks said when this was made counts as right.
+// afterwards. What the two clocks said when this was made counts as right: a clock that was wrong
+// then is noticed when it is set right.
 class ClockCheck {
  public:
   static constexpr Seconds kTolerance{60};

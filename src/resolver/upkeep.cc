@@ -23,6 +23,8 @@ constexpr std::chrono::minutes kOverdueWarningInterval{1};
 constexpr std::size_t kDnsFailures = 10;
 constexpr std::chrono::minutes kDnsFailingFor{1};
 constexpr std::chrono::hours kDnsWarningInterval{1};
+// A host whose clock is wrong when it starts has set it right by then, if anything there can.
+constexpr std::chrono::hours kTimeToSetTheClock{1};
 
 }  // namespace
 
@@ -131,7 +133,9 @@ void Resolver::revisit(const DomainName& domain, WallTime now) {
   if (!entry) {
     return;
   }
-  AfterDue after = when_due(*entry, now, options_.limits, clock_check_->doubted());
+  const bool clock_doubted =
+      clock_check_->doubted() || services_.clock.steady() - started_ < kTimeToSetTheClock;
+  AfterDue after = when_due(*entry, now, options_.limits, clock_doubted);
   switch (after.action) {
     case DueAction::Nothing:
       break;

@@ -21,12 +21,14 @@ class FakeDialer final : public https::Dialer {
   std::set<std::string> silent;  // addresses
   Milliseconds delay{0};
   std::vector<std::vector<IpAddress>> dialled;
+  std::vector<Milliseconds> limits;
   std::size_t running = 0;
 
   https::DialHandle dial(
       std::span<const IpAddress> addresses, Milliseconds limit,
       std::function<void(Result<https::Connection, https::Error>)> callback) override {
     dialled.emplace_back(addresses.begin(), addresses.end());
+    limits.push_back(limit);
     auto handle = std::make_unique<FakeDial>(*this);
     std::optional<IpAddress> answers;
     for (const IpAddress& address : addresses) {

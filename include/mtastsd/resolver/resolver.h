@@ -224,6 +224,7 @@ class Resolver {
   void note_dns(bool failed);
 
   Services services_;
+  const SteadyTime started_ = services_.clock.steady();
   Options options_;
   Counters counters_;
   std::unique_ptr<WorkQueue> queue_;

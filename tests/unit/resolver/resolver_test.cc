@@ -228,6 +228,24 @@ TEST_F(ResolverTest, UnusedPoliciesAreNotRefreshedAndGoWhenTheyExpire) {
   EXPECT_TRUE(store_.entries.empty());
 }
 
+// Where a second start finds the clock even further ahead than the first one, the week of grace
+// seems to be over. Nothing is dropped before there was time to set the clock right.
+TEST_F(ResolverTest, AClockThatIsWrongAtTheStartDropsNothing) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  ASSERT_EQ(ask("example.com"), "mail.example.com");
+  fetcher_.fail("example.com", https::ErrorKind::Connect);
+  const WallTime right = loop_.wall();
+  for (const int days : {30, 60}) {
+    resolver_.reset();
+    loop_.set_wall(right + hours(24 * days));
+    restart();
+    loop_.advance(minutes(50));
+    ASSERT_TRUE(store_.find(name("example.com"))) << days;
+  }
+  loop_.set_wall(right + minutes(100));
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+}
+
 TEST_F(ResolverTest, AShortMaxAgeMakesNoStreamOfFetches) {
   publish("example.com", "1", body("enforce", "mail.example.com", 30), Seconds(1));
   for (int i = 0; i < 100; ++i) {
@@ -510,6 +528,49 @@ TEST_F(ResolverTest, OneOwnersRefreshesDoNotKeepOthersWaiting) {
   }
 }
 
+// Name servers that stay silent take all the slots that they can get.
+TEST_F(ResolverTest, AFloodDoesNotKeepAChangedIdFromBeingSeen) {
+  options_.max_discovering = 16;
+  restart();
+  dns_.silence = Seconds(20);
+  publish("honest.example", "1", body("enforce", "old.honest.example"));
+  ASSERT_EQ(ask("honest.example"), "old.honest.example");
+  publish("honest.example", "2", body("enforce", "new.honest.example"));
+  std::string known;
+  int second = 0;
+  for (; second < 300 && known != "new.honest.example"; ++second) {
+    for (int i = 0; i < 30; ++i) {
+      const std::string number = std::to_string(second * 30 + i);
+      const std::string domain = "s" + number + ".o" + std::to_string(i) + ".example";
+      dns_.silent_names.insert("_mta-sts." + domain);
+      ask(domain, [](const Answer&) {});
+    }
+    loop_.advance(Milliseconds(1000));
+    known = ask("honest.example");
+  }
+  EXPECT_LE(second, 62) << "the TTL of the record is a minute";
+}
+
+// RFC 8461 section 3.3 suggests a minute for a fetch.
+TEST_F(ResolverTest, WhereMostSlotsAreTakenAConnectionAndAStandstillGetTenSeconds) {
+  options_.max_fetching = 16;
+  restart();
+  for (int i = 0; i < 12; ++i) {
+    const std::string domain = "d" + std::to_string(i) + ".example";
+    publish(domain, "1", body("enforce", "mail." + domain));
+    fetcher_.silent["mta-sts." + domain] = true;
+    ask(domain, [](const Answer&) {});
+    loop_.advance(Milliseconds(10));
+  }
+  ASSERT_EQ(fetcher_.limits.size(), 12U);
+  for (std::size_t i = 0; i < 12; ++i) {
+    const bool hurry = i >= 8;  // it is the ninth of sixteen
+    EXPECT_EQ(dialer_.limits.at(i), Seconds(hurry ? 10 : 60)) << i;
+    EXPECT_EQ(fetcher_.limits[i].stall, Seconds(hurry ? 10 : 0)) << i;
+    EXPECT_EQ(fetcher_.limits[i].total, Seconds(60)) << i;
+  }
+}
+
 TEST_F(ResolverTest, ARefreshThatIsOverdueIsCounted) {
   publish("example.com", "1", body("enforce", "mail.example.com"));
   ask("example.com");
@@ -519,6 +580,32 @@ TEST_F(ResolverTest, ARefreshThatIsOverdueIsCounted) {
   resolver_->set_options(options_);
   loop_.advance(hours(100));
   EXPECT_EQ(resolver_->overdue(), 1U);
+}
+
+TEST_F(ResolverTest, ARefreshThatIsOverdueIsWarnedOfOnceAMinute) {
+  Log log{LogOptions{}};
+  resolver_ = std::make_unique<Resolver>(
+      Services{loop_, loop_, discovery_, store_, log, [] { return 0.5; }}, options_);
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  ask("example.com");
+  fetcher_.delay = hours(200);
+  options_.fetch_timeout = hours(300);
+  resolver_->set_options(options_);
+  testing::internal::CaptureStderr();
+  loop_.advance(hours(100));
+  log.flush();
+  testing::internal::GetCapturedStderr();
+  testing::internal::CaptureStderr();
+  loop_.advance(minutes(10));
+  log.flush();
+  const std::string lines = testing::internal::GetCapturedStderr();
+  std::size_t warnings = 0;
+  for (auto at = lines.find("event=refreshes_overdue policies=1"); at != std::string::npos;
+       at = lines.find("event=refreshes_overdue policies=1", at + 1)) {
+    ++warnings;
+  }
+  EXPECT_EQ(warnings, 10U) << lines;
+  resolver_.reset();
 }
 
 // What was asked for and is not waited for any more stands behind what is.
