@@ -213,7 +213,7 @@ void Model::check_fetch_allowed(std::size_t number) {
       stepped_ < known.failed->at) {
     violated(number, "a fetch for id " + id + " within five minutes of a failed one");
   }
-  if (!recorded && !alive(known)) {
+  if (!recorded && !may_apply(known)) {
     violated(number, "a fetch without a record and without a policy to refresh");
   }
   if (!known.policy || known.failed || known.id != id || stepped_ >= known.fetched) {
