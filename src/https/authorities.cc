@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 #include <unistd.h>
 
 #include <array>
@@ -56,6 +57,17 @@ bool load_directory(X509_STORE* store, const std::string& path) {
     ERR_clear_error();
   }
   return any;
+}
+
+// OpenSSL works out what a certificate may do when it is first used. Done here, a store that
+// several threads share is not written to by them.
+void work_out_purposes(X509_STORE* store) {
+  const STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(store);
+  for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+    if (X509* certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i))) {
+      X509_check_purpose(certificate, -1, 0);
+    }
+  }
 }
 
 }  // namespace
@@ -143,6 +155,7 @@ void Authorities::read() {
                    : file_ + " holds no certificates in PEM form";
     return;
   }
+  work_out_purposes(store.get());
   problem_.clear();
   store_ = std::move(store);
 }

@@ -86,8 +86,10 @@ class Connections(DaemonCase):
         mtastsd.ask("long.test")
         time.sleep(0.5)
         taken = memory_kb(mtastsd.pid, "VmHWM") - before
-        figures.at_most(self, "30 connections with replies that wait: memory", taken / 1024, 20,
-                        "MiB")
+        with open(f"/proc/{mtastsd.pid}/maps", encoding="ascii", errors="replace") as maps:
+            shadowed = "libtsan" in maps.read()  # keeps notes on each word of memory
+        figures.at_most(self, "30 connections with replies that wait: memory", taken / 1024,
+                        80 if shadowed else 20, "MiB")
         # Nobody loses a reply by it.
         gate.open()
         for client in waiting:

@@ -171,6 +171,8 @@ TEST_P(DamagedPage, CostsNoMoreThanWhatStoodOnIt) {
   overwrite_pages_with("p250.example", GetParam());
   auto store = open();
   EXPECT_TRUE(store->writable());
+  ASSERT_TRUE(eventually([&] { return set_aside(); }));  // all of it has been read
+  ASSERT_TRUE(store->flush(kPatience));
   int found = 0;
   for (int i = 0; i < 500; ++i) {
     found += store->find(numbered(i)) ? 1 : 0;
@@ -381,13 +383,13 @@ class FileCutShort : public StoreTroubles, public testing::WithParamInterface<in
   void expect_the_rest_after_a_start() {
     auto store = open();
     EXPECT_TRUE(store->writable());
+    EXPECT_TRUE(eventually([&] { return set_aside(); }));  // all of it has been read
     int found = 0;
     for (int i = 0; i < kPolicies; ++i) {
       found += store->find(numbered(i)) ? 1 : 0;
     }
     EXPECT_GE(found, kPolicies * (GetParam() - 10) / 100);
     EXPECT_LT(found, kPolicies);
-    EXPECT_TRUE(eventually([&] { return set_aside(); }));
   }
   static constexpr int kPolicies = 2000;
 };

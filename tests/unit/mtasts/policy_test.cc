@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -380,12 +381,12 @@ TEST(ParsePolicy, WorkStaysNearLinear) {
   for (int i = 0; distinct.size() + 12 <= kMaxPolicyBytes; ++i) {
     distinct += "mx:a" + std::to_string(i) + "\n";
   }
-  const auto begin = std::chrono::steady_clock::now();
-  for (int round = 0; round < 20; ++round) {
+  const std::clock_t begin = std::clock();  // of this process, whatever else runs
+  for (int round = 0; round < 5; ++round) {
     EXPECT_EQ(parse_policy(same)->mx.size(), 1u);
     EXPECT_GT(parse_policy(distinct)->mx.size(), 5000u);
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+  EXPECT_LT(std::clock() - begin, 3 * CLOCKS_PER_SEC);
 }
 
 TEST(MxPattern, RoundTrips) {
