@@ -236,7 +236,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsFailures, timeout, servfail, refus
                                    malformed, network, too_many)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingDomain, domain, type, detail, failures,
                                    expires_at)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Failing, count, in_force, first)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Failing, count, complete, in_force, first)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Overrides, in_force, next_end)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
                                    threads, connections, queries, look_ups, cache, dns,

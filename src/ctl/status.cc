@@ -227,10 +227,12 @@ class Report {
             counted(overdue, "policy", "policies") + " in force waited too long for a refresh");
     }
     if (failing.count == 0) {
-      print_field("Failing", "none: every policy can be had and renewed");
+      print_field("Failing", failing.complete ? "none: every policy can be had and renewed"
+                                              : "none in the part of the cache that was read");
       return;
     }
-    const std::string text = counted(failing.count, "domain", "domains") + ", " +
+    const std::string text = std::string(failing.complete ? "" : "at least ") +
+                             counted(failing.count, "domain", "domains") + ", " +
                              count_text(failing.in_force) +
                              " of them with a policy in force that cannot be renewed:";
     if (failing.in_force > 0) {

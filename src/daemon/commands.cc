@@ -24,6 +24,7 @@ using control::Status;
 using resolver::Resolver;
 
 constexpr std::size_t kFailingShown = 5;
+constexpr Milliseconds kMostForFailing{500};
 
 Error busy(std::string message) {
   return {Error::Problem::Busy, std::move(message)};
@@ -133,8 +134,11 @@ bool is_more_urgent(const Status::FailingDomain& a, const Status::FailingDomain&
   return a.expires_at.value_or(WallTime::max()) < b.expires_at.value_or(WallTime::max());
 }
 
-// Reads the whole cache.
-Status::Failing count_failing(cache::Reader& reader, WallTime now) {
+// Reads the cache as far as it comes in a time that holds up nobody: signals and the watchdog share
+// this thread.
+Status::Failing count_failing(cache::Reader& reader, const Clock& clock) {
+  const WallTime now = clock.wall();
+  const SteadyTime until = clock.steady() + kMostForFailing;
   Status::Failing sum;
   std::string after;
   do {
@@ -151,7 +155,8 @@ Status::Failing count_failing(cache::Reader& reader, WallTime now) {
       sum.first.resize(std::min(sum.first.size(), kFailingShown));
     }
     after = std::move(page.last);
-  } while (!after.empty());
+  } while (!after.empty() && clock.steady() < until);
+  sum.complete = after.empty();
   return sum;
 }
 
@@ -285,7 +290,7 @@ void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyT
   if (std::string problem = https::problem_with_ca_file(facts_.ca_file); !problem.empty()) {
     status.ca_problem = std::move(problem);
   }
-  status.failing = count_failing(*reader_, clock_.wall());
+  status.failing = count_failing(*reader_, clock_);
   on_resolver_(
       [reply, status = std::move(status)](Resolver& resolver, dns::AresClient& dns) mutable {
         status.look_ups.at_work = resolver.domains_at_work();

@@ -118,6 +118,7 @@ struct Status {
   };
   struct Failing {
     std::uint64_t count = 0;
+    bool complete = true;  // false: a large cache was not read to its end, and there may be more
     std::uint64_t in_force = 0;        // of these, with a policy in force that cannot be renewed
     std::vector<FailingDomain> first;  // some of them, those first whose policy ends first
   };

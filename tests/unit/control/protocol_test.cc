@@ -105,6 +105,7 @@ TEST(Answers, AStatusComesBackAsItWas) {
   status.ca_source = "/etc/ssl/certs";
   status.ca_problem = "cannot read it";
   status.failing.count = 1;
+  status.failing.complete = false;
   status.overdue_refreshes = 3;
   status.failing.first = {{"a.example", cache::FailureType::WebpkiInvalid, "expired", 3, at(2000)},
                           {"b.example", std::nullopt, "two records", 0, std::nullopt}};
@@ -116,6 +117,7 @@ TEST(Answers, AStatusComesBackAsItWas) {
   EXPECT_EQ(read.dns_failures.servfail, 2U);
   EXPECT_EQ(read.ca_source, "/etc/ssl/certs");
   EXPECT_EQ(read.ca_problem, "cannot read it");
+  EXPECT_FALSE(read.failing.complete);
   EXPECT_EQ(read.failing.first.at(0).expires_at, at(2000));
   EXPECT_EQ(read.failing.first.at(1).type, std::nullopt);
   EXPECT_EQ(read.overdue_refreshes, 3U);
