@@ -99,9 +99,6 @@ void read_alarm_command(Value& value, Config& config) {
           std::string("must be the absolute path of a program; its arguments follow, "
                       "each an item of its own"));
     }
-    if (text.find('\0') != std::string::npos) {
-      return failure(std::string("must have no NUL in it"));
-    }
     if (command.size() == kMaxAlarmWords) {
       return failure("is one of more than " + std::to_string(kMaxAlarmWords) + " words");
     }

@@ -64,8 +64,8 @@ class ResolverThread {
 
   std::mt19937_64 random_{std::random_device{}()};
   event::Loop loop_;
-  std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
-  std::unique_ptr<https::Dialer> dialer_;          // depends-on: loop_
+  std::unique_ptr<dns::AresClient> dns_;   // depends-on: loop_
+  std::unique_ptr<https::Dialer> dialer_;  // depends-on: loop_
   std::shared_ptr<https::Authorities> authorities_;
   https::AuthoritiesWatch authorities_watch_;      // depends-on: loop_, authorities_
   std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_; with threads of its own

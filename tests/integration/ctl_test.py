@@ -392,7 +392,8 @@ class CtlTest(unittest.TestCase):
         self.assertEqual(status["dns"][0]["server"], DNS + ":53")
         self.assertEqual(status["dns"][0]["errors"], 0)
         self.assertGreater(status["dns"][0]["answers"], 2)
-        self.assertEqual(status["failing"], {"count": 0, "in_force": 0, "first": []})
+        self.assertEqual(status["failing"],
+                         {"count": 0, "complete": True, "in_force": 0, "first": []})
         text = self.ctl("status")
         for word in ("running since", INET, "1 policy, 1 domain without one", "every policy can be had", DNS):
             self.assertIn(word, text)

@@ -106,6 +106,7 @@ void write_services(Writer& w, const config::Config& c) {
   w.section("https");
   w.text("ca_file", c.https.ca_file);
   w.duration("timeout", c.https.timeout);
+  w.number("threads", c.https.threads);
   w.number("port", c.https.port);
   w.text("proxy", c.https.proxy);
   w.raw("allow_networks",
@@ -127,8 +128,10 @@ void write_rest(Writer& w, const config::Config& c) {
   w.text("directory", c.cache.directory);
   w.text("max_size", std::to_string(c.cache.max_size) + "B");
   w.number("max_negative", c.cache.max_negative);
+  w.section("alarm");
+  w.raw("command", list(c.alarm.command, [](const std::string& word) { return word; }));
   w.section("log");
-  const char* const levels[] = {"debug", "info", "warn", "error"};
+  const char* const levels[] = {"trace", "debug", "info", "warn", "error"};
   w.text("level", levels[static_cast<std::size_t>(c.log.level)]);
   w.text("format", c.log.format == LogFormat::Json ? "json" : "logfmt");
   w.text("target", c.log.target == LogTarget::Syslog ? "syslog" : "stderr");

@@ -1,5 +1,6 @@
 #include "alarms.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -177,7 +178,8 @@ TEST_F(AlarmCommandTest, GetsTheDocumentAndItsArgumentsWithoutAShell) {
 
 TEST_F(AlarmCommandTest, HasNoOtherDescriptorsAndNoEnvironment) {
   ::setenv("MTASTSD_HTTPS_PROXY", "http://secret@proxy:3128", 1);
-  const int leak = ::dup(0);  // without O_CLOEXEC
+  constexpr int kOfNoShell = 77;
+  const int leak = ::fcntl(0, F_DUPFD, kOfNoShell);  // without O_CLOEXEC
   EXPECT_EQ(run("{ ls /proc/$$/fd | tr '\\n' ' '; env; } > \"$1\""), "");
   ::close(leak);
   ::unsetenv("MTASTSD_HTTPS_PROXY");
