@@ -79,6 +79,7 @@ void Tracers::note(const EventRow& row, Log::Fields fields) {
 void Tracers::look() {
   const SteadyTime now = clock_.steady();
   bool changed = false;
+  std::vector<std::pair<Reply, control::Traced>> replies;
   for (auto it = tracers_.begin(); it != tracers_.end();) {
     Tracer& tracer = it->second;
     const bool ended = now - tracer.since >= kLongest;
@@ -86,7 +87,7 @@ void Tracers::look() {
     const bool something = !tracer.got.events.empty() || ended;
     if (tracer.reply && (something || now - tracer.asked_at >= kWait)) {
       tracer.got.ended = ended;
-      std::exchange(tracer.reply, nullptr)(std::exchange(tracer.got, {}));
+      replies.emplace_back(std::exchange(tracer.reply, nullptr), std::exchange(tracer.got, {}));
     }
     const bool gone = ended || now - tracer.asked_at >= kPatience;
     changed = changed || gone;
@@ -97,6 +98,10 @@ void Tracers::look() {
   }
   if (!tracers_.empty()) {
     timer_->arm(kTick);
+  }
+  // Last and without the lock: a reply can bring the next request, and can be logged.
+  for (auto& [reply, got] : replies) {
+    reply(std::move(got));
   }
 }
 

@@ -54,6 +54,20 @@ TEST_F(TracersTest, EventsOfTheDomainComeAsTheyHappen) {
   EXPECT_EQ(nlohmann::json::parse(got_->events.at(1)).at("event"), "no_policy");
 }
 
+TEST_F(TracersTest, AReplyMayBringTheNextRequestAndBeLogged) {
+  std::vector<std::size_t> got;
+  ASSERT_TRUE(tracers_.follow(1, name("a.example"), [&](const control::Traced& first) {
+    got.push_back(first.events.size());
+    happens("a.example");
+    ASSERT_TRUE(tracers_.follow(1, name("a.example"), [&](const control::Traced& second) {
+      got.push_back(second.events.size());
+    }));
+  }));
+  happens("a.example", 2);
+  loop_.advance(Milliseconds(200));
+  EXPECT_EQ(got, (std::vector<std::size_t>{2, 1}));
+}
+
 TEST_F(TracersTest, WhatComesBetweenTwoRequestsIsKeptAndBounded) {
   ask(1, "a.example");
   loop_.advance(Milliseconds(1000));
