@@ -193,6 +193,8 @@ class PostfixTest(unittest.TestCase):
             queue_id = self.world.postfix.submit(f"user@{domain}")
             self.addCleanup(self.world.postfix.delete, queue_id)
             status = self.world.postfix.first_status(queue_id)
+            # Postfix tries again within a second, and the next step may let mail pass.
+            self.world.postfix.delete(queue_id)
             self.assertEqual(status.status, "deferred", status)
             self.assertEqual(status.dsn, dsn, status)
             self.assertRegex(status.text, text)

@@ -63,9 +63,12 @@ bool Model::alive(const Known& known) const {
   return known.policy && clock_.wall() < known.fetched_wall + known.policy->max_age;
 }
 
-bool Model::may_apply(const Known& known, Seconds ago) const {
+bool Model::may_apply(const Known& known, SteadyTime since) const {
+  // What the wall clock has gone on by, or less after a step back.
+  const Seconds passed = std::chrono::ceil<Seconds>(clock_.steady() - since) +
+                         (stepped_ >= since ? std::max(last_step_, Seconds(0)) : Seconds(0));
   return known.policy &&
-         clock_.wall() - ago < known.fetched_wall + std::max(known.policy->max_age, kDelivery);
+         clock_.wall() - passed < known.fetched_wall + std::max(known.policy->max_age, kDelivery);
 }
 
 bool Model::surely_alive(const Known& known) const {
@@ -161,6 +164,7 @@ void Model::clock_about_to_step() {
 void Model::clock_stepped(Seconds by) {
   clock_about_to_step();  // what the step made end
   stepped_ = clock_.steady();
+  last_step_ = by;
   if (by < Seconds(0)) {
     stepped_back_ = stepped_;
   }
@@ -213,7 +217,7 @@ void Model::check_fetch_allowed(std::size_t number) {
       stepped_ < known.failed->at) {
     violated(number, "a fetch for id " + id + " within five minutes of a failed one");
   }
-  if (!recorded && !may_apply(known)) {
+  if (!recorded && !may_apply(known, now)) {
     violated(number, "a fetch without a record and without a policy to refresh");
   }
   if (!known.policy || known.failed || known.id != id || stepped_ >= known.fetched) {
@@ -352,8 +356,7 @@ void Model::check_cached(std::size_t number, SteadyTime asked, std::string_view 
   // Fetched for this very question, it counts even when its life is over already.
   const bool fresh = known.policy && known.fetched >= asked;
   // In force when it was asked about, it may have ended while DANE was asked for.
-  const auto waited = std::chrono::ceil<Seconds>(clock_.steady() - asked);
-  const bool allowed = fresh || may_apply(known, waited);
+  const bool allowed = fresh || may_apply(known, asked);
   if (!match->empty() && (!allowed || *match != wanted)) {
     violated(number, "an answer from a policy that is no more: " + *match);
   }
@@ -406,11 +409,11 @@ void Model::asked_mx(std::size_t number) {
   Domain& domain = domains_[number];
   Dane& dane = domain.dane;
   conclude(dane);
+  const SteadyTime now = clock_.steady();
   // Other domains cost no question about DANE.
-  if (!may_apply(domain.now) || !domain.now.policy->enforce) {
+  if (!may_apply(domain.now, now) || !domain.now.policy->enforce) {
     violated(number, "a question about DANE without a policy in force");
   }
-  const SteadyTime now = clock_.steady();
   if (now < dane.asked + kLeastSurvey && started_ < dane.asked && stepped_ < dane.asked) {
     violated(number, "two surveys within a minute");
   }

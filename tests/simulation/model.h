@@ -138,7 +138,8 @@ class Model {
   };
 
   bool alive(const Known& known) const;
-  bool may_apply(const Known& known, Seconds ago = Seconds(0)) const;
+  // Whether its policy may have been in force at some time from `since` on.
+  bool may_apply(const Known& known, SteadyTime since) const;
   bool surely_alive(const Known& known) const;
   SteadyTime undisturbed_since(std::size_t domain) const;
   void probe(std::size_t domain);
@@ -177,6 +178,7 @@ class Model {
   SteadyTime started_{};
   SteadyTime committed_{};
   SteadyTime stepped_{};
+  Seconds last_step_{};
   SteadyTime stepped_back_{};
   Bites bites_;
   std::string violation_;
