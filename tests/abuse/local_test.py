@@ -40,9 +40,9 @@ def raise_descriptor_limit():
 
 
 class Connections(DaemonCase):
-    def clients(self, count):
+    def clients(self, count, timeout=sandbox.WAIT):
         for _ in range(count):
-            client = socketmap.Client(INET)
+            client = socketmap.Client(INET, timeout)
             self.addCleanup(client.close)
             yield client
 
@@ -78,7 +78,7 @@ class Connections(DaemonCase):
         mtastsd = self.daemon()
         self.assertGreater(len(mtastsd.ask("long.test")), 38000)
         before = memory_kb(mtastsd.pid, "VmRSS")
-        waiting = list(self.clients(30))
+        waiting = list(self.clients(30, timeout=60))  # 300 MB of replies
         for client in waiting:
             client.send(socketmap.netstring("postfix slow.test")
                         + 255 * socketmap.netstring("postfix long.test"))
