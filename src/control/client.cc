@@ -1,5 +1,6 @@
 #include "mtastsd/control/client.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -29,9 +30,18 @@ Error closed() {
 
 }  // namespace
 
-Result<Client, Error> Client::connect(const std::string& path) {
-  Fd fd = connect_unix(path, SOCK_STREAM);
-  if (fd) {
+Result<Client, Error> Client::connect(const std::string& path, Milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  // A connect() that blocks does so without end where the queue of the socket is full.
+  Fd fd = connect_unix(path, SOCK_STREAM | SOCK_NONBLOCK);
+  while (!fd && errno == EAGAIN) {
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return failure(broken(path + ": mtastsd does not accept connections"));
+    }
+    std::this_thread::sleep_for(kTick);
+    fd = connect_unix(path, SOCK_STREAM | SOCK_NONBLOCK);
+  }
+  if (fd && ::fcntl(fd.get(), F_SETFL, 0) == 0) {
     return Client(std::move(fd));
   }
   const std::string reason = path + ": " + std::strerror(errno);

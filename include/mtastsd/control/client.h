@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "mtastsd/base/clock.h"
 #include "mtastsd/base/fd.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/control/protocol.h"
@@ -14,8 +15,14 @@ namespace mtastsd::control {
 // Asks a running daemon over its control socket. Blocking.
 class Client {
  public:
-  // Errors: NoDaemon, Forbidden, or Broken for a path that cannot be one.
-  static Result<Client, Error> connect(const std::string& path);
+  // How long a daemon may leave connections unaccepted. Less than a plugin of a monitoring may
+  // take.
+  static constexpr Milliseconds kConnectPatience{4000};
+
+  // Errors: NoDaemon, Forbidden, Broken for a path that cannot be one, and for a daemon that
+  // accepts no connection in that time.
+  static Result<Client, Error> connect(const std::string& path,
+                                       Milliseconds patience = kConnectPatience);
 
   // Sends a request and waits for its answer, three minutes at most. A daemon that is busy is asked
   // again for a minute. Calls `tick`, if there is one, about ten times a second meanwhile.

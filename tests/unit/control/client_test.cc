@@ -10,6 +10,8 @@
 
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "fakes/temp_dir.h"
 #include "mtastsd/control/server.h"
@@ -66,6 +68,22 @@ class ControlClientTest : public testing::Test {
   std::unique_ptr<event::FdWatch> accepting_;
   std::thread thread_;
 };
+
+TEST_F(ControlClientTest, ADaemonThatAcceptsNobodyIsNotWaitedForWithoutEnd) {
+  std::vector<Client> queued;
+  Error error;
+  for (int i = 0; i < 20 && error.message.empty(); ++i) {
+    auto client = Client::connect(path_, Milliseconds(300));
+    if (client) {
+      queued.push_back(std::move(*client));
+    } else {
+      error = client.error();
+    }
+  }
+  EXPECT_FALSE(queued.empty());
+  EXPECT_EQ(error.problem, Error::Problem::Broken);
+  EXPECT_THAT(error.message, HasSubstr("does not accept connections"));
+}
 
 TEST_F(ControlClientTest, AsksAndIsAnswered) {
   serve([](std::string_view line) {
