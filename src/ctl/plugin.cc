@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mtastsd/base/text.h"
+#include "mtastsd/control/readiness.h"
 
 namespace mtastsd::ctl {
 namespace {
@@ -35,35 +36,15 @@ std::string_view word(Health health) {
   return "UNKNOWN";
 }
 
-std::optional<std::string> cache_problem(const Status& status) {
-  if (status.cache.writable) {
-    return std::nullopt;
-  }
-  return "the cache cannot be written, so new policies are lost at a restart";
-}
-
-std::optional<std::string> authorities_problem(const Status& status) {
-  if (!status.ca_problem) {
-    return std::nullopt;
-  }
-  return "no policy can be fetched, because the CA file is of no use: " + *status.ca_problem;
-}
-
-bool no_dns_server_is_good(const Status& status) {
-  return std::all_of(status.dns.begin(), status.dns.end(), [](const Status::DnsServer& server) {
-    return server.silent || server.last_error;
-  });
-}
-
 // The worst come first.
 std::vector<Problem> problems_of(const Status& status) {
   std::vector<Problem> found;
-  for (auto problem : {cache_problem(status), authorities_problem(status)}) {
+  for (auto problem : {control::cache_problem(status), control::authorities_problem(status)}) {
     if (problem) {
       found.push_back({Health::Critical, std::move(*problem)});
     }
   }
-  if (no_dns_server_is_good(status)) {
+  if (control::no_dns_server_is_good(status)) {
     found.push_back({Health::Warning, "no DNS server gave a good answer when last asked"});
   }
   if (status.overdue_refreshes > 0) {
@@ -144,11 +125,6 @@ PluginResult plugin_result(const Status& status) {
   PluginResult result = plugin_result(health, text);
   result.line += " | " + performance_data(status);
   return result;
-}
-
-std::optional<std::string> not_ready(const Status& status) {
-  auto problem = cache_problem(status);
-  return problem ? problem : authorities_problem(status);
 }
 
 }  // namespace mtastsd::ctl

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,9 +24,5 @@ PluginResult plugin_result(const control::Status& status);
 
 // For one that has not.
 PluginResult plugin_result(Health health, std::string_view reason);
-
-// Why the daemon cannot do all of its work yet. None: it can. DNS servers do not count, because
-// what is cached is served without them.
-std::optional<std::string> not_ready(const control::Status& status);
 
 }  // namespace mtastsd::ctl

@@ -9,6 +9,7 @@
 #include "mtastsd/base/text.h"
 #include "mtastsd/base/time_text.h"
 #include "mtastsd/control/protocol.h"
+#include "mtastsd/control/readiness.h"
 #include "mtastsd/term/exit_status.h"
 #include "mtastsd/term/table.h"
 #include "plugin.h"
@@ -295,7 +296,7 @@ std::optional<std::string> ask_whether_ready(const Settings& settings, SteadyTim
     return daemon.error();
   }
   const auto status = ask_until(*daemon, deadline);
-  return status ? not_ready(*status) : status.error();
+  return status ? control::not_ready(*status) : status.error();
 }
 
 int wait_until_ready(Arguments& arguments) {

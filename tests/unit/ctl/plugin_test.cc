@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "mtastsd/control/readiness.h"
+
 #include <functional>
 #include <string>
 
@@ -101,13 +103,13 @@ TEST(Plugin, TextFromOutsideStaysInTheText) {
 
 TEST(Ready, NeedsACacheAndAuthoritiesAndNoDns) {
   Status status = healthy();
-  EXPECT_EQ(not_ready(status), std::nullopt);
+  EXPECT_EQ(control::not_ready(status), std::nullopt);
   status.dns[0].silent = true;
-  EXPECT_EQ(not_ready(status), std::nullopt);
+  EXPECT_EQ(control::not_ready(status), std::nullopt);
   status.ca_problem = "gone";
-  EXPECT_TRUE(not_ready(status).value_or("").ends_with("gone"));
+  EXPECT_TRUE(control::not_ready(status).value_or("").ends_with("gone"));
   status.cache.writable = false;
-  EXPECT_TRUE(not_ready(status).value_or("").starts_with("the cache"));
+  EXPECT_TRUE(control::not_ready(status).value_or("").starts_with("the cache"));
 }
 
 }  // namespace
