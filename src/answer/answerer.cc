@@ -90,14 +90,16 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
   counters_.asked.add();
   const std::uint64_t number = next_question_++;
   const bool survey = known.survey == dane::Survey::First;
+  const SteadyTime since = clock_.steady();
   waiting_.emplace(number, Waiting{.ticket = ticket,
+                                   .since = since,
                                    .domain = *domain,
                                    .profile = profile,
                                    .target = question.target,
                                    // In force now, it is applied when the survey is done.
                                    .fresh = survey,
                                    .surveyed = survey});
-  deadlines_.emplace_back(clock_.steady() + options_.answer_timeout, number);
+  deadlines_.emplace_back(since + options_.answer_timeout, number);
   arm_deadline();
   if (survey) {
     asker_.survey(*domain, question.target, number);
@@ -251,6 +253,7 @@ void Answerer::on_answer(std::uint64_t number, const resolver::Answer& answer) {
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
   }
+  note_time(waiting);
   trace_answer(waiting.domain, "lookup", reply);
   const socketmap::Ticket ticket = waiting.ticket;
   waiting_.erase(it);
@@ -275,8 +278,14 @@ void Answerer::answer_from_cache(const Waiting& waiting) {
   if (known.standing == Standing::Unknown) {
     reply = postfix::kNotFound;
   }
+  note_time(waiting);
   trace_answer(waiting.domain, "deadline", reply);
   reply_(waiting.ticket, reply);
+}
+
+void Answerer::note_time(const Waiting& waiting) {
+  counters_.answer_time.add(
+      std::chrono::duration_cast<Milliseconds>(clock_.steady() - waiting.since));
 }
 
 void Answerer::on_deadline() {

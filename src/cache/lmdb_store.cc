@@ -434,7 +434,10 @@ void LmdbStore::write_loop() {
 
 bool LmdbStore::write_batch() {
   Batch batch{pending_->batch(kMaxBatch, kMaxBatchBytes), take_stale_index(), {}};
+  const SteadyTime began = steady_clock::now();
   const int rc = batch_writer_->commit(batch);
+  const auto took = std::chrono::duration_cast<Milliseconds>(steady_clock::now() - began);
+  counters_.commit_ms.add(static_cast<std::uint64_t>(took.count()));
   if (rc == 0) {
     for (std::size_t i = 0; i < batch.changes.size(); ++i) {
       pending_->committed(batch.changes[i], batch.skipped[i]);

@@ -219,17 +219,20 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explanation, key, map, map_known, profile, do
 
 namespace mtastsd::control {
 
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Times, bounds_s, counts, sum_s)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Stage, name, at_work, waiting, places)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Connections, open, most, accepted, refused, malformed,
                                    stalled, greedy)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Queries, total, about_domains, from_cache, hit_rate,
                                    enforced, dane, not_enforced, overridden, no_policy, no_domain,
-                                   waited, timed_out)
+                                   waited, timed_out, answer_times)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::LookUps, at_work, started, joined, txt_failures, fetches,
-                                   fetch_failures, refreshes, refused, dane_surveys, dane_failures,
-                                   dane_unknown)
+                                   fetch_failures, fetch_errors, policies_invalid,
+                                   certificates_invalid, refreshes, refused, dane_surveys,
+                                   dane_failures, dane_unknown, times, stages)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Cache, directory, writable, entries, policies,
                                    without_policy, pending, used_bytes, max_bytes, commits,
-                                   failed_commits, evicted, not_kept)
+                                   failed_commits, commit_s, evicted, not_kept)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsServer, server, answers, errors, last_error, silent,
                                    trusted, validates)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsFailures, timeout, servfail, refused, not_understood,
@@ -237,7 +240,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::DnsFailures, timeout, servfail, refus
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::FailingDomain, domain, type, detail, failures,
                                    expires_at)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Failing, count, complete, in_force, first)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Overrides, in_force, next_end)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Overrides, in_force, next_end, ignore, testing, pin,
+                                   dane)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
                                    threads, connections, queries, look_ups, cache, dns,
                                    dns_failures, ca_source, ca_problem, failing, overdue_refreshes,

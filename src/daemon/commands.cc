@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <variant>
 
@@ -30,6 +31,19 @@ Error busy(std::string message) {
   return {Error::Problem::Busy, std::move(message)};
 }
 
+void add_times(const Histogram& times, Status::Times& sum) {
+  sum.counts.resize(Histogram::kParts);
+  for (std::size_t part = 0; part < Histogram::kParts; ++part) {
+    sum.counts[part] += times.part(part);
+  }
+  sum.sum_s += static_cast<double>(times.sum_ms()) / 1000;
+  if (sum.bounds_s.empty()) {
+    for (const Milliseconds bound : Histogram::kBounds) {
+      sum.bounds_s.push_back(static_cast<double>(bound.count()) / 1000);
+    }
+  }
+}
+
 void count_connections(const DaemonFacts& facts, Status::Connections& sum) {
   sum.open = facts.connections->open();
   for (const socketmap::ServerCounters* thread : facts.serving) {
@@ -52,6 +66,7 @@ void count_cache(const cache::LmdbStore& store, Status::Cache& cache) {
   cache.used_bytes = totals.used_bytes;
   cache.commits = counters.commits.value();
   cache.failed_commits = counters.failed_commits.value();
+  cache.commit_s = static_cast<double>(counters.commit_ms.value()) / 1000;
   cache.evicted = counters.evicted.value();
   cache.not_kept = counters.not_kept.value();
 }
@@ -67,6 +82,20 @@ void count_overrides(const overrides::Table* table, WallTime now, Status::Overri
     }
     counted = &one.scope;
     ++sum.in_force;
+    switch (one.action) {
+      case overrides::Action::Ignore:
+        ++sum.ignore;
+        break;
+      case overrides::Action::Testing:
+        ++sum.testing;
+        break;
+      case overrides::Action::Pin:
+        ++sum.pin;
+        break;
+      case overrides::Action::Dane:
+        ++sum.dane;
+        break;
+    }
     if (one.until) {
       sum.next_end = std::min(sum.next_end.value_or(*one.until), *one.until);
     }
@@ -80,12 +109,28 @@ Status::LookUps look_ups_of(const resolver::Counters& counters) {
   sum.txt_failures = counters.txt_failures.value();
   sum.fetches = counters.fetches.value();
   sum.fetch_failures = counters.fetch_failures.value();
+  sum.fetch_errors = counters.fetch_errors.value();
+  sum.policies_invalid = counters.policies_invalid.value();
+  sum.certificates_invalid = counters.certificates_invalid.value();
   sum.refreshes = counters.refreshes.value();
   sum.refused = counters.overload.value();
   sum.dane_surveys = counters.surveys.value();
   sum.dane_failures = counters.survey_failures.value();
   sum.dane_unknown = counters.dane_unknown.value();
+  add_times(counters.look_up_time, sum.times);
   return sum;
+}
+
+std::vector<Status::Stage> stages_of(const Resolver& resolver) {
+  constexpr std::array<std::string_view, Resolver::kStages> kNames = {"record", "addresses",
+                                                                      "policy"};
+  const auto load = resolver.load();
+  std::vector<Status::Stage> stages;
+  for (std::size_t at = 0; at < load.size(); ++at) {
+    stages.push_back(
+        {std::string(kNames[at]), load[at].at_work, load[at].waiting, load[at].places});
+  }
+  return stages;
 }
 
 std::vector<Status::DnsServer> servers_of(const dns::AresClient& dns) {
@@ -196,6 +241,7 @@ Status::Queries queries_of(const std::vector<const answer::Counters*>& threads) 
     sum.no_domain += thread->no_domain.value();
     sum.waited += thread->asked.value();
     sum.timed_out += thread->timed_out.value();
+    add_times(thread->answer_time, sum.answer_times);
   }
   // The counters are read while they grow.
   sum.about_domains = sum.total - std::min(sum.total, sum.no_domain);
@@ -206,29 +252,22 @@ Status::Queries queries_of(const std::vector<const answer::Counters*>& threads) 
   return sum;
 }
 
-// Where the reply to one request goes. Called from any thread, also when the commands are gone:
-// their loop does not run any more then.
+// Where the reply to one request goes. Called from any thread, also when the commands are gone.
 class Commands::ReplyTo {
  public:
-  ReplyTo(Commands& commands, std::uint64_t connection)
-      : loop_(commands.loop_), commands_(&commands), connection_(connection) {}
+  // `user` is who asks, for the log.
+  ReplyTo(Tell tell, std::string user, std::uint64_t connection)
+      : tell_(std::move(tell)), user_(std::move(user)), connection_(connection) {}
 
-  void operator()(const control::Reply& reply) const {
-    loop_.post([commands = commands_, connection = connection_, line = control::encode(reply)] {
-      commands->server_.reply(connection, line);
-    });
-  }
-  // The user at the other end, for the log.
-  std::string user() const {
-    const auto user = commands_->server_.user_of(connection_);
-    return user ? "uid " + std::to_string(*user) : "a user who is gone";
-  }
+  void operator()(const control::Reply& reply) const { tell_(reply); }
+  void operator()(Error error) const { tell_(failure(std::move(error))); }
+  const std::string& user() const { return user_; }
+  // Of the control socket; 0: the request did not come by one.
   std::uint64_t connection() const { return connection_; }
-  void operator()(Error error) const { (*this)(control::Reply(failure(std::move(error)))); }
 
  private:
-  event::Loop& loop_;
-  Commands* commands_;
+  Tell tell_;
+  std::string user_;
   std::uint64_t connection_;
 };
 
@@ -257,7 +296,15 @@ void Commands::listen(std::unique_ptr<Listener> listener) {
 }
 
 void Commands::handle(std::string_view line, std::uint64_t connection) {
-  const ReplyTo reply(*this, connection);
+  // Whoever tells may do so when the commands are gone: their loop does not run any more then.
+  const auto tell = [&loop = loop_, commands = this, connection](const control::Reply& reply) {
+    loop.post([commands, connection, line = control::encode(reply)] {
+      commands->server_.reply(connection, line);
+    });
+  };
+  const auto user = server_.user_of(connection);
+  const ReplyTo reply(tell, user ? "uid " + std::to_string(*user) : "a user who is gone",
+                      connection);
   auto request = control::decode_request(line);
   if (!request) {
     reply(std::move(request.error()));
@@ -266,13 +313,18 @@ void Commands::handle(std::string_view line, std::uint64_t connection) {
   std::visit([&](const auto& one) { carry_out(one, reply); }, *request);
 }
 
+void Commands::ask(const control::Request& request, Tell tell) {
+  const ReplyTo reply(std::move(tell), "mtastsd", 0);
+  std::visit([&](const auto& one) { carry_out(one, reply); }, request);
+}
+
 cache::EntryPtr Commands::known(const DomainName& domain) {
   cache::Reader::Snapshot snapshot(*reader_);
   const auto view = snapshot.find(domain);
   return view ? view->entry().value_or(nullptr) : nullptr;
 }
 
-void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyTo& reply) {
+void Commands::carry_out(const control::StatusRequest& request, const ReplyTo& reply) {
   Status status = facts_.status;
   status.version = kVersion;
   status.pid = static_cast<std::uint64_t>(::getpid());
@@ -290,10 +342,13 @@ void Commands::carry_out(const control::StatusRequest& /*request*/, const ReplyT
   if (std::string problem = https::problem_with_ca_file(facts_.ca_file); !problem.empty()) {
     status.ca_problem = std::move(problem);
   }
-  status.failing = count_failing(*reader_, clock_);
+  if (request.count_failing) {
+    status.failing = count_failing(*reader_, clock_);
+  }
   on_resolver_(
       [reply, status = std::move(status)](Resolver& resolver, dns::AresClient& dns) mutable {
         status.look_ups.at_work = resolver.domains_at_work();
+        status.look_ups.stages = stages_of(resolver);
         status.dns = servers_of(dns);
         status.dns_failures = failures_of(dns);
         status.overdue_refreshes = resolver.overdue();
@@ -313,7 +368,7 @@ void Commands::carry_out(const control::ExplainRequest& request, const ReplyTo& 
       answer::explain_entry(it, std::move(entry), false, false, clock_.wall());
     }
   }
-  if (it.standing != resolver::Standing::Unknown) {
+  if (it.standing != resolver::Standing::Unknown || !request.look_up) {
     reply(control::Explained{std::move(it)});
     return;
   }

@@ -56,6 +56,11 @@ class Commands {
 
   void listen(std::unique_ptr<Listener> listener);
 
+  // Carries out a request that did not come by the control socket. `tell` is called once, on any
+  // thread, also when this object is gone; or never, when the resolver's thread has ended.
+  using Tell = std::function<void(const control::Reply&)>;
+  void ask(const control::Request& request, Tell tell);
+
   // What Postfix is answered by from now on.
   void set_profiles(answer::Profiles profiles) { profiles_ = std::move(profiles); }
 

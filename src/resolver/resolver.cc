@@ -457,10 +457,33 @@ void Resolver::finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>&
                   .alarm = after.alarm};
   if (!fetched) {
     counters_.fetch_failures.add();
+    count_failure(fetched.error().type);
     outcome.kind = Outcome::Kind::FetchFailed;
     outcome.detail = fetched.error().detail;
   }
   finish(lookup, std::move(outcome));
+}
+
+void Resolver::count_failure(cache::FailureType type) {
+  switch (type) {
+    case cache::FailureType::FetchError:
+      counters_.fetch_errors.add();
+      break;
+    case cache::FailureType::PolicyInvalid:
+      counters_.policies_invalid.add();
+      break;
+    case cache::FailureType::WebpkiInvalid:
+      counters_.certificates_invalid.add();
+      break;
+  }
+}
+
+std::array<Resolver::StageLoad, Resolver::kStages> Resolver::load() const {
+  std::array<StageLoad, kStages> load = queue_->load();
+  load[0].places = options_.max_discovering;
+  load[1].places = options_.max_locating;
+  load[2].places = options_.max_fetching;
+  return load;
 }
 
 void Resolver::finish(Lookup& lookup, Outcome outcome) {
@@ -468,6 +491,7 @@ void Resolver::finish(Lookup& lookup, Outcome outcome) {
   const DomainName domain = lookup.domain;
   outcome.took =
       std::chrono::duration_cast<Milliseconds>(services_.clock.steady() - lookup.started);
+  counters_.look_up_time.add(outcome.took);
   if (lookup.for_query) {
     outcome.entry.last_used_at = services_.clock.wall();
   }

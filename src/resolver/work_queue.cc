@@ -132,6 +132,15 @@ void WorkQueue::give_host_back(Job& job) {
   }
 }
 
+std::array<Resolver::StageLoad, WorkQueue::kStages> WorkQueue::load() const {
+  std::array<Resolver::StageLoad, kStages> load;
+  for (const auto& [domain, job] : jobs_) {
+    Resolver::StageLoad& stage = load[static_cast<std::size_t>(job.stage)];
+    ++(job.waits ? stage.waiting : stage.at_work);
+  }
+  return load;
+}
+
 bool WorkQueue::under_pressure() const {
   return is_half_taken(stages_[static_cast<std::size_t>(Stage::Policy)].slots(Lane::Waited));
 }

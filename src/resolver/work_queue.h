@@ -10,6 +10,7 @@
 #include "fair_slots.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/ip_address.h"
+#include "mtastsd/resolver/resolver.h"
 
 namespace mtastsd::resolver {
 
@@ -78,6 +79,9 @@ class WorkQueue {
   bool under_pressure(const IpAddress& host) const;
 
   std::size_t size() const { return jobs_.size(); }
+
+  // For each stage; without the number of places. Looks at each domain.
+  std::array<Resolver::StageLoad, kStages> load() const;
 
  private:
   struct Job {

@@ -81,6 +81,7 @@ class Answerer final : public socketmap::RequestHandler {
  private:
   struct Waiting {
     socketmap::Ticket ticket;
+    SteadyTime since;
     DomainName domain;
     postfix::Profile profile;
     dane::Target target;
@@ -103,6 +104,7 @@ class Answerer final : public socketmap::RequestHandler {
   void tell_resolver(const resolver::Verdict& known, const Question& question, WallTime now);
   bool told_lately(std::size_t hash, WallTime now);
   void answer_from_cache(const Waiting& waiting);
+  void note_time(const Waiting& waiting);
   void on_deadline();
   void arm_deadline();
 

@@ -8,8 +8,9 @@ namespace mtastsd::cache {
 struct Counters {
   Counter commits;
   Counter failed_commits;
-  Counter evicted;   // entries dropped to make room
-  Counter not_kept;  // new results refused: too many wait for a disk that cannot be written
+  Counter commit_ms;  // that all of these took
+  Counter evicted;    // entries dropped to make room
+  Counter not_kept;   // new results refused: too many wait for a disk that cannot be written
 };
 
 }  // namespace mtastsd::cache

@@ -35,6 +35,12 @@ namespace mtastsd::control {
 struct Status {
   static constexpr std::string_view kName = "status";
 
+  // How often something took how long (base/histogram.h).
+  struct Times {
+    std::vector<double> bounds_s;       // the longest time of each part but the last
+    std::vector<std::uint64_t> counts;  // one more
+    double sum_s = 0;
+  };
   struct Connections {
     std::uint64_t open = 0;
     std::uint64_t most = 0;  // that may be open
@@ -57,6 +63,13 @@ struct Status {
     std::uint64_t no_domain = 0;
     std::uint64_t waited = 0;     // for the resolver
     std::uint64_t timed_out = 0;  // of these, answered by [resolver] answer_timeout
+    Times answer_times;           // of those that waited
+  };
+  struct Stage {  // of a lookup
+    std::string name;
+    std::uint64_t at_work = 0;
+    std::uint64_t waiting = 0;
+    std::uint64_t places = 0;
   };
   struct LookUps {
     std::uint64_t at_work = 0;  // domains being looked up or waiting for it
@@ -64,12 +77,17 @@ struct Status {
     std::uint64_t joined = 0;  // queries that waited for a lookup that was already in progress
     std::uint64_t txt_failures = 0;
     std::uint64_t fetches = 0;
-    std::uint64_t fetch_failures = 0;
+    std::uint64_t fetch_failures = 0;  // of these by cache::FailureType:
+    std::uint64_t fetch_errors = 0;
+    std::uint64_t policies_invalid = 0;
+    std::uint64_t certificates_invalid = 0;
     std::uint64_t refreshes = 0;
     std::uint64_t refused = 0;  // because too many were at work
     std::uint64_t dane_surveys = 0;
     std::uint64_t dane_failures = 0;  // of these, something that matters could not be asked
     std::uint64_t dane_unknown = 0;   // of these, nothing was known before either
+    Times times;                      // of a domain, from its beginning in the queue
+    std::vector<Stage> stages;        // "record", "addresses", "policy"
   };
   struct Cache {
     std::string directory;
@@ -82,6 +100,7 @@ struct Status {
     std::uint64_t max_bytes = 0;
     std::uint64_t commits = 0;
     std::uint64_t failed_commits = 0;
+    double commit_s = 0;  // that all of these took
     std::uint64_t evicted = 0;
     std::uint64_t not_kept = 0;
   };
@@ -107,6 +126,10 @@ struct Status {
   struct Overrides {
     std::uint64_t in_force = 0;
     std::optional<WallTime> next_end;  // of those in force
+    std::uint64_t ignore = 0;          // of those in force, by overrides::Action
+    std::uint64_t testing = 0;
+    std::uint64_t pin = 0;
+    std::uint64_t dane = 0;
   };
   // A domain of which cache::is_failing() is true.
   struct FailingDomain {
@@ -227,6 +250,9 @@ using Answer = std::variant<Status, Shown, Explained, Refreshed, Forgotten, Impo
 
 struct StatusRequest {
   using Answer = Status;
+  // False, which only the daemon itself can ask: Status::failing is left out, for which the whole
+  // cache is read.
+  bool count_failing = true;
 };
 struct ShowRequest {
   using Answer = Shown;
@@ -237,6 +263,8 @@ struct ExplainRequest {
   using Answer = Explained;
   std::string map;
   std::string key;
+  // False, which only the daemon itself can ask: nothing is looked up, and the reply may be empty.
+  bool look_up = true;
 };
 struct RefreshRequest {
   using Answer = Refreshed;

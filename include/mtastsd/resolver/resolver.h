@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -176,6 +177,16 @@ class Resolver {
   const Counters& counters() const { return counters_; }
   std::size_t domains_at_work() const { return lookups_.size(); }
 
+  // The stages of a lookup: the TXT record, the addresses of the policy host, the policy. Counts
+  // what is in the queue: not for every query.
+  struct StageLoad {
+    std::size_t at_work = 0;
+    std::size_t waiting = 0;
+    std::size_t places = 0;  // a quarter as many again are kept for refreshes
+  };
+  static constexpr std::size_t kStages = 3;
+  std::array<StageLoad, kStages> load() const;
+
  private:
   static constexpr Milliseconds kDueInterval{15000};
   static constexpr std::size_t kMaxFollowUps = 20000;
@@ -209,6 +220,7 @@ class Resolver {
   void trace_failure(const Lookup& lookup, const discovery::PolicyFailure& why);
   void give_up(Lookup& lookup);
   void finish_fetch(Lookup& lookup, const Result<Fetched, FetchFailure>& fetched);
+  void count_failure(cache::FailureType type);
   void finish(Lookup& lookup, Outcome outcome);
   void refresh_again(const DomainName& domain, Purpose purpose, Cells cells);
   static void tell(const Cells& cells, const Answer& answer);
