@@ -43,7 +43,8 @@ class Install(unittest.TestCase):
         install(self.root)
         names = ["sbin/mtastsd", "bin/mtastsctl", "lib/systemd/system/mtastsd.service",
                  "lib/systemd/system/mtastsd@.service", "lib/systemd/system/mtastsd.socket",
-                 "lib/systemd/system/mtastsd-unix.socket", "lib/sysusers.d/mtastsd.conf",
+                 "lib/systemd/system/mtastsd-unix.socket",
+                 "lib/systemd/system/mtastsd-http.socket", "lib/sysusers.d/mtastsd.conf",
                  "lib/tmpfiles.d/mtastsd.conf", "share/man/man1/mtastsctl.1",
                  "share/man/man5/mtastsd.toml.5", "share/man/man8/mtastsd.8",
                  "share/bash-completion/completions/mtastsctl", "share/zsh/site-functions/_mtastsctl",

@@ -27,9 +27,10 @@ constexpr Seconds kYear{366 * 86400};
 constexpr std::size_t kMaxAddressesGiven = 16;  // for one policy host
 constexpr std::size_t kMaxAlarmWords = 64;
 
-void read_listen(Value& value, Config& config) {
+// The addresses in a list, none of them twice.
+std::vector<ListenAddress> read_addresses_to_listen(Value& value, std::string_view example) {
   std::vector<ListenAddress> listen;
-  value.items_with("inet:127.0.0.1:8461", [&](const std::string& text) {
+  value.items_with(example, [&](const std::string& text) {
     return parse_listen(text).and_then([&](ListenAddress address) -> Check {
       const auto same = [&](const ListenAddress& other) { return same_place(address, other); };
       if (std::any_of(listen.begin(), listen.end(), same)) {
@@ -39,10 +40,24 @@ void read_listen(Value& value, Config& config) {
       return {};
     });
   });
+  return listen;
+}
+
+void read_listen(Value& value, Config& config) {
+  config.socketmap.listen = read_addresses_to_listen(value, "inet:127.0.0.1:8461");
   if (value.is_empty_list()) {
     value.wrong("must name at least one address, for example \"inet:127.0.0.1:8461\"");
   }
-  config.socketmap.listen = std::move(listen);
+}
+
+void read_http_listen(Value& value, Config& config) {
+  config.http.listen = read_addresses_to_listen(value, "inet:127.0.0.1:8460");
+}
+
+void read_base_path(Value& value, Config& config) {
+  value.text_with("/mtasts", [&](const std::string& text) {
+    return check_base_path(text).map([&] { config.http.base_path = text; });
+  });
 }
 
 void read_servers(Value& value, Config& config) {
@@ -244,6 +259,11 @@ const std::vector<Key>& keys() {
        restart<&Config::control, &Control::socket_group>},
 
       {"alarm", "command", read_alarm_command, restart<&Config::alarm, &Alarm::command>},
+
+      {"http", "listen", read_http_listen, restart<&Config::http, &Http::listen>},
+      {"http", "socket_group", [](Value& v, Config& c) { v.text(c.http.socket_group); },
+       restart<&Config::http, &Http::socket_group>},
+      {"http", "base_path", read_base_path, restart<&Config::http, &Http::base_path>},
 
       {"log", "level",
        [](Value& v, Config& c) {
@@ -448,6 +468,14 @@ class Reader {
     if (!config_.https.ca_file.empty() && !config_.https.ca_directory.empty()) {
       errors_.add(lines_["https.ca_directory"],
                   "https.ca_directory: must be empty where https.ca_file names the authorities");
+    }
+    for (const ListenAddress& page : config_.http.listen) {
+      const std::vector<ListenAddress>& taken = config_.socketmap.listen;
+      if (std::any_of(taken.begin(), taken.end(),
+                      [&](const ListenAddress& other) { return same_place(page, other); })) {
+        errors_.add(lines_["http.listen"],
+                    "http.listen: " + in_quotes(page.str()) + " is where Postfix asks");
+      }
     }
   }
 

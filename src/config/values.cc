@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxMapName = 64;
 constexpr std::size_t kMaxHostName = 253;
+constexpr std::size_t kMaxBasePath = 128;
 constexpr std::uint16_t kDnsPort = 53;
 
 struct Unit {
@@ -252,6 +253,22 @@ bool same_place(const ListenAddress& a, const ListenAddress& b) {
   }
   const auto left = IpAddress::parse(a.host);
   return a.host == b.host || (left && left == IpAddress::parse(b.host));
+}
+
+Check check_base_path(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return is_alnum(c) || c == '/' || c == '-' || c == '_' || c == '.' || c == '~';
+  });
+  const bool good =
+      text.empty() ||
+      (plain && text.size() <= kMaxBasePath && text.front() == '/' && text.back() != '/' &&
+       text.find("//") == std::string_view::npos && text.find("/.") == std::string_view::npos);
+  if (!good) {
+    return failure(
+        std::string("must be empty, or a path such as \"/mtasts\", with a slash at its "
+                    "beginning and none at its end"));
+  }
+  return {};
 }
 
 Check check_dns_server(std::string_view text) {

@@ -24,6 +24,8 @@ Check check_proxy(std::string_view text);
 Result<IpAddress, std::string> parse_address(std::string_view text);
 // A socketmap name: 1 to 64 bytes without white space, control characters and colons.
 Check check_map_name(std::string_view text);
+// "" for none, or a path such as "/mtasts" of letters, digits and "-_.~".
+Check check_base_path(std::string_view text);
 Result<unsigned, std::string> parse_socket_mode(std::string_view text);
 
 // Whether binding both would fail: the same place, however it is written.

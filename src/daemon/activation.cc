@@ -33,6 +33,23 @@ std::optional<long> take_number(const char* variable) {
   return good ? std::optional(number) : std::nullopt;
 }
 
+// The names in LISTEN_FDNAMES, which is removed.
+std::vector<std::string> take_labels() {
+  std::vector<std::string> labels;
+  if (const char* value = std::getenv("LISTEN_FDNAMES")) {
+    for (std::string_view rest = value; labels.size() < kMostSockets;) {
+      const std::size_t colon = rest.find(':');
+      labels.emplace_back(rest.substr(0, colon));
+      if (colon == std::string_view::npos) {
+        break;
+      }
+      rest.remove_prefix(colon + 1);
+    }
+  }
+  ::unsetenv("LISTEN_FDNAMES");
+  return labels;
+}
+
 int option(int fd, int name) {
   int value = -1;
   socklen_t size = sizeof(value);
@@ -84,12 +101,13 @@ std::string bound_name(int fd) {
 PassedSockets take_passed_sockets() {
   const auto pid = take_number("LISTEN_PID");
   const auto count = take_number("LISTEN_FDS");
-  ::unsetenv("LISTEN_FDNAMES");
+  std::vector<std::string> labels = take_labels();
   PassedSockets passed;
   if (!pid || !count || *pid != ::getpid() || *count < 1) {
     return passed;
   }
   const int end = kFirst + static_cast<int>(std::min<long>(*count, kMostSockets));
+  labels.resize(kMostSockets);
   for (int number = kFirst; number < end; ++number) {
     if (const std::string wrong = complaint(number); !wrong.empty()) {
       passed.unusable.push_back("descriptor " + std::to_string(number) + " " + wrong);
@@ -99,7 +117,8 @@ PassedSockets take_passed_sockets() {
     Fd fd(number);
     if (make_usable(number)) {
       std::string name = bound_name(number);
-      passed.sockets.push_back({std::move(fd), std::move(name)});
+      passed.sockets.push_back({std::move(fd), std::move(name),
+                                std::move(labels[static_cast<std::size_t>(number - kFirst)])});
     }
   }
   return passed;

@@ -11,8 +11,12 @@ namespace mtastsd::daemon {
 // A listening socket that the service manager opened and handed over (see sd_listen_fds(3)). It
 // outlives this process, so that a restart refuses nobody.
 struct PassedSocket {
-  Fd fd;             // close-on-exec, non-blocking
-  std::string name;  // the address that it is bound to, as in [socketmap] listen
+  Fd fd;              // close-on-exec, non-blocking
+  std::string name;   // the address that it is bound to, as in [socketmap] listen
+  std::string label;  // FileDescriptorName= of its unit
+
+  // The unit mtastsd-http.socket says so; what has no label is for Postfix.
+  bool for_http() const { return label == "http"; }
 };
 
 struct PassedSockets {

@@ -3,7 +3,8 @@
 // cannot change, "service manager not told".
 //
 // Threads: this one (signals, control socket), the answering threads, the resolver's, those that
-// fetch, the cache's writer. What crosses is a value posted to the other thread's loop.
+// fetch, the cache's writer, and that of the pages. What crosses is a value posted to the other
+// thread's loop.
 
 #include "daemon.h"
 
@@ -100,6 +101,7 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
              {{"version", kVersion},
               {"config", config_path_.empty() ? "built-in defaults" : config_path_},
               {"listen", joined(sockets.socketmap, ",", [](const auto& l) { return l->name(); })},
+              {"http", joined(sockets.http, ",", [](const auto& l) { return l->name(); })},
               {"cache", options.directory},
               {"dns", joined(resolver_->dns_servers(), ",")},
               {"ca_file", config_.https.ca_path().empty() ? https::system_ca_file()
@@ -111,26 +113,37 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
     publish(table, std::move(done));
   });
   open_control(sockets, options.directory);
+  open_http(sockets);
   accept_on(std::move(sockets.socketmap));
   resolver_->start();
   for (const auto& thread : answering_) {
     thread->start(overrides_->table());
   }
+  if (http_) {
+    http_->start();
+  }
   return {};
 }
 
 void Daemon::warn_of(const OpenSockets& sockets) {
-  for (const auto& listener : sockets.socketmap) {
-    if (is_everywhere(listener->name())) {
-      log_.write(Event::ListensEverywhere, {{"listen", listener->name()}});
+  for (const auto* listeners : {&sockets.socketmap, &sockets.http}) {
+    for (const auto& listener : *listeners) {
+      if (is_everywhere(listener->name())) {
+        log_.write(Event::ListensEverywhere, {{"listen", listener->name()}});
+      }
     }
   }
   for (const PassedSocket& socket : sockets.unused) {
     log_.write(Event::SocketUnused,
-               {{"socket", socket.name}, {"reason", "it is not in [socketmap] listen"}});
+               {{"socket", socket.name},
+                {"reason", socket.for_http() ? "it is not in [http] listen"
+                                             : "it is not in [socketmap] listen"}});
   }
   for (const std::string& reason : sockets.unusable) {
     log_.write(Event::SocketUnused, {{"socket", ""}, {"reason", reason}});
+  }
+  for (const std::string& reason : sockets.http_problems) {
+    log_.write(Event::HttpListenFailed, {{"reason", reason}});
   }
   if (!sockets.control_problem.empty()) {
     log_.write(Event::ControlSocketFailed,
@@ -188,6 +201,19 @@ void Daemon::open_control(OpenSockets& sockets, const std::string& cache_directo
   }
 }
 
+void Daemon::open_http(OpenSockets& sockets) {
+  if (sockets.http.empty()) {
+    return;
+  }
+  const auto ask = [this](control::Request request, web::Site::Tell tell) {
+    // On this thread while its loop runs, and so while there are commands.
+    loop_.post([this, request = std::move(request), tell = std::move(tell)] {
+      commands_->ask(request, tell);
+    });
+  };
+  http_ = std::make_unique<HttpThread>(config_.http, clock_, *store_, ask, std::move(sockets.http));
+}
+
 // Calls `done` on this thread when the last answering thread has the table.
 void Daemon::publish(const overrides::TablePtr& table, event::Callback done) {
   const auto waiting = std::make_shared<std::atomic<std::size_t>>(answering_.size());
@@ -207,6 +233,9 @@ void Daemon::run() {
   start_watchdog();
   loop_.run();
   watchdog_.reset();
+  if (http_) {
+    http_->stop();
+  }
   commands_.reset();
   tracers_.reset();
   overrides_.reset();

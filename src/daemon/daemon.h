@@ -9,6 +9,7 @@
 #include "alarms.h"
 #include "answer_thread.h"
 #include "commands.h"
+#include "http_thread.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/lmdb_store.h"
@@ -49,6 +50,7 @@ class Daemon {
   void warn_of(const OpenSockets& sockets);
   void accept_on(std::vector<std::unique_ptr<Listener>> listeners);
   void open_control(OpenSockets& sockets, const std::string& cache_directory);
+  void open_http(OpenSockets& sockets);
   void publish(const overrides::TablePtr& table, event::Callback done);
   void reload();
   void take_over(const config::Config& next);
@@ -71,6 +73,7 @@ class Daemon {
   std::unique_ptr<OverrideBook> overrides_;               // depends-on: all above
   std::unique_ptr<Tracers> tracers_;                      // depends-on: all above
   std::unique_ptr<Commands> commands_;                    // depends-on: all above
+  std::unique_ptr<HttpThread> http_;                      // depends-on: all above; null: none
   std::unique_ptr<Watchdog> watchdog_;                    // depends-on: all above
 };
 

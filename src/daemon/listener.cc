@@ -118,9 +118,8 @@ Result<void, std::string> Listener::open_inet(const addrinfo& where) {
   set_connection_options(fd_.get());
   if (::bind(fd_.get(), where.ai_addr, where.ai_addrlen) != 0) {
     const bool taken = errno == EADDRINUSE;
-    return failure(errno_text() +
-                   (taken ? ": is another mtastsd running? stop it, or change [socketmap] listen"
-                          : std::string()));
+    return failure(errno_text() + (taken ? ": is another mtastsd running? stop it, or change listen"
+                                         : std::string()));
   }
   if (::listen(fd_.get(), kBacklog) != 0) {
     return failure(errno_text());

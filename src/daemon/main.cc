@@ -102,8 +102,10 @@ Result<Prepared, std::string> prepare(const Config& config, PassedSockets passed
     sockets->alarm_runner = std::move(*runner);
   }
   std::vector<std::string> directories;
-  for (const auto& listener : sockets->socketmap) {
-    directories.push_back(listener->directory());
+  for (const auto* listeners : {&sockets->socketmap, &sockets->http}) {
+    for (const auto& listener : *listeners) {
+      directories.push_back(listener->directory());
+    }
   }
   if (sockets->control) {
     directories.push_back(sockets->control->directory());

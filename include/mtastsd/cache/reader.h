@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -66,6 +67,9 @@ class Reader {
   // Those behind `after`, empty for the first page. An entry that changes meanwhile is seen before
   // or after. Copies, and holds up nobody.
   Page page(const std::string& after);
+  // The same of what is committed, and at most `most` of them. It takes no lock while the file can
+  // be written.
+  Page committed_page(const std::string& after, std::size_t most);
 
   // The keys of the due index in the time ranges of `request`, at most `most` from each end, with
   // the end of each policy.
@@ -73,6 +77,8 @@ class Reader {
   void each_due(const DueRequest& request, std::size_t most, const VisitDue& visit);
 
  private:
+  using Entries = std::map<DomainName, EntryPtr>;
+  std::string copy_committed(const std::string& after, std::size_t most, Entries& entries);
   MDB_txn* begin();
   void end();
 

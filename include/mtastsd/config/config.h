@@ -100,6 +100,14 @@ struct Alarm {
   friend bool operator==(const Alarm&, const Alarm&) = default;
 };
 
+// The pages for people and monitoring.
+struct Http {
+  std::vector<ListenAddress> listen;  // empty: none
+  std::string socket_group;           // group name; empty: the daemon's user only
+  std::string base_path;              // "/mtasts", or empty
+  friend bool operator==(const Http&, const Http&) = default;
+};
+
 struct Config {
   Daemon daemon;
   Socketmap socketmap;
@@ -112,6 +120,7 @@ struct Config {
   Cache cache;
   Control control;
   Alarm alarm;
+  Http http;
   LogOptions log;
   friend bool operator==(const Config&, const Config&) = default;
 };

@@ -30,6 +30,7 @@ enum class Event {
   AlarmFailed,
   // What the operator does with mtastsctl.
   ControlSocketFailed,
+  HttpListenFailed,
   RefreshRequested,
   DomainForgotten,
   PolicyImported,
@@ -114,7 +115,7 @@ struct EventRow {
 
 inline constexpr std::array kEvents = {
     EventRow{Event::Started, LogLevel::Info, "started", "mtastsd is ready to answer.",
-             "version config listen cache dns ca_file"},
+             "version config listen http cache dns ca_file"},
     EventRow{Event::NotStarted, LogLevel::Error, "not_started", "mtastsd could not start.",
              "reason"},
     EventRow{Event::Stopping, LogLevel::Info, "stopping",
@@ -162,6 +163,8 @@ inline constexpr std::array kEvents = {
     EventRow{Event::ControlSocketFailed, LogLevel::Warn, "control_socket_failed",
              "The control socket could not be opened, so mtastsctl cannot ask this daemon.",
              "socket reason"},
+    EventRow{Event::HttpListenFailed, LogLevel::Warn, "http_listen_failed",
+             "There are no pages and no metrics at an address in [http] listen.", "reason"},
     EventRow{Event::RefreshRequested, LogLevel::Info, "refresh_requested",
              "The operator asked for a refresh of this domain.", "domain"},
     EventRow{Event::DomainForgotten, LogLevel::Info, "domain_forgotten",

@@ -2,7 +2,6 @@
 
 #include <lmdb.h>
 
-#include <map>
 #include <utility>
 
 #include "lmdb/cache_file.h"
@@ -106,11 +105,9 @@ std::optional<EntryView> Reader::Snapshot::committed(const DomainName& domain) {
   return EntryView(*view, record);
 }
 
-Reader::Page Reader::page(const std::string& after) {
-  const std::vector<Pending::Item> waiting =
-      pending_.behind(after);  // before the file, as in find()
-  Page page;
-  std::map<DomainName, EntryPtr> entries;
+// Returns the name of the last one; empty: there are no more.
+std::string Reader::copy_committed(const std::string& after, std::size_t most, Entries& entries) {
+  std::string last;
   if (MDB_txn* const txn = begin()) {
     const int rc =
         each_record(txn, env_->entries(), after,
@@ -122,13 +119,30 @@ Reader::Page Reader::page(const std::string& after) {
                         entries.emplace(*domain, std::make_shared<const Entry>(std::move(*entry)));
                       }
                       bytes += record.size();
-                      const bool full = ++records == kPageRecords || bytes >= kPageBytes;
-                      page.last = full ? std::string(key) : std::string();
+                      const bool full = ++records == most || bytes >= kPageBytes;
+                      last = full ? std::string(key) : std::string();
                       return !full;
                     });
     file_.end_if_damaged(rc);
     end();
   }
+  return last;
+}
+
+Reader::Page Reader::committed_page(const std::string& after, std::size_t most) {
+  Entries entries;
+  Page page;
+  page.last = copy_committed(after, most, entries);
+  page.entries.assign(entries.begin(), entries.end());
+  return page;
+}
+
+Reader::Page Reader::page(const std::string& after) {
+  const std::vector<Pending::Item> waiting =
+      pending_.behind(after);  // before the file, as in find()
+  Page page;
+  Entries entries;
+  page.last = copy_committed(after, kPageRecords, entries);
   for (const auto& [domain, change] : waiting) {
     if (!page.last.empty() && domain.view() > page.last) {
       break;

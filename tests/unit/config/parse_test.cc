@@ -89,6 +89,9 @@ Config every_key() {
   expected.cache = {"/var/tmp/c", 1 << 20, 0};
   expected.control = {"/run/c", "adm"};
   expected.alarm = {{"/usr/bin/notify", "--to", "admin"}};
+  expected.http = {{*parse_listen("inet:127.0.0.1:8460"), *parse_listen("unix:/run/http")},
+                   "www-data",
+                   "/mta-sts"};
   expected.log = {LogLevel::Debug, LogFormat::Json, LogTarget::Syslog};
   return expected;
 }
@@ -141,6 +144,10 @@ socket = "/run/c"
 socket_group = "adm"
 [alarm]
 command = ["/usr/bin/notify", "--to", "admin"]
+[http]
+listen = ["inet:127.0.0.1:8460", "unix:/run/http"]
+socket_group = "www-data"
+base_path = "/mta-sts"
 [log]
 level = "debug"
 format = "json"
@@ -202,6 +209,9 @@ TEST(Environment, SetsEveryKey) {
       {"MTASTSD_CACHE_DIRECTORY", "/var/tmp/c"},
       {"MTASTSD_CACHE_MAX_SIZE", "1MiB"},
       {"MTASTSD_CACHE_MAX_NEGATIVE", "0"},
+      {"MTASTSD_HTTP_LISTEN", "inet:127.0.0.1:8460,unix:/run/http"},
+      {"MTASTSD_HTTP_SOCKET_GROUP", "www-data"},
+      {"MTASTSD_HTTP_BASE_PATH", "/mta-sts"},
       {"MTASTSD_CONTROL_SOCKET", "/run/c"},
       {"MTASTSD_CONTROL_SOCKET_GROUP", "adm"},
       {"MTASTSD_LOG_LEVEL", "debug"},
@@ -466,6 +476,14 @@ TEST(Parse, SaysWhereAndWhatIsWrong) {
        R"(mtastsd.toml:4: socketmap.listen: must be text in quotes, for example "inet:127.0.0.1:8461")"},
       {"[socketmap]\nlisten = [\n \"unix:/a\",\n \"inet:[::1]:25\",\n \"inet:[0::1]:25\"]\n",
        R"(mtastsd.toml:5: socketmap.listen = "inet:[0::1]:25": is listed twice)"},
+      {"[http]\nlisten = \"inet:127.0.0.1:8461\"\n",
+       R"(mtastsd.toml:2: http.listen: "inet:127.0.0.1:8461" is where Postfix asks)"},
+      {"[http]\nbase_path = \"mtasts/\"\n",
+       R"(mtastsd.toml:2: http.base_path = "mtasts/": must be empty, or a path such as "/mtasts", )"
+       R"(with a slash at its beginning and none at its end)"},
+      {"[http]\nbase_path = \"//evil.example\"\n",
+       R"(mtastsd.toml:2: http.base_path = "//evil.example": must be empty, or a path such as )"
+       R"("/mtasts", with a slash at its beginning and none at its end)"},
       {"[socketmap]\nlisten = \"inet:127.0.0.1:70000\"\n",
        R"(mtastsd.toml:2: socketmap.listen = "inet:127.0.0.1:70000": the port "70000" must be a )"
        R"(number up to 65535)"},

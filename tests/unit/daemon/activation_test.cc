@@ -10,6 +10,7 @@
 
 #include "fakes/temp_dir.h"
 #include "listener.h"
+#include "open_sockets.h"
 #include "sockets.h"
 
 namespace mtastsd::daemon {
@@ -73,6 +74,34 @@ TEST_F(ActivationTest, TakesOverWhatListens) {
     return ::fcntl(fd, F_GETFD) == FD_CLOEXEC && (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 ? ""
                                                                                           : "flags";
   });
+}
+
+// mtastsd-http.socket calls its socket "http". Without a [http] listen it is for the pages, and
+// never for Postfix.
+TEST_F(ActivationTest, ASocketCalledHttpIsForThePages) {
+  const Fd port(listening(dir_.path() + "/port"));
+  const Fd pages(listening(dir_.path() + "/pages"));
+  ::setenv("LISTEN_FDNAMES", "port:http", 1);
+  in_child({port.get(), pages.get()}, "2", 0, [&](PassedSockets passed) -> std::string {
+    config::Config config = config::defaults();
+    config.socketmap.listen[0].port = 0;
+    config.control.socket.clear();
+    auto named = config;
+    named.http.listen = {test::unix_listen(dir_.path() + "/elsewhere")};
+    std::vector<PassedSocket> http;
+    http.push_back({Fd(::dup(passed.sockets.at(1).fd.get())), passed.sockets[1].name, "http"});
+    const auto kept = open_sockets(named, {std::move(http), {}}, "");
+    if (!kept || kept->unused.size() != 1 || kept->http.size() != 1) {
+      return "a socket that [http] listen does not name was used";
+    }
+    const auto open = open_sockets(config, std::move(passed), "");
+    if (!open || open->http.size() != 1 ||
+        open->http[0]->name() != "unix:" + dir_.path() + "/pages") {
+      return "not taken for the pages";
+    }
+    return open->unused.size() <= 1 ? "" : "more is unused";
+  });
+  ::unsetenv("LISTEN_FDNAMES");
 }
 
 TEST_F(ActivationTest, WhatIsNoListeningStreamSocketIsNamed) {
