@@ -1,4 +1,4 @@
-// Logs: "unknown map name" (warn, once a name).
+// Logs UnknownMap, once for each name, and Observed for a domain that is new among those observed.
 
 #include "mtastsd/answer/answerer.h"
 
@@ -20,6 +20,8 @@ using resolver::Verdict;
 
 constexpr Seconds kTellAgainAfter{5};
 constexpr std::size_t kMaxWarnedMaps = 32;
+constexpr std::size_t kMaxObservedLines = 20;  // in a minute
+constexpr std::chrono::minutes kObservedLinesInterval{1};
 
 dane::Target target_of(const postfix::Profile& profile, std::string_view key) {
   return profile.dane ? postfix::target_of(key) : dane::Target{};
@@ -80,7 +82,7 @@ bool Answerer::handle(std::string_view request, const socketmap::Ticket& ticket,
   const bool is_known = known.standing != Standing::Unknown;
   if (known.needs_touch || (is_known && known.survey != dane::Survey::NotNeeded)) {
     tell_resolver(known, question, now);
-  } else if (is_known && !is_traced(*domain)) {
+  } else if (is_known && known.standing != Standing::Observed && !is_traced(*domain)) {
     memo_.keep(request, {reply, known.standing, slot, version}, now, known.until);
   }
   if (is_known) {
@@ -140,28 +142,58 @@ Verdict Answerer::from_cache(const Question& question, WallTime now, std::string
 
 Verdict Answerer::from_nothing(const Question& question, WallTime now, std::string& reply) {
   Verdict known;
-  apply_override(question, now, known, reply);
-  count(known.standing);
+  settle(question, now, known, reply);
   return known;
 }
 
 Verdict Answerer::from_entry(cache::EntryView& entry, const Question& question, WallTime now,
                              std::string& reply) {
   Verdict known = reply_from_entry(entry, question, now, patterns_, reply);
-  apply_override(question, now, known, reply);
-  count(known.standing);
+  settle(question, now, known, reply);
   return known;
 }
 
-// An answer without overrides costs this comparison.
-void Answerer::apply_override(const Question& question, WallTime now, Verdict& known,
-                              std::string& reply) const {
-  if (overrides_ == nullptr) {
+// What the operator decided counts more than what is known. Where that is nothing, it costs these
+// comparisons.
+void Answerer::settle(const Question& question, WallTime now, Verdict& known, std::string& reply) {
+  if (overrides_ != nullptr) {
+    if (const overrides::Override* one = overrides_->find(question.domain, now)) {
+      reply_under(*one, question, known, reply);
+    }
+  }
+  if (question.profile.observe) {
+    observe(question, known, reply);
+  }
+  count(known.standing);
+}
+
+void Answerer::observe(const Question& question, Verdict& known, std::string& reply) {
+  only_observe(known, reply, enforced_);
+  if (known.standing != Standing::Observed) {
     return;
   }
-  if (const overrides::Override* one = overrides_->find(question.domain, now)) {
-    reply_under(*one, question, known, reply);
+  if (!observations_) {
+    observations_ = std::make_unique<Observations>();
   }
+  if (observations_->add(question.domain)) {
+    log_observed(question);
+  }
+}
+
+void Answerer::log_observed(const Question& question) {
+  const SteadyTime now = clock_.steady();
+  if (observed_lines_ == 0 || now - observed_lines_since_ >= kObservedLinesInterval) {
+    observed_lines_since_ = now;
+    observed_lines_ = 0;
+  }
+  if (observed_lines_ == kMaxObservedLines) {
+    ++observed_lines_left_out_;
+    return;
+  }
+  ++observed_lines_;
+  log_.write(Event::Observed, {{"domain", question.domain.view()},
+                               {"reply", enforced_},
+                               {"left_out", std::exchange(observed_lines_left_out_, 0)}});
 }
 
 // Where nothing is traced, a query that has to be worked out costs this comparison, and one that is
@@ -196,6 +228,9 @@ void Answerer::count(Standing standing) {
       break;
     case Standing::Overridden:
       counters_.overridden.add();
+      break;
+    case Standing::Observed:
+      counters_.observed.add();
       break;
   }
 }

@@ -11,10 +11,16 @@ namespace mtastsd::answer {
 
 namespace {
 
-void apply_override(Explanation& it, resolver::Verdict& known) {
+// What the reply comes from stays the standing, also where the map only observes.
+void settle(Explanation& it, resolver::Verdict known) {
   if (it.override_in_force) {
     reply_under(*it.override_in_force, {.domain = *it.domain, .profile = it.profile, .target = {}},
                 known, it.reply);
+  }
+  it.standing = known.standing;
+  it.survey = known.survey;
+  if (it.profile.observe) {
+    only_observe(known, it.reply, it.enforced);
   }
 }
 
@@ -36,9 +42,7 @@ Explanation explain_key(const Profiles& profiles, const overrides::Table* overri
   } else if (overrides != nullptr) {
     if (const overrides::Override* one = overrides->find(*it.domain, now)) {
       it.override_in_force = *one;
-      resolver::Verdict known;
-      apply_override(it, known);
-      it.standing = known.standing;
+      settle(it, {});
     }
   }
   return it;
@@ -50,16 +54,15 @@ void explain_entry(Explanation& explanation, cache::EntryPtr entry, bool fresh, 
   explanation.entry = std::move(entry);
   std::vector<std::string_view> patterns;
   explanation.reply.clear();
-  resolver::Verdict known = reply_from_entry(view,
-                                             {.domain = *explanation.domain,
-                                              .profile = explanation.profile,
-                                              .target = explanation.target,
-                                              .fresh = fresh,
-                                              .last_chance = last_chance},
-                                             now, patterns, explanation.reply);
-  apply_override(explanation, known);
-  explanation.standing = known.standing;
-  explanation.survey = known.survey;
+  explanation.enforced.clear();
+  const resolver::Verdict known = reply_from_entry(view,
+                                                   {.domain = *explanation.domain,
+                                                    .profile = explanation.profile,
+                                                    .target = explanation.target,
+                                                    .fresh = fresh,
+                                                    .last_chance = last_chance},
+                                                   now, patterns, explanation.reply);
+  settle(explanation, known);
 }
 
 }  // namespace mtastsd::answer

@@ -49,6 +49,7 @@ resolver::Verdict reply_from_entry(cache::EntryView& entry, const Question& ques
   switch (known.standing) {
     case Standing::Unknown:
     case Standing::Overridden:  // never comes from what is known
+    case Standing::Observed:
       break;
     case Standing::NoPolicy:
     case Standing::NotEnforced:
@@ -107,6 +108,14 @@ void reply_under(const overrides::Override& override_in_force, const Question& q
     case Action::Dane:
       reply = postfix::kDaneOnly;
       break;
+  }
+}
+
+void only_observe(resolver::Verdict& known, std::string& reply, std::string& enforced) {
+  if (known.standing != Standing::Unknown && reply != postfix::kNotFound) {
+    known.standing = Standing::Observed;
+    enforced = reply;
+    reply = postfix::kNotFound;
   }
 }
 

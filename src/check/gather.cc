@@ -115,10 +115,12 @@ class OneDomain final : public Gathering {
     facts_.apex_host.addresses = Fact<AddressRecords>::unknown("not looked at");
     facts_.apex_host.fetch = Fact<Fetch>::unknown("not looked at");
     deadline_->arm(options.timeout);
-    ask_record();
-    ask_texts();
-    ask_resolver();
-    ask_policy_host();
+    if (!options.mail_only) {
+      ask_record();
+      ask_texts();
+      ask_resolver();
+      ask_policy_host();
+    }
     ask_mail();
   }
 
@@ -332,6 +334,10 @@ class OneDomain final : public Gathering {
     MailServers servers;
     servers.chain = std::move(answer.provenance.chain);
     servers.authenticated = answer.provenance.authenticated;
+    if (options_.mail_only && answer.provenance.no_such_name) {
+      facts_.mail = Fact<MailServers>::none("there is no such domain");
+      return;
+    }
     auto* found = std::get_if<dns::MxRecords>(&*answer);
     if (found == nullptr) {
       facts_.mail.value = std::move(servers);
@@ -379,7 +385,9 @@ class OneDomain final : public Gathering {
       }
     }
     for (HostIndex i = 0; i < servers.hosts.size(); ++i) {
-      ask_host(i);
+      if (!options_.mail_only || options_.smtp) {
+        ask_host(i);
+      }
     }
   }
 
@@ -397,6 +405,9 @@ class OneDomain final : public Gathering {
             probe(index, addresses);
           }
         })));
+    if (options_.mail_only) {
+      return;
+    }
     const auto name = host.name->under("_25._tcp");
     if (!name) {
       host.tlsa = Fact<std::vector<dns::Tlsa>>::none("the name would be too long");

@@ -75,6 +75,10 @@ void read_networks(Value& value, Config& config) {
   });
 }
 
+void read_mode(Value& value, bool& observe) {
+  value.one_of<bool>(observe, {{"enforce", false}, {"observe", true}});
+}
+
 void read_socket_mode(Value& value, Config& config) {
   value.text_with("0660", [&](const std::string& text) {
     return parse_socket_mode(text).map([&](unsigned mode) { config.socketmap.socket_mode = mode; });
@@ -181,6 +185,7 @@ const std::vector<Key>& keys() {
   static const std::vector<Key> kKeys = {
       {"daemon", "user", [](Value& v, Config& c) { v.text(c.daemon.user); },
        restart<&Config::daemon, &Daemon::user>},
+      {"daemon", "mode", [](Value& v, Config& c) { read_mode(v, c.daemon.observe); }},
 
       {"socketmap", "listen", read_listen, restart<&Config::socketmap, &Socketmap::listen>},
       {"socketmap", "threads", [](Value& v, Config& c) { v.number(c.socketmap.threads, 1, 64); },
@@ -317,6 +322,7 @@ const std::vector<MapKey>& map_keys() {
       {"enforce_testing",
        [](Value& v, postfix::Profile& profile) { v.flag(profile.enforce_testing); }},
       {"dane", [](Value& v, postfix::Profile& profile) { v.flag(profile.dane); }},
+      {"mode", [](Value& v, postfix::Profile& profile) { read_mode(v, profile.observe); }},
   };
   return kMapKeys;
 }
@@ -722,6 +728,9 @@ Result<Config, ConfigError> parse(const std::string& text, const std::string& na
   }
   if (!errors.empty()) {
     return failure(ConfigError{errors.joined(name)});
+  }
+  for (auto& [map, profile] : config.maps) {
+    profile.observe = profile.observe || config.daemon.observe;
   }
   if (origins != nullptr) {
     *origins = std::move(found);

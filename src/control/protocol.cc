@@ -35,13 +35,14 @@ constexpr Names<resolver::Change, 4> names_of(resolver::Change /*tag*/) {
            {resolver::Change::Replaced, "replaced"},
            {resolver::Change::Drifted, "drifted"}}};
 }
-constexpr Names<resolver::Standing, 6> names_of(resolver::Standing /*tag*/) {
+constexpr Names<resolver::Standing, 7> names_of(resolver::Standing /*tag*/) {
   return {{{resolver::Standing::Unknown, "unknown"},
            {resolver::Standing::NoPolicy, "no-policy"},
            {resolver::Standing::NotEnforced, "not-enforced"},
            {resolver::Standing::Enforced, "enforced"},
            {resolver::Standing::Dane, "dane"},
-           {resolver::Standing::Overridden, "overridden"}}};
+           {resolver::Standing::Overridden, "overridden"},
+           {resolver::Standing::Observed, "observed"}}};
 }
 constexpr Names<ImportResult, 4> names_of(ImportResult /*tag*/) {
   return {{{ImportResult::Imported, "imported"},
@@ -200,7 +201,8 @@ NLOHMANN_JSON_NAMESPACE_END
 
 namespace mtastsd::postfix {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Profile, servername, report_attributes, enforce_testing, dane)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Profile, servername, report_attributes, enforce_testing, dane,
+                                   observe)
 
 }  // namespace mtastsd::postfix
 
@@ -213,7 +215,16 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Target, by_mx, port)
 namespace mtastsd::answer {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explanation, key, map, map_known, profile, domain, entry,
-                                   standing, target, reply, override_in_force, looked_up)
+                                   standing, target, reply, enforced, override_in_force, looked_up)
+
+void to_json(nlohmann::json& to, const Observed& value) {
+  to = {value.domain, value.mails};
+}
+void from_json(const nlohmann::json& from, Observed& value) {
+  from.at(0).get_to(value.domain);
+  from.at(1).get_to(value.mails);
+}
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ObservedSum, domains, left_out, domains_known)
 
 }  // namespace mtastsd::answer
 
@@ -224,8 +235,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Stage, name, at_work, waiting, places
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Connections, open, most, accepted, refused, malformed,
                                    stalled, greedy)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Queries, total, about_domains, from_cache, hit_rate,
-                                   enforced, dane, not_enforced, overridden, no_policy, no_domain,
-                                   waited, timed_out, answer_times)
+                                   enforced, dane, not_enforced, overridden, observed, no_policy,
+                                   no_domain, waited, timed_out, answer_times)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::LookUps, at_work, started, joined, txt_failures, fetches,
                                    fetch_failures, fetch_errors, policies_invalid,
                                    certificates_invalid, refreshes, refused, dane_surveys,
@@ -245,7 +256,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Overrides, in_force, next_end, ignore
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
                                    threads, connections, queries, look_ups, cache, dns,
                                    dns_failures, ca_source, ca_problem, failing, overdue_refreshes,
-                                   overrides)
+                                   overrides, observing, nothing_enforced)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ObserveReport, since, maps, sum)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shown, entry)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explained, explanation)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Refreshed, result, detail, change, entry)
@@ -435,6 +447,9 @@ Result<Request, Error> decode_request(std::string_view line) {
   }
   if (command == OverrideAdded::kName) {
     return override_add_request(object);
+  }
+  if (command == ObserveReport::kName) {
+    return ObserveRequest{};
   }
   if (command == OverrideRemoved::kName) {
     return override_remove_request(object);

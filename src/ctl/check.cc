@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -17,17 +16,11 @@
 #include <vector>
 
 #include "cache_directory.h"
+#include "gather_run.h"
 #include "lines.h"
 #include "mtastsd/base/text.h"
-#include "mtastsd/check/gather.h"
 #include "mtastsd/check/report.h"
 #include "mtastsd/check/watch.h"
-#include "mtastsd/dns/ares_client.h"
-#include "mtastsd/https/authorities.h"
-#include "mtastsd/https/curl_fetcher.h"
-#include "mtastsd/https/dialer.h"
-#include "mtastsd/https/proxy_credentials.h"
-#include "mtastsd/log/log.h"
 #include "mtastsd/term/exit_status.h"
 #include "stored.h"
 #include "verbs.h"
@@ -37,16 +30,11 @@ namespace {
 
 constexpr std::size_t kDomainsAtOnce = 8;
 constexpr std::size_t kWidestName = 40;  // of a column of domains
-constexpr Milliseconds kProgressEvery{200};
-
-constexpr Milliseconds kLeastTimeout{1000};
-constexpr Milliseconds kLongestTimeout{600000};
 constexpr std::size_t kMaxDomains = 10000;
 
 // The command line of `check`.
 struct CheckArguments {
   std::vector<std::string> domains;
-  bool smtp = false;
   bool json = false;
   bool list_findings = false;
   bool details = false;
@@ -57,10 +45,7 @@ struct CheckArguments {
   std::string format = "text";
   std::string fail_on = "low";
   Settings settings;
-  std::vector<std::string> dns;
-  std::string ca_file;
-  unsigned port = 0;  // 0: that of the configuration
-  std::string timeout = "30s";
+  GatherArguments gather;
 };
 
 struct Domain {
@@ -79,10 +64,7 @@ struct CheckSetup {
   bool one_line = false;  // for each domain
   std::string watch;      // the file of --watch, or empty
   check::Severity fail_on = check::Severity::Low;
-  dns::AresOptions dns;
-  https::CurlOptions https;
-  discovery::Settings discovery;
-  check::GatherOptions gather;
+  GatherSetup gather;
   // What the daemon's cache has of a domain; empty when there is no daemon here.
   std::function<check::Fact<check::CachedPolicy>(const DomainName&)> read_cache;
 };
@@ -100,14 +82,6 @@ void parse_domains(const std::vector<std::string>& words, CheckSetup& setup) {
       setup.status = term::trouble("check: '" + printable(text) + "' is not a domain name");
     }
   }
-}
-
-// What this host says it is called; a name that RFC 5321 section 4.1.1.1 allows.
-std::string own_name() {
-  std::array<char, 256> text{};
-  gethostname(text.data(), text.size() - 1);
-  const auto name = DomainName::parse(text.data());
-  return name ? name->str() : "localhost";
 }
 
 using CachedFact = check::Fact<check::CachedPolicy>;
@@ -136,19 +110,6 @@ bool may_know(const Settings& settings) {
     return true;
   }
   return has_cache(cache_directory(settings));
-}
-
-std::string authorities(const CheckArguments& arguments, const config::Config& config) {
-  std::string file = arguments.ca_file.empty() ? config.https.ca_path() : arguments.ca_file;
-  if (file.empty()) {
-    file = https::system_ca_file();
-  }
-  if (file.empty() || ::access(file.c_str(), R_OK) != 0) {
-    throw Trouble("check: no certificate authorities were found" +
-                  (file.empty() ? "" : " in " + file) +
-                  ": install ca-certificates, or name a PEM file with --ca-file");
-  }
-  return file;
 }
 
 std::vector<DomainName> parse_hosts(const std::vector<std::string>& texts) {
@@ -194,42 +155,8 @@ CheckSetup make_setup(CheckArguments& arguments) {
   choose_output(arguments, setup);
   setup.fail_on = check::parse_severity(arguments.fail_on).value();
   arguments.settings.load();
-  const config::Config& config = arguments.settings.config;
-  const auto timeout = config::parse_duration(arguments.timeout);
-  if (!timeout || *timeout < kLeastTimeout || *timeout > kLongestTimeout) {
-    throw Trouble("--timeout: '" + arguments.timeout + "' is not a duration between 1s and 10m");
-  }
-  for (const std::string& server : arguments.dns) {
-    if (!dns::valid_server(server)) {
-      throw Trouble("--dns: '" + server +
-                    "' is not the address of a server, such as 192.0.2.53 or [2001:db8::53]:53");
-    }
-  }
-  const std::string ca_file = authorities(arguments, config);
-  setup.dns = {.servers = arguments.dns.empty() ? config.dns.servers : arguments.dns,
-               .resolv_conf = config.dns.resolv_conf,
-               .timeout = std::min(config.dns.timeout, *timeout)};
-  auto credentials = https::read_proxy_credentials(config.https.proxy_credentials);
-  if (!credentials) {
-    throw Trouble("check: https.proxy_credentials: " + credentials.error());
-  }
-  setup.https = {
-      .ca_file = ca_file,
-      .port = arguments.port != 0 ? static_cast<std::uint16_t>(arguments.port) : config.https.port,
-      .proxy = config.https.proxy,
-      .observe = true,
-      .proxy_credentials = *std::move(credentials),
-      .sources = config.https.source_address};
-  setup.discovery = {.allow_networks = config.https.allow_networks,
-                     .allow_local_addresses = config.https.allow_local_addresses,
-                     .addresses = config.https.addresses,
-                     .for_report = true};
-  setup.gather = {.timeout = *timeout,
-                  .fetch_timeout = config.https.timeout,
-                  .smtp = arguments.smtp,
-                  .resolver_trusted = !setup.dns.servers.empty(),
-                  .ca_file = ca_file,
-                  .helo = own_name()};
+  arguments.gather.verb = "check";
+  setup.gather = make_gather_setup(arguments.gather, arguments.settings.config);
   if (may_know(arguments.settings)) {
     setup.read_cache = [&settings = arguments.settings](const DomainName& domain) {
       return look_up(settings, domain);
@@ -259,6 +186,14 @@ void replace_file(const std::string& path, const std::string& text) {
   }
 }
 
+std::vector<DomainName> names_of(const std::vector<Domain>& domains) {
+  std::vector<DomainName> names;
+  for (const Domain& domain : domains) {
+    names.push_back(domain.name);
+  }
+  return names;
+}
+
 std::size_t width_of(const std::vector<Domain>& domains) {
   std::size_t width = 0;
   for (const Domain& domain : domains) {
@@ -271,28 +206,19 @@ class CheckRun {
  public:
   explicit CheckRun(const CheckSetup& setup)
       : setup_(setup),
-        log_(Log::null()),
-        dns_(dns::AresClient::make(loop_, clock_, log_, setup.dns)),
-        dialer_(https::make_tcp_dialer(loop_, setup.https.port, setup.https.sources)),
-        fetcher_(https::make_curl_fetcher(loop_, log_, setup.https)),
-        discovery_({loop_, *dns_, *dialer_, *fetcher_}, setup.discovery),
-        gatherer_({loop_, clock_, *dns_, discovery_}, setup.gather),
-        places_(setup.domains.size()),
+        reports_(setup.domains.size()),
         name_width_(width_of(setup.domains)),
-        progress_("checking", setup.domains.size()),
-        progress_timer_(loop_.make_timer([this] { show_progress(); })) {}
+        gathering_(setup.gather, names_of(setup.domains), kDomainsAtOnce, "checking") {}
 
   int run() {
-    start_more();
-    show_progress();
-    loop_.run();
+    gathering_.run([this](std::size_t at, check::Facts facts) { finished(at, std::move(facts)); });
     if (!setup_.watch.empty()) {
       return watch();
     }
     if (setup_.format == "json") {
       std::vector<const check::Report*> reports;
-      for (const Place& place : places_) {
-        reports.push_back(place.report.get());
+      for (const auto& report : reports_) {
+        reports.push_back(report.get());
       }
       print(check::to_json(reports));
     }
@@ -300,41 +226,19 @@ class CheckRun {
   }
 
  private:
-  struct Place {
-    std::unique_ptr<check::Gathering> gathering;
-    std::unique_ptr<check::Report> report;
-  };
-
-  void start_more() {
-    while (started_count_ < places_.size() && running_ < kDomainsAtOnce) {
-      const std::size_t at = started_count_++;
-      ++running_;
-      places_[at].gathering =
-          gatherer_.start(setup_.domains[at].name,
-                          [this, at](check::Facts facts) { finished(at, std::move(facts)); });
-    }
-  }
-
   void finished(std::size_t at, check::Facts facts) {
-    --running_;
-    ++done_;
     facts.typed = setup_.domains[at].typed;
     facts.cache_asked = setup_.read_cache != nullptr;
     if (facts.cache_asked) {
       facts.cached = setup_.read_cache(setup_.domains[at].name);
     }
-    places_[at].report = std::make_unique<check::Report>(std::move(facts));
+    reports_[at] = std::make_unique<check::Report>(std::move(facts));
     print_ready();
-    start_more();
-    if (done_ == places_.size()) {
-      loop_.stop();
-    }
-    places_[at].gathering.reset();
   }
 
   void print_ready() {
-    for (; printed_ < places_.size() && places_[printed_].report; ++printed_) {
-      const check::Report& report = *places_[printed_].report;
+    for (; printed_ < reports_.size() && reports_[printed_]; ++printed_) {
+      const check::Report& report = *reports_[printed_];
       if (setup_.format == "jsonl") {
         print(check::to_json_line(report));
       } else if (setup_.format != "json" && setup_.watch.empty()) {
@@ -370,9 +274,9 @@ class CheckRun {
       memory = *std::move(known);
     }
     std::string text;
-    for (const Place& place : places_) {
-      const std::string& domain = place.report->facts().domain;
-      const check::Remembered now = check::remember(*place.report);
+    for (const auto& report : reports_) {
+      const std::string& domain = report->facts().domain;
+      const check::Remembered now = check::remember(*report);
       const auto before = memory.find(domain);
       if (before != memory.end()) {
         text += check::changes(domain, before->second, now);
@@ -396,8 +300,8 @@ class CheckRun {
   int guide_status() const {
     using Kind = check::Guidance::Kind;
     int status = term::kGood;
-    for (const Place& place : places_) {
-      const Kind kind = setup_.guide(*place.report).kind;
+    for (const auto& report : reports_) {
+      const Kind kind = setup_.guide(*report).kind;
       const bool fine = (kind == Kind::Nothing) == setup_.guide_is_fix;
       status = std::max(status, kind == Kind::CannotTell ? term::kTrouble
                                 : fine                   ? term::kGood
@@ -407,14 +311,9 @@ class CheckRun {
   }
 
   void print(const std::string& text) {
-    progress_.hide();
+    gathering_.hide_progress();
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
-  }
-
-  void show_progress() {
-    progress_.step(done_);
-    progress_timer_->arm(kProgressEvery);
   }
 
   // A finding is certain. What could not be determined can be anything.
@@ -423,8 +322,8 @@ class CheckRun {
       return guide_status();
     }
     const auto any = [this](auto predicate) {
-      return std::any_of(places_.begin(), places_.end(),
-                         [&](const Place& place) { return predicate(*place.report); });
+      return std::any_of(reports_.begin(), reports_.end(),
+                         [&](const auto& report) { return predicate(*report); });
     };
     if (any([this](const check::Report& r) { return r.found_at_least(setup_.fail_on); })) {
       return term::kNotFound;
@@ -433,22 +332,10 @@ class CheckRun {
   }
 
   const CheckSetup& setup_;
-  event::Loop loop_;
-  SystemClock clock_;
-  Log log_;
-  std::unique_ptr<dns::AresClient> dns_;           // depends-on: loop_
-  std::unique_ptr<https::Dialer> dialer_;          // depends-on: loop_
-  std::unique_ptr<https::PolicyFetcher> fetcher_;  // depends-on: loop_
-  discovery::Discovery discovery_;                 // depends-on: all above
-  check::Gatherer gatherer_;                       // depends-on: all above
-  std::vector<Place> places_;                      // depends-on: gatherer_
-  std::size_t started_count_ = 0;
-  std::size_t running_ = 0;
-  std::size_t done_ = 0;
+  std::vector<std::unique_ptr<check::Report>> reports_;  // null: not yet
   std::size_t printed_ = 0;
   const std::size_t name_width_;
-  term::Progress progress_;
-  std::unique_ptr<event::Timer> progress_timer_;
+  GatherRun gathering_;
 };
 
 int check(CheckArguments& arguments) {
@@ -474,7 +361,7 @@ void add_check(Verb& root) {
   CheckArguments& arguments = verb.runs(check);
   verb.arguments("DOMAIN", arguments.domains,
                  "mail domains; - reads them from standard input, one a line");
-  verb.flag("--smtp", arguments.smtp,
+  verb.flag("--smtp", arguments.gather.smtp,
             "also connect to each MX host, and check STARTTLS, TLS and its certificate");
   verb.flag("--details", arguments.details,
             "print the whole report of each domain, not a line each if there are several");
@@ -494,11 +381,14 @@ void add_check(Verb& root) {
   verb.flag("--list-findings", arguments.list_findings,
             "print all findings and the parts of the score, and check nothing");
   arguments.settings.add_option(verb);
-  verb.repeated("--dns", arguments.dns, "ADDR",
+  verb.repeated("--dns", arguments.gather.dns, "ADDR",
                 "ask this DNS server: ADDR, ADDR:PORT or [V6]:PORT; may be given several times");
-  verb.option("--ca-file", arguments.ca_file, "FILE", "a PEM file of the authorities to trust");
-  verb.number("--port", arguments.port, "PORT", 1, 65535, "the port that policy hosts listen on");
-  verb.option("--timeout", arguments.timeout, "TIME", "the most time to spend on one domain");
+  verb.option("--ca-file", arguments.gather.ca_file, "FILE",
+              "a PEM file of the authorities to trust");
+  verb.number("--port", arguments.gather.port, "PORT", 1, 65535,
+              "the port that policy hosts listen on");
+  verb.option("--timeout", arguments.gather.timeout, "TIME",
+              "the most time to spend on one domain");
   verb.footer(
       "Examples:\n"
       "  mtastsctl check example.com\n"

@@ -147,6 +147,8 @@ std::string why(const Report& report, WallTime now) {
              "(RFC 8461 section 2)";
     case Standing::Overridden:
       return why_overridden(*report.it.override_in_force, now);
+    case Standing::Observed:  // an explanation has what that comes from
+      break;
   }
   return std::string("the cache has nothing current about it, ") +
          (report.from_daemon ? "and looking it up gave nothing"
@@ -294,11 +296,13 @@ Json to_json(const Report& report) {
             {"servername", it.profile.servername},
             {"report_attributes", it.profile.report_attributes},
             {"enforce_testing", it.profile.enforce_testing},
-            {"dane", it.profile.dane}}},
+            {"dane", it.profile.dane},
+            {"observe", it.profile.observe}}},
           {"from_daemon", report.from_daemon},
           {"looked_up", it.looked_up},
           {"entry", it.entry ? ctl::to_json(*it.domain, it.entry) : nullptr},
           {"reply", it.reply.empty() ? nullptr : Json(it.reply)},
+          {"enforced_reply", it.enforced.empty() ? nullptr : Json(it.enforced)},
           {"why", report.why},
           {"override",
            it.override_in_force ? Json::parse(control::to_json(*it.override_in_force)) : nullptr},
@@ -315,6 +319,7 @@ std::string profile_text(const answer::Explanation& it) {
   text += it.profile.servername ? ", with SNI" : ", without SNI (Postfix before 3.4)";
   text += it.profile.report_attributes ? ", with the attributes for TLS reports" : "";
   text += it.profile.dane ? ", with DANE" : "";
+  text += it.profile.observe ? ", only observes" : "";
   return text + (it.profile.enforce_testing ? ", testing is enforced" : "");
 }
 
@@ -385,6 +390,10 @@ void print(const Report& report) {
               status_of(it.reply) == term::kGood ? term::Colour::Green : term::Colour::Yellow);
   if (it.domain && !it.reply.empty() && !report.from_daemon) {
     print_field("", "(what the daemon would say if it were running, without overrides)");
+  }
+  if (!it.enforced.empty()) {
+    print_field("Only observed", "a map that enforces would be told " + printable(it.enforced),
+                term::Colour::Yellow);
   }
   print_field("Why", report.why);
   print_dane(report, SystemClock().wall());

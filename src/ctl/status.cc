@@ -46,6 +46,7 @@ class Report {
   // False: something is wrong that the operator should look at.
   bool print() {
     daemon();
+    observing();
     queries();
     overrides();
     look_ups();
@@ -81,6 +82,17 @@ class Report {
     print_closed(connections.greedy, "too many bytes waited for them");
   }
 
+  void observing() const {
+    const auto& maps = status_.observing;
+    if (!maps.empty()) {
+      print_field("Only observes",
+                  (status_.nothing_enforced ? "every map: NO POLICY IS ENFORCED"
+                                            : joined(maps, " ") + ": they enforce no policy") +
+                      std::string(". See \"mtastsctl observe report\""),
+                  term::Colour::Red);
+    }
+  }
+
   static void print_closed(std::uint64_t count, std::string_view reason) {
     if (count > 0) {
       print_field("",
@@ -93,12 +105,12 @@ class Report {
     const Status::Queries& queries = status_.queries;
     print_field("Queries",
                 fmt::format("{}: {} with a policy in force, {} with DANE instead, {} with a policy "
-                            "that is not enforced, {} under an override, {} without "
-                            "a policy, {} for keys that name no domain",
+                            "that is not enforced, {} under an override, {} only "
+                            "observed, {} without a policy, {} for keys that name no domain",
                             count_text(queries.total), count_text(queries.enforced),
                             count_text(queries.dane), count_text(queries.not_enforced),
-                            count_text(queries.overridden), count_text(queries.no_policy),
-                            count_text(queries.no_domain)));
+                            count_text(queries.overridden), count_text(queries.observed),
+                            count_text(queries.no_policy), count_text(queries.no_domain)));
     if (queries.hit_rate) {
       print_field("From the cache",
                   fmt::format("{:.1f}%; {} waited for a lookup, {} of them timed out",

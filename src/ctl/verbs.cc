@@ -48,6 +48,7 @@ void add_verbs(CLI::App& app, Verb::Run& run) {
   add_cache(root);
   add_override(root);
   add_trace(root);
+  add_observe(root);
   add_warm(root);
   add_check(root);
   add_doctor(root);

@@ -25,6 +25,7 @@ void add_status(Verb& root);
 void add_cache(Verb& root);
 void add_override(Verb& root);
 void add_trace(Verb& root);
+void add_observe(Verb& root);
 void add_warm(Verb& root);
 void add_check(Verb& root);
 void add_doctor(Verb& root);

@@ -78,6 +78,9 @@ class AnswerThread final : public answer::Asker {
   void begin_stop(const StopLimits& limits);
   void join();
 
+  // On this thread.
+  answer::ObservedSum observed() const { return answerer_.observed(); }
+
   const answer::Counters& counters() const { return counters_; }
   const socketmap::ServerCounters& server_counters() const { return server_counters_; }
 

@@ -14,6 +14,7 @@
 #include "mtastsd/control/import.h"
 #include "mtastsd/https/authorities.h"
 #include "mtastsd/log/log.h"
+#include "options.h"
 
 namespace mtastsd::daemon {
 namespace {
@@ -26,6 +27,7 @@ using resolver::Resolver;
 
 constexpr std::size_t kFailingShown = 5;
 constexpr Milliseconds kMostForFailing{500};
+constexpr std::size_t kAroundObserved = 26;  // bytes of JSON for each domain, with the number
 
 Error busy(std::string message) {
   return {Error::Problem::Busy, std::move(message)};
@@ -236,6 +238,7 @@ Status::Queries queries_of(const std::vector<const answer::Counters*>& threads) 
     sum.enforced += thread->enforced.value();
     sum.dane += thread->dane.value();
     sum.overridden += thread->overridden.value();
+    sum.observed += thread->observed.value();
     sum.not_enforced += thread->not_enforced.value();
     sum.no_policy += thread->no_policy.value();
     sum.no_domain += thread->no_domain.value();
@@ -339,6 +342,8 @@ void Commands::carry_out(const control::StatusRequest& request, const ReplyTo& r
     status.ca_source = std::move(file);
   }
   count_overrides(overrides_.table().get(), clock_.wall(), status.overrides);
+  status.observing = observing_maps(profiles_);
+  status.nothing_enforced = status.observing.size() == profiles_.size();
   if (std::string problem = https::problem_with_ca_file(facts_.ca_file); !problem.empty()) {
     status.ca_problem = std::move(problem);
   }
@@ -516,6 +521,14 @@ void Commands::carry_out(const control::TraceRequest& request, const ReplyTo& re
   if (auto follows = tracers_.follow(reply.connection(), request.domain, tell); !follows) {
     reply(Error{Error::Problem::Refused, std::move(follows.error())});
   }
+}
+
+void Commands::carry_out(const control::ObserveRequest& /*request*/, const ReplyTo& reply) {
+  facts_.observed([reply, since = facts_.status.started_at,
+                   maps = observing_maps(profiles_)](const std::vector<answer::ObservedSum>& sums) {
+    reply(control::ObserveReport{since, maps,
+                                 answer::joined(sums, control::kMaxPageBytes, kAroundObserved)});
+  });
 }
 
 }  // namespace mtastsd::daemon

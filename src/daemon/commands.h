@@ -38,6 +38,8 @@ struct DaemonFacts {
   std::vector<const socketmap::ServerCounters*> serving;
   const resolver::Counters* resolver = nullptr;
   std::string ca_file;  // as configured
+  // Calls its argument later, on the thread of the commands, with the sum of each answering thread.
+  std::function<void(std::function<void(std::vector<answer::ObservedSum>)>)> observed;
 };
 
 control::Status::Queries queries_of(const std::vector<const answer::Counters*>& threads);
@@ -81,6 +83,7 @@ class Commands {
   void carry_out(const control::OverrideAddRequest& request, const ReplyTo& reply);
   void carry_out(const control::OverrideRemoveRequest& request, const ReplyTo& reply);
   void carry_out(const control::TraceRequest& request, const ReplyTo& reply);
+  void carry_out(const control::ObserveRequest& request, const ReplyTo& reply);
   std::vector<overrides::Override> all_overrides() const;
   // What the cache has of a domain, what waits for its commit included; null: nothing.
   cache::EntryPtr known(const DomainName& domain);

@@ -83,6 +83,7 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
     alarms_ = std::make_unique<Alarms>(loop_, clock_, log_, std::move(sockets.alarm_runner));
   }
   warn_of(sockets);
+  warn_of_observing(config_);
   const cache::StoreOptions options = store_options(config_, clock_);
   auto store = cache::LmdbStore::open(options, log_);
   if (!store) {
@@ -155,6 +156,15 @@ void Daemon::warn_of(const OpenSockets& sockets) {
   }
 }
 
+void Daemon::warn_of_observing(const config::Config& config) {
+  const answer::Profiles profiles = answer_options(config).profiles;
+  const std::vector<std::string> names = observing_maps(profiles);
+  if (!names.empty()) {
+    log_.write(Event::ObservesOnly,
+               {{"maps", names.size() == profiles.size() ? "all of them" : joined(names, ",")}});
+  }
+}
+
 // Connections go round the answering threads; the first one accepts them all.
 void Daemon::accept_on(std::vector<std::unique_ptr<Listener>> listeners) {
   answering_.front()->accept_on(std::move(listeners), [this](int fd) {
@@ -186,6 +196,7 @@ void Daemon::open_control(OpenSockets& sockets, const std::string& cache_directo
   }
   facts.resolver = &resolver_->counters();
   facts.ca_file = config_.https.ca_path();
+  facts.observed = [this](auto done) { collect_observed(std::move(done)); };
   tracers_ = std::make_unique<Tracers>(loop_, clock_, log_,
                                        [this](const answer::Answerer::Traced& traced) {
                                          for (const auto& thread : answering_) {
@@ -222,6 +233,21 @@ void Daemon::publish(const overrides::TablePtr& table, event::Callback done) {
       if (--*waiting == 0 && done) {
         loop_.post(done);
       }
+    });
+  }
+}
+
+// Calls `done` on this thread when all answering threads have said what they observed.
+void Daemon::collect_observed(const std::function<void(std::vector<answer::ObservedSum>)>& done) {
+  const auto sums = std::make_shared<std::vector<answer::ObservedSum>>();
+  for (const auto& thread : answering_) {
+    thread->run([this, &thread = *thread, sums, done] {
+      loop_.post([this, sum = thread.observed(), sums, done] {
+        sums->push_back(sum);
+        if (sums->size() == answering_.size()) {
+          done(std::move(*sums));
+        }
+      });
     });
   }
 }
@@ -300,6 +326,7 @@ void Daemon::take_over(const config::Config& next) {
     thread->reload(next);
   }
   log_.write(Event::Reloaded, {{"config", config_path_}});
+  warn_of_observing(next);
 }
 
 // A line for each mistake: the field of a log line is bounded.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,9 +49,11 @@ class Daemon {
   Daemon(config::Config config, std::string config_path, Log& log);
   Result<void, std::string> set_up(OpenSockets sockets);
   void warn_of(const OpenSockets& sockets);
+  void warn_of_observing(const config::Config& config);
   void accept_on(std::vector<std::unique_ptr<Listener>> listeners);
   void open_control(OpenSockets& sockets, const std::string& cache_directory);
   void open_http(OpenSockets& sockets);
+  void collect_observed(const std::function<void(std::vector<answer::ObservedSum>)>& done);
   void publish(const overrides::TablePtr& table, event::Callback done);
   void reload();
   void take_over(const config::Config& next);

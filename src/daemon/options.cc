@@ -32,6 +32,16 @@ answer::AnswerOptions answer_options(const config::Config& config) {
           .answer_timeout = config.resolver.answer_timeout};
 }
 
+std::vector<std::string> observing_maps(const answer::Profiles& profiles) {
+  std::vector<std::string> names;
+  for (const auto& [name, profile] : profiles) {
+    if (profile.observe) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
 socketmap::ServerLimits server_limits(const config::Config& config) {
   socketmap::ServerLimits limits;
   limits.held_bytes /= config.socketmap.threads;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "mtastsd/answer/answerer.h"
 #include "mtastsd/cache/lmdb_store.h"
@@ -16,6 +17,8 @@
 namespace mtastsd::daemon {
 
 answer::AnswerOptions answer_options(const config::Config& config);
+// The names of the maps that only observe.
+std::vector<std::string> observing_maps(const answer::Profiles& profiles);
 // What is left of max_connections when `descriptors` can be open, and the resolver has its own.
 std::size_t most_connections(std::size_t max_connections, std::size_t descriptors);
 // How many descriptors this process may have open.

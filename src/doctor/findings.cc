@@ -72,6 +72,7 @@ constexpr std::array<FindingKind, static_cast<std::size_t>(Code::Count)> kKinds 
     {Code::PostfixVersion, "postfix_version", Severity::Ok},
     {Code::Profile, "profile", Severity::Ok},
     {Code::ProfileNoSni, "profile_no_sni", Severity::Medium},
+    {Code::ProfileObserves, "profile_observes", Severity::Medium},
     {Code::ProfileTesting, "profile_testing", Severity::Info},
     {Code::ProfileTooNew, "profile_too_new", Severity::High},
     {Code::ProfileTooOld, "profile_too_old", Severity::Medium},

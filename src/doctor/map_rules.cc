@@ -254,6 +254,16 @@ void judge_profile(View& view, const Table& table) {
   } else {
     view.note(Code::Profile, fmt::format("The map \"{}\" fits Postfix {}.", name, version));
   }
+  if (has.observe) {
+    view.note(
+        Code::ProfileObserves,
+        fmt::format(
+            "The map \"{}\" only observes: no policy is enforced, and Postfix delivers as "
+            "if there were no mtastsd. \"mtastsctl observe report\" lists what would be "
+            "enforced; then set {} to \"enforce\".",
+            name,
+            view.facts.daemon.daemon.observe ? "mode in [daemon]" : "mode in [maps." + name + "]"));
+  }
   if (has.enforce_testing) {
     view.note(
         Code::ProfileTesting,

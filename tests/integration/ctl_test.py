@@ -24,9 +24,10 @@ import unittest
 
 import jsonschema
 
-from testenv import pki, sandbox, web
+from testenv import pki, sandbox, socketmap, web
 from testenv.daemon import Mtastsd, run_to_end, toml
 from testenv.dns import ScriptedDns
+from testenv.smtp import SmtpSink
 
 INET = "inet:127.0.0.1:8461"
 DNS = "127.0.0.53"
@@ -174,6 +175,146 @@ class CtlTest(unittest.TestCase):
         self.mtastsd.start()
         out = self.ctl("query", "a\x1b[31m.test", "b.test", status=1)
         self.assertIn("a\\x1b[31m.test\tNOTFOUND", out)
+
+    # observe
+
+    def publish_thousand(self):
+        """{domain: what would become of its mail}: truth, by how each one is made."""
+        truth = {}
+        names = [f"d{number}.observe.test" for number in range(1000)]
+        for at in range(0, len(names), 250):
+            certificate = self.authority.issue(*("mta-sts." + name for name in names[at:at + 250]))
+            for number, name in enumerate(names[at:at + 250], at):
+                self.dns.set("_mta-sts." + name, "TXT", "v=STSv1; id=1;")
+                self.dns.set("mta-sts." + name, "A", "127.0.0.1")
+                kind = number % 10
+                patterns = [name if number % 20 == 8 else "*.mx." + name]
+                mode = "testing" if number % 7 == 0 else "enforce"
+                if kind == 7:
+                    self.dns.set(name, "MX", "0 ")
+                elif kind == 9:
+                    self.dns.set_fault(name, "MX", "servfail")
+                elif kind == 8:
+                    self.dns.set(name, "A", "127.0.2.1")  # no MX record: the domain itself
+                else:
+                    hosts = ["a.b.mx", "mail"] if kind == 6 else ["a.mx", "mail"]
+                    self.dns.set(name, "MX", *(f"{n} {host}.{name}"
+                                               for n, host in enumerate(hosts)))
+                self.web.publish(name, web.policy_text(*patterns, mode=mode),
+                                 certificate=certificate)
+                if mode == "enforce":
+                    truth[name] = ("deferred" if kind == 6 or number % 20 == 18 else
+                                   "no-mail" if kind == 7 else
+                                   "unknown" if kind == 9 else "delivered")
+        self.web.apply()
+        return names, truth
+
+    def test_observe_a_thousand_domains(self):
+        names, truth = self.publish_thousand()
+        self.mtastsd.write_config(self.settings(daemon={"mode": "observe"}))
+        self.mtastsd.start()
+        self.mtastsd.wait_log(r'level=warn event=observes_only maps="all of them"')
+        # Not at once: their policy host has as many connections as it has.
+        mails = {name: 1 + number % 3 for number, name in enumerate(names)}
+        with socketmap.Client(INET) as client:
+            for name in names:
+                for _ in range(mails[name]):
+                    self.assertEqual(client.ask(name), "NOTFOUND ", name)
+            self.assertEqual(client.ask("without.observe.test"), "NOTFOUND ")
+        queries = self.json("status", "status")["queries"]
+        self.assertEqual(queries["observed"], sum(mails[name] for name in truth))
+        self.assertEqual(queries["enforced"], 0)
+
+        report = self.json("observe_report", "observe", "report", status=1)
+        self.assertEqual({one["domain"]: one["outcome"] for one in report["domains"]}, truth)
+        self.assertEqual({one["domain"]: one["mails"] for one in report["domains"]},
+                         {name: mails[name] for name in truth})
+        deferred = [name for name, outcome in truth.items() if outcome == "deferred"]
+        self.assertEqual((report["mails"], report["mails_left_out"], report["domains_known"]),
+                         (sum(mails[name] for name in truth), 0, len(truth)))
+        self.assertEqual((report["deferred_domains"], report["deferred_mails"]),
+                         (len(deferred), sum(mails[name] for name in deferred)))
+        self.assertEqual(report["maps"], ["QUERY", "QUERYwithTLSRPT", "dane", "daneWithTLSRPT",
+                                          "postfix", "postfixWithTLSRPT"])
+        self.assertIn("a.b.mx.d16.observe.test matches no pattern; mail.d16.observe.test matches "
+                      "no pattern", {one["domain"]: one["why"] for one in report["domains"]}
+                      ["d16.observe.test"])
+
+        code, out, err = self.run_ctl("observe", "report", "--deferred", "--top", "500")
+        self.assertEqual(code, 1)
+        lines = out.splitlines()
+        self.assertEqual(lines[0].split(), ["DOMAIN", "MAILS", "TODAY", "WHY"])
+        self.assertTrue(all(line.split()[2] == "deferred" for line in lines[1:]), out)
+        self.assertIn("by MX names alone", err)
+        self.assertIn("that are not listed are left out", err)
+        # The log names some domains a minute, and counts the others.
+        self.assertLessEqual(self.mtastsd.log().count("event=observed "), 40)
+
+    def test_observe_by_certificates(self):
+        made = {"good": {"names": ["mx.good.seen.test"]}, "other": {"names": ["mx.else.test"]},
+                "plain": None}
+        for number, (kind, issue) in enumerate(made.items(), 1):
+            name, host = f"{kind}.seen.test", f"mx.{kind}.seen.test"
+            self.publish(name, host)
+            self.dns.set(name, "MX", "10 " + host)
+            self.dns.set(host, "A", f"127.0.3.{number}")
+            sink = SmtpSink(f"127.0.3.{number}", host,
+                            issue and self.authority.issue(*issue["names"]))
+            self.addCleanup(sink.stop)
+        self.mtastsd.write_config(self.settings(**{"maps.postfix": {"mode": "observe"}}))
+        self.assertIn("running daemon only", self.fails("observe", "report"))
+        self.mtastsd.start()
+        self.mtastsd.wait_log(r"event=observes_only maps=postfix ")
+        for kind in made:
+            self.assertEqual(self.mtastsd.ask(kind + ".seen.test"), "NOTFOUND ")
+        self.assertEqual(self.mtastsd.ask("good.seen.test", "postfixWithTLSRPT")[:10], "OK secure ")
+
+        def outcomes(*arguments, status):
+            report = self.json("observe_report", "observe", "report", *arguments, status=status)
+            return {one["domain"]: (one["outcome"], one["why"]) for one in report["domains"]}
+
+        self.assertEqual(outcomes(status=0),
+                         {f"{kind}.seen.test": ("delivered", "") for kind in made})
+        seen = outcomes("--smtp", status=1)
+        self.assertEqual(seen["good.seen.test"], ("delivered", ""))
+        self.assertEqual(seen["other.seen.test"][0], "deferred")
+        self.assertIn("mx.other.seen.test has a certificate that does not pass",
+                      seen["other.seen.test"][1])
+        self.assertEqual(seen["plain.seen.test"],
+                         ("deferred", "mx.plain.seen.test offers no STARTTLS"))
+        # What an override says by now counts.
+        self.ctl("override", "add", "plain.seen.test", "--ignore", "--for", "7d", "--reason", "x")
+        self.ctl("override", "add", "good.seen.test", "--pin", "--mx", "mx.else.test", "--for",
+                 "7d", "--reason", "x")
+        seen = outcomes(status=1)
+        self.assertEqual(seen["plain.seen.test"][0], "not-checked")
+        self.assertEqual(seen["good.seen.test"],
+                         ("deferred", "mx.good.seen.test matches no pattern"))
+
+        explained = self.json("explain", "explain", "other.seen.test", status=1)
+        self.assertEqual((explained["reply"], explained["enforced_reply"]),
+                         ("NOTFOUND ", secure("mx.other.seen.test")))
+        self.assertEqual(self.json("status", "status")["observing"], ["postfix"])
+        code, out = self.on_terminal("observe", "report")
+        plain = re.sub(r"\x1b\[[0-9;]*[mK]", "", out)
+        self.assertEqual(code, 1)
+        self.assertTrue(all(len(line) <= 80 for line in plain.splitlines()
+                            if line.startswith(("DOMAIN", "good.", "other."))), plain)
+        self.assertIn("--timeout", self.fails("observe", "report", "--timeout", "forever"))
+        code, _, err = self.run_ctl("observe", "report", "--top", "0")
+        self.assertEqual(code, 2, err)
+        # A reload ends it, and keeps what was counted.
+        self.mtastsd.write_config(self.settings())
+        self.mtastsd.reload()
+        self.mtastsd.wait_log(r"event=reloaded")
+        self.assertEqual(self.mtastsd.ask("other.seen.test"), secure("mx.other.seen.test"))
+        code, _, err = self.run_ctl("observe", "report")
+        self.assertEqual(code, 1)
+        self.assertIn("policies are enforced", err)
+
+    def test_nothing_was_observed(self):
+        self.mtastsd.start()
+        self.assertIn('set mode = "observe" in [daemon]', self.fails("observe", "report"))
 
     # override
 

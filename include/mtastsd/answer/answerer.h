@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "mtastsd/answer/counters.h"
+#include "mtastsd/answer/observations.h"
 #include "mtastsd/answer/reply.h"
 #include "mtastsd/answer/reply_memo.h"
 #include "mtastsd/base/clock.h"
@@ -78,6 +79,9 @@ class Answerer final : public socketmap::RequestHandler {
   void answer_all_now();
   std::size_t waiting() const { return waiting_.size(); }
 
+  // What maps that only observe would have been told, by domain.
+  ObservedSum observed() const { return observations_ ? observations_->sum() : ObservedSum(); }
+
  private:
   struct Waiting {
     socketmap::Ticket ticket;
@@ -96,8 +100,9 @@ class Answerer final : public socketmap::RequestHandler {
   resolver::Verdict from_nothing(const Question& question, WallTime now, std::string& reply);
   resolver::Verdict from_entry(cache::EntryView& entry, const Question& question, WallTime now,
                                std::string& reply);
-  void apply_override(const Question& question, WallTime now, resolver::Verdict& known,
-                      std::string& reply) const;
+  void settle(const Question& question, WallTime now, resolver::Verdict& known, std::string& reply);
+  void observe(const Question& question, resolver::Verdict& known, std::string& reply);
+  void log_observed(const Question& question);
   void count(resolver::Standing standing);
   bool is_traced(const DomainName& domain) const;
   void trace_answer(const DomainName& domain, std::string_view from, std::string_view reply);
@@ -120,6 +125,11 @@ class Answerer final : public socketmap::RequestHandler {
   ReplyMemo memo_;                          // depends-on: reader_
   std::vector<std::string_view> patterns_;  // of the entry being answered from
   std::vector<std::string> warned_maps_;
+  std::string enforced_;  // what a map that only observes would have been told
+  std::unique_ptr<Observations> observations_;  // once a map has observed something
+  SteadyTime observed_lines_since_{};
+  std::size_t observed_lines_ = 0;             // since then
+  std::uint64_t observed_lines_left_out_ = 0;  // since the last line
 
   // Domains that the resolver was told of lately: a busy domain costs it one message now and then.
   struct Told {

@@ -12,6 +12,7 @@ struct Counters {
   Counter dane;           // answered with DANE, where there is a policy too
   Counter not_enforced;   // NOTFOUND: mode testing or none
   Counter overridden;     // answered as the operator decided, whatever is known of the domain
+  Counter observed;       // NOTFOUND, from a map that only observes: another would say more
   Counter no_policy;      // NOTFOUND: the domain is known to have no policy
   Counter no_domain;      // NOTFOUND: the key names no policy domain
   Counter asked;          // waited for the resolver

@@ -28,6 +28,7 @@ struct Explanation {
   dane::Target target;                            // of the key; it matters if the profile does DANE
   dane::Survey survey = dane::Survey::NotNeeded;  // First: nothing current is known of DANE
   std::string reply;                              // empty while the standing is unknown
+  std::string enforced;  // of a map that only observes: what it would be told else, if it differs
   std::optional<overrides::Override> override_in_force;  // what the reply comes from instead
   bool looked_up = false;  // the entry was looked up for this explanation
 };

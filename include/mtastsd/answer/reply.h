@@ -44,4 +44,9 @@ resolver::Verdict reply_from_entry(cache::EntryView& entry, const Question& ques
 void reply_under(const overrides::Override& override_in_force, const Question& question,
                  resolver::Verdict& known, std::string& reply);
 
+// What a map that only observes is told in exchange for `reply`: NOTFOUND. Where the reply would
+// have been another one, `enforced` gets that, and what was `known` becomes Standing::Observed.
+// Nothing else is different from a map that enforces.
+void only_observe(resolver::Verdict& known, std::string& reply, std::string& enforced);
+
 }  // namespace mtastsd::answer

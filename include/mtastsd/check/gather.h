@@ -18,6 +18,8 @@ struct GatherOptions {
   Milliseconds timeout{30000};  // for all about one domain
   Milliseconds fetch_timeout{30000};
   bool smtp = false;
+  // Only Facts::mail, and of its hosts no more than `smtp` needs.
+  bool mail_only = false;
   // The DNS servers were named by who runs this, so that their word on DNSSEC counts; else it
   // does when they are on this host.
   bool resolver_trusted = false;

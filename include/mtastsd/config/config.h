@@ -41,6 +41,7 @@ struct Socketmap {
 
 struct Daemon {
   std::string user = "mtastsd";  // whom a daemon that was started as root becomes
+  bool observe = false;          // every map only observes: parse() says so to each of them
   friend bool operator==(const Daemon&, const Daemon&) = default;
 };
 

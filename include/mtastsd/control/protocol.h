@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mtastsd/answer/explain.h"
+#include "mtastsd/answer/observations.h"
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/base/result.h"
@@ -59,6 +60,7 @@ struct Status {
     std::uint64_t dane = 0;  // answered with DANE, where there is a policy too
     std::uint64_t not_enforced = 0;
     std::uint64_t overridden = 0;  // answered as the operator decided
+    std::uint64_t observed = 0;    // NOTFOUND, where a map that enforces would have been told more
     std::uint64_t no_policy = 0;
     std::uint64_t no_domain = 0;
     std::uint64_t waited = 0;     // for the resolver
@@ -164,6 +166,16 @@ struct Status {
   Failing failing;
   std::uint64_t overdue_refreshes = 0;
   Overrides overrides;
+  std::vector<std::string> observing;  // the maps that only observe
+  bool nothing_enforced = false;       // all of them do
+};
+
+// What maps that only observe would have been told since the start, by domain.
+struct ObserveReport {
+  static constexpr std::string_view kName = "observe";
+  WallTime since{};
+  std::vector<std::string> maps;  // that only observe
+  answer::ObservedSum sum;
 };
 
 // What is known of a domain, whether or not it is committed yet.
@@ -244,7 +256,7 @@ struct Traced {
 std::string_view to_string(Refreshed::Result result);
 
 using Answer = std::variant<Status, Shown, Explained, Refreshed, Forgotten, Imported, Page,
-                            Overrides, OverrideAdded, OverrideRemoved, Traced>;
+                            Overrides, OverrideAdded, OverrideRemoved, Traced, ObserveReport>;
 
 // --- requests ---------------------------------------------------------------------------------
 
@@ -304,10 +316,14 @@ struct TraceRequest {
   using Answer = Traced;
   DomainName domain;
 };
+struct ObserveRequest {
+  using Answer = ObserveReport;
+};
 
 using Request = std::variant<StatusRequest, ShowRequest, ExplainRequest, RefreshRequest,
                              ForgetRequest, ImportRequest, ListRequest, OverridesRequest,
-                             OverrideAddRequest, OverrideRemoveRequest, TraceRequest>;
+                             OverrideAddRequest, OverrideRemoveRequest, TraceRequest,
+                             ObserveRequest>;
 
 // --- errors -----------------------------------------------------------------------------------
 

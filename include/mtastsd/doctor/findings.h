@@ -68,6 +68,7 @@ enum class Code {
   PostfixVersion,
   Profile,
   ProfileNoSni,
+  ProfileObserves,
   ProfileTesting,
   ProfileTooNew,
   ProfileTooOld,

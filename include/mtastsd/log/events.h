@@ -20,6 +20,7 @@ enum class Event {
   Reloaded,
   NotReloaded,
   RestartNeeded,
+  ObservesOnly,
   NotifyFailed,
   Confined,
   RunsAsRoot,
@@ -60,6 +61,7 @@ enum class Event {
   DaneWithoutDnssec,
   // Questions from Postfix.
   UnknownMap,
+  Observed,
   QueryReceived,
   QueryAnswered,
   // The steps of a lookup.
@@ -130,6 +132,10 @@ inline constexpr std::array kEvents = {
              "The configuration was not reloaded, and the one in force stays in force.", "reason"},
     EventRow{Event::RestartNeeded, LogLevel::Warn, "restart_needed",
              "This setting was changed. The change takes effect at the next restart.", "setting"},
+    EventRow{Event::ObservesOnly, LogLevel::Warn, "observes_only",
+             "These maps only observe: Postfix is told NOTFOUND for every domain, and no policy is "
+             "enforced. See mtastsctl observe report.",
+             "maps"},
     EventRow{Event::NotifyFailed, LogLevel::Warn, "notify_failed",
              "The service manager could not be notified and may take this start for a failure.",
              "notify_socket"},
@@ -252,6 +258,10 @@ inline constexpr std::array kEvents = {
              "Postfix asked for a map without a [maps.NAME] section. It is answered like the map "
              "postfix.",
              "map"},
+    EventRow{Event::Observed, LogLevel::Info, "observed",
+             "A map that only observes was told NOTFOUND. A map that enforces would have been told "
+             "this.",
+             "domain reply left_out"},
     EventRow{Event::QueryReceived, LogLevel::Trace, "query_received",
              "Postfix asks about the domain.", "domain map key"},
     EventRow{Event::QueryAnswered, LogLevel::Trace, "query_answered", "Postfix is answered.",

@@ -11,7 +11,8 @@ struct Profile {
   bool report_attributes = false;  // policy_type= and the rest for TLSRPT: Postfix 3.10 and later
   bool servername = true;          // servername=hostname: Postfix 3.4 and later
   bool enforce_testing = false;    // answer for mode testing as for mode enforce
-  bool dane = false;  // it does DANE: where that decides, MTA-STS must not (RFC 8461 section 2)
+  bool dane = false;     // it does DANE: where that decides, MTA-STS must not (RFC 8461 section 2)
+  bool observe = false;  // answer NOTFOUND, and count what would have been said
   friend bool operator==(const Profile&, const Profile&) = default;
 };
 

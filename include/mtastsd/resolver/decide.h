@@ -47,6 +47,7 @@ enum class Standing {
   Enforced,     // a valid policy of mode enforce
   Dane,         // the same, and DANE decides: see answer/reply.h, judge() does not know of it
   Overridden,   // the operator decided: see answer/reply.h, judge() does not know of it either
+  Observed,     // NOTFOUND, from a map that only observes: see answer/reply.h
 };
 
 struct Verdict {

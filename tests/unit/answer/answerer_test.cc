@@ -90,6 +90,8 @@ class AnswererTest : public testing::Test {
                          {"QUERYwithTLSRPT", Profile{true, true, false}},
                          {"strict", Profile{false, true, true}},
                          {"dane", Profile{.dane = true}},
+                         {"observe", Profile{.dane = true, .observe = true}},
+                         {"observe-only", Profile{.observe = true}},
                          {"daneWithTLSRPT", Profile{.report_attributes = true, .dane = true}}};
     open(true);
   }
@@ -322,11 +324,66 @@ TEST_F(AnswererTest, EachNextHopHasADaneOfItsOwn) {
   EXPECT_EQ(asker_.surveyed[1].first, "example.com the host itself, port 25");
 }
 
-// --- overrides --------------------------------------------------------------------------------
-
 overrides::Override override_of(const std::string& scope, overrides::Action action) {
   return {.scope = *overrides::Scope::parse(scope), .action = action, .reason = "why"};
 }
+
+// --- maps that only observe -------------------------------------------------------------------
+
+TEST_F(AnswererTest, AMapThatObservesIsToldNotFoundAndAllElseIsAsEver) {
+  store("example.com",
+        with_dane(entry(mtasts::Mode::Enforce), dane::Ruling::Applies, loop_.wall()));
+  store("testing.example", entry(mtasts::Mode::Testing));
+  for (int i = 0; i < 3; ++i) {  // every one is counted, and none comes from the memo
+    EXPECT_EQ(ask("observe example.com"), "NOTFOUND ");
+    EXPECT_EQ(ask("observe testing.example"), "NOTFOUND ");
+    EXPECT_EQ(ask("dane example.com"), "OK dane-only");
+  }
+  EXPECT_EQ(counters_.observed.value(), 3U);
+  EXPECT_EQ(counters_.dane.value(), 3U);
+  EXPECT_EQ(counters_.not_enforced.value(), 3U);
+  // What is not known is found out, and DANE is surveyed.
+  EXPECT_EQ(ask("observe new.example", 7), "later");
+  answerer_->on_answer(asker_.asked.at(0).second, answer(entry(mtasts::Mode::Enforce)));
+  EXPECT_TRUE(late_.empty());
+  answerer_->on_answer(
+      asker_.surveyed.at(0).second,
+      answer(with_dane(entry(mtasts::Mode::Enforce), dane::Ruling::DoesNotApply, loop_.wall())));
+  ASSERT_EQ(late_.size(), 1U);
+  EXPECT_EQ(late_[0].second, "NOTFOUND ");
+  const ObservedSum sum = answerer_->observed();
+  ASSERT_EQ(sum.domains.size(), 2U);
+  EXPECT_EQ(sum.domains[0].mails + sum.domains[1].mails, 4U);
+  EXPECT_EQ(sum.left_out, 0U);
+}
+
+TEST_F(AnswererTest, AMapThatObservesIsToldNotFoundUnderAnOverrideToo) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  answerer_->set_overrides(
+      overrides::make_table({override_of("example.com", overrides::Action::Dane)}));
+  EXPECT_EQ(ask("postfix example.com"), "OK dane-only");
+  EXPECT_EQ(ask("observe example.com"), "NOTFOUND ");
+  EXPECT_EQ(counters_.observed.value(), 1U);
+  answerer_->set_overrides(
+      overrides::make_table({override_of("example.com", overrides::Action::Ignore)}));
+  EXPECT_EQ(ask("observe example.com"), "NOTFOUND ");
+  EXPECT_EQ(counters_.observed.value(), 1U) << "a map that enforces would be told the same";
+}
+
+TEST_F(AnswererTest, AReloadEndsObserving) {
+  store("example.com", entry(mtasts::Mode::Enforce));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(ask("postfix example.com"), kSecure);
+  }
+  options_.profiles["postfix"].observe = true;
+  answerer_->set_options(options_);
+  EXPECT_EQ(ask("postfix example.com"), "NOTFOUND ");
+  options_.profiles["postfix"].observe = false;
+  answerer_->set_options(options_);
+  EXPECT_EQ(ask("postfix example.com"), kSecure);
+}
+
+// --- overrides --------------------------------------------------------------------------------
 
 TEST_F(AnswererTest, AnOverrideDecidesFromTheNextAnswerOn) {
   store("example.com", entry(mtasts::Mode::Enforce));
@@ -695,7 +752,8 @@ TEST_F(AnswererTest, WhatIsKnownIsAnsweredWithoutAllocatingOrLocking) {
   std::string reply;
   for (const char* request :
        {"postfix example.com", "QUERYwithTLSRPT example.com", "postfix plain.example",
-        "postfix [relay.Example.COM]:587", "postfix .example.com", "unknown example.com"}) {
+        "postfix [relay.Example.COM]:587", "postfix .example.com", "unknown example.com",
+        "observe-only example.com", "observe-only plain.example"}) {
     for (int round = 0; round < 6; ++round) {
       if (round == 3) {
         answerer_->set_options(options_);  // nothing is known without the cache any more

@@ -12,7 +12,8 @@ WallTime at(std::int64_t seconds) {
 }
 
 const Profiles kProfiles = {{"postfix", {}},
-                            {"strict", {.servername = false, .enforce_testing = true}}};
+                            {"strict", {.servername = false, .enforce_testing = true}},
+                            {"observe", {.observe = true}}};
 
 cache::Entry policy(mtasts::Mode mode) {
   cache::Entry entry;
@@ -52,6 +53,14 @@ TEST(Explain, TheReplyIsThatOfTheProfile) {
   EXPECT_EQ(explained("strict", testing, 1100).reply, "OK secure match=mx.example");
   EXPECT_EQ(explained("postfix", policy(mtasts::Mode::Enforce), 1100).reply,
             "OK secure match=mx.example servername=hostname");
+}
+
+TEST(Explain, AMapThatObservesSaysWhatItWouldBeTold) {
+  const Explanation it = explained("observe", policy(mtasts::Mode::Enforce), 1100);
+  EXPECT_EQ(it.reply, "NOTFOUND ");
+  EXPECT_EQ(it.enforced, "OK secure match=mx.example servername=hostname");
+  EXPECT_EQ(it.standing, Standing::Enforced) << "what the reply would come from";
+  EXPECT_EQ(explained("observe", policy(mtasts::Mode::Testing), 1100).enforced, "");
 }
 
 TEST(Explain, WhatIsNotCurrentHasNoReply) {

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,6 +73,10 @@ Config every_key() {
                         0600,
                         "mtastsd",
                         "postfix"};
+  expected.daemon.observe = true;
+  for (auto& [map, profile] : expected.maps) {
+    profile.observe = true;
+  }
   expected.dns = {{"127.0.0.1:5353", "::1"}, "/tmp/resolv.conf", 100ms};
   expected.https = {"/tmp/ca.pem",
                     1s,
@@ -98,6 +103,8 @@ Config every_key() {
 
 TEST(Parse, ReadsEveryKey) {
   const Config config = parsed(R"(
+[daemon]
+mode = "observe"
 [socketmap]
 listen = ["inet:[::1]:0", "unix:/run/mtastsd/s"]
 threads = 64
@@ -154,8 +161,8 @@ format = "json"
 target = "syslog"
 )");
   Config expected = every_key();
-  expected.maps["old"] = {false, false, false};
-  expected.maps["new"] = {true, true, true};
+  expected.maps["old"] = {.servername = false, .observe = true};
+  expected.maps["new"] = {.report_attributes = true, .enforce_testing = true, .observe = true};
   EXPECT_EQ(config, expected);
 }
 
@@ -176,6 +183,7 @@ TEST(Parse, TheAlarmCommandIsNoShellsLine) {
 TEST(Environment, SetsEveryKey) {
   const Environment environment = {
       {"MTASTSD_DAEMON_USER", "mtastsd"},
+      {"MTASTSD_DAEMON_MODE", "observe"},
       {"MTASTSD_SOCKETMAP_LISTEN", "inet:[::1]:0,unix:/run/mtastsd/s"},
       {"MTASTSD_SOCKETMAP_THREADS", "64"},
       {"MTASTSD_SOCKETMAP_MAX_CONNECTIONS", "5"},
@@ -229,6 +237,19 @@ TEST(Environment, SetsEveryKey) {
     }
   }
   EXPECT_EQ(keys, environment.size());
+}
+
+TEST(Parse, AMapObservesByItselfOrWithAll) {
+  const Config one = parsed("[maps.postfix]\nmode = \"observe\"\n");
+  EXPECT_TRUE(one.maps.at("postfix").observe);
+  EXPECT_FALSE(one.maps.at("dane").observe);
+  const Config all =
+      parsed("[daemon]\nmode = \"observe\"\n[maps.postfix]\nmode = \"enforce\"\n[maps.mine]\n");
+  for (const auto& [name, profile] : all.maps) {
+    EXPECT_TRUE(profile.observe) << name;
+  }
+  EXPECT_THAT(errors_in("[daemon]\nmode = \"off\"\n"),
+              testing::HasSubstr("daemon.mode (\"off\"): must be one of \"enforce\", \"observe\""));
 }
 
 TEST(Environment, CountsMoreThanTheFile) {

@@ -53,6 +53,19 @@ Error::Problem problem_of(std::string_view line) {
   return read.error().problem;
 }
 
+TEST(Replies, HaveWhatWasObserved) {
+  sent(ObserveRequest{});
+  ObserveReport report{at(1000), {"postfix"}, {{{"a.example", 7}, {"b.example", 3}}, 12, 4}};
+  const ObserveReport read = answered(report);
+  EXPECT_EQ(read.since, at(1000));
+  EXPECT_EQ(read.maps, report.maps);
+  ASSERT_EQ(read.sum.domains.size(), 2U);
+  EXPECT_EQ(read.sum.domains[1].domain, "b.example");
+  EXPECT_EQ(read.sum.domains[1].mails, 3U);
+  EXPECT_EQ(read.sum.left_out, 12U);
+  EXPECT_EQ(read.sum.domains_known, 4U);
+}
+
 TEST(Requests, ComeBackAsTheyWere) {
   sent(StatusRequest{});
   EXPECT_EQ(sent(ShowRequest{name("a.example")}).domain, name("a.example"));

@@ -249,6 +249,8 @@ std::vector<Case> map_cases() {
       {"profile_no_sni", Severity::Medium,
        [](Facts& f) { f.daemon.maps["postfix"].servername = false; }, "main.cf",
        maps + "socketmap:inet:127.0.0.1:8461:outgoing"},
+      {"profile_observes", Severity::Medium,
+       [](Facts& f) { f.daemon.maps["postfix"].observe = true; }, "", ""},
       {"profile_testing", Severity::Info,
        [](Facts& f) { f.daemon.maps["postfix"].enforce_testing = true; }, "", ""},
       {"proxy_read_maps", Severity::High,
