@@ -174,6 +174,17 @@ struct adl_serializer<mtastsd::DomainName> {
 };
 
 template <>
+struct adl_serializer<mtastsd::resolver::MxMismatch> {
+  static void to_json(json& to, const mtastsd::resolver::MxMismatch& value) {
+    to = {{"domain", value.domain}, {"since", value.since}, {"hosts", value.hosts}};
+  }
+  static mtastsd::resolver::MxMismatch from_json(const json& from) {
+    return {from.at("domain").get<mtastsd::DomainName>(), from.at("since").get<mtastsd::WallTime>(),
+            from.at("hosts").get<std::string>()};
+  }
+};
+
+template <>
 struct adl_serializer<mtastsd::overrides::Override> {
   static void to_json(json& to, const mtastsd::overrides::Override& value) {
     to = mtastsd::control::override_to_json(value);
@@ -240,7 +251,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Queries, total, about_domains, from_c
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::LookUps, at_work, started, joined, txt_failures, fetches,
                                    fetch_failures, fetch_errors, policies_invalid,
                                    certificates_invalid, refreshes, refused, dane_surveys,
-                                   dane_failures, dane_unknown, times, stages)
+                                   dane_failures, dane_unknown, mx_looks, mx_failures, times,
+                                   stages)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Cache, directory, writable, entries, policies,
                                    without_policy, pending, used_bytes, max_bytes, commits,
                                    failed_commits, commit_s, evicted, not_kept)
@@ -256,7 +268,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status::Overrides, in_force, next_end, ignore
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, config, listeners,
                                    threads, connections, queries, look_ups, cache, dns,
                                    dns_failures, ca_source, ca_problem, failing, overdue_refreshes,
-                                   overrides, observing, nothing_enforced)
+                                   ending_soon, mx_mismatches, overrides, observing,
+                                   nothing_enforced)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MxMismatches, domains, next)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ObserveReport, since, maps, sum)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shown, entry)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Explained, explanation)
@@ -367,6 +381,7 @@ struct ToJson {
     object["entry"] = entry_to_json(it.entry);
   }
   static void add(json& object, const ListRequest& it) { object["after"] = it.after; }
+  static void add(json& object, const MxMismatchesRequest& it) { object["after"] = it.after; }
   static void add(json& object, const OverrideAddRequest& it) {
     object["override"] = override_to_json(it.one);
   }
@@ -447,6 +462,9 @@ Result<Request, Error> decode_request(std::string_view line) {
   }
   if (command == OverrideAdded::kName) {
     return override_add_request(object);
+  }
+  if (command == MxMismatches::kName) {
+    return MxMismatchesRequest{text_of(object, "after")};
   }
   if (command == ObserveReport::kName) {
     return ObserveRequest{};

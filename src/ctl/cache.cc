@@ -24,6 +24,8 @@ void add_list(Verb& cache) {
   verb.choice("--mode", arguments.mode, "MODE", {"enforce", "testing", "none", "no-policy"},
               "only domains with a policy of this mode, or without one");
   verb.flag("--failing", arguments.failing, "only domains whose policy cannot be had or renewed");
+  verb.flag("--mx-mismatch", arguments.mx_mismatch,
+            "only domains whose mail is deferred, because no MX host matches their policy");
   verb.option("--expiring", arguments.expiring, "TIME",
               "only policies that expire within this time, such as 2d");
   verb.option("--match", arguments.match, "GLOB", "only names that match, such as '*.example.com'");

@@ -15,6 +15,7 @@ struct CacheArguments {
   bool failing = false;  // list, refresh
   // list
   std::string mode;
+  bool mx_mismatch = false;
   std::string expiring;
   std::string match;
   // refresh

@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <functional>
+#include <map>
 #include <string>
 
 #include "cache.h"
@@ -21,6 +23,27 @@ constexpr std::size_t kModeWidth = 9;
 constexpr std::size_t kUntilWidth = 10;
 constexpr std::size_t kCheckedWidth = 11;
 constexpr std::size_t kProblemWidth = 15;
+
+constexpr std::size_t kMismatchWidth = 40;
+
+// The MX hosts of the domains that the running daemon has found to differ from their policy.
+std::map<std::string, std::string, std::less<>> read_mismatches(const Settings& settings) {
+  auto daemon = connect_to_daemon(settings);
+  if (!daemon) {
+    throw Trouble("--mx-mismatch: " + daemon.error() +
+                  ": the MX hosts are known to the running daemon only");
+  }
+  std::map<std::string, std::string, std::less<>> hosts;
+  control::MxMismatchesRequest request;
+  do {
+    control::MxMismatches page = need(daemon->ask(request));
+    for (const resolver::MxMismatch& one : page.domains) {
+      hosts.emplace(one.domain.str(), one.hosts);
+    }
+    request.after = std::move(page.next);
+  } while (!request.after.empty());
+  return hosts;
+}
 
 // "certificate x3": what went wrong, and how often in a row.
 std::string short_problem(const cache::Failure& failed) {
@@ -58,12 +81,17 @@ class Listing {
   explicit Listing(const CacheArguments& arguments)
       : arguments_(arguments),
         now_(SystemClock().wall()),
-        table_(term::look_at(STDOUT_FILENO), {{"DOMAIN", 0},
-                                              {"MODE", kModeWidth},
-                                              {"UNTIL", kUntilWidth},
-                                              {"CHECKED", kCheckedWidth},
-                                              {"PROBLEM", kProblemWidth}}),
+        table_(term::look_at(STDOUT_FILENO),
+               {{"DOMAIN", 0},
+                {"MODE", kModeWidth},
+                {"UNTIL", kUntilWidth},
+                {"CHECKED", kCheckedWidth},
+                {arguments.mx_mismatch ? "MX HOSTS" : "PROBLEM",
+                 arguments.mx_mismatch ? kMismatchWidth : kProblemWidth}}),
         reading_("reading the cache") {
+    if (arguments.mx_mismatch) {
+      mismatches_ = read_mismatches(arguments.settings);
+    }
     if (!arguments.expiring.empty()) {
       const auto within = config::parse_duration(arguments.expiring);
       if (!within) {
@@ -85,7 +113,8 @@ class Listing {
       ++unreadable_;
       return true;
     }
-    if (!takes(*entry)) {
+    const auto mismatch = mismatches_.find(domain);
+    if (!takes(*entry) || (arguments_.mx_mismatch && mismatch == mismatches_.end())) {
       return true;
     }
     if (shown_++ == 0) {
@@ -95,8 +124,14 @@ class Listing {
         pager_.line(table_.head());
       }
     }
-    return pager_.line(arguments_.json ? control::to_json(domain, *entry)
-                                       : table_.row(cells_of(printable(domain), *entry, now_)));
+    if (arguments_.json) {
+      return pager_.line(control::to_json(domain, *entry));
+    }
+    auto cells = cells_of(printable(domain), *entry, now_);
+    if (mismatch != mismatches_.end()) {
+      cells.back() = {printable(mismatch->second), term::Colour::Red};
+    }
+    return pager_.line(table_.row(cells));
   }
 
   int finish() {
@@ -124,6 +159,7 @@ class Listing {
 
   const CacheArguments& arguments_;
   std::optional<WallTime> ends_before_;
+  std::map<std::string, std::string, std::less<>> mismatches_;  // domain -> MX hosts
   const WallTime now_;
   const term::Table table_;
   term::Progress reading_;

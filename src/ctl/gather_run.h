@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mtastsd/check/gather.h"
+#include "mtastsd/config/config.h"
 #include "mtastsd/dns/ares_client.h"
 #include "mtastsd/https/curl_fetcher.h"
 #include "mtastsd/https/dialer.h"

@@ -77,6 +77,8 @@ std::string performance_data(const Status& status) {
            std::pair("pending", status.cache.pending),
            std::pair("at_work", status.look_ups.at_work),
            std::pair("failing", status.failing.count),
+           std::pair("ending_soon", status.ending_soon),
+           std::pair("mx_mismatches", status.mx_mismatches),
            std::pair("overdue", status.overdue_refreshes),
        }) {
     text += fmt::format(" {}={}", label, value);

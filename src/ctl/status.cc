@@ -239,6 +239,16 @@ class Report {
       wrong("Overdue",
             counted(overdue, "policy", "policies") + " in force waited too long for a refresh");
     }
+    if (status_.mx_mismatches > 0) {
+      wrong("MX hosts", counted(status_.mx_mismatches, "domain has", "domains have") +
+                            " no MX host that matches the policy, so mail is deferred: see "
+                            "\"mtastsctl cache list --mx-mismatch\"");
+    }
+    if (status_.ending_soon > 0) {
+      wrong("Ending", counted(status_.ending_soon, "policy ends", "policies end") +
+                          " within two days and cannot be refreshed: see \"mtastsctl cache list "
+                          "--failing --expiring 2d\"");
+    }
     if (failing.count == 0) {
       print_field("Failing", failing.complete ? "none: every policy can be had and renewed"
                                               : "none in the part of the cache that was read");

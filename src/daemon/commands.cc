@@ -27,6 +27,7 @@ using resolver::Resolver;
 
 constexpr std::size_t kFailingShown = 5;
 constexpr Milliseconds kMostForFailing{500};
+constexpr std::size_t kMismatchesInPage = 500;
 constexpr std::size_t kAroundObserved = 26;  // bytes of JSON for each domain, with the number
 
 Error busy(std::string message) {
@@ -120,6 +121,8 @@ Status::LookUps look_ups_of(const resolver::Counters& counters) {
   sum.dane_failures = counters.survey_failures.value();
   sum.dane_unknown = counters.dane_unknown.value();
   add_times(counters.look_up_time, sum.times);
+  sum.mx_looks = counters.mx_looks.value();
+  sum.mx_failures = counters.mx_failures.value();
   return sum;
 }
 
@@ -357,6 +360,8 @@ void Commands::carry_out(const control::StatusRequest& request, const ReplyTo& r
         status.dns = servers_of(dns);
         status.dns_failures = failures_of(dns);
         status.overdue_refreshes = resolver.overdue();
+        status.ending_soon = resolver.ending_soon();
+        status.mx_mismatches = resolver.mx_mismatch_count();
         reply(std::move(status));
       });
 }
@@ -481,6 +486,16 @@ void Commands::carry_out(const control::ListRequest& request, const ReplyTo& rep
     }
   }
   reply(std::move(page));
+}
+
+void Commands::carry_out(const control::MxMismatchesRequest& request, const ReplyTo& reply) {
+  on_resolver_([reply, after = request.after](Resolver& resolver, dns::AresClient& /*dns*/) {
+    control::MxMismatches page{resolver.mx_mismatches(after, kMismatchesInPage), ""};
+    if (page.domains.size() == kMismatchesInPage) {
+      page.next = page.domains.back().domain.str();
+    }
+    reply(std::move(page));
+  });
 }
 
 std::vector<overrides::Override> Commands::all_overrides() const {

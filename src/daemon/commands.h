@@ -79,6 +79,7 @@ class Commands {
   void carry_out(const control::ForgetRequest& request, const ReplyTo& reply);
   void carry_out(const control::ImportRequest& request, const ReplyTo& reply);
   void carry_out(const control::ListRequest& request, const ReplyTo& reply);
+  void carry_out(const control::MxMismatchesRequest& request, const ReplyTo& reply);
   void carry_out(const control::OverridesRequest& request, const ReplyTo& reply);
   void carry_out(const control::OverrideAddRequest& request, const ReplyTo& reply);
   void carry_out(const control::OverrideRemoveRequest& request, const ReplyTo& reply);

@@ -116,6 +116,9 @@ Result<void, std::string> Daemon::set_up(OpenSockets sockets) {
   open_control(sockets, options.directory);
   open_http(sockets);
   accept_on(std::move(sockets.socketmap));
+  resolver_->run([table = overrides_->table()](resolver::Resolver& resolver, auto&) {
+    resolver.set_overrides(table);
+  });
   resolver_->start();
   for (const auto& thread : answering_) {
     thread->start(overrides_->table());
@@ -227,6 +230,7 @@ void Daemon::open_http(OpenSockets& sockets) {
 
 // Calls `done` on this thread when the last answering thread has the table.
 void Daemon::publish(const overrides::TablePtr& table, event::Callback done) {
+  resolver_->run([table](resolver::Resolver& resolver, auto&) { resolver.set_overrides(table); });
   const auto waiting = std::make_shared<std::atomic<std::size_t>>(answering_.size());
   for (const auto& thread : answering_) {
     thread->set_overrides(table, [this, waiting, done] {

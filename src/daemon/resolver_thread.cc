@@ -21,8 +21,9 @@ ResolverThread::ResolverThread(const config::Config& config, const Clock& clock,
                                          })),
       discovery_({loop_, *dns_, *dialer_, *fetcher_}, discovery_settings(config)),
       dane_(clock, loop_, *dns_),
-      resolver_({clock, loop_, discovery_, store, log, [this] { return jitter(); }, &dane_},
-                resolver_options(config)) {}
+      resolver_(
+          {clock, loop_, discovery_, store, log, [this] { return jitter(); }, &dane_, dns_.get()},
+          resolver_options(config)) {}
 
 ResolverThread::~ResolverThread() {
   stop();

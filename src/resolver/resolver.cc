@@ -16,6 +16,7 @@
 #include "mtastsd/cache/store.h"
 #include "mtastsd/event/loop.h"
 #include "mtastsd/log/log.h"
+#include "mx_watch.h"
 #include "outcome.h"
 #include "repeats.h"
 #include "surveys.h"
@@ -98,9 +99,11 @@ Resolver::Resolver(Services services, Options options)
       line_budget_(std::make_unique<LineBudget>(services_.log)),
       clock_check_(std::make_unique<ClockCheck>(services_.clock)),
       surveys_(std::make_unique<Surveys>(services_, counters_, *line_budget_)),
+      mx_watch_(std::make_unique<MxWatch>(services_, counters_, *line_budget_)),
       follow_up_timer_(services_.timers.make_timer([this] { run_follow_ups(); })),
       due_timer_(services_.timers.make_timer([this] { run_due(); })) {
   follow_up_slots_->set_size(kMaxFollowUps);
+  mx_watch_->set_idle_after(options.limits.idle_after);
   due_timer_->arm(kDueInterval);
 }
 
@@ -109,6 +112,19 @@ Resolver::~Resolver() = default;
 void Resolver::set_options(const Options& options) {
   options_ = options;
   queue_->set_slots(slots_of(options));
+  mx_watch_->set_idle_after(options.limits.idle_after);
+}
+
+void Resolver::set_overrides(overrides::TablePtr overrides) {
+  mx_watch_->set_overrides(std::move(overrides));
+}
+
+std::vector<MxMismatch> Resolver::mx_mismatches(const std::string& after, std::size_t most) const {
+  return mx_watch_->mismatches(after, most);
+}
+
+std::size_t Resolver::mx_mismatch_count() const {
+  return mx_watch_->count();
 }
 
 // --- queries and operators --------------------------------------------------------------------
@@ -186,6 +202,8 @@ NowOrLater<cache::EntryPtr> Resolver::forget(const DomainName& domain,
     if (known) {
       services_.store.erase(domain);
     }
+    ending_soon_.erase(domain);
+    mx_watch_->forget(domain);
     return known;
   };
   if (auto ticket = when_idle(domain, [drop, done = std::move(done)] { done(drop()); })) {
@@ -497,6 +515,7 @@ void Resolver::finish(Lookup& lookup, Outcome outcome) {
   }
   const auto entry = std::make_shared<const cache::Entry>(outcome.entry);
   services_.store.put(domain, *entry);
+  note_ending(domain, *entry);
   if (outcome.kind == Outcome::Kind::DnsFailed) {
     outcome.again = dns_failed_->again(domain, services_.clock.steady());
   } else {
@@ -539,6 +558,25 @@ void Resolver::tell(const Cells& cells, const Answer& answer) {
     if (const Waiter waiter = std::exchange(*cell, nullptr)) {
       waiter(answer);
     }
+  }
+}
+
+// A policy whose refreshes fail, near its end.
+void Resolver::note_ending(const DomainName& domain, const cache::Entry& entry) {
+  const WallTime now = services_.clock.wall();
+  if (!entry.holds_policy() || !entry.failure ||
+      entry.policy->policy.mode != mtasts::Mode::Enforce ||
+      entry.policy->expires_at() - now > kEndsSoon) {
+    ending_soon_.erase(domain);
+    return;
+  }
+  if (ending_soon_.size() < kMaxEndingSoon && ending_soon_.insert(domain).second &&
+      line_budget_->spend(owner_of(domain), services_.clock.steady())) {
+    services_.log.write(
+        Event::PolicyEndsSoon,
+        {{"domain", domain.view()},
+         {"reason", entry.failure->detail},
+         {"expires_in_s", std::max(entry.policy->expires_at() - now, Seconds(0)).count()}});
   }
 }
 

@@ -148,11 +148,13 @@ void Resolver::revisit(const DomainName& domain, WallTime now) {
       break;
     case DueAction::Drop:
       services_.store.erase(domain);
+      ending_soon_.erase(domain);
       break;
     case DueAction::SetAside:
       services_.log.write(Event::PolicyExpired, {{"domain", domain.view()}});
       [[fallthrough]];
     case DueAction::Store:
+      note_ending(domain, after.entry);
       services_.store.put(domain, std::move(after.entry));
       break;
   }

@@ -23,6 +23,21 @@ class MemoryStore final : public cache::Store {
     entries.insert_or_assign(domain, std::make_shared<const cache::Entry>(std::move(entry)));
   }
   void erase(const DomainName& domain) override { entries.erase(domain); }
+  cache::Page page(const std::string& after) override {
+    cache::Page page;
+    for (const auto& [domain, entry] : entries) {
+      if (domain.view() <= after) {
+        continue;
+      }
+      if (page.entries.size() == page_size) {
+        page.last = page.entries.back().first.str();
+        break;
+      }
+      page.entries.emplace_back(domain, entry);
+    }
+    return page;
+  }
+  std::size_t page_size = 100;
   cache::Due due(const cache::DueRequest& request) override {
     std::vector<std::pair<double, DomainName>> found;
     cache::Due due;

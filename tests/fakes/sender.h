@@ -168,6 +168,7 @@ class Sender final : public answer::Asker {
     cache::Due due(const cache::DueRequest& request) override {
       return sender_.store_->due(request);
     }
+    cache::Page page(const std::string& after) override { return sender_.store_->page(after); }
 
    private:
     Sender& sender_;

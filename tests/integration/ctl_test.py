@@ -176,6 +176,39 @@ class CtlTest(unittest.TestCase):
         out = self.ctl("query", "a\x1b[31m.test", "b.test", status=1)
         self.assertIn("a\\x1b[31m.test\tNOTFOUND", out)
 
+    # early warning
+
+    def test_mx_hosts_that_match_no_policy_are_listed(self):
+        for name, host in (("good", "mx.good"), ("bad", "elsewhere.bad"), ("ignored", "x.ignored"),
+                           ("silent", None)):
+            domain = name + ".mx.test"
+            self.publish(domain, f"mx.{domain}")
+            if host:
+                self.dns.set(domain, "MX", f"10 {host}.mx.test")
+            else:
+                self.dns.set_fault(domain, "MX", "servfail")
+        self.assertIn("running daemon only", self.fails("cache", "list", "--mx-mismatch"))
+        self.mtastsd.start()
+        self.ctl("override", "add", "ignored.mx.test", "--ignore", "--for", "7d", "--reason", "x")
+        for name in ("good", "bad", "ignored", "silent"):
+            self.mtastsd.ask(name + ".mx.test")
+        self.mtastsd.wait_log(r"level=warn event=mx_mismatch domain=bad.mx.test id=1 "
+                              r"mx=elsewhere.bad.mx.test ")
+        listed = self.json_lines("entry", "cache", "list", "--mx-mismatch", "--json")
+        self.assertEqual([entry["domain"] for entry in listed], ["bad.mx.test"])
+        lines = self.ctl("cache", "list", "--mx-mismatch").splitlines()
+        self.assertIn("MX HOSTS", lines[0])
+        self.assertRegex(lines[1], r"^bad\.mx\.test .* elsewhere\.bad\.mx\.test$")
+        status = self.json("status", "status")
+        self.assertEqual((status["mx_mismatches"], status["ending_soon"]), (1, 0))
+        self.assertGreaterEqual(status["look_ups"]["mx_looks"], 1)
+        code, out, _ = self.run_ctl("status")
+        self.assertEqual(code, 1)
+        self.assertIn("cache list --mx-mismatch", re.sub(r"\s+", " ", out))
+        self.assertEqual(self.mtastsd.log().count("event=mx_mismatch "), 1)
+        self.ctl("cache", "forget", "--yes", "bad.mx.test")
+        self.assertIn("no entry matches", self.fails("cache", "list", "--mx-mismatch", status=1))
+
     # observe
 
     def publish_thousand(self):

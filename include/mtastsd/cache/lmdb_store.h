@@ -69,6 +69,7 @@ class LmdbStore final : public Store {
   // Of those that are due, the kDueWindow which have been for longest are looked at. None while
   // hardly any more changes can be held: what a refresh found could not be kept.
   Due due(const DueRequest& request) override;
+  Page page(const std::string& after) override { return reader_->page(after); }
 
   // What the operator decided: records of the caller's, by a key of the caller's. erase() and
   // evictions leave them alone. Both block for the disk, and are called by one thread. Those of a

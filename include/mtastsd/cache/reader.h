@@ -59,11 +59,7 @@ class Reader {
 
   const Versions& versions() const;
 
-  // Some of the entries, in the order of their names.
-  struct Page {
-    std::vector<std::pair<DomainName, EntryPtr>> entries;
-    std::string last;  // to be given to the next call; empty: there are no more
-  };
+  using Page = cache::Page;
   // Those behind `after`, empty for the first page. An entry that changes meanwhile is seen before
   // or after. Copies, and holds up nobody.
   Page page(const std::string& after);

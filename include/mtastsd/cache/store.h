@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <functional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "mtastsd/base/clock.h"
@@ -37,6 +39,12 @@ bool is_overdue(WallTime due_at, WallTime expires_at, WallTime now);
 // one or a refresh, the record cannot be used, or a refresh is overdue.
 bool is_failing(const Entry& entry, WallTime now);
 
+// Some of the entries, in the order of their names.
+struct Page {
+  std::vector<std::pair<DomainName, EntryPtr>> entries;
+  std::string last;  // to be given to the next call; empty: there are no more
+};
+
 // The cache as the resolver uses it, from its own thread. Never blocks on the disk: put() and
 // erase() take effect for every reader at once and are committed behind the caller's back.
 class Store {
@@ -49,6 +57,9 @@ class Store {
   virtual void erase(const DomainName& domain) = 0;
 
   virtual Due due(const DueRequest& request) = 0;
+
+  // Those behind `after`, empty for the first page. Copies some megabytes at most.
+  virtual Page page(const std::string& after) = 0;
 };
 
 }  // namespace mtastsd::cache

@@ -17,6 +17,7 @@
 #include "mtastsd/control/import.h"
 #include "mtastsd/overrides/override.h"
 #include "mtastsd/resolver/decide.h"
+#include "mtastsd/resolver/resolver.h"
 
 // What the operator's tool and the daemon say to each other over the control socket: a request in
 // one line, its reply in one line, each a JSON object. Pure.
@@ -88,6 +89,8 @@ struct Status {
     std::uint64_t dane_surveys = 0;
     std::uint64_t dane_failures = 0;  // of these, something that matters could not be asked
     std::uint64_t dane_unknown = 0;   // of these, nothing was known before either
+    std::uint64_t mx_looks = 0;       // at the MX records of domains with a policy in force
+    std::uint64_t mx_failures = 0;    // of these, DNS did not say
     Times times;                      // of a domain, from its beginning in the queue
     std::vector<Stage> stages;        // "record", "addresses", "policy"
   };
@@ -165,6 +168,8 @@ struct Status {
   std::optional<std::string> ca_problem;  // why no certificate authorities can be read
   Failing failing;
   std::uint64_t overdue_refreshes = 0;
+  std::uint64_t ending_soon = 0;    // policies that end within two days and cannot be refreshed
+  std::uint64_t mx_mismatches = 0;  // domains none of whose MX hosts matches their policy
   Overrides overrides;
   std::vector<std::string> observing;  // the maps that only observe
   bool nothing_enforced = false;       // all of them do
@@ -227,6 +232,13 @@ struct Page {
   std::string next;  // for ListRequest::after; empty: there are no more
 };
 
+// Domains with a policy in force and no MX host that matches it, in the order of their names.
+struct MxMismatches {
+  static constexpr std::string_view kName = "mx-mismatches";
+  std::vector<resolver::MxMismatch> domains;
+  std::string next;  // for MxMismatchesRequest::after; empty: there are no more
+};
+
 // The overrides of the configuration and of the command line.
 struct Overrides {
   static constexpr std::string_view kName = "override-list";
@@ -255,8 +267,9 @@ struct Traced {
 // The words of the wire and of contrib/schema/ctl.json: "no-record", "drifted".
 std::string_view to_string(Refreshed::Result result);
 
-using Answer = std::variant<Status, Shown, Explained, Refreshed, Forgotten, Imported, Page,
-                            Overrides, OverrideAdded, OverrideRemoved, Traced, ObserveReport>;
+using Answer =
+    std::variant<Status, Shown, Explained, Refreshed, Forgotten, Imported, Page, Overrides,
+                 OverrideAdded, OverrideRemoved, Traced, ObserveReport, MxMismatches>;
 
 // --- requests ---------------------------------------------------------------------------------
 
@@ -297,6 +310,11 @@ struct ListRequest {
   std::string after;  // Page::next of the page before; empty: from the beginning
 };
 
+struct MxMismatchesRequest {
+  using Answer = MxMismatches;
+  std::string after;
+};
+
 struct OverridesRequest {
   using Answer = Overrides;
 };
@@ -320,10 +338,10 @@ struct ObserveRequest {
   using Answer = ObserveReport;
 };
 
-using Request = std::variant<StatusRequest, ShowRequest, ExplainRequest, RefreshRequest,
-                             ForgetRequest, ImportRequest, ListRequest, OverridesRequest,
-                             OverrideAddRequest, OverrideRemoveRequest, TraceRequest,
-                             ObserveRequest>;
+using Request =
+    std::variant<StatusRequest, ShowRequest, ExplainRequest, RefreshRequest, ForgetRequest,
+                 ImportRequest, ListRequest, OverridesRequest, OverrideAddRequest,
+                 OverrideRemoveRequest, TraceRequest, ObserveRequest, MxMismatchesRequest>;
 
 // --- errors -----------------------------------------------------------------------------------
 

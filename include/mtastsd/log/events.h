@@ -44,6 +44,9 @@ enum class Event {
   PolicyStored,
   PolicyChecked,
   PolicyWeakened,
+  PolicyEndsSoon,
+  MxMismatch,
+  MxMismatchEnded,
   PolicyExpired,
   NoPolicy,
   RecordUnusable,
@@ -202,6 +205,17 @@ inline constexpr std::array kEvents = {
              "The domain no longer asks for enforcement; its mail may be delivered without "
              "verified TLS.",
              "domain mode id", Alarm::ModeWeakened},
+    EventRow{
+        Event::PolicyEndsSoon, LogLevel::Warn, "policy_ends_soon",
+        "This policy of mode enforce ends within two days and cannot be refreshed. After that, "
+        "mail is delivered without it.",
+        "domain reason expires_in_s", Alarm::PolicyEndsSoon},
+    EventRow{Event::MxMismatch, LogLevel::Warn, "mx_mismatch",
+             "None of the domain's MX hosts matches its policy, so its mail is deferred. Tell the "
+             "domain, or make an override.",
+             "domain id mx", Alarm::MxMismatch},
+    EventRow{Event::MxMismatchEnded, LogLevel::Info, "mx_mismatch_ended",
+             "The MX hosts of the domain match its policy again.", "domain"},
     EventRow{Event::PolicyExpired, LogLevel::Info, "policy_expired",
              "The policy expired without a successful refresh and no longer counts.", "domain"},
     EventRow{Event::NoPolicy, LogLevel::Debug, "no_policy", "The domain has no MTA-STS policy.",

@@ -20,6 +20,8 @@ struct Counters {
   Counter surveys;          // of DANE, started
   Counter survey_failures;  // of these, something that matters could not be asked
   Counter dane_unknown;     // of these, nothing was known before either
+  Counter mx_looks;         // at the MX records of domains with a policy in force
+  Counter mx_failures;      // of these, DNS did not say
   Histogram look_up_time;   // of a domain, from its beginning in the queue
 };
 

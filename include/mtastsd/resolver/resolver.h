@@ -18,6 +18,7 @@
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/entry.h"
 #include "mtastsd/discovery/discovery.h"
+#include "mtastsd/overrides/table.h"
 #include "mtastsd/resolver/counters.h"
 #include "mtastsd/resolver/decide.h"
 
@@ -40,6 +41,7 @@ namespace mtastsd::resolver {
 class ClockCheck;
 class FairSlots;
 class LineBudget;
+class MxWatch;
 class Repeats;
 class Surveys;
 class WorkQueue;
@@ -121,6 +123,14 @@ struct Services {
   Log& log;
   std::function<double()> jitter;  // in [0, 1)
   dane::Finder* finder = nullptr;  // null: nothing is found out about DANE
+  dns::DnsClient* dns = nullptr;   // null: the MX hosts of cached policies are not watched
+};
+
+// A domain whose policy is enforced, and none of whose MX hosts matches it: its mail is deferred.
+struct MxMismatch {
+  DomainName domain;
+  WallTime since{};   // it was noticed
+  std::string hosts;  // what DNS names: "a.example,b.example", as many as fit into a log line
 };
 
 // Finds out: one lookup at a time for a domain, however many ask for it, and keeps policies fresh.
@@ -173,6 +183,17 @@ class Resolver {
   // is due, some seconds ago.
   std::size_t overdue() const { return overdue_; }
 
+  // Policies of mode enforce that end within kEndsSoon and whose last refresh failed, as far as this
+  // run of the daemon has seen: the back-off of a failing one ends within an hour.
+  std::size_t ending_soon() const { return ending_soon_.size(); }
+  static constexpr Seconds kEndsSoon{2 * 86400};
+  static constexpr std::size_t kMaxEndingSoon = 10000;
+
+  // By name, those behind `after`. What MxWatch has found in its last round.
+  std::vector<MxMismatch> mx_mismatches(const std::string& after, std::size_t most) const;
+  std::size_t mx_mismatch_count() const;
+
+  void set_overrides(overrides::TablePtr overrides);
   void set_options(const Options& options);
   const Counters& counters() const { return counters_; }
   std::size_t domains_at_work() const { return lookups_.size(); }
@@ -224,6 +245,7 @@ class Resolver {
   void finish(Lookup& lookup, Outcome outcome);
   void refresh_again(const DomainName& domain, Purpose purpose, Cells cells);
   static void tell(const Cells& cells, const Answer& answer);
+  void note_ending(const DomainName& domain, const cache::Entry& entry);
 
   // What becomes due without a query (upkeep.cc).
   void plan_follow_up(const DomainName& domain, const cache::Entry& entry);
@@ -242,6 +264,7 @@ class Resolver {
   std::unique_ptr<WorkQueue> queue_;
   std::unordered_map<DomainName, std::unique_ptr<Lookup>> lookups_;  // the domains in queue_
   std::unique_ptr<Repeats> dns_failed_;
+  std::set<DomainName> ending_soon_;  // at most kMaxEndingSoon
   std::multimap<SteadyTime, DomainName> follow_ups_;
   std::unique_ptr<FairSlots> follow_up_slots_;  // of follow_ups_, by owner
   // When those who wait for a lookup will have gone, in this order, and which lookup it is.
@@ -254,7 +277,8 @@ class Resolver {
   std::uint64_t last_lookup_ = 0;
   std::unique_ptr<LineBudget> line_budget_;
   std::unique_ptr<ClockCheck> clock_check_;
-  std::unique_ptr<Surveys> surveys_;  // depends-on: line_budget_
+  std::unique_ptr<Surveys> surveys_;   // depends-on: line_budget_
+  std::unique_ptr<MxWatch> mx_watch_;  // depends-on: line_budget_
   std::size_t overdue_ = 0;
   std::optional<SteadyTime> last_overload_warning_;
   std::optional<SteadyTime> last_overdue_warning_;
