@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -183,8 +184,8 @@ class Resolver {
   // is due, some seconds ago.
   std::size_t overdue() const { return overdue_; }
 
-  // Policies of mode enforce that end within kEndsSoon and whose last refresh failed, as far as this
-  // run of the daemon has seen: the back-off of a failing one ends within an hour.
+  // Policies of mode enforce that end within kEndsSoon and whose last refresh failed, as far as
+  // this run of the daemon has seen: the back-off of a failing one ends within an hour.
   std::size_t ending_soon() const { return ending_soon_.size(); }
   static constexpr Seconds kEndsSoon{2 * 86400};
   static constexpr std::size_t kMaxEndingSoon = 10000;
