@@ -280,7 +280,8 @@ void add_observe(Verb& root) {
       "  mtastsctl observe report\n"
       "  mtastsctl observe report --smtp --deferred\n"
       "  mtastsctl observe report --json > report.json\n\n"
-      "Exit status: 0 no mail would be deferred, 1 some would, 2 could not be determined.");
+      "Exit status: 0 no mail would be deferred, 1 some would,\n"
+      "2 could not be determined.");
   observe.footer("Examples:\n  mtastsctl observe report\n  mtastsctl observe report --smtp");
 }
 

@@ -117,8 +117,8 @@ MUTATIONS = [
      "  return view->facts().has_policy && found == 0\n"
      "             ? 0 : mdb_put(txn, index_of(env, *view), &index, &value, 0);"),
     ("who waits is not told in time", ANSWERER,
-     "  deadlines_.emplace_back(clock_.steady() + options_.answer_timeout, number);",
-     "  deadlines_.emplace_back(clock_.steady() + 3 * options_.answer_timeout, number);"),
+     "  deadlines_.emplace_back(since + options_.answer_timeout, number);",
+     "  deadlines_.emplace_back(since + 3 * options_.answer_timeout, number);"),
     ("a check made in the future holds", DECIDE,
      "  return now >= facts.recheck_at || now < facts.txt_checked_at;",
      "  return now >= facts.recheck_at;"),

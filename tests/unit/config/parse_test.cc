@@ -249,7 +249,7 @@ TEST(Parse, AMapObservesByItselfOrWithAll) {
     EXPECT_TRUE(profile.observe) << name;
   }
   EXPECT_THAT(errors_in("[daemon]\nmode = \"off\"\n"),
-              testing::HasSubstr("daemon.mode (\"off\"): must be one of \"enforce\", \"observe\""));
+              testing::HasSubstr("daemon.mode = \"off\": must be one of \"enforce\", \"observe\""));
 }
 
 TEST(Environment, CountsMoreThanTheFile) {
