@@ -72,9 +72,6 @@ std::vector<MxMismatch> MxWatch::mismatches(const std::string& after, std::size_
   return found;
 }
 
-// --- which domain is next
-// -----------------------------------------------------------------------
-
 void MxWatch::step() {
   std::size_t room = std::min(kMostAtOnce - running_.size(), kMostInStep);
   room -= look_again(room);
@@ -130,9 +127,6 @@ std::size_t MxWatch::look_again(std::size_t room) {
   }
   return begun;
 }
-
-// --- one domain
-// ---------------------------------------------------------------------------------
 
 // What mail to the domain is held to; null: nothing, or not by its MX hosts.
 const std::vector<mtasts::MxPattern>* MxWatch::patterns_of(const DomainName& domain,
