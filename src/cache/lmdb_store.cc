@@ -83,8 +83,8 @@ LmdbStore::LmdbStore(const StoreOptions& options, Log& log)
       pending_(std::make_unique<Pending>()),
       reader_(make_reader()),
       batch_writer_(std::make_unique<Writer>(
-          *file_, Writer::Bounds{options.max_size, options.max_negative}, clock_, counters_, log)) {
-}
+          *file_, Writer::Bounds{options.max_size, options.max_negative, options.versions}, clock_,
+          counters_, log)) {}
 
 Result<std::unique_ptr<LmdbStore>, std::string> LmdbStore::open(const StoreOptions& options,
                                                                 Log& log) {
@@ -329,25 +329,36 @@ void LmdbStore::forget_index(std::string_view key) {
   }
 }
 
-std::vector<LmdbStore::Note> LmdbStore::notes() const {
+template <typename Read>
+void LmdbStore::with_reading(Read read) const {
   const CacheFile::ReadOnly locked =
       file_->writable() == nullptr ? file_->read_only() : CacheFile::ReadOnly{};
   const LmdbEnv* const env = locked.env != nullptr ? locked.env : file_->writable();
-  std::vector<Note> notes;
   if (env == nullptr) {
-    return notes;
+    return;
   }
-  const auto txn = Txn::begin(env->env(), MDB_RDONLY);
-  if (txn) {
-    each_record(
-        txn->get(), env->meta(), kNotePrefix, [&](std::string_view key, std::string_view value) {
-          if (!key.starts_with(kNotePrefix)) {
-            return false;
-          }
-          notes.push_back({std::string(key.substr(kNotePrefix.size())), std::string(value)});
-          return true;
-        });
+  if (const auto txn = Txn::begin(env->env(), MDB_RDONLY)) {
+    read(*env, txn->get());
   }
+}
+
+std::string LmdbStore::history(const DomainName& domain) const {
+  std::string found;
+  with_reading([&](const LmdbEnv& env, MDB_txn* txn) { found = read_history(env, txn, domain); });
+  return found;
+}
+
+std::vector<LmdbStore::Note> LmdbStore::notes() const {
+  std::vector<Note> notes;
+  with_reading([&](const LmdbEnv& env, MDB_txn* txn) {
+    each_record(txn, env.meta(), kNotePrefix, [&](std::string_view key, std::string_view value) {
+      if (!key.starts_with(kNotePrefix)) {
+        return false;
+      }
+      notes.push_back({std::string(key.substr(kNotePrefix.size())), std::string(value)});
+      return true;
+    });
+  });
   return notes;
 }
 

@@ -257,6 +257,8 @@ const std::vector<Key>& keys() {
       {"cache", "max_negative",
        [](Value& v, Config& c) { v.number(c.cache.max_negative, 0, 1'000'000'000); },
        restart<&Config::cache, &Cache::max_negative>},
+      {"cache", "history", [](Value& v, Config& c) { v.number(c.cache.history, 0, 50); },
+       restart<&Config::cache, &Cache::history>},
 
       {"control", "socket", [](Value& v, Config& c) { v.absolute_path(c.control.socket, true); },
        restart<&Config::control, &Control::socket>},

@@ -270,6 +270,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, started_at, uptime_s, c
                                    dns_failures, ca_source, ca_problem, failing, overdue_refreshes,
                                    ending_soon, mx_mismatches, overrides, observing,
                                    nothing_enforced)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HistoryFound, history, entry)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MxMismatches, domains, next)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ObserveReport, since, maps, sum)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shown, entry)
@@ -462,6 +463,9 @@ Result<Request, Error> decode_request(std::string_view line) {
   }
   if (command == OverrideAdded::kName) {
     return override_add_request(object);
+  }
+  if (command == HistoryFound::kName) {
+    return about_domain<HistoryRequest>(object);
   }
   if (command == MxMismatches::kName) {
     return MxMismatchesRequest{text_of(object, "after")};

@@ -41,6 +41,9 @@ void add_for_one_domain(Verb& cache) {
   Verb show = cache.add("show", "show everything that is known of a domain");
   runs_for_domain(show, cache_show);
   show.footer("Examples:\n  mtastsctl cache show example.com");
+  Verb history = cache.add("history", "show the last versions of a domain's policy");
+  runs_for_domain(history, cache_history);
+  history.footer("Examples:\n  mtastsctl cache history example.com");
   Verb forget = cache.add("forget", "drop what is known of a domain");
   forget.flag("--yes", runs_for_domain(forget, cache_forget).yes, "do not ask for confirmation");
   forget.footer(

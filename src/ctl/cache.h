@@ -31,6 +31,7 @@ struct CacheArguments {
 // Each in a file of its name. They return the exit status.
 int cache_list(CacheArguments& arguments);
 int cache_show(CacheArguments& arguments);
+int cache_history(CacheArguments& arguments);
 int cache_stats(CacheArguments& arguments);
 int cache_refresh(CacheArguments& arguments);
 int cache_forget(CacheArguments& arguments);

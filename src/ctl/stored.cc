@@ -79,6 +79,19 @@ Found find_entry(const Settings& settings, const DomainName& domain) {
   return {std::make_shared<const cache::Entry>(std::move(*entry)), false};
 }
 
+Past find_history(const Settings& settings, const DomainName& domain) {
+  if (auto daemon = connect_to_daemon(settings)) {
+    auto found = need(daemon->ask(control::HistoryRequest{domain}));
+    return {cache::complete(cache::decode_history(found.history), found.entry.get()),
+            std::move(found.entry)};
+  }
+  const auto view = open_view(settings);
+  const auto entry = cache::decode_entry(need(view->find(domain)));
+  return {cache::complete(cache::decode_history(need(view->history(domain))),
+                          entry ? &*entry : nullptr),
+          entry ? std::make_shared<const cache::Entry>(*entry) : nullptr};
+}
+
 void each_record(const Settings& settings, const Visit& visit) {
   std::string after;
   do {
@@ -116,7 +129,8 @@ std::unique_ptr<cache::LmdbStore> open_to_change(const Settings& settings, Log& 
   }
   const cache::StoreOptions options{.directory = enter_cache_directory(directory),
                                     .max_size = settings.config.cache.max_size,
-                                    .max_negative = settings.config.cache.max_negative};
+                                    .max_negative = settings.config.cache.max_negative,
+                                    .versions = settings.config.cache.history};
   auto store = need(cache::LmdbStore::open(options, log));
   if (!store->writable()) {
     throw Trouble("the cache in " + directory +

@@ -11,6 +11,7 @@
 #include "mtastsd/base/clock.h"
 #include "mtastsd/base/domain_name.h"
 #include "mtastsd/cache/entry.h"
+#include "mtastsd/cache/history.h"
 #include "mtastsd/cache/lmdb_store.h"
 #include "mtastsd/term/terminal.h"
 
@@ -33,6 +34,13 @@ struct Found {
   bool from_daemon = false;
 };
 Found find_entry(const Settings& settings, const DomainName& domain);
+
+// The versions of a domain's policy, the newest first, and what is known of it now.
+struct Past {
+  cache::History versions;
+  cache::EntryPtr entry;  // null: nothing
+};
+Past find_history(const Settings& settings, const DomainName& domain);
 
 // Calls `visit` for every record, by name, in constant memory; ends early when it returns false.
 using Visit = std::function<bool(std::string_view domain, std::string_view record)>;

@@ -370,6 +370,10 @@ void Commands::carry_out(const control::ShowRequest& request, const ReplyTo& rep
   reply(control::Shown{known(request.domain)});
 }
 
+void Commands::carry_out(const control::HistoryRequest& request, const ReplyTo& reply) {
+  reply(control::HistoryFound{store_.history(request.domain), known(request.domain)});
+}
+
 void Commands::carry_out(const control::ExplainRequest& request, const ReplyTo& reply) {
   answer::Explanation it = answer::explain_key(profiles_, overrides_.table().get(), request.map,
                                                request.key, clock_.wall());

@@ -72,6 +72,7 @@ class Commands {
   void handle(std::string_view line, std::uint64_t connection);
   void carry_out(const control::StatusRequest& request, const ReplyTo& reply);
   void carry_out(const control::ShowRequest& request, const ReplyTo& reply);
+  void carry_out(const control::HistoryRequest& request, const ReplyTo& reply);
   void carry_out(const control::ExplainRequest& request, const ReplyTo& reply);
   static void survey_and_reply(resolver::Resolver& resolver, const answer::Explanation& it,
                                bool fresh, const Clock& clock, const ReplyTo& reply);

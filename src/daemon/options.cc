@@ -108,6 +108,7 @@ cache::StoreOptions store_options(const config::Config& config, const Clock& clo
   options.directory = cache_directory(config);
   options.max_size = config.cache.max_size;
   options.max_negative = config.cache.max_negative;
+  options.versions = config.cache.history;
   options.clock = &clock;
   return options;
 }

@@ -33,6 +33,9 @@ class CacheView {
   // Its record (for decode_entry), empty if there is none.
   Result<std::string, std::string> find(const DomainName& domain) const;
 
+  // Its history (for decode_history), empty if there is none.
+  Result<std::string, std::string> history(const DomainName& domain) const;
+
   // Every record, by name, in constant memory; returns early when `visit` returns false. A record
   // that is written meanwhile is seen before or after, never half.
   using Visit = std::function<bool(std::string_view domain, std::string_view record)>;

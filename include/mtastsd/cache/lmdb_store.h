@@ -12,6 +12,7 @@
 
 #include "mtastsd/base/result.h"
 #include "mtastsd/cache/counters.h"
+#include "mtastsd/cache/history.h"
 #include "mtastsd/cache/reader.h"
 #include "mtastsd/cache/store.h"
 #include "mtastsd/cache/totals.h"
@@ -37,6 +38,7 @@ struct StoreOptions {
   std::string directory;
   std::size_t max_size = std::size_t{1} << 30;
   std::size_t max_negative = 100000;
+  std::size_t versions = kDefaultVersions;  // of a policy, that its history keeps; 0: none
   // WhenAsked: there is no writer's thread, and only commit_now() commits.
   enum class Commit { InBackground, WhenAsked };
   Commit commit = Commit::InBackground;
@@ -70,6 +72,10 @@ class LmdbStore final : public Store {
   // hardly any more changes can be held: what a refresh found could not be kept.
   Due due(const DueRequest& request) override;
   Page page(const std::string& after) override { return reader_->page(after); }
+
+  // The last versions of a domain's policy that are committed (history.h), as they are stored. From
+  // any thread; blocks for the disk.
+  std::string history(const DomainName& domain) const;
 
   // What the operator decided: records of the caller's, by a key of the caller's. erase() and
   // evictions leave them alone. Both block for the disk, and are called by one thread. Those of a
@@ -116,6 +122,9 @@ class LmdbStore final : public Store {
   bool has_work() const;
   bool write_batch();
   std::vector<std::string> take_stale_index();
+  // Calls `read` with the file and a transaction that reads it; not at all where there is none.
+  template <typename Read>
+  void with_reading(Read read) const;
   void note_commit_result(int rc, std::size_t changes);
 
   const StoreOptions options_;

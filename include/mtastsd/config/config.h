@@ -87,6 +87,7 @@ struct Cache {
   std::string directory;  // empty: the first of cache_directories() that is writable
   std::size_t max_size = std::size_t{1} << 30;
   std::size_t max_negative = 100000;  // the number of "no policy" results that are kept
+  std::size_t history = 5;            // the versions of each policy that are kept
   friend bool operator==(const Cache&, const Cache&) = default;
 };
 

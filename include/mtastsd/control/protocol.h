@@ -189,6 +189,13 @@ struct Shown {
   cache::EntryPtr entry;  // null: nothing
 };
 
+// What came before.
+struct HistoryFound {
+  static constexpr std::string_view kName = "history";
+  std::string history;    // for cache::decode_history()
+  cache::EntryPtr entry;  // as of Shown
+};
+
 // How the daemon answers a key of Postfix.
 struct Explained {
   static constexpr std::string_view kName = "explain";
@@ -269,7 +276,7 @@ std::string_view to_string(Refreshed::Result result);
 
 using Answer =
     std::variant<Status, Shown, Explained, Refreshed, Forgotten, Imported, Page, Overrides,
-                 OverrideAdded, OverrideRemoved, Traced, ObserveReport, MxMismatches>;
+                 OverrideAdded, OverrideRemoved, Traced, ObserveReport, MxMismatches, HistoryFound>;
 
 // --- requests ---------------------------------------------------------------------------------
 
@@ -281,6 +288,10 @@ struct StatusRequest {
 };
 struct ShowRequest {
   using Answer = Shown;
+  DomainName domain;
+};
+struct HistoryRequest {
+  using Answer = HistoryFound;
   DomainName domain;
 };
 // A domain of which nothing current is known is looked up, as for a query.
@@ -338,10 +349,10 @@ struct ObserveRequest {
   using Answer = ObserveReport;
 };
 
-using Request =
-    std::variant<StatusRequest, ShowRequest, ExplainRequest, RefreshRequest, ForgetRequest,
-                 ImportRequest, ListRequest, OverridesRequest, OverrideAddRequest,
-                 OverrideRemoveRequest, TraceRequest, ObserveRequest, MxMismatchesRequest>;
+using Request = std::variant<StatusRequest, ShowRequest, ExplainRequest, RefreshRequest,
+                             ForgetRequest, ImportRequest, ListRequest, OverridesRequest,
+                             OverrideAddRequest, OverrideRemoveRequest, TraceRequest,
+                             ObserveRequest, MxMismatchesRequest, HistoryRequest>;
 
 // --- errors -----------------------------------------------------------------------------------
 

@@ -90,6 +90,10 @@ Result<std::string, std::string> CacheView::find(const DomainName& domain) const
   });
 }
 
+Result<std::string, std::string> CacheView::history(const DomainName& domain) const {
+  return begin().map([&](const Txn& txn) { return read_history(*env_, txn.get(), domain); });
+}
+
 Result<void, std::string> CacheView::each(const Visit& visit) const {
   std::vector<Record> page;
   do {

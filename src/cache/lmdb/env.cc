@@ -172,7 +172,7 @@ Result<void, LmdbEnv::OpenError> LmdbEnv::open_tables(const std::string& directo
 std::size_t LmdbEnv::used_bytes(MDB_txn* txn) const {
   std::size_t pages = 0;
   MDB_stat stat{};
-  for (const MDB_dbi table : {entries_, due_, negative_}) {
+  for (const MDB_dbi table : {meta_, entries_, due_, negative_}) {
     if (mdb_stat(txn, table, &stat) == 0) {
       pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
     }

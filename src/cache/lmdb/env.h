@@ -18,6 +18,7 @@ inline constexpr const char* kMetaTable = "meta";
 inline constexpr const char* kTables[] = {kMetaTable, kEntriesTable, "due", "negative"};
 // In the table of the format number, because each table costs every transaction some instructions.
 inline constexpr std::string_view kNotePrefix = "note ";
+inline constexpr std::string_view kHistoryPrefix = "history ";           // then the policy domain
 inline constexpr std::string_view kNotesSalvagedKey = "notes salvaged";  // from a damaged file
 inline constexpr char kDataFile[] = "/data.mdb";
 inline constexpr char kLmdbLockFile[] = "/lock.mdb";
@@ -75,9 +76,10 @@ class LmdbEnv {
   LmdbEnv& operator=(const LmdbEnv&) = delete;
 
   MDB_env* env() const { return env_; }
-  MDB_dbi meta() const { return meta_; }        // "format" -> its number; kNotePrefix, key -> note
-  MDB_dbi entries() const { return entries_; }  // policy domain -> record
-  MDB_dbi due() const { return due_; }          // due_at, domain -> end of the policy
+  // "format" -> its number; kNotePrefix, key -> note; kHistoryPrefix, domain -> see history.h
+  MDB_dbi meta() const { return meta_; }
+  MDB_dbi entries() const { return entries_; }    // policy domain -> record
+  MDB_dbi due() const { return due_; }            // due_at, domain -> end of the policy
   MDB_dbi negative() const { return negative_; }  // recheck_at, domain -> nothing: without one
 
   // Bytes in use by data, of the map: what the transaction sees.

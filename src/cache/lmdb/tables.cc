@@ -78,7 +78,8 @@ int write_record(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain,
     return found;
   }
   if (record.empty()) {
-    return found == 0 ? mdb_del(txn, env.entries(), &key, nullptr) : 0;
+    const int rc = found == 0 ? mdb_del(txn, env.entries(), &key, nullptr) : 0;
+    return rc == 0 ? drop_history(env, txn, domain) : rc;
   }
   const auto view = RecordView::decode(record);
   if (!view) {
@@ -96,6 +97,20 @@ int write_record(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain,
   }
   value = to_val(expires_at);
   return mdb_put(txn, index_of(env, *view), &index, &value, 0);
+}
+
+int drop_history(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain) {
+  const std::string name = std::string(kHistoryPrefix) + domain.str();
+  MDB_val key = to_val(name);
+  const int rc = mdb_del(txn, env.meta(), &key, nullptr);
+  return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+std::string read_history(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain) {
+  const std::string name = std::string(kHistoryPrefix) + domain.str();
+  MDB_val key = to_val(name);
+  MDB_val value{};
+  return mdb_get(txn, env.meta(), &key, &value) == 0 ? std::string(from_val(value)) : std::string();
 }
 
 Cursor open_cursor(MDB_txn* txn, MDB_dbi table) {

@@ -25,9 +25,15 @@ WallTime index_time(std::string_view bytes);
 std::optional<DomainName> index_domain(std::string_view key);
 
 // Stores a record and its place in the index that it belongs to, in exchange for what the domain
-// had. An empty record takes the domain away. Returns an LMDB error, or 0.
+// had. An empty record takes the domain away, with its history. Returns an LMDB error, or 0.
 int write_record(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain,
                  std::string_view record);
+
+// Takes the history of a domain away. Returns an LMDB error, or 0.
+int drop_history(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain);
+
+// The history of a domain as it is stored; empty: there is none, or it cannot be read.
+std::string read_history(const LmdbEnv& env, MDB_txn* txn, const DomainName& domain);
 
 struct CursorClose {
   void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }

@@ -12,6 +12,7 @@
 #include "lowest.h"
 #include "mtastsd/base/keyed_hash.h"
 #include "mtastsd/base/owner.h"
+#include "mtastsd/cache/history.h"
 #include "mtastsd/log/log.h"
 
 namespace mtastsd::cache {
@@ -106,7 +107,35 @@ int Writer::apply(MDB_txn* txn, Batch& batch, std::size_t number) {
       }
     }
   }
+  if (change.entry) {
+    if (const int rc = note_history(txn, domain, *change.entry); rc != 0) {
+      return rc;
+    }
+  }
   return write_record(env(), txn, domain, change.entry ? encode(*change.entry) : std::string());
+}
+
+// Before the record is written: what it says now is what has changed.
+int Writer::note_history(MDB_txn* txn, const DomainName& domain, const Entry& entry) {
+  if (bounds_.versions == 0 || !entry.policy) {
+    return 0;
+  }
+  MDB_val key = to_val(domain.view());
+  MDB_val value;
+  const int rc = mdb_get(txn, env().entries(), &key, &value);
+  if (rc != 0) {
+    return rc == MDB_NOTFOUND ? 0 : rc;  // the history of a new domain begins with its record
+  }
+  const auto before = decode_entry(from_val(value));
+  History history = decode_history(read_history(env(), txn, domain));
+  if (!note_change(history, before ? &*before : nullptr, entry, bounds_.versions, clock_.wall())) {
+    return 0;
+  }
+  const std::string text = encode_history(std::move(history));
+  const std::string name = std::string(kHistoryPrefix) + domain.str();
+  key = to_val(name);
+  value = to_val(text);
+  return mdb_put(txn, env().meta(), &key, &value, 0);
 }
 
 // Keeps "no policy" results within their number and the file within its size.
@@ -171,7 +200,11 @@ int Writer::drop_record_of(MDB_txn* txn, std::string_view negative_key) {
   const auto view = RecordView::decode(from_val(record));
   const bool holds =
       view && !view->facts().has_policy && view->facts().recheck_at == index_time(negative_key);
-  return holds ? mdb_del(txn, env().entries(), &key, nullptr) : 0;
+  if (!holds) {
+    return 0;
+  }
+  const int rc = mdb_del(txn, env().entries(), &key, nullptr);
+  return rc == 0 ? drop_history(env(), txn, *domain) : rc;
 }
 
 namespace {
@@ -196,13 +229,18 @@ int Writer::count_owners(MDB_txn* txn, OwnerBytes& owners) const {
   }
   const std::size_t stride = 1 + stat.ms_entries / kOwnersCounted;
   std::size_t number = 0;
-  return each_record(txn, env().entries(), {}, [&](std::string_view key, std::string_view bytes) {
+  const auto count = [&](std::string_view key, std::string_view bytes) {
     const auto domain = number++ % stride == 0 ? DomainName::parse(key) : std::nullopt;
     if (domain) {
       owners.add(owner_hash(*domain), (key.size() + bytes.size()) * stride);
     }
     return true;
-  });
+  };
+  const auto count_history = [&](std::string_view key, std::string_view bytes) {
+    return key.starts_with(kHistoryPrefix) && count(key.substr(kHistoryPrefix.size()), bytes);
+  };
+  const int rc = each_record(txn, env().entries(), {}, count);
+  return rc == 0 ? each_record(txn, env().meta(), kHistoryPrefix, count_history) : rc;
 }
 
 // Looks at all records, and drops the least valuable until `target` bytes are in use.

@@ -47,6 +47,7 @@ class Writer {
   struct Bounds {
     std::size_t max_size = 0;      // bytes in use by data
     std::size_t max_negative = 0;  // "no policy" results
+    std::size_t versions = 0;      // of a policy, that its history keeps
   };
 
   Writer(CacheFile& file, Bounds bounds, const Clock& clock, Counters& counters, Log& log)
@@ -62,6 +63,7 @@ class Writer {
   int try_commit(Batch& batch);
   int make_room();
   int apply(MDB_txn* txn, Batch& batch, std::size_t number);
+  int note_history(MDB_txn* txn, const DomainName& domain, const Entry& entry);
   int trim(MDB_txn* txn);
   int drop_negative(MDB_txn* txn, std::size_t count);
   int drop_record_of(MDB_txn* txn, std::string_view negative_key);

@@ -91,7 +91,7 @@ Config every_key() {
                       {*IpAddress::parse("10.0.0.1"), *IpAddress::parse("fd00::1")}}},
                     16};
   expected.resolver = {95s, 1s, 2s, 3s, 4s, 5s, 6h, 168h};
-  expected.cache = {"/var/tmp/c", 1 << 20, 0};
+  expected.cache = {"/var/tmp/c", 1 << 20, 0, 50};
   expected.control = {"/run/c", "adm"};
   expected.alarm = {{"/usr/bin/notify", "--to", "admin"}};
   expected.http = {{*parse_listen("inet:127.0.0.1:8460"), *parse_listen("unix:/run/http")},
@@ -146,6 +146,7 @@ idle_after = "7d"
 directory = "/var/tmp/c"
 max_size = "1MiB"
 max_negative = 0
+history = 50
 [control]
 socket = "/run/c"
 socket_group = "adm"
@@ -217,6 +218,7 @@ TEST(Environment, SetsEveryKey) {
       {"MTASTSD_CACHE_DIRECTORY", "/var/tmp/c"},
       {"MTASTSD_CACHE_MAX_SIZE", "1MiB"},
       {"MTASTSD_CACHE_MAX_NEGATIVE", "0"},
+      {"MTASTSD_CACHE_HISTORY", "50"},
       {"MTASTSD_HTTP_LISTEN", "inet:127.0.0.1:8460,unix:/run/http"},
       {"MTASTSD_HTTP_SOCKET_GROUP", "www-data"},
       {"MTASTSD_HTTP_BASE_PATH", "/mta-sts"},
