@@ -4,8 +4,9 @@
 #include <cstring>
 #include <functional>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
+
+#include "mtastsd/base/keyed_hash.h"
 
 namespace mtastsd::answer {
 
@@ -46,7 +47,7 @@ ObservedSum Observations::sum() const {
 
 ObservedSum joined(const std::vector<ObservedSum>& sums, std::size_t max_bytes,
                    std::size_t around) {
-  std::unordered_map<std::string, std::uint64_t> mails;
+  MapByName<std::uint64_t> mails;
   ObservedSum all;
   for (const ObservedSum& sum : sums) {
     all.left_out += sum.left_out;

@@ -5,9 +5,9 @@
 #include <list>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "mtastsd/base/domain_name.h"
+#include "mtastsd/base/keyed_hash.h"
 
 namespace mtastsd::resolver {
 
@@ -35,7 +35,7 @@ class FairSlots {
     std::size_t taken = 0;
     std::size_t waiting = 0;
   };
-  using Owners = std::unordered_map<std::string, Owner>;
+  using Owners = MapByName<Owner>;
 
   void drop_if_gone(Owners::iterator owner);
 
@@ -65,7 +65,7 @@ class FairLine {
     std::list<const DomainName*> domains;
     std::list<std::string_view>::iterator turn;
   };
-  using Owners = std::unordered_map<std::string, Owner>;
+  using Owners = MapByName<Owner>;
 
   void leave(Owners::iterator owner, Place place);
 

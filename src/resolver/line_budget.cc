@@ -2,8 +2,7 @@
 
 #include "line_budget.h"
 
-#include <functional>
-
+#include "mtastsd/base/keyed_hash.h"
 #include "mtastsd/log/log.h"
 
 namespace mtastsd::resolver {
@@ -14,7 +13,7 @@ constexpr std::chrono::minutes kMinute{1};
 }  // namespace
 
 bool LineBudget::spend(const std::string& owner, SteadyTime now) {
-  Slot& slot = slots_[std::hash<std::string>{}(owner) % slots_.size()];
+  Slot& slot = slots_[keyed_hash(owner) % slots_.size()];
   if (slot.lines == 0 || now - slot.since >= kMinute) {
     begin_anew(slot);
     slot.owner = owner;

@@ -29,10 +29,7 @@ class Table {
   const std::vector<Override>& all() const { return overrides_; }
 
  private:
-  struct Hash {
-    std::size_t operator()(std::string_view name) const noexcept { return keyed_hash(name); }
-  };
-  using ByName = std::unordered_map<std::string_view, std::vector<const Override*>, Hash>;
+  using ByName = std::unordered_map<std::string_view, std::vector<const Override*>, KeyedHash>;
 
   static const Override* in_force(const ByName& names, std::string_view name, WallTime now);
 
