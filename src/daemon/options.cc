@@ -82,7 +82,6 @@ dns::AresOptions dns_options(const config::Config& config) {
 
 https::CurlOptions https_options(const config::Config& config) {
   https::CurlOptions options;
-  options.ca_file = config.https.ca_path();
   options.port = config.https.port;
   options.proxy = config.https.proxy;
   // check_environment() has said what is wrong with the file.

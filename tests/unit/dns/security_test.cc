@@ -1,5 +1,6 @@
 // Whose word on DNSSEC counts: Security, and the servers' health.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -26,6 +27,7 @@ using test::Packet;
 using test::reply;
 
 constexpr unsigned kSoa = 6;
+constexpr unsigned kRefused = 5;  // RCODE
 constexpr unsigned kMx = 15;
 
 Bytes mx_rdata(std::string_view host) {
@@ -135,6 +137,20 @@ TEST_F(SecurityTest, EachServerIsAskedOnceAndNewOnesToo) {
   wait_for_probe(*dns);
   EXPECT_EQ(dns->health().at(0).validates, std::optional(false));
   EXPECT_EQ(probes(second), 2);
+}
+
+// Its failures are counted to show how lookups of domains fare.
+TEST_F(SecurityTest, AServerThatRefusesTheRootHasFailedNoLookup) {
+  DnsServer server([script = server_that(true)](const Asked& asked) {
+    return asked.type == kSoa ? reply(Packet("", asked.type, kRefused)) : script(asked);
+  });
+  const auto dns = client({.servers = {server.address()}});
+  ask(*dns, "mail.signed");
+  const auto timer = loop_.make_timer([this] { loop_.stop(); });
+  timer->arm(Milliseconds(300));
+  loop_.run();
+  EXPECT_GE(server.count(), 2);
+  EXPECT_THAT(dns->failures(), testing::Each(0U));
 }
 
 TEST_F(SecurityTest, WithoutTheOptionNoServerIsAskedAboutTheRoot) {

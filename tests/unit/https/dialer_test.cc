@@ -22,13 +22,14 @@ namespace {
 using std::chrono::steady_clock;
 using testing::HasSubstr;
 
-// A port of 127.0.0.1 that accepts connections by itself.
+// A port of an address that accepts connections by itself.
 class Listener {
  public:
-  Listener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Listener(const char* address = "127.0.0.1", std::uint16_t port = 0) {
     sockaddr_storage to{};
-    socklen_t size = IpAddress::parse("127.0.0.1")->to_sockaddr(0, to);
+    socklen_t size = IpAddress::parse(address)->to_sockaddr(port, to);
     auto* generic = reinterpret_cast<sockaddr*>(&to);
+    fd_ = Fd(::socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     EXPECT_EQ(::bind(fd_.get(), generic, size), 0);
     EXPECT_EQ(::listen(fd_.get(), 20), 0);
     EXPECT_EQ(::getsockname(fd_.get(), generic, &size), 0);
@@ -118,6 +119,16 @@ TEST(InterleaveFamilies, TakesThemInTurnWithIpv6First) {  // RFC 8305 section 4
             ips({"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "192.0.2.3"}));
   EXPECT_EQ(interleave_families(ips({"192.0.2.2", "192.0.2.1"})), ips({"192.0.2.2", "192.0.2.1"}));
   EXPECT_TRUE(interleave_families({}).empty());
+}
+
+TEST_F(DialerTest, Ipv6IsTriedFirstWhereverItStands) {  // RFC 8305 section 4
+  if (!IpAddress::parse("::1") || !std::filesystem::exists("/proc/net/if_inet6")) {
+    GTEST_SKIP() << "this host has no IPv6";
+  }
+  const Listener also("::1", listener_.port());
+  const Dialled got = dial(ips({"127.0.0.1", "::1"}));
+  ASSERT_TRUE(got) << got.error().detail;
+  EXPECT_EQ(got->address, IpAddress::parse("::1"));
 }
 
 TEST_F(DialerTest, GivesAConnectedSocketAndItsAddress) {
