@@ -261,6 +261,17 @@ class NetworksTest(DaemonCase):
         mtastsd.ask("attempts.test", timeout=60)
         self.assertEqual(len(self.odd.asked("_mta-sts.attempts.test")), 2)
 
+    def test_timeout(self):
+        """The next server's turn comes after so many seconds, and not after mtastsd's own 1.5."""
+        self.odd.oddity = lambda *_: None
+        self.publish("next.test", "mail.next.test")
+        self.web.apply()
+        _, mtastsd = self.with_resolv_conf(
+            f"nameserver {ODD_DNS}\nnameserver {DNS}\noptions timeout:4\n")
+        began = time.monotonic()
+        self.finds(mtastsd, "next.test", 5, check=False)
+        self.assertGreater(time.monotonic() - began, 3.5)
+
     def test_a_server_with_a_zone(self):
         self.ip("address", "add", "fe80::53/64", "dev", "wire0", "nodad")
         zoned = ScriptedDns("fe80::53%wire0")
@@ -282,6 +293,14 @@ class NetworksTest(DaemonCase):
         mtastsd.ask("look.test")
         time.sleep(1.1)  # resolv.conf is looked at once a second
         self.finds(mtastsd, "link.test", 1)
+        # What it points to is replaced, and the link stays as it is.
+        for server, asked in ((ODD_DNS, self.odd), (DNS, self.dns)):
+            sandbox.write(target + ".new", f"nameserver {server}\n")
+            os.replace(target + ".new", target)
+            mtastsd.ask("look.test")
+            time.sleep(1.1)
+            mtastsd.ask(f"at-{server}.test")
+            self.assertNotEqual(asked.asked(f"_mta-sts.at-{server}.test"), [], server)
         os.unlink(path)
         time.sleep(1.1)
         self.publish("gone-link.test", "mail.gone-link.test")
