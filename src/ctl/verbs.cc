@@ -71,8 +71,15 @@ std::optional<std::string> wrong_verb(const CLI::App& app, const std::vector<std
       names.push_back(verb->get_name());
       next = verb->get_name() == word ? verb : next;
     }
-    if (names.empty() || word.starts_with('-')) {
+    if (names.empty()) {
       return std::nullopt;
+    }
+    if (word.starts_with('-')) {
+      const std::string name = word.substr(0, word.find('='));
+      return at->get_option_no_throw(name) != nullptr
+                 ? std::nullopt
+                 : std::optional(in_quotes(name) + " must come after the verb: mtastsctl VERB " +
+                                 printable(name) + " ...");
     }
     if (next == nullptr) {
       const std::string above = at == &app ? "" : " of \"" + at->get_name() + "\"";

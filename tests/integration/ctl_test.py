@@ -1145,6 +1145,8 @@ class CtlTest(unittest.TestCase):
                 self.assertEqual((code, out), (2, ""))
                 self.assertTrue(err)
         for arguments, words in (
+                (("--config", "x", "status"), 'mtastsctl: "--config" must come after the verb'),
+                (("cache", "--json", "list"), '"--json" must come after the verb'),
                 (("overide", "list"), 'mtastsctl: "overide" is no verb: did you mean "override"?'),
                 (("cache", "lsit"), '"lsit" is no verb of "cache": did you mean "list"?'),
                 (("xyzzyx",), '"xyzzyx" is no verb: the verbs are query, explain,')):
