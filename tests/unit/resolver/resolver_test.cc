@@ -246,6 +246,22 @@ TEST_F(ResolverTest, AClockThatIsWrongAtTheStartDropsNothing) {
   EXPECT_EQ(ask("example.com"), "mail.example.com");
 }
 
+// The boot clock, which nobody can set, tells that it jumped.
+TEST_F(ResolverTest, AClockThatJumpsLaterDropsNothing) {
+  publish("example.com", "1", body("enforce", "mail.example.com"));
+  ASSERT_EQ(ask("example.com"), "mail.example.com");
+  loop_.advance(minutes(120));
+  fetcher_.fail("example.com", https::ErrorKind::Connect);
+  const WallTime right = loop_.wall();
+  for (const int days : {30, 60}) {
+    loop_.set_wall(right + hours(24 * days));
+    loop_.advance(minutes(90));
+    ASSERT_TRUE(store_.find(name("example.com"))) << days;
+  }
+  loop_.set_wall(right + minutes(180));
+  EXPECT_EQ(ask("example.com"), "mail.example.com");
+}
+
 TEST_F(ResolverTest, AShortMaxAgeMakesNoStreamOfFetches) {
   publish("example.com", "1", body("enforce", "mail.example.com", 30), Seconds(1));
   for (int i = 0; i < 100; ++i) {
