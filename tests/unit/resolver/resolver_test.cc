@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -47,9 +48,10 @@ class ResolverTest : public testing::Test {
  protected:
   ResolverTest() { restart(); }
 
-  void restart() {
+  void restart() { restart(log_); }
+  void restart(Log& log) {
     resolver_ = std::make_unique<Resolver>(
-        Services{loop_, loop_, discovery_, store_, log_, [] { return 0.5; }}, options_);
+        Services{loop_, loop_, discovery_, store_, log, [] { return 0.5; }}, options_);
   }
 
   void publish(const std::string& domain, const std::string& id, const std::string& policy,
@@ -82,12 +84,26 @@ class ResolverTest : public testing::Test {
     return enforced ? entry->policy->policy.mx.front().str() : "NOTFOUND";
   }
 
+  // How many of the lines that loud_ logs meanwhile have the text in them.
+  int lines_logged(const std::function<void()>& meanwhile, const std::string& text) {
+    testing::internal::CaptureStderr();
+    meanwhile();
+    loud_.flush();
+    std::istringstream lines(testing::internal::GetCapturedStderr());
+    int count = 0;
+    for (std::string line; std::getline(lines, line);) {
+      count += line.find(text) != std::string::npos ? 1 : 0;
+    }
+    return count;
+  }
+
   test::FakeLoop loop_;
   test::FakeDns dns_{loop_};
   test::FakeDialer dialer_{loop_};
   test::FakeFetcher fetcher_{loop_};
   test::MemoryStore store_;
   Log log_ = Log::null();
+  Log loud_{LogOptions{}};
   Options options_;
   discovery::Discovery discovery_{{loop_, dns_, dialer_, fetcher_},
                                   {.allow_networks = test::documentation_networks()}};
@@ -599,29 +615,40 @@ TEST_F(ResolverTest, ARefreshThatIsOverdueIsCounted) {
 }
 
 TEST_F(ResolverTest, ARefreshThatIsOverdueIsWarnedOfOnceAMinute) {
-  Log log{LogOptions{}};
-  resolver_ = std::make_unique<Resolver>(
-      Services{loop_, loop_, discovery_, store_, log, [] { return 0.5; }}, options_);
+  restart(loud_);
   publish("example.com", "1", body("enforce", "mail.example.com"));
   ask("example.com");
   fetcher_.delay = hours(200);
   options_.fetch_timeout = hours(300);
   resolver_->set_options(options_);
-  testing::internal::CaptureStderr();
-  loop_.advance(hours(100));
-  log.flush();
-  testing::internal::GetCapturedStderr();
-  testing::internal::CaptureStderr();
-  loop_.advance(minutes(10));
-  log.flush();
-  const std::string lines = testing::internal::GetCapturedStderr();
-  std::size_t warnings = 0;
-  for (auto at = lines.find("event=refreshes_overdue policies=1"); at != std::string::npos;
-       at = lines.find("event=refreshes_overdue policies=1", at + 1)) {
-    ++warnings;
-  }
-  EXPECT_EQ(warnings, 10U) << lines;
-  resolver_.reset();
+  lines_logged([&] { loop_.advance(hours(100)); }, "");
+  EXPECT_EQ(lines_logged([&] { loop_.advance(minutes(10)); }, "event=refreshes_overdue policies=1"),
+            10);
+}
+
+// An alarm comes of it, so nothing less than DNS itself may be the cause.
+TEST_F(ResolverTest, DnsThatFailsForAMinuteIsWarnedOfOnceAnHour) {
+  restart(loud_);
+  int number = 0;
+  const auto fail = [&](int times, Seconds every) {
+    return lines_logged(
+        [&] {
+          for (int i = 0; i < times; ++i) {
+            const std::string domain = "d" + std::to_string(number++) + ".example";
+            dns_.fail_txt(domain, dns::ErrorKind::ServFail);
+            ask(domain, [](const Answer&) {});
+            loop_.advance(every);
+          }
+        },
+        "event=dns_failing failures=");
+  };
+  EXPECT_EQ(fail(9, Seconds(20)), 0) << "so few may all be broken";
+  EXPECT_EQ(ask("plain.example"), "NOTFOUND");
+  EXPECT_EQ(fail(12, Seconds(3)), 0) << "it may be over in a moment";
+  EXPECT_EQ(ask("other.example"), "NOTFOUND");
+  EXPECT_EQ(fail(9, Seconds(20)), 0) << "an answer came in between";
+  EXPECT_EQ(fail(100, Seconds(30)), 1);
+  EXPECT_EQ(fail(100, Seconds(30)), 1) << "within the second hour";
 }
 
 // What was asked for and is not waited for any more stands behind what is.
