@@ -25,7 +25,7 @@ constexpr std::size_t kMaxHostsText = 150;  // bytes
 
 }  // namespace
 
-MxMatch match_mx(const DomainName& domain, const std::vector<mtasts::MxPattern>& patterns,
+MxMatch match_mx(const std::vector<mtasts::MxPattern>& patterns,
                  const dns::Answer<dns::MxRecords>& answer) {
   using Kind = MxMatch::Kind;
   if (!answer) {
@@ -33,13 +33,11 @@ MxMatch match_mx(const DomainName& domain, const std::vector<mtasts::MxPattern>&
   }
   const auto* mx = std::get_if<dns::MxRecords>(&*answer);
   const bool is_null = mx != nullptr && mx->records.size() == 1 && mx->records[0].host == ".";
-  if (is_null || (mx == nullptr && answer.provenance.no_such_name)) {
+  if (mx == nullptr || is_null) {
     return {Kind::Matches, ""};
   }
-  const std::vector<dns::Mx> records =
-      mx != nullptr ? mx->records : std::vector<dns::Mx>{{0, domain.str()}};
   MxMatch match{Kind::Differs, ""};
-  for (const dns::Mx& record : records) {
+  for (const dns::Mx& record : mx->records) {
     const auto host = DomainName::parse(record.host);
     if (host && mtasts::matches_any(patterns, *host)) {
       return {Kind::Matches, ""};
@@ -172,7 +170,7 @@ void MxWatch::on_answer(const DomainName& domain, const dns::Answer<dns::MxRecor
     drop(domain);
     return;
   }
-  const MxMatch match = match_mx(domain, *patterns, answer);
+  const MxMatch match = match_mx(*patterns, answer);
   switch (match.kind) {
     case MxMatch::Kind::Unknown:  // what was known stands
       counters_.mx_failures.add();

@@ -29,10 +29,10 @@ struct MxMatch {
   std::string hosts;  // with Differs: their names, as many as fit into a log line
 };
 
-// Pure. Without MX records the domain itself is the host (RFC 5321
-// section 5.1); a null MX (RFC 7505) and a name that does not exist take no
-// mail.
-MxMatch match_mx(const DomainName& domain, const std::vector<mtasts::MxPattern>& patterns,
+// Pure. A domain without MX records, or with a null MX (RFC 7505), has no host
+// that could differ: where it has an address, mail goes to that (RFC 5321
+// section 5.1), and where it has none, mail goes nowhere in any case.
+MxMatch match_mx(const std::vector<mtasts::MxPattern>& patterns,
                  const dns::Answer<dns::MxRecords>& answer);
 
 // Goes through the cache once a day and holds the MX hosts of each policy of

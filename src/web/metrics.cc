@@ -114,6 +114,7 @@ void queries(const Status::Queries& from, Text& to) {
   to.sample({{"policy", "dane-only"}}, from.dane);
   to.sample({{"policy", "not-enforced"}}, from.not_enforced);
   to.sample({{"policy", "override"}}, from.overridden);
+  to.sample({{"policy", "observed"}}, from.observed);
   to.sample({{"policy", "no-policy"}}, from.no_policy);
   to.sample({{"policy", "no-domain"}}, from.no_domain);
   to.family("cache_requests_total", kCounter,
@@ -202,9 +203,13 @@ void cache(const Status::Cache& from, const Census::Totals* census, Text& to) {
          static_cast<std::uint64_t>(census->at.time_since_epoch().count()));
 }
 
-void refreshes(const Status& from, Text& to) {
+void policies(const Status& from, Text& to) {
   to.one("refreshes_overdue", kGauge, "Policies in force that waited too long for a refresh.",
          from.overdue_refreshes);
+  to.one("mx_mismatches", kGauge, "Domains none of whose MX hosts matches their enforced policy.",
+         from.mx_mismatches);
+  to.one("maps_observing", kGauge, "Maps that only observe, so that nothing is enforced there.",
+         static_cast<std::uint64_t>(from.observing.size()));
 }
 
 void overrides(const Status::Overrides& from, Text& to) {
@@ -316,7 +321,7 @@ std::string metrics_text(const Status& status, const Process& of_process,
   Text to;
   queries(status.queries, to);
   look_ups(status.look_ups, to);
-  refreshes(status, to);
+  policies(status, to);
   cache(status.cache, census, to);
   overrides(status.overrides, to);
   dns(status, to);

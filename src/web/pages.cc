@@ -82,6 +82,11 @@ std::vector<std::string> problems_of(const Status& status) {
     found.push_back(counted(status.overdue_refreshes, "policy", "policies") +
                     " in force waited too long for a refresh");
   }
+  if (!status.observing.empty()) {
+    found.push_back(status.nothing_enforced ? "nothing is enforced: all maps only observe"
+                                            : "nothing is enforced where maps only observe: " +
+                                                  joined(status.observing, ", "));
+  }
   if (status.connections.open >= status.connections.most) {
     found.emplace_back("all connections for Postfix are in use");
   }
@@ -162,12 +167,13 @@ struct Share {
 
 // Inline styles are not allowed, so the bar is a picture.
 void answers(const Status::Queries& queries, Html& html) {
-  const std::array<Share, 6> shares = {{{"policy enforced", "s1", queries.enforced},
-                                        {"left to DANE", "s2", queries.dane},
-                                        {"policy not enforced", "s3", queries.not_enforced},
-                                        {"override", "s4", queries.overridden},
-                                        {"no policy", "s5", queries.no_policy},
-                                        {"key without a domain", "s6", queries.no_domain}}};
+  const std::array<Share, 6> shares = {
+      {{"policy enforced", "s1", queries.enforced},
+       {"left to DANE", "s2", queries.dane},
+       {"policy not enforced", "s3", queries.not_enforced + queries.observed},
+       {"override", "s4", queries.overridden},
+       {"no policy", "s5", queries.no_policy},
+       {"key without a domain", "s6", queries.no_domain}}};
   std::uint64_t all = 0;
   for (const Share& share : shares) {
     all += share.count;
@@ -231,6 +237,8 @@ void dns(const Status& status, Html& html) {
     if (server.silent || server.last_error) {
       html.raw("<span class=\"mark bad\">");
       html.text(server.silent ? "does not answer" : *server.last_error).raw("</span>");
+    } else if (server.answers == 0) {
+      html.raw("<span class=\"mark\">not used yet</span>");
     } else {
       html.raw("<span class=\"mark good\">good</span>");
     }
@@ -260,6 +268,11 @@ void details(const Status& status, Html& html) {
       count_text(status.connections.open) + " of " + count_text(status.connections.most) + " open",
       html);
   row("Waits for the disk", counted(status.cache.pending, "change", "changes"), html);
+  row("MX hosts",
+      status.mx_mismatches == 0
+          ? "no policy is known that they would break"
+          : counted(status.mx_mismatches, "domain", "domains") + " whose policy matches none",
+      html);
   row("Overrides",
       status.overrides.in_force == 0 ? "none" : count_text(status.overrides.in_force) + " in force",
       html);

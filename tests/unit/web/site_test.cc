@@ -93,6 +93,46 @@ TEST_F(SiteTest, IsAliveWithoutTheDaemon) {
   EXPECT_TRUE(asked_.empty());
 }
 
+TEST_F(SiteTest, SaysThatNothingIsEnforced) {
+  control::Status status = good();
+  status.observing = {"mine"};
+  for (const bool all : {false, true}) {
+    status.nothing_enforced = all;
+    loop_.advance(1s);
+    const auto page = get("/");
+    asked_.back().second(status);
+    EXPECT_THAT(replies_.all[page].body,
+                HasSubstr(all ? "nothing is enforced: all maps only observe"
+                              : "nothing is enforced where maps only observe: mine"));
+  }
+}
+
+TEST_F(SiteTest, SaysWhichDnsServersWereNotUsedYet) {
+  control::Status status = good();
+  status.dns.push_back({.server = "127.0.0.1:53"});
+  const auto before = get("/");
+  asked_.back().second(status);
+  EXPECT_THAT(replies_.all[before].body, HasSubstr("not used yet"));
+  status.dns[0].answers = 1;
+  loop_.advance(1s);
+  const auto after = get("/");
+  asked_.back().second(status);
+  EXPECT_THAT(replies_.all[after].body, testing::Not(HasSubstr("not used yet")));
+}
+
+TEST_F(SiteTest, CountsWhatIsOnlyObservedAndWhichMxHostsDiffer) {
+  control::Status status = good();
+  status.observing = {"mine"};
+  status.queries.observed = 7;
+  status.mx_mismatches = 3;
+  const auto metrics = get("/metrics");
+  asked_.back().second(status);
+  for (const char* line : {"mtastsd_policy_total{policy=\"observed\"} 7\n",
+                           "mtastsd_mx_mismatches 3\n", "mtastsd_maps_observing 1\n"}) {
+    EXPECT_THAT(replies_.all[metrics].body, HasSubstr(line));
+  }
+}
+
 TEST_F(SiteTest, IsReadyAsTheDaemonSays) {
   const auto first = get("/readyz");
   ASSERT_EQ(asked_.size(), 1U);
