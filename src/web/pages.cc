@@ -269,9 +269,9 @@ void details(const Status& status, Html& html) {
       html);
   row("Waits for the disk", counted(status.cache.pending, "change", "changes"), html);
   row("MX hosts",
-      status.mx_mismatches == 0
-          ? "no policy is known that they would break"
-          : counted(status.mx_mismatches, "domain", "domains") + " whose policy matches none",
+      status.mx_mismatches == 0 ? "no mismatch with a policy is known"
+                                : counted(status.mx_mismatches, "domain", "domains") +
+                                      " with no MX host that matches the policy",
       html);
   row("Overrides",
       status.overrides.in_force == 0 ? "none" : count_text(status.overrides.in_force) + " in force",
